@@ -1,0 +1,1 @@
+//! The derives of ihead. Each lives in a folder of its own: syntax, attributes, validation, expansion.

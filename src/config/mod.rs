@@ -1,0 +1,1 @@
+//! What `#[derive(Config)]` needs at run time: schema, override grammar, errors.

@@ -1,0 +1,1 @@
+//! Counts, the bigram model, tasks and batches, on NumPy's random streams.

@@ -1,0 +1,8 @@
+//! Build, train and probe small transformers as in *Birth of a Transformer: a Memory Viewpoint* (NeurIPS 2023).
+extern crate self as ihead;
+
+pub mod backend;
+pub mod config;
+pub mod data;
+pub mod kernels;
+pub mod nn;

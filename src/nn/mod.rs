@@ -1,0 +1,1 @@
+//! Building blocks and the parameters they are made of.
