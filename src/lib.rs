@@ -4,5 +4,9 @@ extern crate self as ihead;
 pub mod backend;
 pub mod config;
 pub mod data;
+pub mod error;
 pub mod kernels;
+pub mod names;
 pub mod nn;
+
+pub use error::{Error, Result};

@@ -1,0 +1,81 @@
+//! The nearest known name to one that is not known, for error messages.
+
+/// The name in `known` that `name` most likely stands for, or `None` if nothing is near.
+///
+/// A name is near when it is a permitted number of edits away, a third of its length and at least one
+/// (Damerau-Levenshtein), when case and `-`/`_` are all that differs, or when its last dotted part is `name`.
+///
+/// ```
+/// use ihead::names::nearest;
+/// let known = ["optim_args.learning_rate", "seed", "max_iters"];
+/// assert_eq!(nearest("max_iter", known), Some("max_iters"));
+/// assert_eq!(nearest("learning_rate", known), Some("optim_args.learning_rate"));
+/// assert_eq!(nearest("colour", known), None);
+/// ```
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = fold(name);
+    known
+        .into_iter()
+        .filter_map(|candidate| distance(&wanted, &fold(candidate)).map(|edits| (edits, candidate)))
+        .min_by_key(|&(edits, _)| edits)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The end of a message about an unknown name: `; did you mean 'seed'?`, or nothing when no name is near.
+pub fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    match nearest(name, known) {
+        Some(known) => format!("; did you mean '{known}'?"),
+        None => String::new(),
+    }
+}
+
+/// Case and the choice of separator do not count.
+fn fold(name: &str) -> String {
+    name.trim_start_matches('-').to_lowercase().replace('-', "_")
+}
+
+/// Edits from `wanted` to `candidate`, or to its end of as many dotted parts (then half an edit more), doubled so
+/// that all are integers; `None` when that is too far.
+fn distance(wanted: &str, candidate: &str) -> Option<usize> {
+    let whole = edits(wanted, candidate).map(|n| 2 * n);
+    let parts = wanted.matches('.').count() + 1;
+    let end = candidate.rmatch_indices('.').nth(parts - 1).map(|(dot, _)| &candidate[dot + 1..]);
+    let last = candidate.rsplit('.').next().filter(|_| parts > 1);
+    let by_end = end.and_then(|end| edits(wanted, end)).map(|n| 2 * n + 1);
+    // A key written under the wrong section: its own last part is what was meant.
+    let moved = last.and_then(|last| edits(wanted.rsplit('.').next()?, last)).map(|n| 2 * n + 2);
+    [whole, by_end, moved].into_iter().flatten().min()
+}
+
+/// The number of edits, if it is permitted for words of this length.
+fn edits(a: &str, b: &str) -> Option<usize> {
+    let permitted = (a.chars().count() / 3).max(1);
+    Some(strsim::damerau_levenshtein(a, b)).filter(|&n| n <= permitted && n < a.chars().count().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    const KNOWN: [&str; 5] =
+        ["optim_args.learning_rate", "optim_args.momentum", "model_args.dim", "data_args.k", "seed"];
+
+    #[test]
+    fn a_key_of_another_section_is_found_by_its_last_part() {
+        assert_eq!(nearest("model_args.learning_rate", KNOWN), Some("optim_args.learning_rate"));
+        assert_eq!(nearest("momentum", KNOWN), Some("optim_args.momentum"));
+        assert_eq!(nearest("dmi", KNOWN), Some("model_args.dim"));
+    }
+
+    #[test]
+    fn case_and_separators_do_not_count() {
+        assert_eq!(nearest("--Optim-Args.learning-rate", KNOWN), Some("optim_args.learning_rate"));
+    }
+
+    #[test]
+    fn nothing_is_near_a_foreign_word() {
+        assert_eq!(nearest("temperature", KNOWN), None);
+        assert_eq!(nearest("q", KNOWN), None);
+        assert_eq!(nearest("", KNOWN), None);
+    }
+}
