@@ -1,0 +1,65 @@
+//! A batch of sequences.
+
+/// Sequences with their targets and marks, row-major `[batch, seq]`.
+///
+/// ```
+/// use ihead::data::Batch;
+/// let mut batch = Batch::new(2, 3);
+/// batch.draw_each(|tokens, _| tokens.copy_from_slice(&[5, 6, 7, 8]));
+/// assert_eq!(batch.sequence(1), ([5, 6, 7].as_slice(), [6, 7, 8].as_slice(), [0, 0, 0].as_slice()));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Tokens that the model sees, `[batch, seq]`.
+    pub x: Vec<u32>,
+    /// The token after each, `[batch, seq]`.
+    pub y: Vec<u32>,
+    /// The paper's `outs`: what the task says about each position, `[batch, seq]`; see [`Task`](super::Task).
+    pub marks: Vec<i32>,
+    /// Number of sequences.
+    pub batch: usize,
+    /// Length of a sequence.
+    pub seq: usize,
+}
+
+impl Batch {
+    /// A batch of zeros.
+    pub fn new(batch: usize, seq: usize) -> Self {
+        let n = batch * seq;
+        Self { x: vec![0; n], y: vec![0; n], marks: vec![0; n], batch, seq }
+    }
+
+    /// Makes this a batch of zero marks and unspecified tokens of the given shape; buffers of that size are kept.
+    pub fn reshape(&mut self, batch: usize, seq: usize) {
+        let n = batch * seq;
+        (self.batch, self.seq) = (batch, seq);
+        self.x.resize(n, 0);
+        self.y.resize(n, 0);
+        self.marks.clear();
+        self.marks.resize(n, 0);
+    }
+
+    /// `x`, `y` and `marks` of sequence `i`, each `[seq]`.
+    ///
+    /// # Panics
+    /// `i` is not below `batch`.
+    pub fn sequence(&self, i: usize) -> (&[u32], &[u32], &[i32]) {
+        let row = i * self.seq..(i + 1) * self.seq;
+        (&self.x[row.clone()], &self.y[row.clone()], &self.marks[row])
+    }
+
+    /// Calls `draw(tokens, marks)` for each sequence in turn, with `tokens` `[seq + 1]` to write and `marks` `[seq]`, zero at first.
+    pub fn draw_each(&mut self, mut draw: impl FnMut(&mut [u32], &mut [i32])) {
+        self.marks.fill(0);
+        if self.seq == 0 {
+            return;
+        }
+        let mut tokens = vec![0; self.seq + 1];
+        let xy = self.x.chunks_exact_mut(self.seq).zip(self.y.chunks_exact_mut(self.seq));
+        for ((x, y), marks) in xy.zip(self.marks.chunks_exact_mut(self.seq)) {
+            draw(&mut tokens, marks);
+            x.copy_from_slice(&tokens[..self.seq]);
+            y.copy_from_slice(&tokens[1..]);
+        }
+    }
+}

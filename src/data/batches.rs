@@ -1,0 +1,196 @@
+//! The deterministic stream of training batches, and probe batches.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::numpy::Position;
+use super::{Batch, NumpyRng, Task};
+use crate::{Error, Result};
+
+/// The most tokens of a batch: 3 GB of buffers.
+const MAX_TOKENS: usize = 1 << 28;
+
+/// Settings of [`Batches`], with the simplified program's defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchOptions {
+    /// Sequences of a batch (`optim_args.batch_size`).
+    pub batch_size: usize,
+    /// Seed of the data's streams (`seed`).
+    pub seed: u64,
+    /// Number of streams that the batches are taken from in turn (`num_data_workers`).
+    pub workers: usize,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self { batch_size: 512, seed: 42, workers: 60 }
+    }
+}
+
+/// The training batches: worker `w` draws whole batches from `default_rng([seed, w])`, and they are taken in turn, `w = 0, 1, ...`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use ihead::data::{BatchOptions, Batches, BigramData, TriggerOptions, TriggerTask};
+///
+/// # fn main() -> ihead::Result<()> {
+/// let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), TriggerOptions::default())?);
+/// let options = BatchOptions { batch_size: 2, workers: 3, ..Default::default() };
+/// let mut batches = Batches::new(task.clone(), options.clone())?;
+/// batches.next_batch()?;
+/// let position = batches.position(); // say, written to a checkpoint
+/// let mut resumed = Batches::new(task, options)?.resume(&position)?;
+/// assert_eq!(resumed.next_batch()?, batches.next_batch()?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Batches {
+    task: Arc<dyn Task>,
+    options: BatchOptions,
+    /// `[workers]`
+    streams: Vec<NumpyRng>,
+    /// The worker whose turn it is.
+    turn: usize,
+}
+
+/// How far the streams have been read: with task and options, all that is needed to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamPosition {
+    /// The worker whose turn it is.
+    pub turn: usize,
+    /// The position of each worker's stream.
+    pub workers: Vec<Position>,
+}
+
+impl Batches {
+    /// The stream from its beginning.
+    ///
+    /// # Errors
+    /// No worker, an empty batch, a batch of more than 2^28 tokens.
+    pub fn new(task: Arc<dyn Task>, options: BatchOptions) -> Result<Self> {
+        if options.workers == 0 {
+            return Err(Error::config("num_data_workers", "0; expected at least 1"));
+        }
+        if options.batch_size == 0 {
+            return Err(Error::config("optim_args.batch_size", "0; expected at least 1"));
+        }
+        check_size(&*task, options.batch_size)?;
+        let streams = (0..options.workers as u64).map(|w| NumpyRng::new(&[options.seed, w])).collect();
+        Ok(Self { task, options, streams, turn: 0 })
+    }
+
+    /// This stream, continued from `position`.
+    ///
+    /// # Errors
+    /// The position was taken with another number of workers.
+    pub fn resume(mut self, position: &StreamPosition) -> Result<Self> {
+        let workers = self.options.workers;
+        if position.workers.len() != workers || position.turn >= workers {
+            let found = position.workers.len();
+            return Err(Error::config(
+                "num_data_workers",
+                format!(
+                    "{workers}; the data's position was saved with {found} workers (turn {})",
+                    position.turn
+                ),
+            ));
+        }
+        for (w, (stream, position)) in self.streams.iter_mut().zip(&position.workers).enumerate() {
+            *stream = NumpyRng::resume(&[self.options.seed, w as u64], *position);
+        }
+        self.turn = position.turn;
+        Ok(self)
+    }
+
+    /// How far the streams have been read.
+    pub fn position(&self) -> StreamPosition {
+        StreamPosition { turn: self.turn, workers: self.streams.iter().map(NumpyRng::position).collect() }
+    }
+
+    /// The task that is drawn from.
+    pub fn task(&self) -> &Arc<dyn Task> {
+        &self.task
+    }
+
+    /// The settings.
+    pub fn options(&self) -> &BatchOptions {
+        &self.options
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// The task drew a token beyond its vocabulary.
+    pub fn next_batch(&mut self) -> Result<Batch> {
+        let mut batch = Batch::default();
+        self.next_into(&mut batch)?;
+        Ok(batch)
+    }
+
+    /// Writes the next batch over `batch`, whose buffers are reused.
+    ///
+    /// # Errors
+    /// As for [`next_batch`](Self::next_batch).
+    pub fn next_into(&mut self, batch: &mut Batch) -> Result<()> {
+        let stream = &mut self.streams[self.turn];
+        self.turn = (self.turn + 1) % self.options.workers;
+        draw(&*self.task, stream, self.options.batch_size, batch)
+    }
+
+    /// Takes the streams apart: `(worker, stream)` from the one whose turn it is, for each to be drawn from elsewhere.
+    pub(super) fn into_turns(self) -> Vec<(usize, NumpyRng)> {
+        let mut turns: Vec<_> = self.streams.into_iter().enumerate().collect();
+        turns.rotate_left(self.turn);
+        turns
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch>;
+
+    /// The next batch; the stream has no end.
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_batch())
+    }
+}
+
+/// A probe batch: `batch` sequences drawn from `rng`.
+///
+/// # Errors
+/// More than 2^28 tokens, or the task drew a token beyond its vocabulary.
+pub fn sample(task: &dyn Task, rng: &mut NumpyRng, batch: usize) -> Result<Batch> {
+    check_size(task, batch)?;
+    let mut drawn = Batch::default();
+    draw(task, rng, batch, &mut drawn)?;
+    Ok(drawn)
+}
+
+/// Draws a batch over `batch` and checks the tokens.
+pub(super) fn draw(task: &dyn Task, rng: &mut NumpyRng, size: usize, batch: &mut Batch) -> Result<()> {
+    batch.reshape(size, task.seq_length());
+    task.fill(rng, batch);
+    let most = batch.x.iter().chain(&batch.y).fold(0, |most, token| most.max(*token));
+    if (most as usize) < task.vocab() {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "{} drew token {most}; expected below its vocab = {}",
+        task.name(),
+        task.vocab()
+    )))
+}
+
+fn check_size(task: &dyn Task, batch: usize) -> Result<()> {
+    match batch.checked_mul(task.seq_length()) {
+        Some(tokens) if tokens <= MAX_TOKENS => Ok(()),
+        _ => Err(Error::config(
+            "optim_args.batch_size",
+            format!(
+                "{batch} sequences of {}; expected at most {MAX_TOKENS} tokens in all",
+                task.seq_length()
+            ),
+        )),
+    }
+}

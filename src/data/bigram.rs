@@ -1,0 +1,151 @@
+//! The bigram model: how likely a token is, and how likely after another.
+
+use super::Counts;
+use crate::{Error, Result};
+
+/// A bigram model: `marginal[i] = P(i)` and `cond[i][j] = P(j | i)`.
+///
+/// ```
+/// use ihead::data::{BigramData, Counts};
+/// # fn main() -> ihead::Result<()> {
+/// let data = BigramData::new(&Counts::of("abac a")?)?;
+/// let a = data.encode("a")?[0];
+/// assert_eq!(data.cond(a), [0.0, 0.0, 0.5, 0.5]); // after "a": " ", "a", "b", "c"
+/// assert_eq!(data.decode(&[1, 2]), "ab");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct BigramData {
+    tokens: Vec<String>,
+    marginal: Vec<f64>,
+    /// `[vocab, vocab]`
+    cond: Vec<f64>,
+}
+
+impl BigramData {
+    /// `marginal = unigrams / sum`, `cond[i] = bigrams[i] / sum(bigrams[i])`.
+    ///
+    /// # Errors
+    /// The three parts of `counts` differ in size, or a token is never followed by anything.
+    pub fn new(counts: &Counts) -> Result<Self> {
+        let vocab = counts.tokens.len();
+        let lengths =
+            counts.bigrams.iter().map(Vec::len).chain([counts.unigrams.len(), counts.bigrams.len()]);
+        if let Some(length) = lengths.into_iter().find(|length| *length != vocab) {
+            return Err(Error::shape("counts", &[vocab], &[length]));
+        }
+        if vocab == 0 || counts.unigrams.iter().all(|n| *n == 0) {
+            return Err(Error::usage("the counts are all zero; expected at least one token"));
+        }
+        let mut cond = Vec::with_capacity(vocab * vocab);
+        for (row, token) in counts.bigrams.iter().zip(&counts.tokens) {
+            if row.iter().all(|n| *n == 0) {
+                return Err(Error::usage(format!(
+                    "token {token:?} is never followed by anything; expected a pair"
+                )));
+            }
+            cond.extend(shares(row));
+        }
+        Ok(Self { tokens: counts.tokens.clone(), marginal: shares(&counts.unigrams).collect(), cond })
+    }
+
+    /// The paper's data: the built-in counts of Tiny Shakespeare.
+    pub fn tiny_shakespeare() -> Self {
+        Self::new(&Counts::tiny_shakespeare()).expect("the built-in counts are checked by a test")
+    }
+
+    /// Number of tokens.
+    pub fn vocab(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// `P(i)` of each token, `[vocab]`.
+    pub fn marginal(&self) -> &[f64] {
+        &self.marginal
+    }
+
+    /// `P(. | token)`, `[vocab]`: the exact prediction after a token that is no trigger.
+    ///
+    /// # Panics
+    /// `token` is not below [`vocab`](Self::vocab).
+    pub fn cond(&self, token: u32) -> &[f64] {
+        let start = token as usize * self.vocab();
+        &self.cond[start..start + self.vocab()]
+    }
+
+    /// All rows of `cond`, row-major `[vocab, vocab]`.
+    pub fn cond_rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.cond.chunks_exact(self.vocab())
+    }
+
+    /// Tokens from the rarest to the most frequent; of equally frequent ones the lower first (NumPy's `argsort`, stable).
+    pub fn by_rising_frequency(&self) -> Vec<u32> {
+        let mut tokens: Vec<u32> = (0..self.vocab() as u32).collect();
+        tokens.sort_by(|a, b| self.marginal[*a as usize].total_cmp(&self.marginal[*b as usize]));
+        tokens
+    }
+
+    /// The text of a token; `None` beyond the vocabulary.
+    pub fn token(&self, token: u32) -> Option<&str> {
+        self.tokens.get(token as usize).map(String::as_str)
+    }
+
+    /// The text of some tokens; a token beyond the vocabulary is written as the replacement character.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        tokens.iter().map(|token| self.token(*token).unwrap_or("\u{fffd}")).collect()
+    }
+
+    /// The tokens of a text, a token a character.
+    ///
+    /// # Errors
+    /// A character that is no token.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let mut buffer = [0; 4];
+        let mut token = |character: char| {
+            let text: &str = character.encode_utf8(&mut buffer);
+            let at = self.tokens.iter().position(|token| token == text);
+            at.map(|at| at as u32)
+                .ok_or_else(|| Error::usage(format!("{character:?} is not among the data's characters")))
+        };
+        text.chars().map(&mut token).collect()
+    }
+}
+
+/// Each count over their sum; exact up to one rounding, since sums of integers are.
+fn shares(counts: &[u64]) -> impl Iterator<Item = f64> {
+    let sum = counts.iter().sum::<u64>() as f64;
+    counts.iter().map(move |count| *count as f64 / sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_distributions_and_frequencies_rise() -> Result<()> {
+        let data = BigramData::tiny_shakespeare();
+        for row in data.cond_rows().chain([data.marginal()]) {
+            assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+        let order = data.by_rising_frequency();
+        assert!(order.is_sorted_by(|a, b| data.marginal()[*a as usize] <= data.marginal()[*b as usize]));
+        assert_eq!(data.decode(&order[60..]), "aote ");
+        assert_eq!(data.decode(&data.encode("What?\n")?), "What?\n");
+        assert_eq!(
+            data.encode("1").expect_err("refused").to_string(),
+            "'1' is not among the data's characters"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn counts_that_make_no_model_are_refused() {
+        let refuse = |counts: Counts| BigramData::new(&counts).expect_err("refused").to_string();
+        let mut counts = Counts::of("abab").expect("counts");
+        counts.bigrams[1] = vec![0, 0];
+        assert_eq!(refuse(counts.clone()), "token \"b\" is never followed by anything; expected a pair");
+        counts.bigrams.pop();
+        assert_eq!(refuse(counts), "counts: expected shape [2], found [1]");
+    }
+}

@@ -1,0 +1,116 @@
+//! NumPy's `Generator` on `PCG64`: the 64-bit and 32-bit draws, `random` and bounded integers.
+
+use rand::RngCore;
+use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
+
+use super::seed_sequence;
+
+/// NumPy's `default_rng(seed)`: a PCG64 (XSL-RR 128/64) that draws what NumPy draws.
+///
+/// Besides its own methods it is a `rand` generator ([`RngCore`]), so that your own task may use any distribution of
+/// the `rand` crates. (Those are not NumPy's algorithms.)
+///
+/// ```
+/// use ihead::data::NumpyRng;
+/// let mut rng = NumpyRng::new(&[42]); // numpy.random.default_rng(42)
+/// assert_eq!(rng.random(), 0.7739560485559633);
+/// ```
+#[derive(Clone, Debug)]
+pub struct NumpyRng {
+    pcg: Pcg64,
+    position: Position,
+}
+
+/// How far a stream has been read: with its seed, all that is needed to go on from there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// 64-bit words drawn so far.
+    pub words: u64,
+    /// The half of a 64-bit word that is kept for the next 32-bit draw.
+    pub kept_half: Option<u32>,
+}
+
+impl NumpyRng {
+    /// `default_rng(seed)`: one integer or a list of them, as NumPy's `SeedSequence` takes them.
+    pub fn new(seed: &[u64]) -> Self {
+        let [state_high, state_low, stream_high, stream_low] = seed_sequence::generate_state(seed);
+        let join = |high, low| u128::from(high) << 64 | u128::from(low);
+        Self {
+            pcg: Pcg64::new(join(state_high, state_low), join(stream_high, stream_low)),
+            position: Position::default(),
+        }
+    }
+
+    /// The stream of `seed`, continued from `position` (a jump: nothing is drawn again).
+    pub fn resume(seed: &[u64], position: Position) -> Self {
+        let mut rng = Self::new(seed);
+        rng.pcg.advance(u128::from(position.words));
+        Self { position, ..rng }
+    }
+
+    /// How far this stream has been read.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// `rng.random()`: uniform on `[0, 1)`, the top 53 bits of a 64-bit draw.
+    #[inline]
+    pub fn random(&mut self) -> f64 {
+        self.top53() as f64 * (1.0 / (1_u64 << 53) as f64)
+    }
+
+    /// The 53 bits from which [`random`](Self::random) is made: `random() = top53() / 2^53`.
+    #[inline]
+    pub(super) fn top53(&mut self) -> u64 {
+        self.next_u64() >> 11
+    }
+
+    /// `rng.integers(n)`, and the index that `rng.choice(pool)` takes in a pool of `n`: uniform on `0..n`.
+    ///
+    /// Lemire's bounded 32-bit draw. Nothing is drawn for `n <= 1`, and the result is then 0.
+    pub fn below(&mut self, n: u32) -> u32 {
+        if n <= 1 {
+            return 0;
+        }
+        let n = u64::from(n);
+        let mut product = u64::from(self.next_u32()) * n;
+        if u64::from(product as u32) < n {
+            let rejected = (1_u64 << 32) % n;
+            while u64::from(product as u32) < rejected {
+                product = u64::from(self.next_u32()) * n;
+            }
+        }
+        (product >> 32) as u32
+    }
+}
+
+impl RngCore for NumpyRng {
+    /// NumPy's `next_uint32`: the low half of a 64-bit draw, then its high half, which outlives 64-bit draws in between.
+    #[inline]
+    fn next_u32(&mut self) -> u32 {
+        if let Some(half) = self.position.kept_half.take() {
+            return half;
+        }
+        let word = self.next_u64();
+        self.position.kept_half = Some((word >> 32) as u32);
+        word as u32
+    }
+
+    #[inline]
+    fn next_u64(&mut self) -> u64 {
+        self.position.words += 1;
+        self.pcg.next_u64()
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next_u64().to_le_bytes()[..chunk.len()]);
+        }
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand::Error> {
+        self.fill_bytes(bytes);
+        Ok(())
+    }
+}
