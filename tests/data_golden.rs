@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ihead::data::numpy::{Categorical, NumpyRng, WithoutReplacement, seed_sequence};
+use ihead::data::numpy::{Categorical, NumpyRng, WithoutReplacement, pairwise_sum, seed_sequence};
 use ihead::data::{Batch, BatchOptions, Batches, BigramData, TriggerOptions, TriggerTask, sample};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -63,6 +63,57 @@ fn every_kind_of_draw_is_numpy_s() -> Outcome {
     }
     assert_eq!(streams.len(), 5);
     Ok(())
+}
+
+/// FNV-1a over each sequence's tokens and then its marks plus one, as NumPy 2.4 with the paper's own loop draws them.
+#[test]
+fn long_streams_of_unusual_settings_are_numpy_s() -> Outcome {
+    let base = TriggerOptions { k: 5, ..Default::default() };
+    let fixed = TriggerOptions { fixed_special_toks: true, ..base.clone() };
+    let bigram = TriggerOptions { no_repeat: true, bigram_outs: true, ..base.clone() };
+    let offset = TriggerOptions { fixed_special_toks: true, special_toks_offset: 7, ..bigram.clone() };
+    let short = TriggerOptions { seq_length: 100, ..base.clone() };
+    let cases: [(&[u64], usize, TriggerOptions, u64); 6] = [
+        (&[42, 0], 512, fixed, 12_982_974_239_392_537_615),
+        (&[42, 0], 512, TriggerOptions { k: 3, ..base }, 2_160_954_649_125_565_068),
+        (&[7, 3], 512, TriggerOptions { show_latents: true, ..bigram }, 9_916_457_951_334_442_532),
+        (&[1], 256, TriggerOptions { k: 9, output_counter: false, ..offset }, 8_600_179_776_061_162_069),
+        (&[(1 << 40) + 5], 256, TriggerOptions { k: 40, ..short.clone() }, 14_736_106_786_308_920_835),
+        (&[9, 1 << 63], 64, TriggerOptions { k: 65, no_repeat: true, ..short }, 10_400_356_687_291_250_263),
+    ];
+    let data = Arc::new(BigramData::tiny_shakespeare());
+    for (seed, sequences, options, expected) in cases {
+        let task = TriggerTask::new(data.clone(), options.clone())?;
+        let batch = sample(&task, &mut NumpyRng::new(seed), sequences)?;
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let mut eat = |value: u64| hash = (hash ^ value).wrapping_mul(0x100_0000_01b3);
+        for (x, y, marks) in (0..sequences).map(|i| batch.sequence(i)) {
+            x.iter().chain(y.last()).for_each(|token| eat(u64::from(*token)));
+            marks.iter().for_each(|mark| eat((mark + 1) as u64));
+        }
+        assert_eq!(hash, expected, "{options:?}, seed {seed:?}");
+    }
+    Ok(())
+}
+
+/// Seeds beyond 32 bits, a 32-bit draw with many rejections, and `sum` in blocks: printed by NumPy 2.4.
+#[test]
+fn large_seeds_bounded_draws_and_sums_are_numpy_s() {
+    let state = seed_sequence::generate_state::<2>(&[(1 << 40) + 5]);
+    assert_eq!(state, [15_772_757_452_565_124_875, 9_517_702_402_565_589_804]);
+    let seed = [(1 << 63) + 1, 0, 7, 1 << 32, 1];
+    let state = seed_sequence::generate_state::<3>(&seed);
+    assert_eq!(state, [9_353_826_670_481_181_933, 1_850_389_302_610_298_916, 15_684_480_632_622_456_306]);
+    let mut rng = NumpyRng::new(&seed);
+    assert_eq!(rng.random(), 0.47725027424176214);
+    assert_eq!(rng.below(3_000_000_000), 1_636_367_339);
+    assert_eq!(rng.random(), 0.28905257349902735);
+    assert_eq!([(); 6].map(|()| rng.below(3)), [0, 2, 1, 2, 0, 2]);
+
+    let mut rng = NumpyRng::new(&[1]);
+    let terms: Vec<f64> = (0..700).map(|_| rng.random()).collect();
+    let sums = [128, 129, 700].map(|n| pairwise_sum(&terms[..n]));
+    assert_eq!(sums, [64.76522221631294, 65.04902870525706, 349.61272033377685]);
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Batches {
     /// The stream from its beginning.
     ///
     /// # Errors
-    /// No worker, an empty batch, a batch of more than 2^28 tokens.
+    /// No worker, an empty batch, a batch of more than 2^28 tokens, a task of length 0.
     pub fn new(task: Arc<dyn Task>, options: BatchOptions) -> Result<Self> {
         if options.workers == 0 {
             return Err(Error::config("num_data_workers", "0; expected at least 1"));
@@ -122,7 +122,7 @@ impl Batches {
     /// The next batch.
     ///
     /// # Errors
-    /// The task drew a token beyond its vocabulary.
+    /// The task drew a token beyond its vocabulary, or its own `fill` changed the batch's size.
     pub fn next_batch(&mut self) -> Result<Batch> {
         let mut batch = Batch::default();
         self.next_into(&mut batch)?;
@@ -159,7 +159,7 @@ impl Iterator for Batches {
 /// A probe batch: `batch` sequences drawn from `rng`.
 ///
 /// # Errors
-/// More than 2^28 tokens, or the task drew a token beyond its vocabulary.
+/// More than 2^28 tokens, a task of length 0, or the errors of [`Batches::next_batch`].
 pub fn sample(task: &dyn Task, rng: &mut NumpyRng, batch: usize) -> Result<Batch> {
     check_size(task, batch)?;
     let mut drawn = Batch::default();
@@ -171,6 +171,12 @@ pub fn sample(task: &dyn Task, rng: &mut NumpyRng, batch: usize) -> Result<Batch
 pub(super) fn draw(task: &dyn Task, rng: &mut NumpyRng, size: usize, batch: &mut Batch) -> Result<()> {
     batch.reshape(size, task.seq_length());
     task.fill(rng, batch);
+    let tokens = size * task.seq_length();
+    for (what, found) in [("x", batch.x.len()), ("y", batch.y.len()), ("marks", batch.marks.len())] {
+        if found != tokens {
+            return Err(Error::shape(format!("{what} of {}", task.name()), &[tokens], &[found]));
+        }
+    }
     let most = batch.x.iter().chain(&batch.y).fold(0, |most, token| most.max(*token));
     if (most as usize) < task.vocab() {
         return Ok(());
@@ -183,6 +189,9 @@ pub(super) fn draw(task: &dyn Task, rng: &mut NumpyRng, size: usize, batch: &mut
 }
 
 fn check_size(task: &dyn Task, batch: usize) -> Result<()> {
+    if task.seq_length() == 0 {
+        return Err(Error::usage(format!("{} has seq_length 0; expected at least 1", task.name())));
+    }
     match batch.checked_mul(task.seq_length()) {
         Some(tokens) if tokens <= MAX_TOKENS => Ok(()),
         _ => Err(Error::config(
