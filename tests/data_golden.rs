@@ -1,4 +1,5 @@
-//! The data streams are those of the paper's NumPy program: `golden/numpy_streams.json` and the batches of every golden case.
+//! The data streams are those of the paper's NumPy program: `golden/numpy_streams.json` and the batches of every
+//! golden case.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,7 +66,8 @@ fn every_kind_of_draw_is_numpy_s() -> Outcome {
     Ok(())
 }
 
-/// FNV-1a over each sequence's tokens and then its marks plus one, as NumPy 2.4 with the paper's own loop draws them.
+/// FNV-1a over each sequence's tokens and then its marks plus one, as NumPy 2.4 with the paper's own loop draws
+/// them.
 #[test]
 fn long_streams_of_unusual_settings_are_numpy_s() -> Outcome {
     let base = TriggerOptions { k: 5, ..Default::default() };

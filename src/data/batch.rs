@@ -48,7 +48,8 @@ impl Batch {
         (&self.x[row.clone()], &self.y[row.clone()], &self.marks[row])
     }
 
-    /// Calls `draw(tokens, marks)` for each sequence in turn, with `tokens` `[seq + 1]` to write and `marks` `[seq]`, zero at first.
+    /// Calls `draw(tokens, marks)` for each sequence in turn, with `tokens` `[seq + 1]` to write and `marks`
+    /// `[seq]`, zero at first.
     pub fn draw_each(&mut self, mut draw: impl FnMut(&mut [u32], &mut [i32])) {
         self.marks.fill(0);
         if self.seq == 0 {

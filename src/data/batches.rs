@@ -28,7 +28,8 @@ impl Default for BatchOptions {
     }
 }
 
-/// The training batches: worker `w` draws whole batches from `default_rng([seed, w])`, and they are taken in turn, `w = 0, 1, ...`.
+/// The training batches: worker `w` draws whole batches from `default_rng([seed, w])`, and they are taken in turn,
+/// `w = 0, 1, ...`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -139,7 +140,8 @@ impl Batches {
         draw(&*self.task, stream, self.options.batch_size, batch)
     }
 
-    /// Takes the streams apart: `(worker, stream)` from the one whose turn it is, for each to be drawn from elsewhere.
+    /// Takes the streams apart: `(worker, stream)` from the one whose turn it is, for each to be drawn from
+    /// elsewhere.
     pub(super) fn into_turns(self) -> Vec<(usize, NumpyRng)> {
         let mut turns: Vec<_> = self.streams.into_iter().enumerate().collect();
         turns.rotate_left(self.turn);

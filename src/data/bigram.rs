@@ -79,7 +79,8 @@ impl BigramData {
         self.cond.chunks_exact(self.vocab())
     }
 
-    /// Tokens from the rarest to the most frequent; of equally frequent ones the lower first (NumPy's `argsort`, stable).
+    /// Tokens from the rarest to the most frequent; of equally frequent ones the lower first (NumPy's `argsort`,
+    /// stable).
     pub fn by_rising_frequency(&self) -> Vec<u32> {
         let mut tokens: Vec<u32> = (0..self.vocab() as u32).collect();
         tokens.sort_by(|a, b| self.marginal[*a as usize].total_cmp(&self.marginal[*b as usize]));

@@ -53,8 +53,8 @@ impl Counts {
     /// Counts of `text`.
     ///
     /// # Errors
-    /// The text is empty, has one distinct character or more than 8192, or its last character occurs nowhere else (nothing
-    /// follows it then, so that it would have no successor to draw).
+    /// The text is empty, has one distinct character or more than 8192, or its last character occurs nowhere else
+    /// (nothing follows it then, so that it would have no successor to draw).
     pub fn of(text: &str) -> Result<Self> {
         let mut characters: Vec<char> = text.chars().collect();
         let last = characters.last().copied();

@@ -18,7 +18,8 @@ use crate::{Error, Result};
 pub struct LoaderOptions {
     /// Batches that each thread may be ahead.
     pub ahead: usize,
-    /// Threads that draw; the batches do not depend on it. The paper's task needs one, a slow task of your own perhaps more.
+    /// Threads that draw; the batches do not depend on it. The paper's task needs one, a slow task of your own
+    /// perhaps more.
     pub threads: usize,
 }
 
@@ -92,7 +93,8 @@ impl Loader {
     /// The next batch, waiting until it is drawn. Once every copy of it is dropped its buffers are used again.
     ///
     /// # Errors
-    /// The task panicked, or drew a token beyond its vocabulary; then every later call fails with the same message.
+    /// The task panicked, or drew a token beyond its vocabulary; then every later call fails with the same
+    /// message.
     pub fn next_batch(&mut self) -> Result<Arc<Batch>> {
         if let Some(message) = &self.failed {
             return Err(Error::usage(message.clone()));
@@ -124,7 +126,8 @@ impl Loader {
         &self.position
     }
 
-    /// Sends the buffers of dropped batches to a thread; of batches that are kept for good, the oldest is forgotten.
+    /// Sends the buffers of dropped batches to a thread; of batches that are kept for good, the oldest is
+    /// forgotten.
     fn give_back(&mut self, thread: usize) {
         const REMEMBERED: usize = 8;
         for _ in 0..self.lent.len() {
@@ -161,7 +164,8 @@ impl DrawingThread {
 
 impl Drop for DrawingThread {
     fn drop(&mut self) {
-        // Without a receiver the thread ends after the batch it is drawing; a panic was already reported as an error.
+        // Without a receiver the thread ends after the batch it is drawing; a panic was already reported as an
+        // error.
         self.drawn = None;
         if let Some(handle) = self.handle.take() {
             let _ = handle.join();

@@ -6,9 +6,9 @@
 //!                     your own Task         NumpyRng, one for each worker
 //! ```
 //!
-//! A [`Task`] draws sequences; the paper's (section 3 of *Birth of a Transformer*) is [`TriggerTask`]. [`Batches`] is the
-//! deterministic stream of training batches, [`Loader`] the same stream drawn ahead on a background thread, [`sample`] a
-//! probe batch. Every draw is the one that the paper's NumPy code makes.
+//! A [`Task`] draws sequences; the paper's (section 3 of *Birth of a Transformer*) is [`TriggerTask`]. [`Batches`]
+//! is the deterministic stream of training batches, [`Loader`] the same stream drawn ahead on a background thread,
+//! [`sample`] a probe batch. Every draw is the one that the paper's NumPy code makes.
 //!
 //! ```
 //! use std::sync::Arc;

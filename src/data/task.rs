@@ -4,9 +4,9 @@ use super::{Batch, NumpyRng};
 
 /// A source of sequences. The paper's task is [`TriggerTask`](super::TriggerTask); your own is a few lines.
 ///
-/// Marks say what is to be measured at a position, in the paper's terms (`outs`): `0` nothing decides the next token but the
-/// data's statistics; `1` it is decided by the task; `2` and more, it can be known from the context; negative, the
-/// position is not measured.
+/// Marks say what is to be measured at a position, in the paper's terms (`outs`): `0` nothing decides the next
+/// token but the data's statistics; `1` it is decided by the task; `2` and more, it can be known from the context;
+/// negative, the position is not measured.
 ///
 /// ```
 /// use ihead::data::{NumpyRng, Task, sample};
@@ -43,11 +43,12 @@ pub trait Task: Send + Sync {
     /// Tokens that the model sees.
     fn seq_length(&self) -> usize;
 
-    /// Draws one sequence: `seq_length + 1` tokens below `vocab`, and a mark for each of the first `seq_length` positions (they
-    /// come as zeros; `marks[t]` is about the prediction of `tokens[t + 1]`).
+    /// Draws one sequence: `seq_length + 1` tokens below `vocab`, and a mark for each of the first `seq_length`
+    /// positions (they come as zeros; `marks[t]` is about the prediction of `tokens[t + 1]`).
     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]);
 
-    /// Draws all sequences of a batch, one after the other from the same stream. Override it to share working space.
+    /// Draws all sequences of a batch, one after the other from the same stream. Override it to share working
+    /// space.
     fn fill(&self, rng: &mut NumpyRng, batch: &mut Batch) {
         batch.draw_each(|tokens, marks| self.sequence(rng, tokens, marks));
     }

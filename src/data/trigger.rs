@@ -1,4 +1,5 @@
-//! The paper's task: bigram text in which a few triggers are followed by an output fixed within the sequence (section 3).
+//! The paper's task: bigram text in which a few triggers are followed by an output fixed within the sequence
+//! (section 3).
 
 use std::sync::Arc;
 
@@ -44,9 +45,9 @@ impl Default for TriggerOptions {
 
 /// The bigram task with triggers.
 ///
-/// A sequence follows the bigram model, but after each of its k triggers `q` comes always the same output `o`: within a
-/// sequence, `q o` is to be recalled from the context. `marks[t]` is the paper's `outs[t]`: how often the trigger at t
-/// has occurred so far, 0 where there is none, -1 on triggers shown by `show_latents`.
+/// A sequence follows the bigram model, but after each of its k triggers `q` comes always the same output `o`:
+/// within a sequence, `q o` is to be recalled from the context. `marks[t]` is the paper's `outs[t]`: how often the
+/// trigger at t has occurred so far, 0 where there is none, -1 on triggers shown by `show_latents`.
 ///
 /// ```
 /// use std::sync::Arc;

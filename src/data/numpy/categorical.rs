@@ -1,8 +1,9 @@
 //! `choice(n, p=p)`: tables that answer NumPy's binary search with, mostly, a single look.
 //!
 //! NumPy computes `cdf = p.cumsum(); cdf /= cdf[-1]` and returns the number of entries of `cdf` that are `<= u`
-//! (`searchsorted(side="right")`). With `u = m / 2^53` and m an integer, `cdf[i] <= u` is `ceil(cdf[i] 2^53) <= m`: all
-//! comparisons are exact in integers. A guide splits the range of m in equal buckets; a bucket without a threshold inside has one answer.
+//! (`searchsorted(side="right")`). With `u = m / 2^53`, m an integer, `cdf[i] <= u` is `ceil(cdf[i] 2^53) <= m`:
+//! all comparisons are exact in integers. A guide splits the range of m in equal buckets; a bucket without a
+//! threshold inside has one answer.
 
 use super::NumpyRng;
 use crate::{Error, Result};
@@ -34,7 +35,8 @@ pub struct CategoricalRows {
     guide: Vec<u16>,
     /// For each row, where its part of `steps` begins.
     starts: Vec<u32>,
-    /// For each row in turn, its categories of positive probability: below which m (and not yet an earlier one) it is drawn.
+    /// For each row in turn, its categories of positive probability: below which m (and not yet an earlier one) it
+    /// is drawn.
     steps: Vec<Step>,
 }
 
@@ -48,8 +50,8 @@ impl CategoricalRows {
     /// Tables for the given rows of probabilities.
     ///
     /// # Errors
-    /// A row that is empty, longer than [`MAX_CATEGORIES`], or whose entries are not finite, non-negative and of sum 1
-    /// (within 1.5e-8, NumPy's tolerance).
+    /// A row that is empty, longer than [`MAX_CATEGORIES`], or whose entries are not finite, non-negative and of
+    /// sum 1 (within 1.5e-8, NumPy's tolerance).
     pub fn new<P: AsRef<[f64]>>(rows: impl IntoIterator<Item = P>) -> Result<Self> {
         let mut tables = Self::default();
         for row in rows {

@@ -8,8 +8,8 @@ use super::seed_sequence;
 
 /// NumPy's `default_rng(seed)`: a PCG64 (XSL-RR 128/64) that draws what NumPy draws.
 ///
-/// Besides its own methods it is a `rand` generator ([`RngCore`]), so that your own task may use any distribution of
-/// the `rand` crates. (Those are not NumPy's algorithms.)
+/// Besides its own methods it is a `rand` generator ([`RngCore`]), so that your own task may use any distribution
+/// of the `rand` crates. (Those are not NumPy's algorithms.)
 ///
 /// ```
 /// use ihead::data::NumpyRng;
@@ -86,7 +86,8 @@ impl NumpyRng {
 }
 
 impl RngCore for NumpyRng {
-    /// NumPy's `next_uint32`: the low half of a 64-bit draw, then its high half, which outlives 64-bit draws in between.
+    /// NumPy's `next_uint32`: the low half of a 64-bit draw, then its high half, which outlives 64-bit draws in
+    /// between.
     #[inline]
     fn next_u32(&mut self) -> u32 {
         if let Some(half) = self.position.kept_half.take() {

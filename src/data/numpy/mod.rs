@@ -1,4 +1,5 @@
-//! NumPy's random streams, bit for bit: `default_rng`, `random`, and the variants of `choice` that the paper's data uses.
+//! NumPy's random streams, bit for bit: `default_rng`, `random`, and the variants of `choice` that the paper's
+//! data uses.
 //!
 //! | NumPy | here |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! NumPy's `SeedSequence`: integers of any kind are hashed into a pool of four words, from which a generator's state is read.
+//! NumPy's `SeedSequence`: integers of any kind are hashed into a pool of four words, from which a generator's
+//! state is read.
 
 /// Words of the entropy pool (`DEFAULT_POOL_SIZE`).
 const POOL: usize = 4;
@@ -32,7 +33,8 @@ pub fn generate_state<const N: usize>(seed: &[u64]) -> [u64; N] {
     })
 }
 
-/// Each integer as 32-bit words, low word first, without leading zeros; zero is one word (`_coerce_to_uint32_array`).
+/// Each integer as 32-bit words, low word first, without leading zeros; zero is one word
+/// (`_coerce_to_uint32_array`).
 fn words(seed: &[u64]) -> Vec<u32> {
     let mut words = Vec::with_capacity(2 * seed.len());
     for &integer in seed {

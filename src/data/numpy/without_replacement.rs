@@ -5,8 +5,8 @@ use crate::Result;
 
 /// Draws of distinct categories, in NumPy's order.
 ///
-/// NumPy draws as many uniforms as are missing, looks them up, keeps the first occurrence of each category, and repeats with the
-/// probabilities of those already found set to zero.
+/// NumPy draws as many uniforms as are missing, looks them up, keeps the first occurrence of each category, and
+/// repeats with the probabilities of those already found set to zero.
 ///
 /// ```
 /// use ihead::data::numpy::{NumpyRng, WithoutReplacement};
