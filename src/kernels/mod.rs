@@ -1,1 +1,61 @@
-//! Numeric kernels of the CPU engine.
+//! Numeric kernels of the CPU engine: safe functions on slices and matrix views, one thread each.
+//!
+//! Every kernel is generic over [`Element`] (`f32`, `f64`). For `f32` one source is compiled for three instruction
+//! sets and the best one of this machine is chosen at run time ([`Level`]); `f64` uses portable code. Kernels check
+//! the sizes of their arguments once a call and panic when these do not fit, which is an error of the caller.
+//!
+//! | file | kernels |
+//! |---|---|
+//! | `gemm` | matrix products |
+//! | `softmax`, `relu` | the two normalisations of attention, and the ReLU of a feed-forward layer |
+//! | `norm` | layer norm |
+//! | `cross_entropy` | loss, its gradient, `argmax` |
+//! | `elementwise`, `transpose`, `rotary` | what the name says |
+//! | `gather`, `table` | lookups, and attention scores between sums of lookups |
+//!
+//! ```
+//! use ihead::kernels::{gemm, softmax_row, Beta, View, ViewMut};
+//!
+//! let (queries, keys) = ([1.0_f32, 0.0, 0.0, 1.0], [1.0_f32, 2.0, 3.0, 4.0]); // [seq, dim]
+//! let mut scores = [0.0_f32; 4]; // [seq, seq]
+//! let q = View::new(&queries, 2, 2, 2);
+//! let k = View::new(&keys, 2, 2, 2);
+//! gemm(ViewMut::new(&mut scores, 2, 2, 2), Beta::Zero, 1.0, q, k.t());
+//! assert_eq!(scores, [1.0, 3.0, 2.0, 4.0]);
+//! for (r, row) in scores.chunks_exact_mut(2).enumerate() {
+//!     softmax_row(row, r + 1, 1.0); // causal: row r sees keys 0..=r
+//! }
+//! assert_eq!(scores[..2], [1.0, 0.0]);
+//! ```
+
+mod buffer;
+mod cross_entropy;
+mod element;
+mod elementwise;
+mod gather;
+mod gemm;
+mod lanes;
+mod level;
+mod norm;
+mod raw;
+mod relu;
+mod rotary;
+mod softmax;
+mod table;
+mod transpose;
+mod view;
+
+pub use buffer::Buffer;
+pub use cross_entropy::{argmax, cross_entropy_row, cross_entropy_row_grad};
+pub use element::Element;
+pub use elementwise::{add_into, add3, axpy, dot, mul, scale};
+pub use gather::{Index, gather_rows, scatter_rows_add};
+pub use gemm::{Beta, gemm};
+pub use level::{Level, with_level};
+pub use norm::{affine_row, affine_row_back, affine_row_grad, norm_row, norm_row_back};
+pub use relu::{relu, relu_back, relu_row, relu_row_back};
+pub use rotary::{rotate_pairs, rotate_pairs_back};
+pub use softmax::{softmax_row, softmax_row_back};
+pub use table::{TablePattern, table_scatter_block, table_scores_block};
+pub use transpose::transpose;
+pub use view::{View, ViewMut, padded};

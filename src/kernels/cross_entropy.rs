@@ -1,0 +1,67 @@
+//! Cross-entropy of one row of logits, and the prediction.
+
+use super::Element;
+use super::lanes::{self, WIDTH, kernel};
+use super::softmax::{exp_and_sum, largest};
+
+fn check(vocab: usize, target: usize) {
+    assert!(target < vocab, "target {target} of {vocab} logits");
+}
+
+kernel! {
+    /// `log(sum_v exp(logits_v)) - logits_target`, in double precision.
+    ///
+    /// `logits: [vocab]`: without padding.
+    ///
+    /// ```
+    /// let loss = ihead::kernels::cross_entropy_row(&[0.0_f32, 0.0], 1);
+    /// assert!((loss - 2.0_f64.ln()).abs() < 1e-7);
+    /// ```
+    pub fn cross_entropy_row<'a, E>(simd; logits: &'a [E], target: usize) -> f64 {
+        check(logits.len(), target);
+        let shift = largest(simd, logits);
+        let shifts = simd.splat(shift);
+        let mut sum = simd.splat(E::zero());
+        let (chunks, end) = logits.as_chunks::<WIDTH>();
+        for chunk in chunks {
+            sum = simd.add(sum, simd.exp(simd.sub(simd.load(chunk), shifts)));
+        }
+        if !end.is_empty() {
+            let v = simd.exp(simd.sub(simd.load_part(end), shifts));
+            sum = simd.add(sum, simd.keep(v, end.len(), simd.splat(E::zero())));
+        }
+        loss(simd.reduce_sum(sum), shift, logits[target])
+    }
+}
+
+kernel! {
+    /// [`cross_entropy_row`], and `logits` becomes its gradient times `weight`: `weight * (softmax(logits) - onehot(target))`.
+    ///
+    /// The loss that it returns is not weighted.
+    pub fn cross_entropy_row_grad<'a, E>(simd; logits: &'a mut [E], target: usize, weight: E) -> f64 {
+        check(logits.len(), target);
+        let shift = largest(simd, logits);
+        let target_logit = logits[target];
+        let sum = exp_and_sum(simd, logits, shift, E::one());
+        lanes::multiply(simd, logits, weight / sum);
+        logits[target] = logits[target] - weight;
+        loss(sum, shift, target_logit)
+    }
+}
+
+#[inline(always)]
+fn loss<E: Element>(sum: E, shift: E, target_logit: E) -> f64 {
+    sum.to_f64().ln() - (target_logit.to_f64() - shift.to_f64())
+}
+
+kernel! {
+    /// The index of the largest element, the first one of equals; 0 for an empty row or one of NaN.
+    ///
+    /// ```
+    /// assert_eq!(ihead::kernels::argmax(&[0.0_f32, 2.0, 1.0, 2.0]), 1);
+    /// ```
+    pub fn argmax<'a, E>(simd; row: &'a [E]) -> usize {
+        let best = largest(simd, row);
+        row.iter().position(|&x| x == best).unwrap_or(0)
+    }
+}

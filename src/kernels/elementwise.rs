@@ -1,0 +1,57 @@
+//! Operations element by element.
+
+use super::lanes::{self, kernel};
+
+fn same_length(what: &str, a: usize, b: usize) {
+    assert!(a == b, "{what}: slices of {a} and {b} elements");
+}
+
+kernel! {
+    /// `dst += src`.
+    pub fn add_into<'a, E>(simd; dst: &'a mut [E], src: &'a [E]) -> () {
+        same_length("add_into", dst.len(), src.len());
+        lanes::zip1(simd, dst, src, #[inline(always)] |d, s| simd.add(d, s));
+    }
+}
+
+kernel! {
+    /// `dst = a + b`.
+    pub fn add3<'a, E>(simd; dst: &'a mut [E], a: &'a [E], b: &'a [E]) -> () {
+        same_length("add3", dst.len(), a.len());
+        same_length("add3", dst.len(), b.len());
+        lanes::zip2(simd, dst, a, b, #[inline(always)] |_, a, b| simd.add(a, b));
+    }
+}
+
+kernel! {
+    /// `dst = a * b`, element by element.
+    pub fn mul<'a, E>(simd; dst: &'a mut [E], a: &'a [E], b: &'a [E]) -> () {
+        same_length("mul", dst.len(), a.len());
+        same_length("mul", dst.len(), b.len());
+        lanes::zip2(simd, dst, a, b, #[inline(always)] |_, a, b| simd.mul(a, b));
+    }
+}
+
+kernel! {
+    /// `dst += alpha * src`.
+    pub fn axpy<'a, E>(simd; dst: &'a mut [E], alpha: E, src: &'a [E]) -> () {
+        same_length("axpy", dst.len(), src.len());
+        let alpha = simd.splat(alpha);
+        lanes::zip1(simd, dst, src, #[inline(always)] |d, s| simd.mul_add(alpha, s, d));
+    }
+}
+
+kernel! {
+    /// `x *= alpha`.
+    pub fn scale<'a, E>(simd; x: &'a mut [E], alpha: E) -> () {
+        lanes::multiply(simd, x, alpha);
+    }
+}
+
+kernel! {
+    /// `sum_i a_i b_i`.
+    pub fn dot<'a, E>(simd; a: &'a [E], b: &'a [E]) -> E {
+        same_length("dot", a.len(), b.len());
+        lanes::dot(simd, a, b)
+    }
+}

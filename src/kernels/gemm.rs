@@ -1,0 +1,46 @@
+//! Matrix products.
+
+use std::sync::Once;
+
+use super::{Element, View, ViewMut, raw};
+
+/// What happens to the old values of a product's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beta {
+    /// They are overwritten, and not read.
+    Zero,
+    /// The product is added to them.
+    Add,
+}
+
+/// `out = alpha * a * b` (or `out += ...`), on one thread.
+///
+/// `out: [m, n]`, `a: [m, k]`, `b: [k, n]`; each of `a`, `b` may be transposed ([`View::t`]). Fastest when `n` is a
+/// multiple of 16 and leading dimensions are [`padded`](super::padded).
+///
+/// # Panics
+/// When the shapes do not fit.
+///
+/// ```
+/// use ihead::kernels::{gemm, Beta, View, ViewMut};
+/// let (a, b) = ([1.0, 2.0], [3.0, 4.0]);
+/// let mut out = [0.5_f64];
+/// gemm(ViewMut::new(&mut out, 1, 1, 1), Beta::Add, 2.0, View::new(&a, 1, 2, 2), View::new(&b, 1, 2, 2).t());
+/// assert_eq!(out, [22.5]);
+/// ```
+pub fn gemm<E: Element>(mut out: ViewMut<'_, E>, beta: Beta, alpha: E, a: View<'_, E>, b: View<'_, E>) {
+    // The default of 48 rows packs the left operand again at every call; products here are small and called often.
+    static THRESHOLD: Once = Once::new();
+    THRESHOLD.call_once(|| gemm::set_lhs_packing_threshold_single_thread(256));
+
+    if out.n_rows() == 0 || out.n_cols() == 0 {
+        return;
+    }
+    if a.n_cols() == 0 && b.n_rows() == 0 {
+        if beta == Beta::Zero {
+            (0..out.n_rows()).for_each(|i| out.row_mut(i).fill(E::zero()));
+        }
+        return;
+    }
+    raw::gemm(&mut out, beta == Beta::Add, alpha, a, b);
+}

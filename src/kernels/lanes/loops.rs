@@ -1,0 +1,99 @@
+//! Loops over whole slices that many kernels share.
+
+use super::{Lanes, WIDTH};
+use crate::kernels::Element;
+
+/// `out = f(out, a)`, vector by vector; `a` is as long as `out`.
+#[inline(always)]
+pub(in crate::kernels) fn zip1<E: Element, L: Lanes<E>>(
+    lanes: L,
+    out: &mut [E],
+    a: &[E],
+    f: impl Fn(L::Vector, L::Vector) -> L::Vector,
+) {
+    let ((out, out_end), (a, a_end)) = (out.as_chunks_mut::<WIDTH>(), a.as_chunks::<WIDTH>());
+    for (out, a) in out.iter_mut().zip(a) {
+        let v = f(lanes.load(out), lanes.load(a));
+        lanes.store(out, v);
+    }
+    if !out_end.is_empty() {
+        let v = f(lanes.load_part(out_end), lanes.load_part(a_end));
+        lanes.store_part(out_end, v);
+    }
+}
+
+/// `out = f(out, a, b)`, vector by vector; `a` and `b` are as long as `out`.
+#[inline(always)]
+pub(in crate::kernels) fn zip2<E: Element, L: Lanes<E>>(
+    lanes: L,
+    out: &mut [E],
+    a: &[E],
+    b: &[E],
+    f: impl Fn(L::Vector, L::Vector, L::Vector) -> L::Vector,
+) {
+    let (out, out_end) = out.as_chunks_mut::<WIDTH>();
+    let ((a, a_end), (b, b_end)) = (a.as_chunks::<WIDTH>(), b.as_chunks::<WIDTH>());
+    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+        let v = f(lanes.load(out), lanes.load(a), lanes.load(b));
+        lanes.store(out, v);
+    }
+    if !out_end.is_empty() {
+        let v = f(lanes.load_part(out_end), lanes.load_part(a_end), lanes.load_part(b_end));
+        lanes.store_part(out_end, v);
+    }
+}
+
+/// `row *= factor`.
+#[inline(always)]
+pub(in crate::kernels) fn multiply<E: Element, L: Lanes<E>>(lanes: L, row: &mut [E], factor: E) {
+    let factor = lanes.splat(factor);
+    let (chunks, end) = row.as_chunks_mut::<WIDTH>();
+    for chunk in chunks {
+        let v = lanes.mul(lanes.load(chunk), factor);
+        lanes.store(chunk, v);
+    }
+    if !end.is_empty() {
+        let v = lanes.mul(lanes.load_part(end), factor);
+        lanes.store_part(end, v);
+    }
+}
+
+/// `sum_i a_i b_i`; the slices are equally long. Four sums at a time hide the latency of the addition.
+#[inline(always)]
+pub(in crate::kernels) fn dot<E: Element, L: Lanes<E>>(lanes: L, a: &[E], b: &[E]) -> E {
+    let mut sums = [lanes.splat(E::zero()); 4];
+    let ((a, a_end), (b, b_end)) = (a.as_chunks::<WIDTH>(), b.as_chunks::<WIDTH>());
+    let ((a4, a), (b4, b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    for (a, b) in a4.iter().zip(b4) {
+        for i in 0..4 {
+            sums[i] = lanes.mul_add(lanes.load(&a[i]), lanes.load(&b[i]), sums[i]);
+        }
+    }
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        sums[i] = lanes.mul_add(lanes.load(a), lanes.load(b), sums[i]);
+    }
+    if !a_end.is_empty() {
+        sums[3] = lanes.mul_add(lanes.load_part(a_end), lanes.load_part(b_end), sums[3]);
+    }
+    lanes.reduce_sum(lanes.add(lanes.add(sums[0], sums[1]), lanes.add(sums[2], sums[3])))
+}
+
+/// `sum_i a_i`.
+#[inline(always)]
+pub(in crate::kernels) fn sum<E: Element, L: Lanes<E>>(lanes: L, a: &[E]) -> E {
+    let mut sums = [lanes.splat(E::zero()); 4];
+    let (a, a_end) = a.as_chunks::<WIDTH>();
+    let (a4, a) = a.as_chunks::<4>();
+    for a in a4 {
+        for i in 0..4 {
+            sums[i] = lanes.add(sums[i], lanes.load(&a[i]));
+        }
+    }
+    for (i, a) in a.iter().enumerate() {
+        sums[i] = lanes.add(sums[i], lanes.load(a));
+    }
+    if !a_end.is_empty() {
+        sums[3] = lanes.add(sums[3], lanes.load_part(a_end));
+    }
+    lanes.reduce_sum(lanes.add(lanes.add(sums[0], sums[1]), lanes.add(sums[2], sums[3])))
+}

@@ -1,0 +1,120 @@
+//! The only unsafe code of the kernels: the call into the `gemm` crate, which takes pointers and strides.
+#![allow(unsafe_code)]
+
+use super::{Element, View, ViewMut};
+
+/// `out = alpha * a * b`, plus `out` when `read_out`; `out` is not read otherwise.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub(super) fn gemm<E: Element>(
+    out: &mut ViewMut<'_, E>,
+    read_out: bool,
+    alpha: E,
+    a: View<'_, E>,
+    b: View<'_, E>,
+) {
+    let (m, n, k) = (out.n_rows(), out.n_cols(), a.n_cols());
+    assert!(
+        a.n_rows() == m && b.n_rows() == k && b.n_cols() == n,
+        "product [{m}, {n}] = [{}, {k}] [{}, {}]",
+        a.n_rows(),
+        b.n_rows(),
+        b.n_cols()
+    );
+    assert!(m > 0 && n > 0 && k > 0, "product of an empty matrix");
+    in_bounds(out.as_view());
+    in_bounds(a);
+    in_bounds(b);
+    let out_ld = out.ld() as isize;
+    // SAFETY: `gemm` reads and writes element (i, j) of each operand at `i * row stride + j * column stride` and
+    // nothing else. `in_bounds` has asserted that the last of these, the largest as strides are not negative, lies in
+    // the operand's slice. `out` is borrowed mutably, so `a` and `b` do not overlap it. `E` is f32 or f64 (`Element`
+    // is sealed), two of the types that `gemm` accepts, both without a drop.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.data_mut().as_mut_ptr(),
+            1,
+            out_ld,
+            read_out,
+            a.data().as_ptr(),
+            a.col_stride() as isize,
+            a.row_stride() as isize,
+            b.data().as_ptr(),
+            b.col_stride() as isize,
+            b.row_stride() as isize,
+            E::one(),
+            alpha,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Asserts that the last element of a matrix that is not empty lies in its slice.
+fn in_bounds<E>(x: View<'_, E>) {
+    let last = (x.n_rows() - 1) * x.row_stride() + (x.n_cols() - 1) * x.col_stride();
+    assert!(last < x.data().len(), "a matrix that is larger than its slice");
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{first_of_16, load_part_avx2, load_part_avx512, store_part_avx2, store_part_avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{__m256, __m512};
+
+    use pulp::cast;
+    use pulp::x86::{V3, V4};
+
+    /// All ones in the first `n` of 16 lanes.
+    #[inline(always)]
+    pub fn first_of_16(n: usize) -> [i32; 16] {
+        std::array::from_fn(|i| -i32::from(i < n))
+    }
+
+    /// All ones in the first `n` of 8 lanes, by a window on a constant.
+    #[inline(always)]
+    fn first_of_8(n: usize) -> [i32; 8] {
+        const WINDOW: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+        let start = 8 - n.min(8);
+        std::array::from_fn(|i| WINDOW[start + i])
+    }
+
+    /// The first elements of a slice, at most 16, then zeros.
+    #[inline(always)]
+    pub fn load_part_avx512(simd: V4, from: &[f32]) -> __m512 {
+        let mask = ((1u32 << from.len().min(16)) - 1) as u16;
+        // SAFETY: the instruction reads only the lanes in the mask: the first `min(16, len)` elements of the slice.
+        unsafe { simd.avx512f._mm512_maskz_loadu_ps(mask, from.as_ptr()) }
+    }
+
+    /// Writes the first lanes, as many as the slice holds.
+    #[inline(always)]
+    pub fn store_part_avx512(simd: V4, to: &mut [f32], v: __m512) {
+        let mask = ((1u32 << to.len().min(16)) - 1) as u16;
+        // SAFETY: the instruction writes only the lanes in the mask: the first `min(16, len)` elements of the slice.
+        unsafe { simd.avx512f._mm512_mask_storeu_ps(to.as_mut_ptr(), mask, v) }
+    }
+
+    /// The first elements of a slice, at most 8, then zeros.
+    #[inline(always)]
+    pub fn load_part_avx2(simd: V3, from: &[f32]) -> __m256 {
+        let mask = cast(first_of_8(from.len()));
+        // SAFETY: the instruction reads only the lanes in the mask: the first `min(8, len)` elements of the slice.
+        unsafe { simd.avx._mm256_maskload_ps(from.as_ptr(), mask) }
+    }
+
+    /// Writes the first lanes, as many as the slice holds.
+    #[inline(always)]
+    pub fn store_part_avx2(simd: V3, to: &mut [f32], v: __m256) {
+        let mask = cast(first_of_8(to.len()));
+        // SAFETY: the instruction writes only the lanes in the mask: the first `min(8, len)` elements of the slice.
+        unsafe { simd.avx._mm256_maskstore_ps(to.as_mut_ptr(), mask, v) }
+    }
+}

@@ -1,0 +1,231 @@
+//! Attention scores where queries and keys are sums of lookups.
+//!
+//! In the first layer a query is `sum_a Q_a[q_a]` and a key `sum_b K_b[k_b]`: rows of a few tables (tokens, positions).
+//! Their score needs no product a sequence, only the tables `G_ab = Q_a K_b^T`, which depend on weights alone:
+//! `score(r, j) = sum_a sum_b G_ab[q_a[r], k_b[j]]`.
+
+use std::ops::Range;
+
+use super::gather::{accumulate, add_rows};
+use super::lanes::{Lanes, WIDTH, kernel};
+use super::{Buffer, Element, Index, View, ViewMut};
+
+/// Which table rows the queries and keys of one sequence take.
+///
+/// Tables are listed query term by query term: `G_ab` is number `a * keys.len() + b`.
+#[derive(Clone, Copy, Debug)]
+pub struct TablePattern<'a> {
+    /// Each term of the queries: the row of `G_ab` that query row r takes.
+    pub queries: &'a [Index<'a>],
+    /// Each term of the keys: the column of `G_ab` that key j takes.
+    pub keys: &'a [Index<'a>],
+    /// The last key that query row r sees: its position.
+    pub last: &'a [u32],
+}
+
+impl TablePattern<'_> {
+    /// The number of keys that query row r sees.
+    #[inline(always)]
+    fn seen(&self, r: usize) -> usize {
+        self.last[r] as usize + 1
+    }
+
+    /// The largest number of keys that one of these query rows sees.
+    #[inline(always)]
+    fn most_seen(&self, rows: Range<usize>) -> usize {
+        self.last[rows].iter().max().map_or(0, |&last| last as usize + 1)
+    }
+
+    /// Panics unless there is a table for each pair of terms and an index for each query and key.
+    fn check(&self, rows: &Range<usize>, tables: usize) {
+        let (queries, keys) = (self.queries.len(), self.keys.len());
+        assert!(tables == queries * keys, "{tables} tables for {queries} query and {keys} key terms");
+        let most = self.most_seen(rows.clone());
+        self.queries.iter().for_each(|index| index.check_items(rows.end));
+        self.keys.iter().for_each(|index| index.check_items(most));
+    }
+}
+
+kernel! {
+    /// Scores of the query rows `rows`: `out[r - rows.start, j] = sum_ab G_ab[q_a[r], k_b[j]]` for `j <= last[r]`.
+    ///
+    /// `out: [rows, keys]`; columns beyond `last[r]` are left as they are. `tables`: the `G_ab`, `[query rows, key rows]`.
+    /// `scratch` is any buffer, kept to be used again.
+    ///
+    /// # Panics
+    /// When an index is beyond its table, or `out` is too small.
+    pub fn table_scores_block<'a, E>(
+        simd; pattern: &'a TablePattern<'a>, rows: Range<usize>, tables: &'a [View<'a, E>], out: ViewMut<'a, E>,
+        scratch: &'a mut Buffer<E>
+    ) -> () {
+        pattern.check(&rows, tables.len());
+        let mut out = out;
+        let most = pattern.most_seen(rows.clone());
+        let terms = pattern.keys.len();
+        for (b, index) in pattern.keys.iter().enumerate() {
+            let largest = match index {
+                Index::Tokens(tokens) => tokens[..most].iter().max().map_or(0, |&token| token as usize + 1),
+                Index::Positions => most,
+            };
+            for table in tables.iter().skip(b).step_by(terms) {
+                assert!(largest <= table.n_cols(), "key row {largest} of a table with {}", table.n_cols());
+            }
+        }
+        for r in rows.clone() {
+            let seen = pattern.seen(r);
+            let to = &mut out.row_mut(r - rows.start)[..seen];
+            let row_of = |a: usize, b: usize| tables[a * terms + b].row(pattern.queries[a].at(r));
+            let mut written = false;
+            for (b, _) in pattern.keys.iter().enumerate().filter(|(_, key)| matches!(key, Index::Positions)) {
+                let rows = (0..pattern.queries.len()).map(|a| &row_of(a, b)[..seen]);
+                sum_rows(simd, to, rows, written);
+                written = true;
+            }
+            for (b, key) in pattern.keys.iter().enumerate() {
+                let Index::Tokens(tokens) = key else { continue };
+                let mapped = scratch.scratch(tables[b].n_cols());
+                sum_rows(simd, mapped, (0..pattern.queries.len()).map(|a| row_of(a, b)), false);
+                simd.lookup(to, written, mapped, &tokens[..seen]);
+                written = true;
+            }
+        }
+    }
+}
+
+/// `to = sum of rows`, or `+=` when `add`.
+#[inline(always)]
+fn sum_rows<'r, E: Element, L: Lanes<E>>(
+    simd: L,
+    to: &mut [E],
+    mut rows: impl Iterator<Item = &'r [E]>,
+    add: bool,
+) {
+    if !add {
+        match (rows.next(), rows.next()) {
+            (Some(a), Some(b)) => add_rows(simd, to, a, b),
+            (Some(a), None) => to.copy_from_slice(a),
+            (None, _) => to.fill(E::zero()),
+        }
+    }
+    for row in rows {
+        accumulate(simd, to, row);
+    }
+}
+
+/// Up to this many key rows, the gradients of 16 queries are summed in a transposed buffer of 16 columns.
+const TRANSPOSED_LIMIT: usize = 1024;
+
+kernel! {
+    /// The gradient of [`table_scores_block`]: `grads_ab[q_a[r], k_b[j]] += dscores[r - rows.start, j]` for `j <= last[r]`.
+    ///
+    /// `dscores: [rows, keys]`; columns beyond `last[r]` are not read.
+    ///
+    /// # Panics
+    /// When an index is beyond its table, or `dscores` is too small.
+    pub fn table_scatter_block<'a, E>(
+        simd; pattern: &'a TablePattern<'a>, rows: Range<usize>, grads: &'a mut [ViewMut<'a, E>],
+        dscores: View<'a, E>, scratch: &'a mut Buffer<E>
+    ) -> () {
+        pattern.check(&rows, grads.len());
+        let terms = pattern.keys.len();
+        for start in rows.clone().step_by(WIDTH) {
+            let group = start..rows.end.min(start + WIDTH);
+            for (b, key) in pattern.keys.iter().enumerate() {
+                let key_rows = grads.get(b).map_or(0, ViewMut::n_cols);
+                match key {
+                    Index::Tokens(tokens) if key_rows <= TRANSPOSED_LIMIT => {
+                        let sums = scratch.scratch(key_rows.next_multiple_of(WIDTH) * WIDTH).as_chunks_mut().0;
+                        sum_by_token(simd, sums, pattern, group.clone(), tokens, dscores, rows.start);
+                        for (part, sums) in sums.as_chunks::<WIDTH>().0.iter().enumerate() {
+                            let columns = part * WIDTH..key_rows.min((part + 1) * WIDTH);
+                            let mut by_row = [simd.splat(E::zero()); WIDTH];
+                            for (v, sum) in by_row.iter_mut().zip(sums) {
+                                *v = simd.load(sum);
+                            }
+                            let by_row = simd.transpose(by_row);
+                            for (r, v) in group.clone().zip(by_row) {
+                                for (a, query) in pattern.queries.iter().enumerate() {
+                                    let to = &mut grads[a * terms + b].row_mut(query.at(r))[columns.clone()];
+                                    add_vector(simd, to, v);
+                                }
+                            }
+                        }
+                    }
+                    Index::Tokens(tokens) => {
+                        for r in group.clone() {
+                            let from = &dscores.row(r - rows.start)[..pattern.seen(r)];
+                            for (a, query) in pattern.queries.iter().enumerate() {
+                                let to = grads[a * terms + b].row_mut(query.at(r));
+                                for (&d, &token) in from.iter().zip(*tokens) {
+                                    to[token as usize] += d;
+                                }
+                            }
+                        }
+                    }
+                    Index::Positions => {
+                        for r in group.clone() {
+                            let from = &dscores.row(r - rows.start)[..pattern.seen(r)];
+                            for (a, query) in pattern.queries.iter().enumerate() {
+                                let to = grads[a * terms + b].row_mut(query.at(r));
+                                accumulate(simd, &mut to[..from.len()], from);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `sums[v][i] = sum over keys j with token v of dscores[group.start + i, j]`, through transposed blocks: a key's
+/// gradients of 16 queries are one vector.
+#[inline(always)]
+fn sum_by_token<E: Element, L: Lanes<E>>(
+    simd: L,
+    sums: &mut [[E; WIDTH]],
+    pattern: &TablePattern<'_>,
+    group: Range<usize>,
+    tokens: &[u32],
+    dscores: View<'_, E>,
+    first_row: usize,
+) {
+    let zero = simd.splat(E::zero());
+    for sum in &mut *sums {
+        simd.store(sum, zero);
+    }
+    let most = pattern.most_seen(group.clone());
+    for start in (0..most).step_by(WIDTH) {
+        let mut block = [zero; WIDTH];
+        for (v, r) in block.iter_mut().zip(group.clone()) {
+            let seen = pattern.seen(r);
+            if start < seen {
+                let from = &dscores.row(r - first_row)[start..seen];
+                *v = match from.first_chunk() {
+                    Some(full) => simd.load(full),
+                    None => simd.load_part(from),
+                };
+            }
+        }
+        let block = simd.transpose(block);
+        for (&token, v) in tokens[start..most].iter().zip(block) {
+            let sum = &mut sums[token as usize];
+            let v = simd.add(simd.load(sum), v);
+            simd.store(sum, v);
+        }
+    }
+}
+
+/// Adds the first lanes of `v` to a slice of at most 16 elements.
+#[inline(always)]
+fn add_vector<E: Element, L: Lanes<E>>(simd: L, to: &mut [E], v: L::Vector) {
+    match to.first_chunk_mut() {
+        Some(full) => {
+            let sum = simd.add(simd.load(full), v);
+            simd.store(full, sum);
+        }
+        None => {
+            let sum = simd.add(simd.load_part(to), v);
+            simd.store_part(to, sum);
+        }
+    }
+}
