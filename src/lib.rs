@@ -4,9 +4,13 @@ extern crate self as ihead;
 pub mod backend;
 pub mod config;
 pub mod data;
+pub mod engine;
 pub mod error;
+pub mod graph;
 pub mod kernels;
 pub mod names;
 pub mod nn;
+pub mod plan;
 
 pub use error::{Error, Result};
+pub use ihead_macros::Module;

@@ -1,0 +1,46 @@
+//! Which positions are wanted.
+use crate::data::Batch;
+
+/// A choice of positions, named when an engine is built, filled in at each run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RowSet {
+    /// Every position.
+    All,
+    /// The `k`-th of the lists given to the run.
+    Set(usize),
+}
+
+/// Positions of each sequence of a batch, rising.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RowLists {
+    ends: Vec<usize>,
+    positions: Vec<u32>,
+}
+
+impl RowLists {
+    /// The positions of each sequence at which `keep(position, mark)` holds.
+    pub fn select(batch: &Batch, keep: impl Fn(usize, i32) -> bool) -> RowLists {
+        let mut lists = RowLists { ends: Vec::with_capacity(batch.batch), positions: Vec::new() };
+        for marks in batch.marks.chunks(batch.seq) {
+            lists.positions.extend((0..batch.seq).filter(|&t| keep(t, marks[t])).map(|t| t as u32));
+            lists.ends.push(lists.positions.len());
+        }
+        lists
+    }
+
+    /// The positions of sequence `i`.
+    pub fn sequence(&self, i: usize) -> &[u32] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        &self.positions[start..self.ends[i]]
+    }
+
+    /// Number of sequences.
+    pub fn sequences(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Number of positions in all sequences together.
+    pub fn total(&self) -> usize {
+        self.positions.len()
+    }
+}

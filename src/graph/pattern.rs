@@ -1,0 +1,61 @@
+//! Attention patterns.
+use crate::backend::Dim;
+
+use super::ir::{NodeId, Normaliser, Op};
+use super::record::Recorder;
+use super::stream::Stream;
+
+/// Causal attention weights of one layer, `[heads, seq, seq]`: row `t` weighs the positions `0..=t`.
+#[derive(Clone)]
+pub struct Pattern<T: Dim> {
+    recorder: Recorder,
+    id: NodeId,
+    seq: T,
+    heads: usize,
+}
+
+impl<T: Dim> Pattern<T> {
+    pub(crate) fn new(recorder: Recorder, id: NodeId, seq: T, heads: usize) -> Self {
+        Pattern { recorder, id, seq, heads }
+    }
+
+    /// `normaliser(scale * q_h k_h^T)` over the keys at or before each query, for each head `h` of width `dim / heads`.
+    ///
+    /// # Panics
+    /// If `heads` does not divide `dim`; the library's blocks check this where a user can still be told.
+    pub fn new_causal<D: Dim>(
+        q: &Stream<T, D>,
+        k: &Stream<T, D>,
+        heads: usize,
+        scale: f64,
+        normaliser: Normaliser,
+    ) -> Self {
+        let dim = q.dim().size();
+        assert!(heads > 0 && dim % heads == 0, "{heads} heads of equal width do not fit in dim {dim}");
+        let op = Op::Pattern { q: q.id(), k: k.id(), heads, scale, normaliser };
+        let id = q.recorder().graph_mut().node(op, heads);
+        Pattern { recorder: q.recorder().clone(), id, seq: q.seq(), heads }
+    }
+
+    /// `out[t]_h = sum_j pattern[h, t, j] v[j]_h`, `[seq, dim]`.
+    pub fn mix<D: Dim>(&self, v: &Stream<T, D>) -> Stream<T, D> {
+        let op = Op::Mix { pattern: self.id, v: v.id() };
+        let id = self.recorder.graph_mut().node(op, v.dim().size());
+        Stream::new(self.recorder.clone(), id, self.seq, v.dim())
+    }
+
+    /// Number of positions.
+    pub fn seq(&self) -> T {
+        self.seq
+    }
+
+    /// Number of heads.
+    pub fn heads(&self) -> usize {
+        self.heads
+    }
+
+    /// The node of this pattern.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+}

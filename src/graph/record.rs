@@ -1,0 +1,138 @@
+//! Recording a model: the recorder, the tokens that it reads, and the trait of models.
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::backend::Dim;
+use crate::nn::{Module, Param};
+
+use super::ir::{Edit, Graph, Index, Op};
+use super::site::Site;
+use super::stream::Stream;
+use super::weight::Weight;
+
+/// Where a forward pass is recorded. Handles share it; a user meets it only as [`Tokens`] and [`Site`].
+#[derive(Clone, Default)]
+pub struct Recorder {
+    graph: Rc<RefCell<Graph>>,
+    edits: Rc<BTreeMap<String, Edit>>,
+}
+
+impl Recorder {
+    pub(crate) fn graph(&self) -> Ref<'_, Graph> {
+        self.graph.borrow()
+    }
+
+    pub(crate) fn graph_mut(&self) -> RefMut<'_, Graph> {
+        self.graph.borrow_mut()
+    }
+
+    pub(crate) fn edit(&self, site: &str) -> Option<Edit> {
+        self.edits.get(site).copied()
+    }
+
+    /// A parameter as a matrix of the graph.
+    pub fn weight<R: Dim, C: Dim>(&self, param: &Param<(R, C)>) -> Weight<R, C> {
+        let (rows, cols) = *param.shape();
+        let id = self.graph_mut().param(param.id(), rows.size(), cols.size());
+        Weight::new(self.clone(), id, rows, cols)
+    }
+
+    /// A parameter vector, as a matrix of one row.
+    pub fn vector<D: Dim>(&self, param: &Param<(D,)>) -> Weight<crate::backend::Const<1>, D> {
+        let (dim,) = *param.shape();
+        let id = self.graph_mut().param(param.id(), 1, dim.size());
+        Weight::new(self.clone(), id, crate::backend::Const::<1>, dim)
+    }
+}
+
+/// The tokens of a sequence, `[seq]`, each below `vocab`; known only when an engine runs.
+#[derive(Clone)]
+pub struct Tokens<T: Dim, V: Dim> {
+    recorder: Recorder,
+    seq: T,
+    vocab: V,
+}
+
+impl<T: Dim, V: Dim> Tokens<T, V> {
+    /// The recorder that these tokens belong to.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// The root of the names of this forward pass.
+    pub fn site(&self) -> Site {
+        Site::root(self.recorder.clone())
+    }
+
+    /// Number of positions.
+    pub fn seq(&self) -> T {
+        self.seq
+    }
+
+    /// Number of different tokens.
+    pub fn vocab(&self) -> V {
+        self.vocab
+    }
+
+    /// Rows of a table by token: `out[t] = table[x[t]]`, `[seq, dim]`.
+    pub fn lookup<D: Dim>(&self, table: &Weight<V, D>) -> Stream<T, D> {
+        self.rows_of(table.id, table.cols, Index::Tokens)
+    }
+
+    /// Rows of a table by position: `out[t] = table[t]`, `[seq, dim]`. The table may have more rows than positions.
+    pub fn positions<M: Dim, D: Dim>(&self, table: &Weight<M, D>) -> Stream<T, D> {
+        assert!(
+            self.seq.size() <= table.rows.size(),
+            "a sequence of {} positions needs as many rows of positions, found {}",
+            self.seq.size(),
+            table.rows.size()
+        );
+        self.rows_of(table.id, table.cols, Index::Positions)
+    }
+
+    fn rows_of<D: Dim>(&self, table: super::WeightId, dim: D, index: Index) -> Stream<T, D> {
+        let node = self.recorder.graph_mut().node(Op::Lookup { table, index }, dim.size());
+        Stream::new(self.recorder.clone(), node, self.seq, dim)
+    }
+}
+
+/// A language model: from the tokens of a sequence to the logits of the next one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a model",
+    note = "derive `Module` for its parameters and implement `Model::forward`, from `Tokens<T, V>` to `Stream<T, V>`"
+)]
+pub trait Model: Module {
+    /// Size of the vocabulary.
+    type Vocab: Dim;
+
+    /// The vocabulary.
+    fn vocab(&self) -> Self::Vocab;
+
+    /// The longest sequence that the model takes, if there is a limit.
+    fn max_seq(&self) -> Option<usize> {
+        None
+    }
+
+    /// Records the logits `[seq, vocab]` of a sequence.
+    fn forward<T: Dim>(&self, x: &Tokens<T, Self::Vocab>) -> Stream<T, Self::Vocab>;
+}
+
+/// Records `model` for sequences of `seq` tokens.
+pub fn record<M: Model, T: Dim>(model: &M, seq: T) -> Graph {
+    record_with(model, seq, BTreeMap::new())
+}
+
+/// Records `model` with some of its sites edited. A name in `edits` that is no site of the model has no effect:
+/// compare with [`Graph::sites`].
+pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: BTreeMap<String, Edit>) -> Graph {
+    let recorder = Recorder { graph: Rc::default(), edits: Rc::new(edits) };
+    let vocab = model.vocab();
+    let logits = model.forward(&Tokens { recorder: recorder.clone(), seq, vocab });
+    let mut graph = recorder.graph().clone();
+    graph.logits = Some(logits.id());
+    graph.sites.insert("logits".into(), logits.id());
+    graph.seq = seq.size();
+    graph.vocab = vocab.size();
+    graph
+}

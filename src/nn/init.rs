@@ -1,0 +1,93 @@
+//! Laws of initial values, and the stream that they are drawn from.
+use rand::SeedableRng;
+use rand_distr::{Distribution, Normal, Uniform};
+use rand_pcg::Pcg64;
+
+/// The law of a parameter's initial values.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Init {
+    /// All zero.
+    Zeros,
+    /// All one.
+    Ones,
+    /// Uniform on `[-bound, bound]`.
+    Uniform {
+        /// Half the width.
+        bound: f64,
+    },
+    /// Normal, with mean 0.
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
+    /// These values, row-major.
+    Given(Vec<f32>),
+}
+
+impl Init {
+    /// PyTorch's law of a linear map without bias: `U(-1/sqrt(inputs), 1/sqrt(inputs))`.
+    pub fn linear(inputs: usize) -> Init {
+        Init::Uniform { bound: 1.0 / (inputs as f64).sqrt() }
+    }
+
+    /// `n` values for the parameter called `name`.
+    ///
+    /// Each parameter has a stream of its own, PCG64 seeded by `seed` and the name (FNV-1a, 64 bits), so that adding a
+    /// parameter to a model leaves the initial values of all others as they were.
+    pub fn draw(&self, seed: u64, name: &str, n: usize) -> Vec<f32> {
+        let mut rng = stream(seed, name);
+        let mut sample = |law: &dyn Fn(&mut Pcg64) -> f64| (0..n).map(|_| law(&mut rng) as f32).collect();
+        match self {
+            Init::Zeros => vec![0.0; n],
+            Init::Ones => vec![1.0; n],
+            Init::Given(values) => values.clone(),
+            Init::Uniform { bound } => {
+                let law = Uniform::new_inclusive(-bound, bound);
+                sample(&|rng| law.sample(rng))
+            }
+            // the standard deviations are the library's own: finite and not negative
+            Init::Normal { std } => match Normal::new(0.0, *std) {
+                Ok(law) => sample(&|rng| law.sample(rng)),
+                Err(_) => vec![f32::NAN; n],
+            },
+        }
+    }
+}
+
+fn stream(seed: u64, name: &str) -> Pcg64 {
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let mut state = [0; 32];
+    state[..8].copy_from_slice(&seed.to_le_bytes());
+    state[16..24].copy_from_slice(&hash.to_le_bytes());
+    Pcg64::from_seed(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_has_a_stream_of_its_own() {
+        let law = Init::Normal { std: 1.0 };
+        assert_eq!(law.draw(1, "a", 4), law.draw(1, "a", 4));
+        assert_ne!(law.draw(1, "a", 4), law.draw(1, "b", 4));
+        assert_ne!(law.draw(1, "a", 4), law.draw(2, "a", 4));
+    }
+
+    #[test]
+    fn laws_have_their_moments() {
+        let n = 100_000;
+        let moments = |v: &[f32]| {
+            let mean = v.iter().map(|x| f64::from(*x)).sum::<f64>() / n as f64;
+            (mean, v.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n as f64)
+        };
+        let (mean, var) = moments(&Init::Normal { std: 0.5 }.draw(7, "x", n));
+        assert!(mean.abs() < 0.01 && (var - 0.25).abs() < 0.01, "{mean} {var}");
+        let values = Init::linear(4).draw(7, "x", n);
+        let (mean, var) = moments(&values);
+        assert!(mean.abs() < 0.01 && (var - 0.25 / 3.0).abs() < 0.005, "{mean} {var}");
+        assert!(values.iter().all(|x| x.abs() <= 0.5));
+    }
+}

@@ -1,0 +1,233 @@
+//! Modules: named parameters.
+use std::collections::HashMap;
+
+use crate::engine::ParamSource;
+use crate::kernels::Element;
+use crate::{Error, Result};
+
+use super::param::{AnyParam, Param, ParamId};
+
+/// What a tensor of a module is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Trains unless it is frozen.
+    Param,
+    /// Belongs to the state, never trains (a position table).
+    Buffer,
+}
+
+/// Sees each tensor of a module: name, role, tensor.
+pub type Visitor<'a, 'v> = dyn FnMut(&str, Role, &'a dyn AnyParam) + 'v;
+
+/// Sees each tensor of a module, to change it.
+pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
+
+/// Something with named parameters; derive it.
+///
+/// Names are dotted paths of fields, equal to PyTorch's state-dict names: `layers.0.attention.wk.weight`.
+/// A parameter that two names share is visited under both.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a module",
+    label = "not a module",
+    note = "put `#[derive(Module)]` on `{Self}`, or remove the `#[module]` attribute from this field"
+)]
+pub trait Module {
+    /// Shows each tensor to `visitor`, with `prefix` before its name.
+    fn visit<'a>(&'a self, prefix: &str, visitor: &mut Visitor<'a, '_>);
+
+    /// Shows each tensor to `visitor`, to change it.
+    fn visit_mut(&mut self, prefix: &str, visitor: &mut VisitorMut<'_>);
+}
+
+/// `prefix.name`, or `name` at the root.
+pub fn join(prefix: &str, name: impl std::fmt::Display) -> String {
+    if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") }
+}
+
+impl<M: Module> Module for Option<M> {
+    fn visit<'a>(&'a self, prefix: &str, visitor: &mut Visitor<'a, '_>) {
+        self.iter().for_each(|m| m.visit(prefix, visitor));
+    }
+
+    fn visit_mut(&mut self, prefix: &str, visitor: &mut VisitorMut<'_>) {
+        self.iter_mut().for_each(|m| m.visit_mut(prefix, visitor));
+    }
+}
+
+impl<M: Module> Module for Vec<M> {
+    fn visit<'a>(&'a self, prefix: &str, visitor: &mut Visitor<'a, '_>) {
+        self.iter().enumerate().for_each(|(i, m)| m.visit(&join(prefix, i), visitor));
+    }
+
+    fn visit_mut(&mut self, prefix: &str, visitor: &mut VisitorMut<'_>) {
+        self.iter_mut().enumerate().for_each(|(i, m)| m.visit_mut(&join(prefix, i), visitor));
+    }
+}
+
+/// A field that may be `#[param]` or `#[buffer]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a parameter",
+    label = "not a parameter",
+    note = "`#[param]` and `#[buffer]` take a `Param<(R, C)>` or `Param<(D,)>`, or an `Option` of one; a module takes `#[module]`"
+)]
+pub trait ParamField {
+    /// The parameter, if it is there.
+    fn get(&self) -> Option<&dyn AnyParam>;
+    /// The parameter, to change it.
+    fn get_mut(&mut self) -> Option<&mut dyn AnyParam>;
+}
+
+impl<S: crate::backend::Shape> ParamField for Param<S> {
+    fn get(&self) -> Option<&dyn AnyParam> {
+        Some(self)
+    }
+
+    fn get_mut(&mut self) -> Option<&mut dyn AnyParam> {
+        Some(self)
+    }
+}
+
+impl<P: ParamField> ParamField for Option<P> {
+    fn get(&self) -> Option<&dyn AnyParam> {
+        self.as_ref().and_then(P::get)
+    }
+
+    fn get_mut(&mut self) -> Option<&mut dyn AnyParam> {
+        self.as_mut().and_then(P::get_mut)
+    }
+}
+
+/// What every module can do.
+pub trait ModuleExt: Module {
+    /// Every tensor with its name and role, in the order of the fields. A tied parameter is there under each name.
+    fn tensors(&self) -> Vec<(String, Role, &dyn AnyParam)> {
+        let mut list = Vec::new();
+        self.visit("", &mut |name, role, tensor| list.push((name.to_string(), role, tensor)));
+        list
+    }
+
+    /// The parameters that train now, each once, under its first name.
+    fn training(&self) -> Vec<(String, &dyn AnyParam)> {
+        let mut seen = std::collections::HashSet::new();
+        let trains = |(_, role, p): &(String, Role, &dyn AnyParam)| *role == Role::Param && p.trains();
+        self.tensors()
+            .into_iter()
+            .filter(trains)
+            .filter(|(_, _, p)| seen.insert(p.id()))
+            .map(|(n, _, p)| (n, p))
+            .collect()
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    /// If there is none: the nearest name is in the message.
+    fn tensor(&self, name: &str) -> Result<&dyn AnyParam> {
+        let tensors = self.tensors();
+        let found = tensors.iter().find(|(n, _, _)| n == name).map(|(_, _, p)| *p);
+        found.ok_or_else(|| Error::unknown("parameter", name, tensors.iter().map(|(n, _, _)| n.as_str())))
+    }
+
+    /// Draws all initial values from `seed`; see [`super::Init::draw`].
+    fn init_all(&mut self, seed: u64) {
+        let mut first = HashMap::<ParamId, ()>::new();
+        self.visit_mut("", &mut |name, _, tensor| {
+            if first.insert(tensor.id(), ()).is_none() {
+                let values = tensor.init().draw(seed, name, tensor.dims().iter().product());
+                // a law that gives other than the shape's number of values is an error of the block that wrote it
+                tensor.write(&values).expect("an initial law fits its parameter");
+            }
+        });
+    }
+
+    /// Freezes or releases the parameters that `pattern` names: a name, or a pattern with `*` for any characters.
+    ///
+    /// # Errors
+    /// If it names no parameter: the nearest name is in the message.
+    fn set_trains(&mut self, pattern: &str, trains: bool) -> Result<()> {
+        let mut names_seen = Vec::new();
+        let mut matched = false;
+        self.visit_mut("", &mut |name, role, tensor| {
+            if role == Role::Param {
+                names_seen.push(name.to_string());
+                if matches(pattern, name) {
+                    matched = true;
+                    tensor.set_trains(trains);
+                }
+            }
+        });
+        if matched {
+            Ok(())
+        } else {
+            Err(Error::unknown("parameter", pattern, names_seen.iter().map(String::as_str)))
+        }
+    }
+
+    /// Calls `change` with the values of the tensor of this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn update(&mut self, name: &str, change: &mut dyn FnMut(&mut [f32])) -> Result<()> {
+        let mut found = false;
+        let mut names_seen = Vec::new();
+        let mut written = Ok(());
+        self.visit_mut("", &mut |n, _, tensor| {
+            names_seen.push(n.to_string());
+            if n == name && !found {
+                found = true;
+                let mut values = tensor.values();
+                change(&mut values);
+                written = tensor.write(&values);
+            }
+        });
+        if found {
+            written
+        } else {
+            Err(Error::unknown("parameter", name, names_seen.iter().map(String::as_str)))
+        }
+    }
+}
+
+impl<M: Module + ?Sized> ModuleExt for M {}
+
+/// Whether `name` is `pattern`, in which `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(name) = name.strip_prefix(head) else { return false };
+    (0..=name.len()).filter(|i| name.is_char_boundary(*i)).any(|i| matches(rest, &name[i..]))
+}
+
+/// The parameters of a module by identity: what an engine reads.
+pub struct Params<'a> {
+    by_id: HashMap<ParamId, &'a dyn AnyParam>,
+    buffers: std::collections::HashSet<ParamId>,
+}
+
+impl<'a> Params<'a> {
+    /// The parameters of `module`.
+    pub fn of(module: &'a (impl Module + ?Sized)) -> Self {
+        let mut params = Params { by_id: HashMap::new(), buffers: Default::default() };
+        module.visit("", &mut |_, role, tensor| {
+            params.by_id.insert(tensor.id(), tensor);
+            if role == Role::Buffer {
+                params.buffers.insert(tensor.id());
+            }
+        });
+        params
+    }
+
+    /// Whether the parameter trains now.
+    pub fn trains(&self, id: ParamId) -> bool {
+        !self.buffers.contains(&id) && self.by_id.get(&id).is_some_and(|p| p.trains())
+    }
+}
+
+impl<E: Element> ParamSource<E> for Params<'_> {
+    fn read(&self, id: ParamId, into: &mut [E]) {
+        let mut values = vec![0.0; into.len()];
+        if let Some(param) = self.by_id.get(&id) {
+            param.read_into(&mut values);
+        }
+        into.iter_mut().zip(values).for_each(|(to, from)| *to = E::from_f64(f64::from(from)));
+    }
+}

@@ -1,0 +1,590 @@
+//! From a recorded graph to instructions: the cheapest exact way.
+//!
+//! A stream is held as a sum of terms as long as possible: lookups in tables, and dense values behind a pending map.
+//! Linear maps of lookups map the table (once a step); maps of dense values wait, so that products of weights fold; and
+//! whoever needs a matrix asks for the sum as one dense value, which is made once.
+use std::collections::HashMap;
+
+use crate::engine::{Request, RowSet};
+use crate::graph::{Graph, Index, NodeId, Op, WeightId, WeightOp};
+use crate::nn::ParamId;
+
+use super::demand::{Demand, demands};
+use super::passes;
+use super::program::{Instr, Layout, Program, Source, Summand, Val, ValInfo};
+use super::tables::MOST_TERMS;
+
+/// One term of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Term {
+    /// Rows of a table.
+    Lookup { table: WeightId, index: Index },
+    /// `scale * W val`, with at most one of the two other than the identity.
+    Dense { val: Val, map: Option<WeightId>, scale: f64 },
+}
+
+/// Tables with more rows than this are looked up before they are mapped.
+const LARGEST_MAPPED_TABLE: usize = 8192;
+
+pub(crate) struct Lowering<'a> {
+    /// The graph, with the weights that the lowering adds.
+    pub graph: Graph,
+    pub program: Program,
+    request: &'a Request,
+    demands: Vec<Demand>,
+    trains: Vec<bool>,
+    param_trains: &'a dyn Fn(ParamId) -> bool,
+    sums: HashMap<(NodeId, RowSet), Vec<Term>>,
+    dense: HashMap<(NodeId, RowSet), Val>,
+    patterns: HashMap<(NodeId, RowSet), Val>,
+    transposes: HashMap<Val, Val>,
+    selects: HashMap<(Val, RowSet), Val>,
+}
+
+/// Lowers `graph` for `request`.
+pub(crate) fn lower(
+    graph: &Graph,
+    request: &Request,
+    param_trains: &dyn Fn(ParamId) -> bool,
+) -> (Graph, Program) {
+    let mut lowering = Lowering {
+        graph: graph.clone(),
+        program: Program::default(),
+        request,
+        demands: demands(graph, request),
+        trains: Vec::new(),
+        param_trains,
+        sums: HashMap::new(),
+        dense: HashMap::new(),
+        patterns: HashMap::new(),
+        transposes: HashMap::new(),
+        selects: HashMap::new(),
+    };
+    lowering.run();
+    let trains = lowering.weights_that_train();
+    let Lowering { graph, mut program, .. } = lowering;
+    passes::keep_gradients_before_the_loss(&mut program, &trains);
+    passes::complete_in_place(&mut program);
+    (graph, program)
+}
+
+impl Lowering<'_> {
+    fn run(&mut self) {
+        for (node, rows) in &self.request.reads {
+            let val = if self.op(*node).is_pattern() {
+                self.pattern(*node, *rows)
+            } else {
+                self.dense(*node, *rows)
+            };
+            self.program.reads.push(val);
+        }
+        if let Some(rows) = self.request.loss {
+            let logits = self.dense(self.graph.logits(), rows);
+            self.emit(Instr::CrossEntropy { logits });
+        }
+    }
+
+    fn op(&self, node: NodeId) -> Op {
+        self.graph.nodes()[node.index()].op.clone()
+    }
+
+    fn cols(&self, node: NodeId) -> usize {
+        self.graph.nodes()[node.index()].cols
+    }
+
+    fn emit(&mut self, instr: Instr) {
+        self.program.instrs.push(instr);
+    }
+
+    fn val(&mut self, rows: RowSet, cols: usize, trains: bool) -> Val {
+        self.new_val(ValInfo { rows, cols, heads: 1, layout: Layout::Stream, trains, home: Val(0) })
+    }
+
+    fn pattern_val(&mut self, rows: RowSet, heads: usize, trains: bool) -> Val {
+        let cols = self.graph.seq();
+        self.new_val(ValInfo { rows, cols, heads, layout: Layout::Pattern, trains, home: Val(0) })
+    }
+
+    fn new_val(&mut self, info: ValInfo) -> Val {
+        let val = Val(self.program.vals.len());
+        self.program.vals.push(ValInfo { home: val, ..info });
+        val
+    }
+
+    fn val_trains(&self, val: Val) -> bool {
+        self.program.info(val).trains
+    }
+
+    // ---- weights
+
+    fn weight(&mut self, op: WeightOp) -> WeightId {
+        self.graph.weight(op)
+    }
+
+    /// Whether a parameter behind this matrix trains.
+    pub fn weight_trains(&mut self, weight: WeightId) -> bool {
+        for i in self.trains.len()..self.graph.weights().len() {
+            let trains = match self.graph.weights()[i].op {
+                WeightOp::Param(id) => self.request.loss.is_some() && (self.param_trains)(id),
+                WeightOp::Identity => false,
+                WeightOp::Transpose(a) | WeightOp::Scale(a, _) => self.trains[a.index()],
+                WeightOp::Product(a, b) | WeightOp::Sum(a, b) | WeightOp::ScaleColumns(a, b) => {
+                    self.trains[a.index()] || self.trains[b.index()]
+                }
+            };
+            self.trains.push(trains);
+        }
+        self.trains[weight.index()]
+    }
+
+    /// `A B`, with column scales moved outwards: `A (B diag(g)) = (A B) diag(g)`.
+    fn product(&mut self, a: WeightId, b: WeightId) -> WeightId {
+        match self.graph.weights()[b.index()].op {
+            WeightOp::ScaleColumns(inner, g) => {
+                let product = self.product(a, inner);
+                self.weight(WeightOp::ScaleColumns(product, g))
+            }
+            _ => self.weight(WeightOp::Product(a, b)),
+        }
+    }
+
+    fn transpose(&mut self, a: WeightId) -> WeightId {
+        self.weight(WeightOp::Transpose(a))
+    }
+
+    fn shape(&self, w: WeightId) -> (usize, usize) {
+        let node = &self.graph.weights()[w.index()];
+        (node.rows, node.cols)
+    }
+
+    /// An instruction reads this weight.
+    fn reads(&mut self, weight: WeightId) {
+        if !self.program.used.contains(&weight) {
+            self.program.used.push(weight);
+        }
+    }
+
+    /// An instruction reads this weight; returns whether the weight trains.
+    fn leaf(&mut self, weight: WeightId) -> bool {
+        self.reads(weight);
+        self.weight_trains(weight)
+    }
+
+    fn weights_that_train(&mut self) -> Vec<bool> {
+        let last = WeightId(self.graph.weights().len().saturating_sub(1));
+        if !self.graph.weights().is_empty() {
+            self.weight_trains(last);
+        }
+        std::mem::take(&mut self.trains)
+    }
+
+    // ---- streams
+
+    /// The rows at which a node is computed: at all if they are wanted differently in two places.
+    fn rows_of(&self, node: NodeId) -> RowSet {
+        self.demands[node.index()].rows().unwrap_or(RowSet::All)
+    }
+
+    /// The node as a sum of terms, at these rows.
+    pub fn sum(&mut self, node: NodeId, rows: RowSet) -> Vec<Term> {
+        if let Some(sum) = self.sums.get(&(node, rows)) {
+            return sum.clone();
+        }
+        let sum = if rows == self.rows_of(node) {
+            self.sum_anew(node, rows)
+        } else {
+            let all = self.sum(node, RowSet::All);
+            if only_lookups(&all) { all } else { vec![plain(self.dense(node, rows))] }
+        };
+        self.sums.insert((node, rows), sum.clone());
+        sum
+    }
+
+    fn sum_anew(&mut self, node: NodeId, rows: RowSet) -> Vec<Term> {
+        let cols = self.cols(node);
+        match self.op(node) {
+            Op::Zero => vec![],
+            Op::Lookup { table, index } => vec![Term::Lookup { table, index }],
+            Op::Add(a, b) => {
+                let mut sum = self.sum(a, rows);
+                for term in self.sum(b, rows) {
+                    self.add_term(&mut sum, term);
+                }
+                sum
+            }
+            Op::Scale { x, by } => self.sum(x, rows).into_iter().map(|t| self.scaled(t, by)).collect(),
+            Op::Gain { x, gain } => {
+                let identity = self.graph.identity(cols);
+                let diagonal = self.weight(WeightOp::ScaleColumns(identity, gain));
+                self.linear(diagonal, x, rows)
+            }
+            Op::Linear { weight, x } => self.linear(weight, x, rows),
+            Op::Normalise { x, eps } => {
+                let x = self.dense(x, rows);
+                let out = self.val(rows, cols, self.val_trains(x));
+                self.emit(Instr::Normalise { out, x, eps });
+                vec![plain(out)]
+            }
+            Op::Relu(x) => {
+                let x = self.dense(x, rows);
+                let out = self.val(rows, cols, self.val_trains(x));
+                self.emit(Instr::Relu { out, x });
+                vec![plain(out)]
+            }
+            Op::Rotate { x, heads, theta } => {
+                let x = self.dense(x, rows);
+                let out = self.val(rows, cols, self.val_trains(x));
+                self.emit(Instr::Rotate { out, x, heads, theta });
+                vec![plain(out)]
+            }
+            Op::Mix { pattern, v } => self.mix(pattern, v, rows),
+            Op::Pattern { .. } | Op::PreviousPattern { .. } | Op::InductionPattern { .. } => {
+                unreachable!("a pattern is no stream")
+            }
+        }
+    }
+
+    /// Adds a term to a sum, merging it with a like one: `A x + B x = (A + B) x`.
+    fn add_term(&mut self, sum: &mut Vec<Term>, term: Term) {
+        if let Term::Dense { val, map: Some(map), .. } = term {
+            for other in sum.iter_mut() {
+                match *other {
+                    Term::Dense { val: v, map: Some(m), .. }
+                        if v == val && self.shape(m) == self.shape(map) =>
+                    {
+                        let merged = self.weight(WeightOp::Sum(m, map));
+                        *other = Term::Dense { val, map: Some(merged), scale: 1.0 };
+                        return;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        sum.push(term);
+    }
+
+    fn scaled(&mut self, term: Term, by: f64) -> Term {
+        match term {
+            Term::Lookup { table, index } => {
+                Term::Lookup { table: self.weight(WeightOp::Scale(table, by)), index }
+            }
+            Term::Dense { val, map: Some(map), .. } => {
+                Term::Dense { val, map: Some(self.weight(WeightOp::Scale(map, by))), scale: 1.0 }
+            }
+            Term::Dense { val, map: None, scale } => Term::Dense { val, map: None, scale: scale * by },
+        }
+    }
+
+    /// `W` in front of a term.
+    fn mapped(&mut self, weight: WeightId, term: Term) -> Term {
+        match term {
+            Term::Lookup { table, index } => {
+                let table = self.map_table(weight, table);
+                Term::Lookup { table, index }
+            }
+            Term::Dense { val, map, scale } => {
+                let map = match map {
+                    Some(map) => self.product(weight, map),
+                    None => self.weight(WeightOp::Scale(weight, scale)),
+                };
+                Term::Dense { val, map: Some(map), scale: 1.0 }
+            }
+        }
+    }
+
+    /// The table whose row `i` is `W table[i]`.
+    fn map_table(&mut self, weight: WeightId, table: WeightId) -> WeightId {
+        if let WeightOp::ScaleColumns(inner, g) = self.graph.weights()[weight.index()].op {
+            if self.graph.weights()[inner.index()].op == WeightOp::Identity {
+                return self.weight(WeightOp::ScaleColumns(table, g));
+            }
+        }
+        let transposed = self.transpose(weight);
+        self.product(table, transposed)
+    }
+
+    /// `W x`, term by term where that is cheaper than making one matrix of `x` first.
+    fn linear(&mut self, weight: WeightId, x: NodeId, rows: RowSet) -> Vec<Term> {
+        let sum = self.sum(x, rows);
+        let (outputs, inputs) = self.shape(weight);
+        let small = |l: &Self, t: &Term| match *t {
+            Term::Lookup { table, .. } => l.shape(table).0 <= LARGEST_MAPPED_TABLE,
+            Term::Dense { .. } => false,
+        };
+        if sum.iter().all(|t| small(self, t)) {
+            return sum.into_iter().map(|t| self.mapped(weight, t)).collect();
+        }
+        let separate = match sum[..] {
+            [Term::Dense { map: Some(map), .. }] => {
+                let k = self.shape(map).1;
+                outputs * k <= inputs * k + outputs * inputs && self.demands[x.index()].dense == 0
+            }
+            [_] => true,
+            _ => {
+                outputs < inputs && self.demands[x.index()].linears == 1 && self.demands[x.index()].dense == 0
+            }
+        };
+        let sum = match sum[..] {
+            _ if !separate => vec![plain(self.dense(x, rows))],
+            [_] => sum,
+            _ => self.with_plain_terms_joined(x, rows, sum),
+        };
+        sum.into_iter().map(|t| self.mapped(weight, t)).collect()
+    }
+
+    /// The sum with its lookups and unmapped values made one dense value; mapped terms and biases stay.
+    fn with_plain_terms_joined(&mut self, x: NodeId, rows: RowSet, sum: Vec<Term>) -> Vec<Term> {
+        let stays = |t: &Term| {
+            matches!(t, Term::Dense { map: Some(_), .. } | Term::Lookup { index: Index::First, .. })
+        };
+        let (mut joined, plain_terms): (Vec<Term>, Vec<Term>) = sum.into_iter().partition(stays);
+        match plain_terms.len() {
+            0 => {}
+            1 => joined.extend(plain_terms),
+            _ => {
+                let cols = self.cols(x);
+                joined.push(plain(self.affine(plain_terms, rows, cols)));
+            }
+        }
+        joined
+    }
+
+    /// The node as one dense value at these rows.
+    pub fn dense(&mut self, node: NodeId, rows: RowSet) -> Val {
+        if let Some(val) = self.dense.get(&(node, rows)) {
+            return *val;
+        }
+        let at = self.rows_of(node);
+        let val = if rows == at {
+            let sum = self.sum(node, rows);
+            match sum[..] {
+                [Term::Dense { val, map: None, scale: 1.0 }] => val,
+                _ => self.affine(sum, rows, self.cols(node)),
+            }
+        } else {
+            let all = self.sum(node, at);
+            if only_lookups(&all) {
+                self.affine(all, rows, self.cols(node))
+            } else {
+                let x = self.dense(node, at);
+                self.select(x, rows)
+            }
+        };
+        self.dense.insert((node, rows), val);
+        val
+    }
+
+    fn select(&mut self, x: Val, rows: RowSet) -> Val {
+        if let Some(val) = self.selects.get(&(x, rows)) {
+            return *val;
+        }
+        let (cols, trains) = (self.program.info(x).cols, self.val_trains(x));
+        let out = self.val(rows, cols, trains);
+        self.emit(Instr::Select { out, x });
+        self.selects.insert((x, rows), out);
+        out
+    }
+
+    /// Emits the sum of terms.
+    fn affine(&mut self, terms: Vec<Term>, rows: RowSet, cols: usize) -> Val {
+        let mut trains = false;
+        let mut summands = Vec::new();
+        for term in terms {
+            summands.push(match term {
+                Term::Lookup { table, index } => {
+                    trains |= self.leaf(table);
+                    Summand::Lookup { table, index }
+                }
+                Term::Dense { val, map: None, scale } => {
+                    trains |= self.val_trains(val);
+                    Summand::Plain { val, scale }
+                }
+                Term::Dense { val, map: Some(weight), .. } => {
+                    trains |= self.val_trains(val);
+                    self.map_summand(val, weight, &mut trains)
+                }
+            });
+        }
+        let out = self.val(rows, cols, trains);
+        self.emit(Instr::Affine { out, summands, in_place: false });
+        out
+    }
+
+    fn map_summand(&mut self, val: Val, weight: WeightId, trains: &mut bool) -> Summand {
+        if let WeightOp::ScaleColumns(inner, gain) = self.graph.weights()[weight.index()].op {
+            if self.graph.weights()[inner.index()].op == WeightOp::Identity {
+                *trains |= self.leaf(gain);
+                return Summand::Gain { val, gain };
+            }
+        }
+        *trains |= self.leaf(weight);
+        let transposed = self.transpose(weight);
+        self.reads(transposed);
+        Summand::Map { val, weight, transposed }
+    }
+
+    // ---- attention
+
+    /// A pattern at these rows.
+    fn pattern(&mut self, node: NodeId, rows: RowSet) -> Val {
+        let rows = if rows == self.rows_of(node) { rows } else { RowSet::All };
+        if let Some(val) = self.patterns.get(&(node, rows)) {
+            return *val;
+        }
+        let heads = self.cols(node);
+        let val = match self.op(node) {
+            Op::Pattern { q, k, scale, normaliser, .. } => {
+                let (queries, keys) = (self.sum(q, rows), self.sum(k, RowSet::All));
+                let few = |l: &Self, sum: &[Term]| {
+                    only_lookups(sum)
+                        && sum.len() <= MOST_TERMS
+                        && l.table_rows(sum) <= LARGEST_MAPPED_TABLE / 4
+                };
+                if heads == 1
+                    && !queries.is_empty()
+                    && !keys.is_empty()
+                    && few(self, &queries)
+                    && few(self, &keys)
+                {
+                    let (grid, trains) = self.score_tables(&queries, &keys);
+                    let out = self.pattern_val(rows, 1, trains);
+                    let indices = |sum: &[Term]| sum.iter().map(index_of).collect();
+                    let (queries, keys) = (indices(&queries), indices(&keys));
+                    self.emit(Instr::TablePattern { out, queries, keys, grid, scale, normaliser });
+                    out
+                } else {
+                    let (q, k) = self.queries_and_keys(q, k, rows, heads);
+                    let trains = self.val_trains(q) || self.val_trains(k);
+                    let keys_t = self.transposed(k);
+                    let out = self.pattern_val(rows, heads, trains);
+                    self.emit(Instr::DotPattern { out, q, k, keys_t, heads, scale, normaliser });
+                    out
+                }
+            }
+            op => {
+                let source = source_of(&op).expect("the operation is a pattern");
+                let out = self.pattern_val(rows, heads, false);
+                self.emit(Instr::OneHot { out, source });
+                out
+            }
+        };
+        self.patterns.insert((node, rows), val);
+        val
+    }
+
+    fn table_rows(&self, sum: &[Term]) -> usize {
+        let rows = |t: &Term| match *t {
+            Term::Lookup { table, .. } => self.shape(table).0,
+            Term::Dense { .. } => 0,
+        };
+        sum.iter().map(rows).sum()
+    }
+
+    fn score_tables(&mut self, queries: &[Term], keys: &[Term]) -> (Vec<Vec<WeightId>>, bool) {
+        let mut trains = false;
+        let mut grid = Vec::new();
+        for q in queries {
+            let mut row = Vec::new();
+            for k in keys {
+                let (Term::Lookup { table: q, .. }, Term::Lookup { table: k, .. }) = (q, k) else {
+                    unreachable!("only lookups have tables")
+                };
+                let keys_t = self.transpose(*k);
+                let scores = self.product(*q, keys_t);
+                trains |= self.leaf(scores);
+                row.push(scores);
+            }
+            grid.push(row);
+        }
+        (grid, trains)
+    }
+
+    /// Dense queries and keys with the same scores. With one head all maps go to the queries' side:
+    /// `(W_Q x) . (W_K y) = (W_K^T W_Q x) . y`, which maps only the rows that are asked for, once.
+    fn queries_and_keys(&mut self, q: NodeId, k: NodeId, rows: RowSet, heads: usize) -> (Val, Val) {
+        let keys = self.sum(k, RowSet::All);
+        if let (1, [Term::Dense { val, map: Some(map), .. }]) = (heads, &keys[..]) {
+            let (val, map) = (*val, self.transpose(*map));
+            let folded = self.program.info(val).cols <= 2 * self.cols(k);
+            if folded {
+                let query = match self.sum(q, rows)[..] {
+                    [Term::Dense { val, map: Some(m), .. }] if self.demands[q.index()].dense <= 1 => {
+                        Term::Dense { val, map: Some(self.product(map, m)), scale: 1.0 }
+                    }
+                    _ => {
+                        let q = self.dense(q, rows);
+                        self.mapped(map, plain(q))
+                    }
+                };
+                let cols = self.program.info(val).cols;
+                return (self.affine(vec![query], rows, cols), val);
+            }
+        }
+        (self.dense(q, rows), self.dense(k, RowSet::All))
+    }
+
+    fn mix(&mut self, pattern: NodeId, v: NodeId, rows: RowSet) -> Vec<Term> {
+        let heads = self.cols(pattern);
+        let values = self.sum(v, RowSet::All);
+        if values.is_empty() {
+            return vec![];
+        }
+        // with one head the map of the values can wait: A (V W^T) = (A V) W^T
+        let (v, map) = match values[..] {
+            [Term::Dense { val, map: Some(map), .. }]
+                if heads == 1 && self.program.info(val).cols <= 2 * self.cols(v) =>
+            {
+                (val, Some(map))
+            }
+            _ => (self.dense(v, RowSet::All), None),
+        };
+        let cols = self.program.info(v).cols;
+        if let Some(source) = source_of(&self.op(pattern)) {
+            let out = self.val(rows, cols, self.val_trains(v));
+            self.emit(Instr::Pick { out, x: v, source });
+            return vec![Term::Dense { val: out, map, scale: 1.0 }];
+        }
+        let pattern = self.pattern(pattern, rows);
+        let values_t = self.val_trains(pattern).then(|| self.transposed(v));
+        let trains = self.val_trains(pattern) || self.val_trains(v);
+        let at = self.program.info(pattern).rows;
+        let out = self.val(at, cols, trains);
+        self.emit(Instr::Mix { out, pattern, v, values_t });
+        let out = if at == rows { out } else { self.select(out, rows) };
+        vec![Term::Dense { val: out, map, scale: 1.0 }]
+    }
+
+    fn transposed(&mut self, x: Val) -> Val {
+        if let Some(val) = self.transposes.get(&x) {
+            return *val;
+        }
+        let info = ValInfo { layout: Layout::Transposed, trains: false, ..*self.program.info(x) };
+        let out = self.new_val(info);
+        self.emit(Instr::Transpose { out, x });
+        self.transposes.insert(x, out);
+        out
+    }
+}
+
+fn plain(val: Val) -> Term {
+    Term::Dense { val, map: None, scale: 1.0 }
+}
+
+fn only_lookups(sum: &[Term]) -> bool {
+    sum.iter().all(|t| matches!(t, Term::Lookup { .. }))
+}
+
+fn index_of(term: &Term) -> Index {
+    match *term {
+        Term::Lookup { index, .. } => index,
+        Term::Dense { .. } => unreachable!("only lookups have an index"),
+    }
+}
+
+fn source_of(op: &Op) -> Option<Source> {
+    match op {
+        Op::PreviousPattern { .. } => Some(Source::Previous),
+        Op::InductionPattern { .. } => Some(Source::Induction),
+        _ => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! Passes over lowered instructions.
+use crate::graph::WeightId;
+
+use super::program::{Instr, Layout, Program, Summand, Val};
+
+/// Keeps gradients only where they reach the loss: a branch that is merely read is computed, not differentiated.
+pub(crate) fn keep_gradients_before_the_loss(program: &mut Program, weight_trains: &[bool]) {
+    let mut reaches = vec![false; program.vals.len()];
+    for instr in program.instrs.iter().rev() {
+        if instr.out().is_none_or(|out| reaches[out.0]) {
+            instr.inputs().into_iter().for_each(|val| reaches[val.0] = true);
+            // a pattern of tables leaves the gradients of all its tables, or none
+            let together = matches!(instr, Instr::TablePattern { out, .. } if program.vals[out.0].trains);
+            for weight in instr.weights() {
+                let wanted = together || weight_trains[weight.index()];
+                if wanted && !program.leaves.contains(&weight) {
+                    program.leaves.push(weight);
+                }
+            }
+        }
+    }
+    for (info, reaches) in program.vals.iter_mut().zip(reaches) {
+        info.trains &= reaches;
+    }
+    program.leaves.sort_by_key(|w: &WeightId| w.index());
+}
+
+/// Lets a sum grow in the buffer of one of its summands, and a ReLU act where it stands, when nobody else reads the old
+/// value: neither the value nor its gradient is ever copied.
+pub(crate) fn complete_in_place(program: &mut Program) {
+    let mut readers = vec![0; program.vals.len()];
+    for instr in &program.instrs {
+        instr.inputs().into_iter().for_each(|val| readers[val.0] += 1);
+    }
+    program.reads.iter().for_each(|val| readers[val.0] += 2);
+    // whose own backward pass does not read what it has put out
+    let mut replaceable = vec![false; program.vals.len()];
+    for instr in &program.instrs {
+        if let Instr::Affine { out, .. }
+        | Instr::Mix { out, .. }
+        | Instr::Select { out, .. }
+        | Instr::Pick { out, .. }
+        | Instr::Rotate { out, .. } = instr
+        {
+            replaceable[out.0] = program.info(*out).layout == Layout::Stream;
+        }
+    }
+    let free = |val: Val| readers[val.0] == 1 && replaceable[val.0];
+    let mut homes: Vec<Val> = program.vals.iter().map(|info| info.home).collect();
+    for instr in &mut program.instrs {
+        match instr {
+            Instr::Affine { out, summands, in_place } => {
+                let chosen = summands
+                    .iter()
+                    .position(|s| matches!(s, Summand::Plain { val, scale: 1.0 } if free(*val)));
+                if let Some(i) = chosen {
+                    let Summand::Plain { val, .. } = summands.remove(i) else { unreachable!("chosen above") };
+                    homes[out.0] = homes[val.0];
+                    *in_place = true;
+                }
+            }
+            Instr::Relu { out, x } if free(*x) => homes[out.0] = homes[x.0],
+            _ => {}
+        }
+    }
+    for (info, home) in program.vals.iter_mut().zip(homes) {
+        info.home = home;
+    }
+}

@@ -1,0 +1,194 @@
+//! A batch over threads, summed in a fixed order.
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::Error;
+use crate::data::Batch;
+use crate::engine::{Engine, Observer, ParamSource, Request, RowLists, RowSet};
+use crate::graph::Graph;
+use crate::kernels::Element;
+use crate::nn::ParamId;
+
+use super::exec::{Plan, Sums};
+use super::lower::lower;
+use super::weights::{Matrix, Weights};
+use super::workspace::{Sequence, Workspace};
+
+/// A batch is cut into this many runs of sequences, whatever the number of threads; their sums are added in order.
+const CHUNKS: usize = 16;
+
+/// The CPU engine.
+///
+/// The result does not depend on the number of threads, to the last bit.
+pub struct CpuEngine<E> {
+    plan: Plan,
+    weights: Weights<E>,
+    pool: rayon::ThreadPool,
+    workspaces: Vec<Mutex<Workspace<E>>>,
+    spare: Mutex<Vec<Sums<E>>>,
+    total: Sums<E>,
+    leaf_shapes: Vec<(usize, usize)>,
+    loss_rows: Option<RowSet>,
+    sets: usize,
+    seq: usize,
+    vocab: usize,
+    all: Vec<u32>,
+    zeros: Vec<u32>,
+}
+
+/// The total so far, and sums of chunks that came before their turn.
+struct Merging<'a, E> {
+    total: &'a mut Sums<E>,
+    next: usize,
+    early: BTreeMap<usize, Sums<E>>,
+}
+
+impl<E: Element> CpuEngine<E> {
+    /// An engine for `graph` that computes what `request` asks for; `trains` tells which parameters get gradients.
+    ///
+    /// # Errors
+    /// If the threads cannot be started.
+    pub fn new(
+        graph: &Graph,
+        request: &Request,
+        trains: &dyn Fn(ParamId) -> bool,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let (graph, program) = lower(graph, request, trains);
+        let weights = Weights::new(&graph, &program.used, &program.leaves, trains);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .build()
+            .map_err(|e| Error::Usage(format!("threads: cannot start {threads} threads: {e}")))?;
+        let seq = graph.seq();
+        let workspaces =
+            (0..pool.current_num_threads()).map(|_| Mutex::new(Workspace::new(&program, seq))).collect();
+        let leaf_shapes =
+            program.leaves.iter().map(|w| &graph.weights()[w.index()]).map(|n| (n.rows, n.cols));
+        let leaf_shapes: Vec<_> = leaf_shapes.collect();
+        let total =
+            Sums { leaves: leaf_shapes.iter().map(|&(r, c)| Matrix::zeros(r, c)).collect(), loss: 0.0 };
+        let in_reads = request.reads.iter().map(|(_, rows)| *rows);
+        let sets = in_reads.chain(request.loss).map(|r| if let RowSet::Set(k) = r { k + 1 } else { 0 }).max();
+        Ok(CpuEngine {
+            plan: Plan::new(program, graph.weights().len()),
+            weights,
+            pool,
+            workspaces,
+            spare: Mutex::new(Vec::new()),
+            total,
+            leaf_shapes,
+            loss_rows: request.loss,
+            sets: sets.unwrap_or(0),
+            seq,
+            vocab: graph.vocab(),
+            all: (0..seq as u32).collect(),
+            zeros: vec![0; seq],
+        })
+    }
+
+    /// Bytes of the workspace of one thread.
+    pub fn workspace_bytes(&self) -> usize {
+        self.workspaces[0].lock().map_or(0, |w| w.bytes())
+    }
+
+    fn check(&self, batch: &Batch, rows: &[RowLists]) -> Result<(), Error> {
+        if batch.seq != self.seq {
+            let message = format!("a batch of sequences of {} tokens, expected {}", batch.seq, self.seq);
+            return Err(Error::Usage(message));
+        }
+        if let Some(token) = batch.x.iter().chain(&batch.y).find(|t| **t as usize >= self.vocab) {
+            let message = format!("token {token} is outside the model's vocabulary of {}", self.vocab);
+            return Err(Error::Usage(message));
+        }
+        if rows.len() < self.sets || rows.iter().any(|r| r.sequences() != batch.batch) {
+            let message = "positions must be listed for each row set and each sequence".into();
+            return Err(Error::Usage(message));
+        }
+        Ok(())
+    }
+
+    /// Sums to be used again, or new ones; zero.
+    fn spare_sums(&self) -> Sums<E> {
+        let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
+        let mut sums = spare.unwrap_or_else(|| self.new_sums());
+        sums.clear();
+        sums
+    }
+
+    fn new_sums(&self) -> Sums<E> {
+        let zeros = |&(rows, cols): &(usize, usize)| Matrix::zeros(rows, cols);
+        Sums { leaves: self.leaf_shapes.iter().map(zeros).collect(), loss: 0.0 }
+    }
+}
+
+impl<E: Element> Engine<E> for CpuEngine<E> {
+    fn run(
+        &mut self,
+        params: &dyn ParamSource<E>,
+        batch: &Batch,
+        rows: &[RowLists],
+        observer: &Observer<'_, E>,
+    ) -> Result<f64, Error> {
+        self.check(batch, rows)?;
+        self.weights.load(params);
+        let selected = match self.loss_rows {
+            None => 0,
+            Some(RowSet::All) => batch.batch * batch.seq,
+            Some(RowSet::Set(k)) => rows[k].total(),
+        };
+        let loss_weight = 1.0 / selected.max(1) as f64;
+        let mut total = std::mem::replace(&mut self.total, Sums { leaves: Vec::new(), loss: 0.0 });
+        total.clear();
+        let merging = Mutex::new(Merging { total: &mut total, next: 0, early: BTreeMap::new() });
+        let (this, next) = (&*self, AtomicUsize::new(0));
+        let chunks = CHUNKS.min(batch.batch);
+        self.pool.broadcast(|context| {
+            let mut ws =
+                this.workspaces[context.index()].lock().expect("a worker of this engine has panicked");
+            let mut sets: Vec<&[u32]> = Vec::with_capacity(rows.len());
+            loop {
+                let chunk = next.fetch_add(1, Ordering::Relaxed);
+                if chunk >= chunks {
+                    break;
+                }
+                let mut sums = this.spare_sums();
+                for i in chunk * batch.batch / chunks..(chunk + 1) * batch.batch / chunks {
+                    let (x, y, _) = batch.sequence(i);
+                    sets.clear();
+                    sets.extend(rows.iter().map(|r| r.sequence(i)));
+                    let seq = Sequence { x, y, sets: &sets, all: &this.all, zeros: &this.zeros };
+                    this.plan.run(&this.weights, &mut ws, &seq, loss_weight, &mut sums, (i, observer));
+                }
+                merging.lock().expect("a worker of this engine has panicked").arrive(
+                    chunk,
+                    sums,
+                    &this.spare,
+                );
+            }
+        });
+        drop(merging);
+        self.total = total;
+        self.weights.backward(&self.plan.program.leaves, &self.total.leaves);
+        Ok(if selected == 0 { f64::NAN } else { self.total.loss })
+    }
+
+    fn gradient(&self, param: ParamId) -> Option<&[E]> {
+        self.weights.gradient(param)
+    }
+}
+
+impl<E: Element> Merging<'_, E> {
+    /// Adds the sums of a chunk when its turn has come.
+    fn arrive(&mut self, chunk: usize, sums: Sums<E>, spare: &Mutex<Vec<Sums<E>>>) {
+        self.early.insert(chunk, sums);
+        while let Some(sums) = self.early.remove(&self.next) {
+            self.total.add(&sums);
+            self.next += 1;
+            if let Ok(mut spare) = spare.lock() {
+                spare.push(sums);
+            }
+        }
+    }
+}

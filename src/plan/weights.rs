@@ -1,0 +1,265 @@
+//! What depends on weights alone: computed once a step, and differentiated once a step.
+//!
+//! Every matrix has rows of `padded(cols)` values, the padding zero. A matrix is computed again only if one of the
+//! parameters behind it has changed, so products of frozen weights are folded once a run, and again after an edit.
+use std::collections::BTreeMap;
+
+use crate::engine::ParamSource;
+use crate::graph::{Graph, WeightId, WeightNode, WeightOp};
+use crate::kernels::{Beta, Buffer, Element, View, ViewMut, add_into, axpy, gemm, padded, transpose};
+use crate::nn::ParamId;
+
+/// A matrix with padded rows.
+#[derive(Debug, Default)]
+pub(crate) struct Matrix<E> {
+    data: Buffer<E>,
+    rows: usize,
+    cols: usize,
+}
+
+impl<E: Element> Matrix<E> {
+    pub fn zeros(rows: usize, cols: usize) -> Self {
+        Matrix { data: Buffer::zeros(rows * padded(cols)), rows, cols }
+    }
+
+    pub fn ld(&self) -> usize {
+        padded(self.cols)
+    }
+
+    pub fn view(&self) -> View<'_, E> {
+        View::new(&self.data, self.rows, self.cols, self.ld())
+    }
+
+    /// The matrix with its padding: rounded up to the vector width of a product.
+    pub fn wide(&self) -> View<'_, E> {
+        View::new(&self.data, self.rows, self.cols.next_multiple_of(16), self.ld())
+    }
+
+    pub fn view_mut(&mut self) -> ViewMut<'_, E> {
+        let ld = self.ld();
+        ViewMut::new(&mut self.data, self.rows, self.cols, ld)
+    }
+
+    pub fn row(&self, i: usize) -> &[E] {
+        &self.data[i * self.ld()..][..self.cols]
+    }
+
+    pub fn row_mut(&mut self, i: usize) -> &mut [E] {
+        let ld = self.ld();
+        &mut self.data[i * ld..][..self.cols]
+    }
+
+    pub fn clear(&mut self) {
+        self.data.fill(E::zero());
+    }
+
+    pub fn add(&mut self, other: &Matrix<E>) {
+        add_into(&mut self.data, &other.data);
+    }
+}
+
+/// The matrices of one program, and their gradients.
+pub(crate) struct Weights<E> {
+    nodes: Vec<WeightNode>,
+    needed: Vec<bool>,
+    /// On the way from a parameter that trains to a matrix that gets a gradient.
+    differentiated: Vec<bool>,
+    matrices: Vec<Matrix<E>>,
+    gradients: Vec<Matrix<E>>,
+    by_param: BTreeMap<ParamId, Vec<E>>,
+    fresh: bool,
+    incoming: Vec<E>,
+}
+
+impl<E: Element> Weights<E> {
+    pub fn new(
+        graph: &Graph,
+        used: &[WeightId],
+        leaves: &[WeightId],
+        param_trains: &dyn Fn(ParamId) -> bool,
+    ) -> Self {
+        let nodes = graph.weights().to_vec();
+        let mut needed = vec![false; nodes.len()];
+        let mut before_leaf = vec![false; nodes.len()];
+        used.iter().chain(leaves).for_each(|w| needed[w.index()] = true);
+        leaves.iter().for_each(|w| before_leaf[w.index()] = true);
+        for i in (0..nodes.len()).rev() {
+            for input in inputs(&nodes[i].op) {
+                needed[input.index()] |= needed[i];
+                before_leaf[input.index()] |= before_leaf[i];
+            }
+        }
+        let mut differentiated = vec![false; nodes.len()];
+        for i in 0..nodes.len() {
+            let trains = match nodes[i].op {
+                WeightOp::Param(id) => param_trains(id),
+                ref op => inputs(op).into_iter().any(|w| differentiated[w.index()]),
+            };
+            differentiated[i] = trains && before_leaf[i];
+        }
+        let sized = |wanted: &[bool]| -> Vec<Matrix<E>> {
+            let size = |(n, w): (&WeightNode, &bool)| {
+                if *w { Matrix::zeros(n.rows, n.cols) } else { Matrix::default() }
+            };
+            nodes.iter().zip(wanted).map(size).collect()
+        };
+        let (matrices, gradients) = (sized(&needed), sized(&differentiated));
+        let mut by_param = BTreeMap::new();
+        for (node, differentiated) in nodes.iter().zip(&differentiated) {
+            if let (WeightOp::Param(id), true) = (&node.op, differentiated) {
+                by_param.insert(*id, vec![E::zero(); node.rows * node.cols]);
+            }
+        }
+        Weights {
+            nodes,
+            needed,
+            differentiated,
+            matrices,
+            gradients,
+            by_param,
+            fresh: true,
+            incoming: Vec::new(),
+        }
+    }
+
+    pub fn matrix(&self, weight: WeightId) -> &Matrix<E> {
+        &self.matrices[weight.index()]
+    }
+
+    pub fn gradient(&self, param: ParamId) -> Option<&[E]> {
+        self.by_param.get(&param).map(Vec::as_slice)
+    }
+
+    /// Reads the parameters and computes what has changed.
+    pub fn load(&mut self, params: &dyn ParamSource<E>) {
+        let mut changed = vec![self.fresh; self.nodes.len()];
+        self.fresh = false;
+        for i in 0..self.nodes.len() {
+            if !self.needed[i] {
+                continue;
+            }
+            if let WeightOp::Param(id) = self.nodes[i].op {
+                changed[i] |= self.load_param(i, id, params);
+                continue;
+            }
+            changed[i] |= inputs(&self.nodes[i].op).into_iter().any(|w| changed[w.index()]);
+            if changed[i] {
+                let mut out = std::mem::take(&mut self.matrices[i]);
+                self.compute(&self.nodes[i].op, &mut out);
+                self.matrices[i] = out;
+            }
+        }
+    }
+
+    fn load_param(&mut self, i: usize, id: ParamId, params: &dyn ParamSource<E>) -> bool {
+        let (rows, cols) = (self.nodes[i].rows, self.nodes[i].cols);
+        self.incoming.resize(rows * cols, E::zero());
+        params.read(id, &mut self.incoming);
+        let mut changed = false;
+        for (r, row) in self.incoming.chunks_exact(cols).enumerate() {
+            let held = self.matrices[i].row_mut(r);
+            if held != row {
+                held.copy_from_slice(row);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    fn compute(&self, op: &WeightOp, out: &mut Matrix<E>) {
+        let of = |w: WeightId| &self.matrices[w.index()];
+        match *op {
+            WeightOp::Param(_) => {}
+            WeightOp::Product(a, b) => gemm(out.view_mut(), Beta::Zero, E::one(), of(a).view(), of(b).view()),
+            WeightOp::Transpose(a) => transpose(out.view_mut(), of(a).view()),
+            WeightOp::Sum(a, b) => {
+                out.data.copy_from_slice(&of(a).data);
+                add_into(&mut out.data, &of(b).data);
+            }
+            WeightOp::Scale(a, by) => {
+                out.data.fill(E::zero());
+                axpy(&mut out.data, E::from_f64(by), &of(a).data);
+            }
+            WeightOp::ScaleColumns(a, g) => {
+                for r in 0..out.rows {
+                    let scaled = of(a).row(r).iter().zip(of(g).row(0)).map(|(&a, &g)| a * g);
+                    out.row_mut(r).iter_mut().zip(scaled).for_each(|(o, s)| *o = s);
+                }
+            }
+            WeightOp::Identity => (0..out.rows).for_each(|i| out.row_mut(i)[i] = E::one()),
+        }
+    }
+
+    /// From the gradients of the leaves, summed over the batch, to those of the parameters.
+    pub fn backward(&mut self, leaves: &[WeightId], sums: &[Matrix<E>]) {
+        self.gradients.iter_mut().for_each(Matrix::clear);
+        for (leaf, sum) in leaves.iter().zip(sums) {
+            if self.differentiated[leaf.index()] {
+                self.gradients[leaf.index()].add(sum);
+            }
+        }
+        for i in (0..self.nodes.len()).rev() {
+            if self.differentiated[i] {
+                let gradient = std::mem::take(&mut self.gradients[i]);
+                self.push_back(i, &gradient);
+                self.gradients[i] = gradient;
+            }
+        }
+    }
+
+    fn push_back(&mut self, i: usize, dy: &Matrix<E>) {
+        let (matrices, differentiated) = (&self.matrices, &self.differentiated);
+        let of = |w: WeightId| &matrices[w.index()];
+        let gradients = &mut self.gradients;
+        let mut add = |w: WeightId, contribution: &dyn Fn(&mut Matrix<E>)| {
+            if differentiated[w.index()] {
+                contribution(&mut gradients[w.index()]);
+            }
+        };
+        match self.nodes[i].op {
+            WeightOp::Identity => {}
+            WeightOp::Param(id) => {
+                let flat = self.by_param.get_mut(&id).expect("every parameter that trains has a gradient");
+                for (r, row) in flat.chunks_exact_mut(dy.cols).enumerate() {
+                    row.copy_from_slice(dy.row(r));
+                }
+            }
+            WeightOp::Product(a, b) => {
+                add(a, &|d| gemm(d.view_mut(), Beta::Add, E::one(), dy.view(), of(b).view().t()));
+                add(b, &|d| gemm(d.view_mut(), Beta::Add, E::one(), of(a).view().t(), dy.view()));
+            }
+            WeightOp::Transpose(a) => add(a, &|d| {
+                let mut flipped = Matrix::zeros(dy.cols, dy.rows);
+                transpose(flipped.view_mut(), dy.view());
+                d.add(&flipped);
+            }),
+            WeightOp::Sum(a, b) => {
+                add(a, &|d| d.add(dy));
+                add(b, &|d| d.add(dy));
+            }
+            WeightOp::Scale(a, by) => add(a, &|d| axpy(&mut d.data, E::from_f64(by), &dy.data)),
+            WeightOp::ScaleColumns(a, g) => {
+                add(a, &|d| {
+                    for r in 0..dy.rows {
+                        let terms = dy.row(r).iter().zip(of(g).row(0));
+                        d.row_mut(r).iter_mut().zip(terms).for_each(|(d, (&y, &g))| *d += y * g);
+                    }
+                });
+                add(g, &|d| {
+                    for r in 0..dy.rows {
+                        let terms = dy.row(r).iter().zip(of(a).row(r));
+                        d.row_mut(0).iter_mut().zip(terms).for_each(|(d, (&y, &a))| *d += y * a);
+                    }
+                });
+            }
+        }
+    }
+}
+
+fn inputs(op: &WeightOp) -> Vec<WeightId> {
+    match *op {
+        WeightOp::Param(_) | WeightOp::Identity => vec![],
+        WeightOp::Transpose(a) | WeightOp::Scale(a, _) => vec![a],
+        WeightOp::Product(a, b) | WeightOp::Sum(a, b) | WeightOp::ScaleColumns(a, b) => vec![a, b],
+    }
+}

@@ -1,0 +1,187 @@
+//! One thread's buffers: planned once, used for every sequence.
+use crate::engine::{Read, RowSet};
+use crate::graph::Index;
+use crate::kernels::{Beta, Buffer, Element, View, ViewMut, padded};
+
+use super::program::{Layout, Program, Val};
+
+/// What an instruction knows of the sequence that is being run.
+#[derive(Clone, Copy)]
+pub(crate) struct Sequence<'a> {
+    pub x: &'a [u32],
+    pub y: &'a [u32],
+    /// Positions of each row set.
+    pub sets: &'a [&'a [u32]],
+    /// `0..seq`.
+    pub all: &'a [u32],
+    /// Zeros, one a position.
+    pub zeros: &'a [u32],
+}
+
+impl<'a> Sequence<'a> {
+    pub fn positions(&self, rows: RowSet) -> &'a [u32] {
+        match rows {
+            RowSet::All => self.all,
+            RowSet::Set(k) => self.sets[k],
+        }
+    }
+
+    /// The table row of every position.
+    pub fn index(&self, index: Index) -> &'a [u32] {
+        match index {
+            Index::Tokens => self.x,
+            Index::Positions => self.all,
+            Index::First => self.zeros,
+        }
+    }
+}
+
+/// A buffer and whether something is in it.
+#[derive(Debug)]
+struct Gradient<E> {
+    data: Buffer<E>,
+    touched: bool,
+}
+
+/// Values and gradients of one sequence, and scratch space.
+pub(crate) struct Workspace<E> {
+    values: Vec<Buffer<E>>,
+    gradients: Vec<Gradient<E>>,
+    /// A number for each row of a value that its backward pass wants (the inverse deviations of a norm).
+    pub row_stats: Vec<Vec<E>>,
+    pub scratch: Buffer<E>,
+    /// One block of a pattern's gradient.
+    pub block: Buffer<E>,
+    /// Table rows of selected positions.
+    pub indices: Vec<Vec<u32>>,
+    seq: usize,
+}
+
+impl<E: Element> Workspace<E> {
+    pub fn new(program: &Program, seq: usize) -> Self {
+        let n = program.vals.len();
+        let mut workspace = Workspace {
+            values: (0..n).map(|_| Buffer::new()).collect(),
+            gradients: (0..n).map(|_| Gradient { data: Buffer::new(), touched: false }).collect(),
+            row_stats: vec![Vec::new(); n],
+            scratch: Buffer::new(),
+            block: Buffer::new(),
+            indices: vec![Vec::with_capacity(seq); 16],
+            seq,
+        };
+        for (i, info) in program.vals.iter().enumerate() {
+            let rows = seq.next_multiple_of(16);
+            let len = match info.layout {
+                Layout::Stream => rows * padded(info.cols),
+                Layout::Pattern => info.heads * rows * padded(seq),
+                Layout::Transposed => info.cols * padded(seq),
+            };
+            if info.home == Val(i) {
+                workspace.values[i] = Buffer::zeros(len);
+            }
+            if info.trains && workspace.gradients[info.home.0].data.is_empty() {
+                workspace.gradients[info.home.0].data = Buffer::zeros(len);
+            }
+            workspace.row_stats[i] = vec![E::zero(); seq];
+        }
+        workspace
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let elements: usize = self.values.iter().map(|b| b.len()).sum::<usize>()
+            + self.gradients.iter().map(|g| g.data.len()).sum::<usize>()
+            + self.scratch.len();
+        elements * size_of::<E>()
+    }
+
+    pub fn begin(&mut self) {
+        self.gradients.iter_mut().for_each(|g| g.touched = false);
+    }
+
+    /// Takes a value's buffer out, to be written; give it back with [`Self::put`].
+    pub fn take(&mut self, program: &Program, val: Val) -> Buffer<E> {
+        std::mem::take(&mut self.values[program.info(val).home.0])
+    }
+
+    pub fn put(&mut self, program: &Program, val: Val, buffer: Buffer<E>) {
+        self.values[program.info(val).home.0] = buffer;
+    }
+
+    /// A value's buffer.
+    pub fn value(&self, program: &Program, val: Val) -> &[E] {
+        &self.values[program.info(val).home.0]
+    }
+
+    /// A stream as a matrix of its first `rows` rows.
+    pub fn stream(&self, program: &Program, val: Val, rows: usize) -> View<'_, E> {
+        let cols = program.info(val).cols;
+        View::new(self.value(program, val), rows, cols, padded(cols))
+    }
+
+    /// The transpose of a stream, with its padding: `[cols, seq]`.
+    pub fn transposed(&self, program: &Program, val: Val) -> View<'_, E> {
+        let info = program.info(val);
+        View::new(self.value(program, val), info.cols, self.seq.next_multiple_of(16), padded(self.seq))
+    }
+
+    /// Takes the gradient of a value out if something has arrived there.
+    pub fn take_gradient(&mut self, program: &Program, val: Val) -> Option<Buffer<E>> {
+        let gradient = &mut self.gradients[program.info(val).home.0];
+        (program.info(val).trains && gradient.touched).then(|| std::mem::take(&mut gradient.data))
+    }
+
+    pub fn put_gradient(&mut self, program: &Program, val: Val, buffer: Buffer<E>) {
+        self.gradients[program.info(val).home.0].data = buffer;
+    }
+
+    /// The gradient of a value; something must have arrived.
+    pub fn gradient(&self, program: &Program, val: Val) -> Option<&[E]> {
+        let gradient = &self.gradients[program.info(val).home.0];
+        gradient.touched.then_some(&gradient.data[..])
+    }
+
+    /// Opens the gradient of a value for one more contribution: the buffer, and whether to add to what is there.
+    /// `None` if the value does not train. Give it back with [`Self::put_gradient`].
+    pub fn open(&mut self, program: &Program, val: Val) -> Option<(Buffer<E>, Beta)> {
+        let info = program.info(val);
+        let gradient = &mut self.gradients[info.home.0];
+        if !info.trains {
+            return None;
+        }
+        let beta = if gradient.touched { Beta::Add } else { Beta::Zero };
+        gradient.touched = true;
+        Some((std::mem::take(&mut gradient.data), beta))
+    }
+
+    /// An activation as the observer sees it.
+    pub fn read<'a>(&'a self, program: &Program, val: Val, sequence: &Sequence<'a>) -> Read<'a, E> {
+        let info = program.info(val);
+        let positions = sequence.positions(info.rows);
+        let ld = padded(info.cols);
+        let head_stride = if info.layout == Layout::Pattern { head_stride(self.seq) } else { 0 };
+        Read {
+            data: self.value(program, val),
+            rows: positions.len(),
+            cols: info.cols,
+            ld,
+            head_stride,
+            positions,
+        }
+    }
+}
+
+/// Distance of the heads of a pattern.
+pub(crate) fn head_stride(seq: usize) -> usize {
+    seq.next_multiple_of(16) * padded(seq)
+}
+
+/// Head `h` of a pattern, `rows` of them, with the padding of the columns.
+pub(crate) fn head<E: Element>(data: &[E], h: usize, rows: usize, seq: usize) -> View<'_, E> {
+    View::new(&data[h * head_stride(seq)..], rows, seq.next_multiple_of(16), padded(seq))
+}
+
+/// The same, to be written.
+pub(crate) fn head_mut<E: Element>(data: &mut [E], h: usize, rows: usize, seq: usize) -> ViewMut<'_, E> {
+    ViewMut::new(&mut data[h * head_stride(seq)..], rows, seq.next_multiple_of(16), padded(seq))
+}
