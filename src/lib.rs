@@ -12,5 +12,6 @@ pub mod names;
 pub mod nn;
 pub mod plan;
 
+pub use config::{Config, main};
 pub use error::{Error, Result};
 pub use ihead_macros::Module;

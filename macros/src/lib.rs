@@ -2,7 +2,18 @@
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
+mod config;
 mod module;
+mod nearest;
+
+/// Settings from a command line or a file: `ihead::config` describes the attributes.
+///
+/// On a struct with named fields it implements `ihead::config::Config`, on an enum whose variants carry nothing
+/// `ihead::config::FieldType`.
+#[proc_macro_derive(Config, attributes(config))]
+pub fn derive_config(input: TokenStream) -> TokenStream {
+    config::derive(&parse_macro_input!(input as DeriveInput)).into()
+}
 
 /// Named parameters: implements `ihead::nn::Module`.
 ///

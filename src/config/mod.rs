@@ -1,1 +1,119 @@
-//! What `#[derive(Config)]` needs at run time: schema, override grammar, errors.
+//! What `#[derive(Config)]` needs at run time: schema, grammar of the command line, errors, origins of values.
+//!
+//! A configuration is a struct whose fields say all there is to know about them:
+//!
+//! ```
+//! use ihead::{Config, config};
+//!
+//! /// Settings of the optimiser.
+//! #[derive(Config, Clone, Debug, PartialEq)]
+//! struct OptimArgs {
+//!     /// Step size.
+//!     #[config(default = 0.2, min = 0.0)]
+//!     learning_rate: f64,
+//!     /// SGD instead of AdamW.
+//!     #[config(default = true)]
+//!     use_sgd: bool,
+//!     /// Momentum of SGD.
+//!     #[config(default = 0.9, min = 0.0, max = 1.0, applies = "use_sgd=true")]
+//!     momentum: f64,
+//! }
+//!
+//! #[derive(Config)]
+//! struct Args {
+//!     #[config(group, default(learning_rate = 3e-4))]
+//!     optim_args: OptimArgs,
+//!     /// Number of steps; without it, until stopped.
+//!     #[config(min = 1)]
+//!     max_iters: Option<usize>,
+//! }
+//!
+//! let line = ["optim_args.momentum=0.5", "max_iters=1e3"].map(String::from);
+//! let args = config::parse::<Args>(line).unwrap().args;
+//! assert_eq!(args.max_iters, Some(1000));
+//! assert_eq!(args.optim_args, OptimArgs { learning_rate: 3e-4, use_sgd: true, momentum: 0.5 });
+//! ```
+//!
+//! # Attributes of a field
+//! | `#[config(...)]` | |
+//! |---|---|
+//! | `default = VALUE` | required, but for `Option` (null) and `Vec` (empty); a literal is converted to the field's type |
+//! | `min`, `max` | inclusive bounds of a number, of each item of a list, of an optional value |
+//! | `above`, `below` | exclusive bounds |
+//! | `applies = "key=value"` | has an effect only then; also `key!=value`, several joined by ` and `; keys of the same struct |
+//! | `nan` | NaN and infinities are values too |
+//! | `rename = "key"` | the key, instead of the field's name |
+//! | `group` | a section: the field's type derives `Config`; `group, default(a = 1, b.c = 2)` overrides its defaults |
+//! | `flatten` | the settings of the field's type, at this level; also with `default(...)` |
+//!
+//! On the struct: `validate = path` names a `fn(&Self) -> Vec<Problem>` that checks values together, and
+//! `derived("key")` a key that a record may hold and that is not read. On a variant of an enum: `rename = "name"`.
+
+mod arguments;
+mod bounds;
+mod condition;
+mod entry;
+mod field_type;
+mod file;
+mod help;
+mod kind;
+mod origin;
+mod parse;
+mod problem;
+mod resolve;
+mod schema;
+mod text;
+mod tree;
+
+pub use bounds::Bounds;
+pub use condition::Condition;
+pub use entry::{main, main_with};
+pub use field_type::FieldType;
+pub use file::record;
+pub use ihead_macros::Config;
+pub use kind::{Choice, Kind};
+pub use origin::Origin;
+pub use parse::{Exit, Parsed, Parser, parse};
+pub use problem::Problem;
+pub use schema::{Item, Keyed, Schema, Setting};
+pub use serde_json::Value;
+pub use tree::{Reader, Writer};
+
+/// A struct of settings: derive it.
+///
+/// The derive is described in [the module](self).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a section of settings",
+    label = "not a struct with `#[derive(Config)]`",
+    note = "`#[config(group)]` and `#[config(flatten)]` mark fields whose type is a struct with `#[derive(Config)]`; leave them out for a single value"
+)]
+pub trait Config: Sized {
+    /// Its settings and sections.
+    fn schema() -> Schema;
+
+    /// The configuration in which nothing is set.
+    fn defaults() -> Self;
+
+    /// Reads every field; `None` if one did not fit, which the reader then knows.
+    fn read(from: &mut Reader<'_>) -> Option<Self>;
+
+    /// Writes every field.
+    fn write(&self, to: &mut Writer);
+
+    /// What is wrong with values that are right one by one.
+    fn validate(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// The configuration of nested JSON: a key that it lacks has its default, an unknown one is a problem.
+    fn from_value(values: &Value) -> Result<Self, Vec<Problem>> {
+        parse::from_value(values)
+    }
+
+    /// All values as nested JSON, in the order of the fields.
+    fn to_value(&self) -> Value {
+        let mut writer = Writer::default();
+        self.write(&mut writer);
+        writer.finish()
+    }
+}

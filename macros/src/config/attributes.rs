@@ -1,0 +1,167 @@
+//! What is written in `#[config(...)]`, and doc comments.
+
+use proc_macro2::TokenStream;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Expr, Ident, Lit, LitStr, Meta, Path, Token, parenthesized};
+
+use crate::nearest::nearest;
+
+use super::errors::Errors;
+
+/// The entries of all `#[config(...)]` on one item; taken one by one by name.
+pub(super) struct Entries(Vec<Entry>);
+
+/// `name`, `name = value` or `name(tokens)`.
+pub(super) struct Entry {
+    pub name: Ident,
+    pub content: Content,
+}
+
+pub(super) enum Content {
+    Nothing,
+    Value(Expr),
+    List(TokenStream),
+}
+
+impl Parse for Entry {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let name = input.call(Ident::parse_any)?;
+        let content = if input.peek(Token![=]) {
+            input.parse::<Token![=]>()?;
+            Content::Value(input.parse()?)
+        } else if input.peek(syn::token::Paren) {
+            let inside;
+            parenthesized!(inside in input);
+            Content::List(inside.parse()?)
+        } else {
+            Content::Nothing
+        };
+        Ok(Self { name, content })
+    }
+}
+
+impl Entries {
+    /// The entries of `attributes`; a name that is not among `known` or is there twice is a mistake.
+    pub fn of(attributes: &[Attribute], known: &[&str], errors: &mut Errors) -> Self {
+        let mut entries: Vec<Entry> = Vec::new();
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("config")) {
+            if !matches!(attribute.meta, Meta::List(_)) {
+                errors.at(attribute, format!("write `#[config(...)]` with any of {}", known.join(", ")));
+                continue;
+            }
+            match attribute.parse_args_with(Punctuated::<Entry, Token![,]>::parse_terminated) {
+                Ok(list) => list.into_iter().for_each(|entry| {
+                    if let Some(message) = objection(&entry.name, known, &entries) {
+                        errors.at(&entry.name, message);
+                    } else {
+                        entries.push(entry);
+                    }
+                }),
+                Err(error) => errors.add(error),
+            }
+        }
+        Self(entries)
+    }
+
+    /// The entry called `name`.
+    pub fn take(&mut self, name: &str) -> Option<Entry> {
+        let at = self.0.iter().position(|entry| entry.name == name)?;
+        Some(self.0.remove(at))
+    }
+
+    /// Whether `name` stands there alone, as a flag.
+    pub fn flag(&mut self, name: &str, errors: &mut Errors) -> bool {
+        let Some(entry) = self.take(name) else { return false };
+        if !matches!(entry.content, Content::Nothing) {
+            errors.at(&entry.name, format!("`{name}` takes no value: write `{name}`"));
+        }
+        true
+    }
+
+    /// The text of `name = "text"`.
+    pub fn text(&mut self, name: &str, errors: &mut Errors) -> Option<LitStr> {
+        let entry = self.take(name)?;
+        match entry.content {
+            Content::Value(Expr::Lit(literal)) if matches!(literal.lit, Lit::Str(_)) => match literal.lit {
+                Lit::Str(text) => Some(text),
+                _ => None,
+            },
+            _ => {
+                errors.at(&entry.name, format!("`{name}` takes a text: write `{name} = \"...\"`"));
+                None
+            }
+        }
+    }
+
+    /// The path of `name = path::to::function`.
+    pub fn path(&mut self, name: &str, errors: &mut Errors) -> Option<Path> {
+        let entry = self.take(name)?;
+        match entry.content {
+            Content::Value(Expr::Path(path)) => Some(path.path),
+            _ => {
+                errors.at(
+                    &entry.name,
+                    format!("`{name}` takes a function: write `{name} = path::to::function`"),
+                );
+                None
+            }
+        }
+    }
+
+    /// The texts of `name("one", "two")`.
+    pub fn texts(&mut self, name: &str, errors: &mut Errors) -> Vec<LitStr> {
+        let Some(entry) = self.take(name) else { return Vec::new() };
+        let parse = syn::parse::Parser::parse2;
+        let texts = match entry.content {
+            Content::List(tokens) => parse(Punctuated::<LitStr, Token![,]>::parse_terminated, tokens).ok(),
+            _ => None,
+        };
+        let Some(texts) = texts else {
+            errors.at(&entry.name, format!("`{name}` takes texts: write `{name}(\"one\", \"two\")`"));
+            return Vec::new();
+        };
+        texts.into_iter().collect()
+    }
+
+    /// What is left, which does not belong here.
+    pub fn rest(self) -> impl Iterator<Item = Ident> {
+        self.0.into_iter().map(|entry| entry.name)
+    }
+}
+
+/// What is wrong with the name of an entry.
+fn objection(name: &Ident, known: &[&str], before: &[Entry]) -> Option<String> {
+    if before.iter().any(|entry| entry.name == *name) {
+        return Some(format!("`{name}` is given twice"));
+    }
+    let text = name.to_string();
+    if known.contains(&text.as_str()) {
+        return None;
+    }
+    Some(match nearest(&text, known.iter().copied()) {
+        Some(near) => format!("unknown attribute `{name}`: did you mean `{near}`?"),
+        None => format!("unknown attribute `{name}`: expected one of {}", known.join(", ")),
+    })
+}
+
+/// The doc comment, without the space after `///`.
+pub(super) fn help(attributes: &[Attribute]) -> String {
+    let lines: Vec<String> = attributes.iter().filter_map(doc_line).collect();
+    lines.join("\n").trim().to_owned()
+}
+
+fn doc_line(attribute: &Attribute) -> Option<String> {
+    let Meta::NameValue(doc) = &attribute.meta else { return None };
+    if !doc.path.is_ident("doc") {
+        return None;
+    }
+    match &doc.value {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Str(text) => Some(text.value().trim().to_owned()),
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,108 @@
+//! The `main` of a program whose command line is a configuration.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::Error;
+
+use super::{Config, Exit, Parsed, Parser, Problem};
+
+/// The exit status of a program that was asked for what it cannot do.
+const FAILURE: u8 = 2;
+
+/// Runs `run` with the configuration of this process's command line.
+///
+/// `--help`, `--print-config` and `--explain` print and exit with status 0. What is wrong with the command line, and an
+/// error of `run`, is printed on standard error, each a line that begins with `error: `, with status 2.
+///
+/// ```no_run
+/// /// Prints a sum.
+/// #[derive(ihead::Config)]
+/// struct Args {
+///     /// First term.
+///     #[config(default = 1)]
+///     a: i64,
+///     /// Second term.
+///     #[config(default = 2)]
+///     b: i64,
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     ihead::main(|args: Args| {
+///         println!("{}", args.a + args.b);
+///         Ok(())
+///     })
+/// }
+/// ```
+pub fn main<A: Config>(run: impl FnOnce(A) -> Result<(), Error>) -> ExitCode {
+    main_with(|parsed: Parsed<A>| run(parsed.args))
+}
+
+/// Like [`main`], for a program that also wants to know where each value comes from.
+pub fn main_with<A: Config>(run: impl FnOnce(Parsed<A>) -> Result<(), Error>) -> ExitCode {
+    let mut args = std::env::args_os();
+    let program = args.next().map_or("PROGRAM".into(), |program| file_name(&program));
+    let parsed = unicode(args).and_then(|args| Parser::new().program(program).parse(args));
+    match parsed {
+        Ok(parsed) => {
+            report("warning", &parsed.warnings);
+            match run(parsed) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    report("error", &[error]);
+                    ExitCode::from(FAILURE)
+                }
+            }
+        }
+        Err(exit) => exit.report(),
+    }
+}
+
+impl Exit {
+    /// Prints what there is to print and gives the status to exit with.
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Self::Print { text, warnings } => {
+                report("warning", warnings);
+                // A reader that went away (`| head`) is no failure.
+                let _ = std::io::stdout().write_all(text.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Self::Fail(problems) => {
+                report("error", problems);
+                ExitCode::from(FAILURE)
+            }
+        }
+    }
+}
+
+/// Prints each line on standard error.
+fn report(level: &str, lines: &[impl Display]) {
+    let mut stderr = std::io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(stderr, "{level}: {line}");
+    }
+}
+
+fn file_name(program: &OsString) -> String {
+    let name = Path::new(program).file_name().unwrap_or(program);
+    name.to_string_lossy().into_owned()
+}
+
+/// The arguments as text, or which of them are not.
+fn unicode(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Exit> {
+    let (mut texts, mut problems) = (Vec::new(), Vec::new());
+    for (number, arg) in (1..).zip(args) {
+        match arg.into_string() {
+            Ok(text) => texts.push(text),
+            Err(arg) => {
+                let message = format!("argument {number} is not valid Unicode: {}", arg.to_string_lossy());
+                problems.push(Problem::general(message));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(texts) } else { Err(Exit::Fail(problems)) }
+}

@@ -1,0 +1,101 @@
+//! The text of `--help`, and that of `--explain`.
+
+use std::fmt::Write;
+
+use super::arguments::OPTIONS;
+use super::kind::Kind;
+use super::resolve::Entry;
+use super::schema::{Item, Schema, Setting};
+
+/// Columns of the help's text.
+const WIDTH: usize = 100;
+
+/// The help of a program called `program`.
+pub(super) fn help(program: &str, schema: &Schema) -> String {
+    let mut text = String::new();
+    if !schema.help.is_empty() {
+        text += &wrap(schema.help, 0);
+        text.push('\n');
+    }
+    let _ = writeln!(text, "Usage: {program} [OPTION]... [KEY=VALUE]...");
+    section(&mut text, "Settings:", "", schema);
+    text += "\nOptions:\n";
+    for (option, value, help) in OPTIONS {
+        let _ = writeln!(text, "  {:<16}{help}", format!("{option} {value}"));
+    }
+    text
+}
+
+/// The settings of a section under `title`, then its sections.
+fn section(text: &mut String, title: &str, prefix: &str, schema: &Schema) {
+    let own = || {
+        schema.items.iter().filter_map(|item| match item {
+            Item::Setting(setting) => Some((format!("  {prefix}{}", assignment(setting)), setting)),
+            Item::Section { .. } => None,
+        })
+    };
+    if own().next().is_some() {
+        let column = own().map(|(start, _)| start.len()).max().unwrap_or(0) + 2;
+        let _ = writeln!(text, "\n{title}");
+        own().for_each(|(start, setting)| entry(text, &start, column, setting));
+    }
+    for item in &schema.items {
+        if let Item::Section { key, help, schema } = item {
+            let title = wrap(&format!("{prefix}{key}: {help}"), 0);
+            section(text, title.trim_end().trim_end_matches(':'), &format!("{prefix}{key}."), schema);
+        }
+    }
+}
+
+/// A setting: what one would type for its default, what it takes, and what it means.
+fn entry(text: &mut String, start: &str, column: usize, setting: &Setting) {
+    let _ = writeln!(text, "{start:<column$}{}", setting.expected());
+    text.push_str(&wrap(setting.help, 6));
+    if let Kind::Choice(choices) = setting.kind.innermost() {
+        for choice in choices.iter().filter(|choice| !choice.help.is_empty()) {
+            text.push_str(&wrap(&format!("{}: {}", choice.name, choice.help), 8));
+        }
+    }
+    if !setting.applies.is_empty() {
+        let conditions: Vec<String> = setting.applies.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "      Applies when {}.", conditions.join(" and "));
+    }
+}
+
+fn assignment(setting: &Setting) -> String {
+    format!("{}={}", setting.key, setting.kind.to_text(&setting.default))
+}
+
+/// Paragraphs wrapped at [`WIDTH`] columns and indented; an empty line ends a paragraph.
+fn wrap(paragraphs: &str, indent: usize) -> String {
+    let mut text = String::new();
+    for (at, paragraph) in paragraphs.trim().split("\n\n").enumerate() {
+        if at > 0 {
+            text.push('\n');
+        }
+        let mut column = 0;
+        for word in paragraph.split_whitespace() {
+            if column > 0 && column + 1 + word.chars().count() > WIDTH {
+                text.push('\n');
+                column = 0;
+            }
+            let gap = if column == 0 { " ".repeat(indent) } else { " ".into() };
+            column += gap.len() + word.chars().count();
+            text = text + &gap + word;
+        }
+        if column > 0 {
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Each value and where it comes from.
+pub(super) fn explain(entries: &[Entry<'_>]) -> String {
+    let line = |entry: &Entry<'_>| format!("{}={}", entry.key, entry.setting.kind.to_text(&entry.value));
+    let column = entries.iter().map(|entry| line(entry).chars().count()).max().unwrap_or(0) + 2;
+    entries.iter().fold(String::new(), |mut text, entry| {
+        let _ = writeln!(text, "{:<column$}{}", line(entry), entry.origin);
+        text
+    })
+}

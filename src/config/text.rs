@@ -1,0 +1,186 @@
+//! The grammar of values on the command line, and values written in it.
+//!
+//! | kind | text |
+//! |---|---|
+//! | bool | `True`, `False`, `true`, `false` |
+//! | integer | `512`, `-1`, also `1e3` (1000), not `1.5` |
+//! | number | `0.2`, `1e-4` |
+//! | text, path | verbatim (`007` stays `007`); one pair of quotes around the whole is taken off |
+//! | choice | one of its names |
+//! | optional | `null`, `None`, else its value; an empty text is null |
+//! | list | `[1,2,3]`, `[]`; items of text may be quoted: `['a,b',c]` |
+//!
+//! Outside such brackets commas have no meaning.
+
+use serde_json::Value;
+
+use super::kind::{Kind, Remark};
+
+impl Kind {
+    /// The value that `text` stands for.
+    pub(super) fn parse(&self, text: &str) -> Result<Value, Remark> {
+        match self {
+            Self::Bool => match text {
+                "true" | "True" => Ok(Value::Bool(true)),
+                "false" | "False" => Ok(Value::Bool(false)),
+                _ => Err(Remark::new()),
+            },
+            Self::Integer { .. } => self.integer(integer(text).ok_or_else(Remark::new)?),
+            Self::Float { .. } => {
+                let number: f64 = text.parse().map_err(|_| Remark::new())?;
+                let overflows = number.is_infinite() && text.contains(|c: char| c.is_ascii_digit());
+                if overflows { Err("; it is too large".into()) } else { self.float(number) }
+            }
+            Self::Text | Self::Path => Ok(Value::String(unquoted(text).into())),
+            Self::Choice(_) => self.choice(unquoted(text)),
+            Self::Optional(inner) => match text {
+                "null" | "None" => Ok(Value::Null),
+                "" | "''" | "\"\"" if matches!(**inner, Self::Text | Self::Path) => Ok(Value::Null),
+                _ => inner.parse(text),
+            },
+            Self::List(inner) => {
+                let write = || format!("; write [{}]", text.trim_matches(['[', ']']));
+                let items = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+                let items = split_items(items.ok_or_else(write)?)?;
+                Ok(Value::Array(items.into_iter().map(|item| inner.parse(item)).collect::<Result<_, _>>()?))
+            }
+        }
+    }
+
+    /// The text that stands for `value`; [`Kind::parse`] reads it back.
+    pub fn to_text(&self, value: &Value) -> String {
+        match (self, value) {
+            (Self::Optional(inner), Value::String(text)) if matches!(text.as_str(), "null" | "None") => {
+                if matches!(**inner, Self::Text | Self::Path) { format!("'{text}'") } else { text.clone() }
+            }
+            (Self::Optional(inner), value) if !value.is_null() => inner.to_text(value),
+            (Self::List(inner), Value::Array(items)) => {
+                let items: Vec<String> = items.iter().map(|item| inner.item_text(item)).collect();
+                format!("[{}]", items.join(","))
+            }
+            (Self::Text | Self::Path, Value::String(text)) => {
+                if text.is_empty() || unquoted(text) != text {
+                    quoted(text)
+                } else {
+                    text.clone()
+                }
+            }
+            (_, Value::String(text)) => text.clone(),
+            (_, value) => value.to_string(),
+        }
+    }
+
+    /// The text of a list's item: quoted when it would split the list.
+    fn item_text(&self, value: &Value) -> String {
+        let plain = self.to_text(value);
+        let splits = |text: &str| text.contains([',', '[', ']', '\'', '"']) || text.trim() != text;
+        match (self, value) {
+            (Self::Text | Self::Path, Value::String(text)) if splits(text) => quoted(text),
+            _ => plain,
+        }
+    }
+}
+
+/// An integer in decimal, exactly: digits with a sign, a fraction and an exponent, as long as the whole is an integer.
+fn integer(text: &str) -> Option<i128> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (negative, digits) = match mantissa.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{whole}{fraction}");
+    if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let significant = all.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    // The value is `significant` times ten to the `shift`.
+    let dropped = i32::try_from(all.len() - significant.len()).ok()?;
+    let shift = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?.checked_add(dropped)?;
+    let scale = 10i128.checked_pow(u32::try_from(shift).ok()?)?;
+    let magnitude = significant.parse::<i128>().ok()?.checked_mul(scale)?;
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+/// The text without one pair of quotes around it.
+fn unquoted(text: &str) -> &str {
+    let inside = |quote: char| text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inside('\'').or_else(|| inside('"')).unwrap_or(text)
+}
+
+/// The text in quotes that it does not contain.
+fn quoted(text: &str) -> String {
+    if text.contains('\'') { format!("\"{text}\"") } else { format!("'{text}'") }
+}
+
+/// Whether an item begins after `before`.
+fn begins_item(before: &str) -> bool {
+    let before = before.trim_end();
+    before.is_empty() || before.ends_with(['[', ','])
+}
+
+/// Splits the inside of a list at the commas that are in no bracket and in no quotes.
+fn split_items(inside: &str) -> Result<Vec<&str>, Remark> {
+    if inside.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut items, mut start, mut depth, mut quote) = (Vec::new(), 0, 0usize, None);
+    for (at, symbol) in inside.char_indices() {
+        match (quote, symbol) {
+            (Some(open), _) if open == symbol => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') if begins_item(&inside[..at]) => quote = Some(symbol),
+            (None, '[') => depth += 1,
+            (None, ']') => depth = depth.checked_sub(1).ok_or("; a ']' has no '['")?,
+            (None, ',') if depth == 0 => {
+                items.push(inside[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if depth > 0 {
+        return Err("; a '[' is not closed".into());
+    }
+    if quote.is_some() {
+        return Err("; a quote is not closed".into());
+    }
+    items.push(inside[start..].trim());
+    if items.iter().any(|item| item.is_empty()) {
+        return Err("; an item is empty".into());
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::integer;
+
+    #[test]
+    fn integers_are_exact() {
+        for (text, expected) in [
+            ("0", 0),
+            ("-0", 0),
+            ("007", 7),
+            ("1e3", 1000),
+            ("1.5e3", 1500),
+            ("10.0", 10),
+            ("120e-1", 12),
+            ("-2E2", -200),
+            ("+5", 5),
+            ("18446744073709551615", u64::MAX.into()),
+            ("0e999999999", 0),
+        ] {
+            assert_eq!(integer(text), Some(expected), "{text}");
+        }
+        for text in ["", "-", ".", "1.5", "1e-1", "1e", "e3", "1_000", "0x10", "1e400", "--1", "١", "1 "] {
+            assert_eq!(integer(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a wrong command line says.
+
+use super::{problem, problems};
+
+#[test]
+fn values_that_do_not_fit_say_what_was_expected() {
+    for (arg, expected) in [
+        ("max_iters=", "max_iters: expected an integer of at least 1 or null, found nothing after '='"),
+        ("max_iters=1.5", "max_iters: expected an integer of at least 1 or null, found '1.5'"),
+        ("max_iters=0", "max_iters: expected an integer of at least 1 or null, found '0'"),
+        ("seed=-1", "seed: expected an integer of at least 0, found '-1'"),
+        ("shift=3e9", "shift: expected an integer, found '3e9'; the greatest possible is 2147483647"),
+        ("type=yes", "type: expected true or false, found 'yes'"),
+        ("optim_args.momentum=1.1", "optim_args.momentum: expected a number from 0 to 1, found '1.1'"),
+        (
+            "optim_args.learning_rate=nan",
+            "optim_args.learning_rate: expected a number of at least 0, found 'nan'; it must be finite",
+        ),
+        (
+            "optim_args.learning_rate=1e400",
+            "optim_args.learning_rate: expected a number of at least 0, found '1e400'; it is too large",
+        ),
+        ("temperature=0", "temperature: expected a number above 0, found '0'"),
+        ("temperature=inf", "temperature: expected a number above 0, found 'inf'; it must be finite"),
+        (
+            "temperature=1e39",
+            "temperature: expected a number above 0, found '1e39'; the greatest possible is 3.4028235e38",
+        ),
+        ("device=cudo", "device: expected one of cpu, cuda, tpu-v5, found 'cudo'; did you mean 'cuda'?"),
+        (
+            "layers=1,2",
+            "layers: expected a list in brackets, each item an integer from 0 to 9, found '1,2'; write [1,2]",
+        ),
+        (
+            "layers=[1,10]",
+            "layers: expected a list in brackets, each item an integer from 0 to 9, found '[1,10]'",
+        ),
+        (
+            "layers=[1,,2]",
+            "layers: expected a list in brackets, each item an integer from 0 to 9, found '[1,,2]'; an item is empty",
+        ),
+        (
+            "names=['a]",
+            "names: expected a list in brackets, each item text, found '['a]'; a quote is not closed",
+        ),
+    ] {
+        assert_eq!(problem(arg), expected);
+    }
+}
+
+#[test]
+fn keys_that_do_not_exist_name_the_nearest_of_all_sections() {
+    for (arg, expected) in [
+        ("learning_rate=1", "no setting 'learning_rate'; did you mean 'optim_args.learning_rate'?"),
+        ("optim_args.dim=1", "no setting 'optim_args.dim'; did you mean 'model_args.dim'?"),
+        ("model_args.dimm=1", "no setting 'model_args.dimm'; did you mean 'model_args.dim'?"),
+        ("colour=red", "no setting 'colour'; --help lists them all"),
+        ("=3", "no setting ''; --help lists them all"),
+        (
+            "max_iters",
+            "max_iters: no value: write max_iters=VALUE; expected an integer of at least 1 or null",
+        ),
+        ("max_iter", "no setting or option 'max_iter'; did you mean 'max_iters'?"),
+        (
+            "optim_args=3",
+            "optim_args: is a section: set one of its settings, like optim_args.learning_rate=VALUE",
+        ),
+        ("--max-iters=3", "no option '--max-iters'; settings are written without dashes: max_iters=VALUE"),
+        ("--hlep", "no option '--hlep'; did you mean '--help'?"),
+        ("--config", "--config needs a FILE after it"),
+    ] {
+        assert_eq!(problem(arg), expected);
+    }
+}
+
+#[test]
+fn a_key_given_twice_with_different_values() {
+    let all = problems(&["max_iters=1", "seed=0", "max_iters=2"]);
+    assert_eq!(all, ["max_iters: given twice: 1 in argument 1 and 2 in argument 3"]);
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let all = problems(&["lr", "max_iters=x", "model_args.n_heads=5", "optim_args.momentm=1"]);
+    assert_eq!(all.len(), 3, "values are not checked together when one was refused: {all:?}");
+    let all = problems(&["model_args.n_heads=5", "optim_args.momentm=1"]);
+    let together = "model_args.dim: expected a multiple of n_heads=5, found 64";
+    assert_eq!(all, ["no setting 'optim_args.momentm'; did you mean 'optim_args.momentum'?", together]);
+}

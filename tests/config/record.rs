@@ -1,0 +1,151 @@
+//! Records: `params.json` out and in.
+
+use std::fs;
+use std::path::PathBuf;
+
+use ihead::Config;
+use ihead::config::{Exit, Origin, Parser, Value, record};
+use proptest::prelude::*;
+
+use super::{Args, args, parse, printed, problems};
+
+fn file(content: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("params.json");
+    fs::write(&path, content).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn a_record_reads_back_with_its_derived_keys() {
+    let run = args(&["optim_args.learning_rate=0.1", "layers=[3]", "save_dir=x", "threshold=inf"]);
+    let (_folder, path) = file(&record(&run, [("model_args.vocab_size", Value::from(65))]));
+    assert_eq!(args(&["--config", &path]), run);
+    let parsed = parse(&[&format!("--config={path}"), "seed=9"]).unwrap();
+    assert_eq!(parsed.origin("max_iters"), Some(&Origin::File(PathBuf::from(&path))));
+    assert_eq!(parsed.origin("seed"), Some(&Origin::Argument { number: 2 }));
+    assert_eq!(parsed.args.layers, [3]);
+}
+
+#[test]
+fn print_config_is_a_record_with_sorted_keys() {
+    let text = printed(&["--print-config", "max_iters=3"]);
+    let (_folder, path) = file(&text);
+    assert_eq!(args(&["--config", &path]).max_iters, Some(3));
+    let keys: Vec<_> =
+        serde_json::from_str::<Value>(&text).unwrap().as_object().unwrap().keys().cloned().collect();
+    assert!(keys.is_sorted(), "{keys:?}");
+    assert!(text.contains("\"seed\": 7"), "flattened keys stand at their level: {text}");
+}
+
+#[test]
+fn a_file_lacks_keys_but_has_none_too_many() {
+    let (_folder, path) = file(r#"{"optim_args": {"batch_size": 1e3, "learning_rate": 1}}"#);
+    let read = args(&["--config", &path]);
+    assert_eq!((read.optim_args.batch_size, read.optim_args.learning_rate, read.run.seed), (1000, 1.0, 7));
+
+    let (_folder, path) = file(
+        r#"{"optim_args": {"batch_siz": 1, "momentum": "0.5"}, "model_args": 3, "seed": {"a": 1}, "device": "gpu"}"#,
+    );
+    let expected = [
+        "no setting 'optim_args.batch_siz'; did you mean 'optim_args.batch_size'?",
+        "optim_args.momentum: expected a number from 0 to 1, found \"0.5\"",
+        "model_args: is a section, found 3",
+        "seed: expected an integer of at least 0, found {\"a\":1}",
+        "device: expected one of cpu, cuda, tpu-v5, found \"gpu\"; did you mean 'cpu'?",
+    ];
+    let found = problems(&["--config", &path, "lr=1"]);
+    let found: Vec<_> = found.iter().map(|line| line.trim_start_matches(&format!("{path}: "))).collect();
+    assert_eq!(found[..5], expected);
+    assert_eq!(found[5], "no setting 'lr'; --help lists them all");
+}
+
+#[test]
+fn files_that_are_no_records() {
+    let missing = problems(&["--config", "no/such/file.json", "seed=x"]);
+    assert!(missing[0].starts_with("cannot read no/such/file.json: "), "{missing:?}");
+    assert_eq!(missing.len(), 2);
+    let (_folder, path) = file("{\"seed\": ");
+    assert!(problems(&["--config", &path])[0].starts_with(&format!("{path}: not JSON: ")));
+    let (_folder, path) = file("[1]");
+    assert_eq!(
+        problems(&["--config", &path]),
+        [format!("{path}: expected an object of settings, found a list")]
+    );
+    assert_eq!(
+        problems(&["--config", "no/a", "--config", "no/b"])[1],
+        "--config is given twice, with 'no/a' and 'no/b'"
+    );
+}
+
+#[test]
+fn a_program_may_name_more_derived_keys() {
+    let (_folder, path) = file(r#"{"git": {"commit": "abc"}, "seed": 3}"#);
+    let line = || ["--config".to_owned(), path.clone()];
+    assert!(matches!(Parser::<Args>::new().parse(line()), Err(Exit::Fail(_))));
+    assert_eq!(Parser::<Args>::new().derived(["git"]).parse(line()).unwrap().args.run.seed, 3);
+}
+
+#[test]
+fn values_from_a_program() {
+    let values = serde_json::json!({"optim_args": {"batch_size": 2}, "device": "cuda"});
+    let args = Args::from_value(&values).unwrap();
+    assert_eq!(args.optim_args.batch_size, 2);
+    assert_eq!(Args::from_value(&args.to_value()), Ok(args));
+    let problems = Args::from_value(&serde_json::json!({"sede": 2})).unwrap_err();
+    assert_eq!(problems[0].to_string(), "no setting 'sede'; did you mean 'seed'?");
+}
+
+proptest! {
+    #[test]
+    fn numbers_and_text_read_back_to_the_same_bits(
+        rate in 0.0..f64::MAX, seed: u64, shift: i32, text: String,
+        temperature in f32::MIN_POSITIVE..f32::MAX, save_dir in proptest::option::of("[^\0]+"),
+        names: Vec<String>,
+    ) {
+        let mut args = Args::defaults();
+        args.optim_args.learning_rate = rate;
+        args.run.seed = seed;
+        args.shift = shift;
+        args.freeze_until = text;
+        args.temperature = temperature;
+        args.run.save_dir = save_dir.map(PathBuf::from);
+        args.names = names;
+        let text = record(&args, []);
+        let read = Args::from_value(&serde_json::from_str(&text).unwrap()).unwrap();
+        prop_assert_eq!(read.optim_args.learning_rate.to_bits(), rate.to_bits());
+        prop_assert_eq!(read.temperature.to_bits(), temperature.to_bits());
+        prop_assert_eq!(read, args);
+    }
+
+    #[test]
+    fn a_value_written_for_the_command_line_reads_back(
+        rate in 0.0..f64::MAX, shift: i32, text: String,
+        save_dir in proptest::option::of("[^\0]+"), names in proptest::collection::vec("[^\"]*", 0..4),
+    ) {
+        let mut args = Args::defaults();
+        args.optim_args.learning_rate = rate;
+        args.shift = shift;
+        args.freeze_until = text;
+        args.run.save_dir = save_dir.map(PathBuf::from);
+        args.names = names;
+        let schema = Args::schema().with_defaults(&args.to_value());
+        let line: Vec<String> = schema.settings().iter()
+            .map(|keyed| format!("{}={}", keyed.key, keyed.setting.kind.to_text(&keyed.setting.default)))
+            .collect();
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        prop_assert_eq!(super::args(&line), args);
+    }
+
+    #[test]
+    fn no_command_line_panics(line in proptest::collection::vec("[-a-z._=\\[\\]',\"0-9é ]{0,20}", 0..4)) {
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        let _ = parse(&line);
+    }
+
+    #[test]
+    fn no_value_panics(key in prop::sample::select(Args::schema().settings().iter().map(|keyed| keyed.key.clone()).collect::<Vec<_>>()), text: String) {
+        let _ = parse(&[&format!("{key}={text}")]);
+    }
+}

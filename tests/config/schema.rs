@@ -1,0 +1,69 @@
+//! The schema, and mistakes that only it can see.
+
+use ihead::Config;
+use ihead::config::{self, Exit, Kind, Value};
+
+use super::Args;
+
+#[test]
+fn a_schema_has_all_there_is_to_know() {
+    let schema = Args::schema();
+    assert_eq!((schema.name, schema.help), ("Args", "An experiment."));
+    assert_eq!(schema.derived, ["model_args.vocab_size"]);
+    let settings = schema.settings();
+    let find = |key: &str| settings.iter().find(|keyed| keyed.key == key).unwrap().setting;
+    let momentum = find("optim_args.momentum");
+    assert_eq!((momentum.bounds.min, momentum.bounds.max), (Some(0.0), Some(1.0)));
+    assert_eq!(momentum.applies[0].to_string(), "use_sgd=true");
+    assert_eq!(find("optim_args.learning_rate").default, Value::from(3e-4));
+    let Kind::Choice(choices) = &find("device").kind else { unreachable!() };
+    assert_eq!((choices[1].name, choices[1].help), ("cuda", "A graphics card."));
+    assert!(schema.problems().is_empty());
+}
+
+#[derive(Config, Debug)]
+struct Inner {
+    #[config(default = 1)]
+    seed: u64,
+    #[config(default = 1.0, min = 0.0)]
+    rate: f64,
+}
+
+/// A field of this struct and one of a flattened struct have one key.
+#[derive(Config, Debug)]
+struct Twice {
+    #[config(default = 1)]
+    seed: u64,
+    #[config(flatten)]
+    inner: Inner,
+}
+
+/// An override outside the bounds of the group, and a condition that no value meets.
+#[derive(Config, Debug)]
+struct Outside {
+    #[config(group, default(rate = -1.0))]
+    inner: Inner,
+    #[config(default = 3, applies = "other=x")]
+    depth: usize,
+    #[config(default = 3)]
+    other: usize,
+}
+
+fn problems<A: Config + std::fmt::Debug>() -> Vec<String> {
+    match config::parse::<A>([]) {
+        Err(Exit::Fail(problems)) => problems.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn mistakes_that_meet_in_the_schema_are_reported() {
+    assert_eq!(problems::<Twice>(), ["seed: two fields of Twice have this key"]);
+    assert_eq!(
+        problems::<Outside>(),
+        [
+            "depth: it applies when other=x, but: expected an integer of at least 0, found 'x'",
+            "inner.rate: its default does not fit: expected a number of at least 0, found -1.0",
+        ]
+    );
+}

@@ -1,0 +1,9 @@
+use ihead::Config;
+
+#[derive(Config)]
+struct Args {
+    #[config(group)]
+    depth: usize,
+}
+
+fn main() {}
