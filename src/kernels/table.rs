@@ -122,8 +122,8 @@ kernel! {
     ///
     /// # Panics
     /// When an index is beyond its table, or `dscores` is too small.
-    pub fn table_scatter_block<'a, E>(
-        simd; pattern: &'a TablePattern<'a>, rows: Range<usize>, grads: &'a mut [ViewMut<'a, E>],
+    pub fn table_scatter_block<'a, 'g, E>(
+        simd; pattern: &'a TablePattern<'a>, rows: Range<usize>, grads: &'a mut [ViewMut<'g, E>],
         dscores: View<'a, E>, scratch: &'a mut Buffer<E>
     ) -> () {
         pattern.check(&rows, grads.len());

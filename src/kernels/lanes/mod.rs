@@ -18,7 +18,7 @@ pub(super) use loops::{dot, multiply, sum, zip1, zip2};
 pub use portable::Portable;
 pub(super) use portable::exp_f32;
 
-use super::{Element, Level};
+use super::Element;
 
 /// The number of elements that are worked on at once, whatever the instruction set.
 pub const WIDTH: usize = 16;
@@ -86,6 +86,8 @@ pub trait Kernel<E: Element> {
 pub(super) fn dispatch_f32<K: Kernel<f32>>(kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     {
+        use super::Level;
+
         let level = Level::current();
         if level == Level::Avx512
             && let Some(simd) = pulp::x86::V4::try_new()
@@ -123,15 +125,15 @@ impl<L: Lanes<f32>, K: Kernel<f32>> pulp::NullaryFnOnce for With<L, K> {
 macro_rules! kernel {
     (
         $(#[$attribute:meta])*
-        $vis:vis fn $name:ident<$a:lifetime, $E:ident>($lanes:ident; $($argument:ident: $ty:ty),* $(,)?)
+        $vis:vis fn $name:ident<$($a:lifetime,)+ $E:ident>($lanes:ident; $($argument:ident: $ty:ty),* $(,)?)
         -> $output:ty $body:block
     ) => {
         $(#[$attribute])*
-        $vis fn $name<$a, $E: $crate::kernels::Element>($($argument: $ty),*) -> $output {
-            struct Call<$a, $E> {
+        $vis fn $name<$($a,)+ $E: $crate::kernels::Element>($($argument: $ty),*) -> $output {
+            struct Call<$($a,)+ $E> {
                 $($argument: $ty,)*
             }
-            impl<$a, $E: $crate::kernels::Element> $crate::kernels::lanes::Kernel<$E> for Call<$a, $E> {
+            impl<$($a,)+ $E: $crate::kernels::Element> $crate::kernels::lanes::Kernel<$E> for Call<$($a,)+ $E> {
                 type Output = $output;
 
                 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Each vector operation at each level, at the edges of its domain.
 
 use super::*;
-use crate::kernels::with_level;
+use crate::kernels::{Level, with_level};
 
 fn at_each_level(check: impl Fn(Level)) {
     for level in Level::ALL {
