@@ -118,7 +118,8 @@ const TRANSPOSED_LIMIT: usize = 1024;
 kernel! {
     /// The gradient of [`table_scores_block`]: `grads_ab[q_a[r], k_b[j]] += dscores[r - rows.start, j]` for `j <= last[r]`.
     ///
-    /// `dscores: [rows, keys]`; columns beyond `last[r]` are not read.
+    /// `dscores: [rows, keys]`; columns beyond `last[r]` are not read. `grads`: like `tables` there. Fastest when the
+    /// number of rows is a multiple of 16.
     ///
     /// # Panics
     /// When an index is beyond its table, or `dscores` is too small.
@@ -127,35 +128,22 @@ kernel! {
         dscores: View<'a, E>, scratch: &'a mut Buffer<E>
     ) -> () {
         pattern.check(&rows, grads.len());
-        let terms = pattern.keys.len();
         for start in rows.clone().step_by(WIDTH) {
             let group = start..rows.end.min(start + WIDTH);
+            let dscores = dscores.rows(start - rows.start..group.end - rows.start);
             for (b, key) in pattern.keys.iter().enumerate() {
                 let key_rows = grads.get(b).map_or(0, ViewMut::n_cols);
                 match key {
                     Index::Tokens(tokens) if key_rows <= TRANSPOSED_LIMIT => {
                         let sums = scratch.scratch(key_rows.next_multiple_of(WIDTH) * WIDTH).as_chunks_mut().0;
-                        sum_by_token(simd, sums, pattern, group.clone(), tokens, dscores, rows.start);
-                        for (part, sums) in sums.as_chunks::<WIDTH>().0.iter().enumerate() {
-                            let columns = part * WIDTH..key_rows.min((part + 1) * WIDTH);
-                            let mut by_row = [simd.splat(E::zero()); WIDTH];
-                            for (v, sum) in by_row.iter_mut().zip(sums) {
-                                *v = simd.load(sum);
-                            }
-                            let by_row = simd.transpose(by_row);
-                            for (r, v) in group.clone().zip(by_row) {
-                                for (a, query) in pattern.queries.iter().enumerate() {
-                                    let to = &mut grads[a * terms + b].row_mut(query.at(r))[columns.clone()];
-                                    add_vector(simd, to, v);
-                                }
-                            }
-                        }
+                        sum_by_token(simd, sums, pattern, &group, tokens, dscores);
+                        add_transposed(simd, grads, pattern, &group, b, sums);
                     }
                     Index::Tokens(tokens) => {
                         for r in group.clone() {
-                            let from = &dscores.row(r - rows.start)[..pattern.seen(r)];
+                            let from = &dscores.row(r - start)[..pattern.seen(r)];
                             for (a, query) in pattern.queries.iter().enumerate() {
-                                let to = grads[a * terms + b].row_mut(query.at(r));
+                                let to = grads[a * pattern.keys.len() + b].row_mut(query.at(r));
                                 for (&d, &token) in from.iter().zip(*tokens) {
                                     to[token as usize] += d;
                                 }
@@ -164,9 +152,9 @@ kernel! {
                     }
                     Index::Positions => {
                         for r in group.clone() {
-                            let from = &dscores.row(r - rows.start)[..pattern.seen(r)];
+                            let from = &dscores.row(r - start)[..pattern.seen(r)];
                             for (a, query) in pattern.queries.iter().enumerate() {
-                                let to = grads[a * terms + b].row_mut(query.at(r));
+                                let to = grads[a * pattern.keys.len() + b].row_mut(query.at(r));
                                 accumulate(simd, &mut to[..from.len()], from);
                             }
                         }
@@ -177,33 +165,33 @@ kernel! {
     }
 }
 
-/// `sums[v][i] = sum over keys j with token v of dscores[group.start + i, j]`, through transposed blocks: a key's
-/// gradients of 16 queries are one vector.
+/// `sums[v][i] = sum over keys j with token v of dscores[i, j]`, through transposed blocks: a key's gradients of the
+/// 16 queries of `group` are one vector.
 #[inline(always)]
 fn sum_by_token<E: Element, L: Lanes<E>>(
     simd: L,
     sums: &mut [[E; WIDTH]],
     pattern: &TablePattern<'_>,
-    group: Range<usize>,
+    group: &Range<usize>,
     tokens: &[u32],
     dscores: View<'_, E>,
-    first_row: usize,
 ) {
     let zero = simd.splat(E::zero());
     for sum in &mut *sums {
         simd.store(sum, zero);
     }
     let most = pattern.most_seen(group.clone());
+    let least = pattern.last[group.clone()].iter().min().map_or(0, |&last| last as usize + 1);
     for start in (0..most).step_by(WIDTH) {
         let mut block = [zero; WIDTH];
-        for (v, r) in block.iter_mut().zip(group.clone()) {
-            let seen = pattern.seen(r);
-            if start < seen {
-                let from = &dscores.row(r - first_row)[start..seen];
-                *v = match from.first_chunk() {
-                    Some(full) => simd.load(full),
-                    None => simd.load_part(from),
-                };
+        if group.len() == WIDTH && start + WIDTH <= least {
+            for (i, v) in block.iter_mut().enumerate() {
+                *v = simd.load_up_to_16(&dscores.row(i)[start..start + WIDTH]);
+            }
+        } else {
+            for (i, v) in block[..group.len()].iter_mut().enumerate() {
+                let seen = pattern.seen(group.start + i);
+                *v = simd.load_up_to_16(&dscores.row(i)[start.min(seen)..seen]);
             }
         }
         let block = simd.transpose(block);
@@ -215,17 +203,30 @@ fn sum_by_token<E: Element, L: Lanes<E>>(
     }
 }
 
-/// Adds the first lanes of `v` to a slice of at most 16 elements.
+/// `grads_ab[q_a[group.start + i], v] += sums[v][i]` for key term `b` and every query term a.
 #[inline(always)]
-fn add_vector<E: Element, L: Lanes<E>>(simd: L, to: &mut [E], v: L::Vector) {
-    match to.first_chunk_mut() {
-        Some(full) => {
-            let sum = simd.add(simd.load(full), v);
-            simd.store(full, sum);
+fn add_transposed<E: Element, L: Lanes<E>>(
+    simd: L,
+    grads: &mut [ViewMut<'_, E>],
+    pattern: &TablePattern<'_>,
+    group: &Range<usize>,
+    b: usize,
+    sums: &[[E; WIDTH]],
+) {
+    for (part, sums) in sums.as_chunks::<WIDTH>().0.iter().enumerate() {
+        let mut by_row = [simd.splat(E::zero()); WIDTH];
+        for (v, sum) in by_row.iter_mut().zip(sums) {
+            *v = simd.load(sum);
         }
-        None => {
-            let sum = simd.add(simd.load_part(to), v);
-            simd.store_part(to, sum);
+        let by_row = simd.transpose(by_row);
+        for (a, query) in pattern.queries.iter().enumerate() {
+            let grad = &mut grads[a * pattern.keys.len() + b];
+            let columns = part * WIDTH..grad.n_cols().min((part + 1) * WIDTH);
+            for (r, v) in group.clone().zip(by_row) {
+                let to = &mut grad.row_mut(query.at(r))[columns.clone()];
+                let sum = simd.add(simd.load_up_to_16(to), v);
+                simd.store_up_to_16(to, sum);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Transposition by copying.
 
-use super::lanes::{WIDTH, kernel};
-use super::{View, ViewMut};
+use super::lanes::{Lanes, WIDTH, kernel};
+use super::{Element, View, ViewMut};
 
 kernel! {
     /// `out[j, i] = x[i, j]`, in blocks of 16 x 16.
@@ -19,28 +19,33 @@ kernel! {
             out.n_cols()
         );
         let mut out = out;
-        let zero = simd.splat(E::zero());
         for col in (0..cols).step_by(WIDTH) {
-            let width = WIDTH.min(cols - col);
             for row in (0..rows).step_by(WIDTH) {
-                let height = WIDTH.min(rows - row);
-                let mut block = [zero; WIDTH];
-                for (i, v) in block[..height].iter_mut().enumerate() {
-                    let from = &x.row(row + i)[col..col + width];
-                    *v = match from.first_chunk() {
-                        Some(full) => simd.load(full),
-                        None => simd.load_part(from),
-                    };
-                }
-                let block = simd.transpose(block);
-                for (j, v) in block[..width].iter().enumerate() {
-                    let to = &mut out.row_mut(col + j)[row..row + height];
-                    match to.first_chunk_mut() {
-                        Some(full) => simd.store(full, *v),
-                        None => simd.store_part(to, *v),
-                    }
+                match (WIDTH.min(rows - row), WIDTH.min(cols - col)) {
+                    // Sizes that the compiler knows: the block stays in registers.
+                    (WIDTH, WIDTH) => block(simd, &mut out, x, (row, col), (WIDTH, WIDTH)),
+                    size => block(simd, &mut out, x, (row, col), size),
                 }
             }
         }
+    }
+}
+
+/// Transposes the block of `x` with its first element at (`row`, `col`), at most 16 rows and columns.
+#[inline(always)]
+fn block<E: Element, L: Lanes<E>>(
+    simd: L,
+    out: &mut ViewMut<'_, E>,
+    x: View<'_, E>,
+    (row, col): (usize, usize),
+    (height, width): (usize, usize),
+) {
+    let mut rows = [simd.splat(E::zero()); WIDTH];
+    for (i, v) in rows[..height].iter_mut().enumerate() {
+        *v = simd.load_up_to_16(&x.row(row + i)[col..col + width]);
+    }
+    let columns = simd.transpose(rows);
+    for (j, v) in columns[..width].iter().enumerate() {
+        simd.store_up_to_16(&mut out.row_mut(col + j)[row..row + height], *v);
     }
 }

@@ -38,6 +38,22 @@ pub trait Lanes<E: Element>: Copy {
     fn load_part(self, from: &[E]) -> Self::Vector;
     /// Writes the first lanes, as many as the slice holds.
     fn store_part(self, to: &mut [E], v: Self::Vector);
+    /// [`load`](Self::load) or [`load_part`](Self::load_part), as the slice is long.
+    #[inline(always)]
+    fn load_up_to_16(self, from: &[E]) -> Self::Vector {
+        match from.first_chunk() {
+            Some(full) => self.load(full),
+            None => self.load_part(from),
+        }
+    }
+    /// [`store`](Self::store) or [`store_part`](Self::store_part), as the slice is long.
+    #[inline(always)]
+    fn store_up_to_16(self, to: &mut [E], v: Self::Vector) {
+        match to.first_chunk_mut() {
+            Some(full) => self.store(full, v),
+            None => self.store_part(to, v),
+        }
+    }
     /// `v` in the first `n` lanes, `fill` beyond.
     fn keep(self, v: Self::Vector, n: usize, fill: Self::Vector) -> Self::Vector;
 
