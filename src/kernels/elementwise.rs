@@ -8,7 +8,7 @@ fn same_length(what: &str, a: usize, b: usize) {
 
 kernel! {
     /// `dst += src`.
-    pub fn add_into<'a, E>(simd; dst: &'a mut [E], src: &'a [E]) -> () {
+    pub fn add_into<'a, 'b, E>(simd; dst: &'a mut [E], src: &'b [E]) -> () {
         same_length("add_into", dst.len(), src.len());
         lanes::zip1(simd, dst, src, #[inline(always)] |d, s| simd.add(d, s));
     }

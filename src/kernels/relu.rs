@@ -5,7 +5,7 @@ use super::lanes::{self, kernel};
 
 kernel! {
     /// `out = max(x, 0)`.
-    pub fn relu<'a, E>(simd; out: &'a mut [E], x: &'a [E]) -> () {
+    pub fn relu<'a, 'b, E>(simd; out: &'a mut [E], x: &'b [E]) -> () {
         assert!(out.len() == x.len(), "relu: slices of {} and {} elements", out.len(), x.len());
         lanes::zip1(simd, out, x, #[inline(always)] |_, x| simd.where_positive(x, x));
     }
