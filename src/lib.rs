@@ -8,6 +8,7 @@ pub mod engine;
 pub mod error;
 pub mod graph;
 pub mod kernels;
+pub mod model;
 pub mod names;
 pub mod nn;
 pub mod plan;

@@ -39,7 +39,7 @@ fn body(module: &Input, mutable: bool) -> TokenStream {
             }
         }
     });
-    let aliases = module.aliases.as_ref().map(|path| aliases(path, &fields));
+    let aliases = module.aliases.as_ref().map(|path| aliases(path, &fields, mutable));
     quote!(#fields #variants #aliases)
 }
 
@@ -64,15 +64,21 @@ fn visit(field: &Field, mutable: bool) -> TokenStream {
 }
 
 /// Visits the fields once more for each alias, and shows the tensor that it stands for under the alias.
-fn aliases(path: &Path, fields: &TokenStream) -> TokenStream {
+fn aliases(path: &Path, fields: &TokenStream, mutable: bool) -> TokenStream {
+    let (tensor, visitor) = if mutable {
+        (quote!(&mut dyn ::ihead::nn::AnyParam), quote!(::ihead::nn::VisitorMut<'_>))
+    } else {
+        (quote!(&'visit dyn ::ihead::nn::AnyParam), quote!(::ihead::nn::Visitor<'visit, '_>))
+    };
     quote! {
         for (alias, name) in #path(&*self) {
             let (alias, name) = (::ihead::nn::join(prefix, alias), ::ihead::nn::join(prefix, name));
-            let visitor = &mut |found: &str, role: ::ihead::nn::Role, tensor: _| {
+            let mut renamed = |found: &str, role: ::ihead::nn::Role, tensor: #tensor| {
                 if found == name {
                     visitor(&alias, role, tensor);
                 }
             };
+            let visitor: &mut #visitor = &mut renamed;
             #fields
         }
     }

@@ -1,0 +1,34 @@
+//! A forward pass of feed-forward layers alone: what a model knows of the next token without any attention.
+use crate::backend::Dim;
+use crate::graph::{Model, Stream, Tokens};
+use crate::nn::{Module, Visitor, VisitorMut};
+
+/// A model whose attention can be left out.
+pub trait FeedForwards: Model {
+    /// Logits `[seq, vocab]` from the token embeddings through the feed-forward layers alone, without positions.
+    fn feed_forwards<T: Dim>(&self, x: &Tokens<T, Self::Vocab>) -> Stream<T, Self::Vocab>;
+}
+
+/// A model with its attention left out; record it like any other.
+pub struct FeedForwardsOnly<'a, M>(pub &'a M);
+
+impl<M: Module> Module for FeedForwardsOnly<'_, M> {
+    fn visit<'a>(&'a self, prefix: &str, visitor: &mut Visitor<'a, '_>) {
+        self.0.visit(prefix, visitor);
+    }
+
+    /// Nothing: the model is only lent.
+    fn visit_mut(&mut self, _: &str, _: &mut VisitorMut<'_>) {}
+}
+
+impl<M: FeedForwards> Model for FeedForwardsOnly<'_, M> {
+    type Vocab = M::Vocab;
+
+    fn vocab(&self) -> M::Vocab {
+        self.0.vocab()
+    }
+
+    fn forward<T: Dim>(&self, x: &Tokens<T, M::Vocab>) -> Stream<T, M::Vocab> {
+        self.0.feed_forwards(x)
+    }
+}

@@ -1,0 +1,218 @@
+//! The full model of the paper: several heads, norms, feed-forward layers.
+use crate::Error;
+use crate::backend::Dim;
+use crate::config::{Config, Problem};
+use crate::graph::{Model, Stream, Tokens};
+use crate::nn::{Attention, Block, Embedding, FeedForward, LayerNorm, Linear, Map, Param, Scores, Wiring, sin_cos};
+use crate::{Module, Result};
+
+use super::FeedForwards;
+
+/// Settings of the full model.
+#[derive(Config, Clone, Debug, PartialEq)]
+#[config(validate = FullArgs::problems)]
+pub struct FullArgs {
+    /// Number of layers.
+    #[config(default = 2, min = 1)]
+    pub n_layers: usize,
+    /// Width of the residual stream.
+    #[config(default = 128, min = 1)]
+    pub dim: usize,
+    /// Attention heads of a layer; they divide `dim`.
+    #[config(default = 4, min = 1)]
+    pub n_heads: usize,
+    /// Rows of the position table: the longest sequence.
+    #[config(default = 256, min = 1)]
+    pub max_length: usize,
+    /// Norms before attention and feed-forward instead of after.
+    #[config(default = true)]
+    pub pre_norm: bool,
+    /// With pre_norm: the feed-forward reads the attention's result instead of the block's input (the textbook's block).
+    #[config(default = false, applies = "pre_norm=true")]
+    pub sequential_ffn: bool,
+    /// No feed-forward layers.
+    #[config(default = false)]
+    pub no_ffn: bool,
+    /// No norms.
+    #[config(default = false)]
+    pub no_norm: bool,
+    /// Feed-forward layers are one matrix instead of an MLP.
+    #[config(default = false, applies = "no_ffn=false")]
+    pub linear_ffn: bool,
+    /// No feed-forward in layer 0.
+    #[config(default = false, applies = "no_ffn=false")]
+    pub no_first_layer_ffn: bool,
+    /// Token and position embeddings never train.
+    #[config(default = false)]
+    pub freeze_embeddings: bool,
+    /// The output map never trains.
+    #[config(default = false)]
+    pub freeze_output: bool,
+    /// The output map is the token embeddings, one parameter.
+    #[config(default = false, applies = "freeze_output=false")]
+    pub tie_output: bool,
+    /// Value maps never train.
+    #[config(default = false, applies = "no_wv=false")]
+    pub freeze_wv: bool,
+    /// Output maps of attention never train.
+    #[config(default = false, applies = "no_wo=false")]
+    pub freeze_wo: bool,
+    /// Output maps of attention are the identity.
+    #[config(default = false)]
+    pub no_wo: bool,
+    /// Value maps are the identity.
+    #[config(default = false)]
+    pub no_wv: bool,
+    /// Sinusoidal positions instead of trained ones.
+    #[config(default = false)]
+    pub sin_cos: bool,
+}
+
+impl FullArgs {
+    fn problems(&self) -> Vec<Problem> {
+        if self.n_heads > 0 && self.dim % self.n_heads != 0 {
+            let message = format!("{} heads of equal width do not fit in dim {}", self.n_heads, self.dim);
+            return vec![Problem::new("n_heads", message)];
+        }
+        vec![]
+    }
+
+    fn wiring(&self) -> Wiring {
+        match (self.pre_norm, self.sequential_ffn) {
+            (true, false) => Wiring::PreNormParallel,
+            (true, true) => Wiring::PreNorm,
+            (false, _) => Wiring::PostNorm,
+        }
+    }
+}
+
+/// Blocks of attention and feed-forward over trained embeddings; logits `W_U norm(h)`.
+///
+/// State-dict names are those of the paper's program. `V`: vocabulary, `M`: longest sequence, `D`: width.
+///
+/// ```
+/// use ihead::config::Config;
+/// use ihead::model::{Full, FullArgs};
+/// use ihead::nn::ModuleExt;
+/// let model = Full::new(65, 256, 128, &FullArgs::defaults()).unwrap();
+/// assert!(model.tensor("layers.1.ff.w2.weight").is_ok());
+/// ```
+#[derive(Module)]
+#[module(aliases = Self::aliases)]
+pub struct Full<V: Dim, M: Dim, D: Dim> {
+    /// `w_E`.
+    #[module]
+    pub tok_embeddings: Embedding<V, D>,
+    /// Trained positions; without effect where `pe` is there.
+    #[module]
+    pub pos_embeddings: Embedding<M, D>,
+    /// Sinusoidal positions.
+    #[buffer]
+    pub pe: Option<Param<(M, D)>>,
+    /// The blocks.
+    #[module]
+    pub layers: Vec<Block<D>>,
+    /// The last norm, under pre-norm.
+    #[module]
+    pub norm: Option<LayerNorm<D>>,
+    /// `W_U`; tied to the token embeddings where absent.
+    #[module]
+    pub output: Option<Linear<D, V>>,
+}
+
+impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
+    /// A model of these sizes; `args.dim` and `args.max_length` are not read.
+    ///
+    /// # Errors
+    /// If the heads do not divide the width.
+    pub fn new(vocab: V, max_length: M, dim: D, args: &FullArgs) -> Result<Self> {
+        let sized = FullArgs { dim: dim.size(), ..args.clone() };
+        if let Some(problem) = sized.problems().into_iter().next() {
+            return Err(Error::Config { key: format!("model_args.{}", problem.key), message: problem.message });
+        }
+        let map = |identity: bool, frozen: bool| {
+            if identity { Map::Identity } else { Map::linear(dim).frozen_if(frozen) }
+        };
+        let norm = || (!args.no_norm).then(|| LayerNorm::new(dim));
+        let block = |i: usize| Block {
+            attention: Attention {
+                wq: Map::linear(dim),
+                wk: Linear::new(dim, dim),
+                wv: map(args.no_wv, args.freeze_wv),
+                wo: map(args.no_wo, args.freeze_wo),
+                scores: Scores::softmax(dim.size(), args.n_heads),
+            },
+            ff: (!args.no_ffn && !(args.no_first_layer_ffn && i == 0)).then(|| FeedForward::new(dim, args.linear_ffn)),
+            attention_norm: norm(),
+            ff_norm: norm(),
+            wiring: args.wiring(),
+        };
+        let output = match (args.tie_output, args.freeze_output) {
+            (true, false) => None,
+            (_, true) => Some(Linear::new(dim, vocab).frozen()),
+            (false, false) => Some(Linear::new(dim, vocab)),
+        };
+        Ok(Full {
+            tok_embeddings: Embedding::new(vocab, dim).frozen_if(args.freeze_embeddings),
+            pos_embeddings: Embedding::new(max_length, dim).frozen_if(args.freeze_embeddings),
+            pe: args.sin_cos.then(|| Param::new((max_length, dim), sin_cos(max_length, dim, 1.0))),
+            layers: (0..args.n_layers).map(block).collect(),
+            norm: if args.pre_norm { norm() } else { None },
+            output,
+        })
+    }
+
+    /// Draws the initial values from `seed`.
+    pub fn init(mut self, seed: u64) -> Self {
+        crate::nn::ModuleExt::init_all(&mut self, seed);
+        self
+    }
+
+    fn aliases(&self) -> Vec<(&'static str, &'static str)> {
+        if self.output.is_none() { vec![("output.weight", "tok_embeddings.weight")] } else { vec![] }
+    }
+
+    fn logits<T: Dim>(&self, h: &Stream<T, D>) -> Stream<T, V> {
+        let h = self.norm.as_ref().map_or_else(|| h.clone(), |norm| norm.forward(h));
+        match &self.output {
+            Some(output) => output.forward(&h),
+            None => h.linear(&h.recorder().weight(&self.tok_embeddings.weight)),
+        }
+    }
+}
+
+impl<V: Dim, M: Dim, D: Dim> Model for Full<V, M, D> {
+    type Vocab = V;
+
+    fn vocab(&self) -> V {
+        self.tok_embeddings.weight.shape().0
+    }
+
+    fn max_seq(&self) -> Option<usize> {
+        Some(self.pos_embeddings.weight.shape().0.size())
+    }
+
+    fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
+        let (site, positions) = (x.site(), self.pe.as_ref().unwrap_or(&self.pos_embeddings.weight));
+        let mut h = self.tok_embeddings.forward(x) + x.positions(&x.recorder().weight(positions)); // [seq, dim]
+        for (i, layer) in self.layers.iter().enumerate() {
+            let site = site.at("layers").at(i);
+            h = site.stream("resid", h);
+            h = layer.forward(&h, &site);
+        }
+        self.logits(&site.at("final").stream("resid", h)) // [seq, vocab]
+    }
+}
+
+impl<V: Dim, M: Dim, D: Dim> FeedForwards for Full<V, M, D> {
+    fn feed_forwards<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
+        let mut h = self.tok_embeddings.forward(x);
+        for layer in &self.layers {
+            if let Some(ff) = &layer.ff {
+                let input = layer.ff_norm.as_ref().map_or_else(|| h.clone(), |norm| norm.forward(&h));
+                h = h.clone() + ff.forward(&input);
+            }
+        }
+        self.logits(&h)
+    }
+}

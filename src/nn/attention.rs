@@ -1,0 +1,77 @@
+//! Causal self-attention.
+use crate::Module;
+use crate::backend::Dim;
+use crate::graph::{Normaliser, Pattern, Site, Stream};
+
+use super::{Linear, Map};
+
+/// Causal attention with heads of equal width: `[seq, dim]` to the same.
+///
+/// `out[t] = W_O concat_h sum_{j <= t} A_h[t, j] (W_V y[j])_h`, with
+/// `A_h[t, .] = normaliser(scale * (W_Q x[t])_h . (W_K y[j])_h)` over `j <= t` (the paper's section 2).
+/// Queries come from `x`, keys and values from `y`; in self-attention they are the same stream.
+///
+/// Sites: `pattern` `[heads, seq, seq]`, `mixed` (before `W_O`) and `out` `[seq, dim]`.
+#[derive(Module)]
+pub struct Attention<D: Dim> {
+    /// Query map.
+    #[module]
+    pub wq: Map<D>,
+    /// Key map.
+    #[module]
+    pub wk: Linear<D, D>,
+    /// Value map.
+    #[module]
+    pub wv: Map<D>,
+    /// Output map.
+    #[module]
+    pub wo: Map<D>,
+    /// How scores are made.
+    pub scores: Scores,
+}
+
+/// How attention scores are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    /// Number of heads.
+    pub heads: usize,
+    /// Factor of the scores; 1 / sqrt(head width) as a rule.
+    pub scale: f64,
+    /// From scores to weights.
+    pub normaliser: Normaliser,
+    /// Base of rotary positions, if queries and keys are rotated.
+    pub rotary: Option<f64>,
+}
+
+impl Scores {
+    /// Softmax over scores divided by the square root of the heads' width.
+    pub fn softmax(dim: usize, heads: usize) -> Scores {
+        let scale = 1.0 / ((dim / heads.max(1)) as f64).sqrt();
+        Scores { heads, scale, normaliser: Normaliser::Softmax, rotary: None }
+    }
+}
+
+impl<D: Dim> Attention<D> {
+    /// Attention with four trained maps.
+    pub fn new(dim: D, heads: usize) -> Self {
+        let (wq, wv, wo) = (Map::linear(dim), Map::linear(dim), Map::linear(dim));
+        Attention { wq, wk: Linear::new(dim, dim), wv, wo, scores: Scores::softmax(dim.size(), heads) }
+    }
+
+    /// The pattern of queries from `x` over keys from `y`.
+    pub fn pattern<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>) -> Pattern<T> {
+        let Scores { heads, scale, normaliser, rotary } = self.scores;
+        let (mut q, mut k) = (self.wq.forward(x), self.wk.forward(y));
+        if let Some(theta) = rotary {
+            (q, k) = (q.rotate(heads, theta), k.rotate(heads, theta));
+        }
+        Pattern::new_causal(&q, &k, heads, scale, normaliser)
+    }
+
+    /// What each position of `x` reads from `y`.
+    pub fn forward<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+        let pattern = site.pattern("pattern", self.pattern(x, y));
+        let mixed = site.stream("mixed", pattern.mix(&self.wv.forward(y)));
+        site.stream("out", self.wo.forward(&mixed))
+    }
+}

@@ -1,0 +1,71 @@
+//! A transformer block.
+use crate::Module;
+use crate::backend::Dim;
+use crate::graph::{Site, Stream};
+
+use super::{Attention, FeedForward, LayerNorm};
+
+/// How attention, feed-forward and norms are wired to the residual stream `x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// `h = x + attn(norm1(x))`, then `h + ff(norm2(x))`: the feed-forward reads the block's input. The paper's full model.
+    PreNormParallel,
+    /// `h = x + attn(norm1(x))`, then `h + ff(norm2(h))`: the textbook's pre-norm block.
+    PreNorm,
+    /// `h = norm1(x + attn(x))`, then `norm2(h + ff(h))`; without a feed-forward, `h`.
+    PostNorm,
+}
+
+/// Attention and feed-forward around a residual stream: `[seq, dim]` to the same.
+///
+/// A norm that is absent is the identity; a feed-forward that is absent adds nothing.
+/// Sites: `attention.pattern`, `attention.mixed`, `attention.out`, `ff.out`.
+#[derive(Module)]
+pub struct Block<D: Dim> {
+    /// Attention.
+    #[module]
+    pub attention: Attention<D>,
+    /// Feed-forward.
+    #[module]
+    pub ff: Option<FeedForward<D>>,
+    /// `norm1`.
+    #[module]
+    pub attention_norm: Option<LayerNorm<D>>,
+    /// `norm2`; it may be there without a feed-forward, and then has no effect.
+    #[module]
+    pub ff_norm: Option<LayerNorm<D>>,
+    /// The wiring.
+    pub wiring: Wiring,
+}
+
+impl<D: Dim> Block<D> {
+    /// The residual stream after the block.
+    pub fn forward<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+        let attend = |y: &Stream<T, D>| self.attention.forward(y, y, &site.at("attention"));
+        let norm1 = |y: &Stream<T, D>| normed(&self.attention_norm, y);
+        let norm2 = |y: &Stream<T, D>| normed(&self.ff_norm, y);
+        match self.wiring {
+            Wiring::PreNormParallel => self.fed(x.clone() + attend(&norm1(x)), || norm2(x), site),
+            Wiring::PreNorm => {
+                let h = x.clone() + attend(&norm1(x));
+                self.fed(h.clone(), || norm2(&h), site)
+            }
+            Wiring::PostNorm => {
+                let h = norm1(&(x.clone() + attend(x)));
+                if self.ff.is_some() { norm2(&self.fed(h.clone(), || h.clone(), site)) } else { h }
+            }
+        }
+    }
+
+    /// `h + ff(input)`.
+    fn fed<T: Dim>(&self, h: Stream<T, D>, input: impl FnOnce() -> Stream<T, D>, site: &Site) -> Stream<T, D> {
+        match &self.ff {
+            Some(ff) => h + site.at("ff").stream("out", ff.forward(&input())),
+            None => h,
+        }
+    }
+}
+
+fn normed<T: Dim, D: Dim>(norm: &Option<LayerNorm<D>>, x: &Stream<T, D>) -> Stream<T, D> {
+    norm.as_ref().map_or_else(|| x.clone(), |norm| norm.forward(x))
+}

@@ -1,0 +1,36 @@
+//! Token embeddings.
+use crate::Module;
+use crate::backend::Dim;
+use crate::graph::{Stream, Tokens};
+
+use super::{Init, Param};
+
+/// A row for each token: `[seq]` to `[seq, dim]`. The paper's `w_E`. State-dict name: `weight`, `[vocab, dim]`.
+#[derive(Module)]
+pub struct Embedding<V: Dim, D: Dim> {
+    /// `[vocab, dim]`, at first `N(0, std^2)`.
+    #[param]
+    pub weight: Param<(V, D)>,
+}
+
+impl<V: Dim, D: Dim> Embedding<V, D> {
+    /// Rows of width `dim`, at first `N(0, 1)`.
+    pub fn new(vocab: V, dim: D) -> Self {
+        Self::with_std(vocab, dim, 1.0)
+    }
+
+    /// Rows of width `dim`, at first `N(0, std^2)`.
+    pub fn with_std(vocab: V, dim: D, std: f64) -> Self {
+        Embedding { weight: Param::new((vocab, dim), Init::Normal { std }) }
+    }
+
+    /// The same embedding, frozen if `frozen`.
+    pub fn frozen_if(self, frozen: bool) -> Self {
+        if frozen { Embedding { weight: self.weight.frozen() } } else { self }
+    }
+
+    /// `out[t] = weight[x[t]]`.
+    pub fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, D> {
+        x.lookup(&x.recorder().weight(&self.weight))
+    }
+}

@@ -1,0 +1,45 @@
+//! Feed-forward layers.
+use crate::Module;
+use crate::backend::Dim;
+use crate::graph::Stream;
+
+use super::Linear;
+
+/// What each position computes by itself: `[seq, dim]` to the same.
+#[derive(Module)]
+pub enum FeedForward<D: Dim> {
+    /// `W x`: one `[dim, dim]` matrix, as in the paper's simplified model. State-dict name: `weight`.
+    Linear(Linear<D, D>),
+    /// `W_2 relu(W_1 x)`.
+    Mlp(Mlp<D>),
+}
+
+/// `W_2 relu(W_1 x)` with a hidden layer of width `4 dim`. State-dict names: `w1.weight`, `w2.weight`.
+#[derive(Module)]
+pub struct Mlp<D: Dim> {
+    /// `[4 dim, dim]`.
+    #[module]
+    pub w1: Linear<D, usize>,
+    /// `[dim, 4 dim]`.
+    #[module]
+    pub w2: Linear<usize, D>,
+}
+
+impl<D: Dim> FeedForward<D> {
+    /// One matrix if `linear`, or else an MLP.
+    pub fn new(dim: D, linear: bool) -> Self {
+        if linear {
+            return FeedForward::Linear(Linear::new(dim, dim));
+        }
+        let hidden = 4 * dim.size();
+        FeedForward::Mlp(Mlp { w1: Linear::new(dim, hidden), w2: Linear::new(hidden, dim) })
+    }
+
+    /// The layer at every position.
+    pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
+        match self {
+            FeedForward::Linear(linear) => linear.forward(x),
+            FeedForward::Mlp(mlp) => mlp.w2.forward(&mlp.w1.forward(x).relu()),
+        }
+    }
+}
