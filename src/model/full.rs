@@ -3,7 +3,9 @@ use crate::Error;
 use crate::backend::Dim;
 use crate::config::{Config, Problem};
 use crate::graph::{Model, Stream, Tokens};
-use crate::nn::{Attention, Block, Embedding, FeedForward, LayerNorm, Linear, Map, Param, Scores, Wiring, sin_cos};
+use crate::nn::{
+    Attention, Block, Embedding, FeedForward, LayerNorm, Linear, Map, Param, Scores, Wiring, sin_cos,
+};
 use crate::{Module, Result};
 
 use super::FeedForwards;
@@ -128,7 +130,10 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
     pub fn new(vocab: V, max_length: M, dim: D, args: &FullArgs) -> Result<Self> {
         let sized = FullArgs { dim: dim.size(), ..args.clone() };
         if let Some(problem) = sized.problems().into_iter().next() {
-            return Err(Error::Config { key: format!("model_args.{}", problem.key), message: problem.message });
+            return Err(Error::Config {
+                key: format!("model_args.{}", problem.key),
+                message: problem.message,
+            });
         }
         let map = |identity: bool, frozen: bool| {
             if identity { Map::Identity } else { Map::linear(dim).frozen_if(frozen) }
@@ -142,7 +147,8 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
                 wo: map(args.no_wo, args.freeze_wo),
                 scores: Scores::softmax(dim.size(), args.n_heads),
             },
-            ff: (!args.no_ffn && !(args.no_first_layer_ffn && i == 0)).then(|| FeedForward::new(dim, args.linear_ffn)),
+            ff: (!args.no_ffn && !(args.no_first_layer_ffn && i == 0))
+                .then(|| FeedForward::new(dim, args.linear_ffn)),
             attention_norm: norm(),
             ff_norm: norm(),
             wiring: args.wiring(),

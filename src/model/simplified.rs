@@ -56,7 +56,8 @@ pub struct SimplifiedArgs {
 impl SimplifiedArgs {
     fn problems(&self) -> Vec<Problem> {
         if self.use_rope && self.dim % 2 == 1 {
-            let message = format!("{} is odd; rotary positions turn pairs, so expected an even width", self.dim);
+            let message =
+                format!("{} is odd; rotary positions turn pairs, so expected an even width", self.dim);
             return vec![Problem::new("dim", message)];
         }
         vec![]
@@ -127,7 +128,10 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
         let width = dim.size();
         let sized = SimplifiedArgs { dim: width, ..args.clone() };
         if let Some(problem) = sized.problems().into_iter().next() {
-            return Err(Error::Config { key: format!("model_args.{}", problem.key), message: problem.message });
+            return Err(Error::Config {
+                key: format!("model_args.{}", problem.key),
+                message: problem.message,
+            });
         }
         let root = 1.0 / (width as f64).sqrt();
         let scale = if args.sqrtd_embeddings { root } else { 1.0 };
@@ -228,7 +232,9 @@ impl<V: Dim, M: Dim, D: Dim> FeedForwards for Simplified<V, M, D> {
         }
         match &self.output {
             Readout::Own(linear) => h.linear(&linear.weight(x.recorder()).scale(self.logit_scale)),
-            Readout::Tied => h.linear(&x.recorder().weight(&self.tok_embeddings.weight).scale(self.logit_scale)),
+            Readout::Tied => {
+                h.linear(&x.recorder().weight(&self.tok_embeddings.weight).scale(self.logit_scale))
+            }
         }
     }
 }

@@ -58,7 +58,12 @@ impl<D: Dim> Block<D> {
     }
 
     /// `h + ff(input)`.
-    fn fed<T: Dim>(&self, h: Stream<T, D>, input: impl FnOnce() -> Stream<T, D>, site: &Site) -> Stream<T, D> {
+    fn fed<T: Dim>(
+        &self,
+        h: Stream<T, D>,
+        input: impl FnOnce() -> Stream<T, D>,
+        site: &Site,
+    ) -> Stream<T, D> {
         match &self.ff {
             Some(ff) => h + site.at("ff").stream("out", ff.forward(&input())),
             None => h,
