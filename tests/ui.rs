@@ -1,6 +1,8 @@
-//! Wrong uses of the derives: each must not compile, with the message beside it.
+//! Wrong uses of the derives, each of which must not compile, with the message beside it; and programs that must run.
 
 #[test]
 fn ui() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/*.rs");
+    cases.pass("tests/ui/pass/*.rs");
 }

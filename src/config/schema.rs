@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Bounds, Condition, Config, FieldType, Kind, Problem};
+use super::{Bounds, Condition, FieldType, Kind, Problem, ValueField};
 
 /// The settings and sections of a configuration, in the order of its fields.
 ///
@@ -80,18 +80,16 @@ impl Schema {
         self
     }
 
-    /// Adds a section whose defaults are the values of `defaults`; an empty `help` takes that of the type.
-    pub fn section<C: Config>(mut self, key: &'static str, help: &'static str, defaults: &C) -> Self {
-        let schema = C::schema().with_defaults(&defaults.to_value());
+    /// Adds a section; an empty `help` takes that of its type.
+    pub fn section(mut self, key: &'static str, help: &'static str, schema: Schema) -> Self {
         let help = if help.is_empty() { schema.help } else { help };
         self.derived.extend(schema.derived.iter().map(|derived| format!("{key}.{derived}")));
         self.items.push(Item::Section { key, help, schema });
         self
     }
 
-    /// Adds the settings of `C` at this level, with the values of `defaults` as defaults.
-    pub fn flatten<C: Config>(mut self, defaults: &C) -> Self {
-        let schema = C::schema().with_defaults(&defaults.to_value());
+    /// Adds the settings of `schema` at this level.
+    pub fn flatten(mut self, schema: Schema) -> Self {
         self.derived.extend(schema.derived);
         self.items.extend(schema.items);
         self
@@ -183,8 +181,7 @@ impl Schema {
 impl Setting {
     /// A setting of type `T`.
     pub fn new<T: FieldType>(key: &'static str, help: &'static str, default: &T) -> Self {
-        let (kind, default) = (T::kind(), default.to_json());
-        Self { key, help, kind, bounds: Bounds::default(), default, applies: Vec::new() }
+        ValueField::new(key).setting(help, default)
     }
 
     /// With a least value.

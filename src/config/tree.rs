@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Config, FieldType, Problem};
+use super::{Config, Problem};
 
 /// Reads the fields of a configuration from a JSON object that has them all.
 #[derive(Debug)]
@@ -22,20 +22,22 @@ impl<'a> Reader<'a> {
         C::read(&mut self).ok_or(self.problems)
     }
 
-    /// The value of a setting; a value that does not fit is noted.
-    pub fn value<T: FieldType>(&mut self, key: &str) -> Option<T> {
-        let read = T::from_json(self.values.get(key).unwrap_or(&Value::Null));
+    /// The value of `key` by its type's `from_json`; a value that does not fit is noted.
+    pub(super) fn value<T>(&mut self, key: &str, from_json: fn(&Value) -> Result<T, String>) -> Option<T> {
+        let read = from_json(self.values.get(key).unwrap_or(&Value::Null));
         read.map_err(|message| self.problems.push(Problem::new(key, message))).ok()
     }
 
-    /// The settings of a section.
-    pub fn section<C: Config>(&mut self, key: &str) -> Option<C> {
+    /// The section of `key` by its type's `read`.
+    pub(super) fn section<C>(&mut self, key: &str, read: fn(&mut Reader<'_>) -> Option<C>) -> Option<C> {
         let Some(Value::Object(values)) = self.values.get(key) else {
             self.problems.push(Problem::new(key, "expected a section"));
             return None;
         };
-        let read = Reader::new(values).finish();
-        read.map_err(|problems| self.problems.extend(Problem::under(key, problems))).ok()
+        let mut inside = Reader::new(values);
+        let section = read(&mut inside);
+        self.problems.extend(Problem::under(key, inside.problems));
+        section
     }
 }
 
@@ -46,14 +48,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Adds the value of a setting.
-    pub fn value<T: FieldType>(&mut self, key: &str, value: &T) {
-        self.values.insert(key.into(), value.to_json());
-    }
-
-    /// Adds a section.
-    pub fn section<C: Config>(&mut self, key: &str, section: &C) {
-        self.values.insert(key.into(), section.to_value());
+    /// Adds a value.
+    pub(super) fn put(&mut self, key: &str, value: Value) {
+        self.values.insert(key.into(), value);
     }
 
     /// The object.

@@ -67,3 +67,41 @@ fn mistakes_that_meet_in_the_schema_are_reported() {
         ]
     );
 }
+
+/// Fields called like what the derive's own code might call something.
+#[derive(Config, Debug, PartialEq)]
+struct Names {
+    #[config(default = 1)]
+    from: usize,
+    #[config(default = 2)]
+    to: usize,
+    #[config(default = 3)]
+    reader: usize,
+    #[config(default = 4)]
+    writer: usize,
+    #[config(default = 5)]
+    defaults: usize,
+    #[config(default = 6)]
+    problems: usize,
+    #[config(group, default(depth = 7))]
+    group: Depth,
+    #[config(default = 8)]
+    value_0: usize,
+}
+
+#[derive(Config, Debug, PartialEq)]
+struct Depth {
+    #[config(default = 3)]
+    depth: usize,
+}
+
+#[test]
+fn fields_may_have_any_name() {
+    let names = config::parse::<Names>(["value_0=9".to_owned(), "reader=0".to_owned()]).unwrap().args;
+    let group = Depth { depth: 7 };
+    assert_eq!(
+        names,
+        Names { from: 1, to: 2, reader: 0, writer: 4, defaults: 5, problems: 6, group, value_0: 9 }
+    );
+    assert_eq!(Names::from_value(&names.to_value()), Ok(names));
+}

@@ -11,7 +11,11 @@ use crate::nearest::nearest;
 use super::errors::Errors;
 
 /// The entries of all `#[config(...)]` on one item; taken one by one by name.
-pub(super) struct Entries(Vec<Entry>);
+pub(super) struct Entries {
+    entries: Vec<Entry>,
+    /// The known names that unknown ones probably stand for.
+    misspelt: Vec<String>,
+}
 
 /// `name`, `name = value` or `name(tokens)`.
 pub(super) struct Entry {
@@ -45,30 +49,43 @@ impl Parse for Entry {
 impl Entries {
     /// The entries of `attributes`; a name that is not among `known` or is there twice is a mistake.
     pub fn of(attributes: &[Attribute], known: &[&str], errors: &mut Errors) -> Self {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries = Self { entries: Vec::new(), misspelt: Vec::new() };
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("config")) {
             if !matches!(attribute.meta, Meta::List(_)) {
                 errors.at(attribute, format!("write `#[config(...)]` with any of {}", known.join(", ")));
                 continue;
             }
             match attribute.parse_args_with(Punctuated::<Entry, Token![,]>::parse_terminated) {
-                Ok(list) => list.into_iter().for_each(|entry| {
-                    if let Some(message) = objection(&entry.name, known, &entries) {
-                        errors.at(&entry.name, message);
-                    } else {
-                        entries.push(entry);
-                    }
-                }),
+                Ok(list) => list.into_iter().for_each(|entry| entries.add(entry, known, errors)),
                 Err(error) => errors.add(error),
             }
         }
-        Self(entries)
+        entries
+    }
+
+    fn add(&mut self, entry: Entry, known: &[&str], errors: &mut Errors) {
+        let (name, text) = (&entry.name, entry.name.to_string());
+        if self.entries.iter().any(|before| before.name == *name) {
+            errors.at(name, format!("`{name}` is given twice"));
+        } else if known.contains(&text.as_str()) {
+            self.entries.push(entry);
+        } else if let Some(near) = nearest(&text, known.iter().copied()) {
+            errors.at(name, format!("unknown attribute `{name}`: did you mean `{near}`?"));
+            self.misspelt.push(near.to_owned());
+        } else {
+            errors.at(name, format!("unknown attribute `{name}`: expected one of {}", known.join(", ")));
+        }
+    }
+
+    /// Whether `name` is written, but wrongly.
+    pub fn misspelt(&self, name: &str) -> bool {
+        self.misspelt.iter().any(|misspelt| misspelt == name)
     }
 
     /// The entry called `name`.
     pub fn take(&mut self, name: &str) -> Option<Entry> {
-        let at = self.0.iter().position(|entry| entry.name == name)?;
-        Some(self.0.remove(at))
+        let at = self.entries.iter().position(|entry| entry.name == name)?;
+        Some(self.entries.remove(at))
     }
 
     /// Whether `name` stands there alone, as a flag.
@@ -127,23 +144,8 @@ impl Entries {
 
     /// What is left, which does not belong here.
     pub fn rest(self) -> impl Iterator<Item = Ident> {
-        self.0.into_iter().map(|entry| entry.name)
+        self.entries.into_iter().map(|entry| entry.name)
     }
-}
-
-/// What is wrong with the name of an entry.
-fn objection(name: &Ident, known: &[&str], before: &[Entry]) -> Option<String> {
-    if before.iter().any(|entry| entry.name == *name) {
-        return Some(format!("`{name}` is given twice"));
-    }
-    let text = name.to_string();
-    if known.contains(&text.as_str()) {
-        return None;
-    }
-    Some(match nearest(&text, known.iter().copied()) {
-        Some(near) => format!("unknown attribute `{name}`: did you mean `{near}`?"),
-        None => format!("unknown attribute `{name}`: expected one of {}", known.join(", ")),
-    })
 }
 
 /// The doc comment, without the space after `///`.

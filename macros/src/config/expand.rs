@@ -1,65 +1,170 @@
 //! The impls.
 
-use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, Lit};
+use syn::{Expr, Ident, Lit};
 
 use super::syntax::{Enum, Field, Override, Role, Setting, Struct};
 
-/// `impl Config` for a struct.
+/// `impl Config` for a struct: a handle for each field, and functions that pass from handle to handle.
 pub(super) fn expand_struct(input: &Struct) -> TokenStream {
     let Struct { ident, help, validate, derived, fields } = input;
     let name = ident.to_string();
-    let schema = fields.iter().map(schema_entry);
-    let defaults = fields.iter().map(default);
-    let reads = fields.iter().map(read);
-    let fields_read = fields.iter().map(|Field { ident, .. }| quote!(#ident: #ident?));
-    let writes = fields.iter().map(write);
-    let checks = fields.iter().filter_map(check);
-    let own = validate.iter().map(|path| quote!(problems.extend(#path(self));));
+    let fields: Vec<FieldCode<'_>> =
+        fields.iter().enumerate().map(|(at, field)| FieldCode::new(at, field)).collect();
+    let [reader, writer, defaults, problems] = ["reader", "writer", "defaults", "problems"].map(local);
+    let handles = fields.iter().map(FieldCode::handle);
+    let schema = fields.iter().map(|field| field.schema(&defaults));
+    let default_values = fields.iter().map(FieldCode::default);
+    let reads = fields.iter().map(|field| field.read(&reader));
+    let values = fields.iter().map(|FieldCode { field, value, .. }| {
+        let ident = &field.ident;
+        quote!(#ident: #value?)
+    });
+    let writes = fields.iter().map(|field| field.write(&writer));
+    let checks = fields.iter().filter_map(|field| field.check(&problems));
+    let own = validate.iter().map(|path| quote!(#problems.extend(#path(self));));
     quote! {
-        #[automatically_derived]
-        impl ::ihead::config::Config for #ident {
-            fn schema() -> ::ihead::config::Schema {
+        const _: () = {
+            #(#handles)*
+
+            #[automatically_derived]
+            impl ::ihead::config::Config for #ident {
+                fn schema() -> ::ihead::config::Schema {
+                    #[allow(unused_variables)]
+                    let #defaults = <Self as ::ihead::config::Config>::defaults();
+                    ::ihead::config::Schema::new(#name, #help) #(#schema)* #(.derived(#derived))*
+                }
+                fn defaults() -> Self {
+                    Self { #(#default_values),* }
+                }
                 #[allow(unused_variables)]
-                let defaults = <Self as ::ihead::config::Config>::defaults();
-                ::ihead::config::Schema::new(#name, #help) #(#schema)* #(.derived(#derived))*
+                fn read(#reader: &mut ::ihead::config::Reader<'_>) -> ::core::option::Option<Self> {
+                    #(#reads)*
+                    ::core::option::Option::Some(Self { #(#values),* })
+                }
+                #[allow(unused_variables)]
+                fn write(&self, #writer: &mut ::ihead::config::Writer) {
+                    #(#writes)*
+                }
+                fn validate(&self) -> ::std::vec::Vec<::ihead::config::Problem> {
+                    #[allow(unused_mut)]
+                    let mut #problems = ::std::vec::Vec::new();
+                    #(#own)*
+                    #(#checks)*
+                    #problems
+                }
             }
-            fn defaults() -> Self {
-                Self { #(#defaults),* }
+        };
+    }
+}
+
+/// A local name that no name of the user's can meet.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// A field and the names that the code about it uses.
+struct FieldCode<'a> {
+    field: &'a Field,
+    /// The constant that is its handle.
+    constant: Ident,
+    /// The local variable that holds its value.
+    value: Ident,
+}
+
+impl<'a> FieldCode<'a> {
+    fn new(at: usize, field: &'a Field) -> Self {
+        Self { field, constant: format_ident!("__FIELD_{at}"), value: local(&format!("value_{at}")) }
+    }
+
+    fn handle(&self) -> TokenStream {
+        let Field { key, ty, role, .. } = self.field;
+        let constant = &self.constant;
+        match role {
+            Role::Setting(_) => quote_spanned! {ty.span()=>
+                const #constant: ::ihead::config::ValueField<#ty> = ::ihead::config::ValueField::<#ty>::new(#key);
+            },
+            Role::Group(_) | Role::Flatten(_) => quote_spanned! {ty.span()=>
+                const #constant: ::ihead::config::SectionField<#ty> = ::ihead::config::SectionField::<#ty>::new();
+            },
+        }
+    }
+
+    /// `.setting(...)`, `.section(...)` or `.flatten(...)` on the schema.
+    fn schema(&self, defaults: &Ident) -> TokenStream {
+        let Field { ident, key, help, role, .. } = self.field;
+        let constant = &self.constant;
+        match role {
+            Role::Setting(setting) => {
+                let options = options(setting);
+                quote!(.setting(#constant.setting(#help, &#defaults.#ident) #options))
             }
-            fn read(from: &mut ::ihead::config::Reader<'_>) -> ::core::option::Option<Self> {
-                #(#reads)*
-                ::core::option::Option::Some(Self { #(#fields_read),* })
+            Role::Group(_) => quote!(.section(#key, #help, #constant.schema(&#defaults.#ident))),
+            Role::Flatten(_) => quote!(.flatten(#constant.schema(&#defaults.#ident))),
+        }
+    }
+
+    fn default(&self) -> TokenStream {
+        let Field { ident, role, .. } = self.field;
+        let constant = &self.constant;
+        match role {
+            Role::Setting(setting) => {
+                let default = &setting.default;
+                quote!(#ident: #default)
             }
-            fn write(&self, to: &mut ::ihead::config::Writer) {
-                #(#writes)*
+            Role::Group(overrides) | Role::Flatten(overrides) if overrides.is_empty() => {
+                quote!(#ident: #constant.defaults())
             }
-            fn validate(&self) -> ::std::vec::Vec<::ihead::config::Problem> {
-                #[allow(unused_mut)]
-                let mut problems = ::std::vec::Vec::new();
-                #(#own)*
-                #(#checks)*
-                problems
+            Role::Group(overrides) | Role::Flatten(overrides) => {
+                let group = local("group");
+                let assignments = overrides.iter().map(|given| assignment(&group, given));
+                quote! {
+                    #ident: {
+                        let mut #group = #constant.defaults();
+                        #(#assignments)*
+                        #group
+                    }
+                }
             }
+        }
+    }
+
+    fn read(&self, reader: &Ident) -> TokenStream {
+        let Self { field, constant, value } = self;
+        let key = &field.key;
+        match field.role {
+            Role::Setting(_) => quote!(let #value = #constant.read(#reader);),
+            Role::Group(_) => quote!(let #value = #constant.read(#key, #reader);),
+            Role::Flatten(_) => quote!(let #value = #constant.read_flat(#reader);),
+        }
+    }
+
+    fn write(&self, writer: &Ident) -> TokenStream {
+        let Field { ident, key, role, .. } = self.field;
+        let constant = &self.constant;
+        match role {
+            Role::Setting(_) => quote!(#constant.write(&self.#ident, #writer);),
+            Role::Group(_) => quote!(#constant.write(#key, &self.#ident, #writer);),
+            Role::Flatten(_) => quote!(#constant.write_flat(&self.#ident, #writer);),
+        }
+    }
+
+    /// The check of a section's values together.
+    fn check(&self, problems: &Ident) -> Option<TokenStream> {
+        let Field { ident, key, role, .. } = self.field;
+        let constant = &self.constant;
+        let inside = quote!(#constant.validate(&self.#ident));
+        match role {
+            Role::Setting(_) => None,
+            Role::Group(_) => Some(quote!(#problems.extend(::ihead::config::Problem::under(#key, #inside));)),
+            Role::Flatten(_) => Some(quote!(#problems.extend(#inside);)),
         }
     }
 }
 
-/// `.setting(...)`, `.section(...)` or `.flatten(...)` on the schema.
-fn schema_entry(field: &Field) -> TokenStream {
-    let Field { ident, key, help, ty, role } = field;
-    match role {
-        Role::Setting(setting) => {
-            let options = options(setting);
-            quote_spanned!(ty.span()=> .setting(::ihead::config::Setting::new::<#ty>(#key, #help, &defaults.#ident) #options))
-        }
-        Role::Group(_) => quote_spanned!(ty.span()=> .section::<#ty>(#key, #help, &defaults.#ident)),
-        Role::Flatten(_) => quote_spanned!(ty.span()=> .flatten::<#ty>(&defaults.#ident)),
-    }
-}
-
+/// The bounds and conditions of a setting.
 fn options(setting: &Setting) -> TokenStream {
     let bounds = setting.bounds.iter().map(|bound| {
         let (method, value) = (&bound.method, bound.value);
@@ -70,69 +175,12 @@ fn options(setting: &Setting) -> TokenStream {
     quote!(#(#bounds)* #nan #(#applies)*)
 }
 
-fn default(field: &Field) -> TokenStream {
-    let Field { ident, ty, role, .. } = field;
-    match role {
-        Role::Setting(setting) => {
-            let default = &setting.default;
-            quote!(#ident: #default)
-        }
-        Role::Group(overrides) | Role::Flatten(overrides) => {
-            let defaults = quote_spanned!(ty.span()=> <#ty as ::ihead::config::Config>::defaults());
-            if overrides.is_empty() {
-                return quote!(#ident: #defaults);
-            }
-            let assignments = overrides.iter().map(assignment);
-            quote! {
-                #ident: {
-                    let mut group = #defaults;
-                    #(#assignments)*
-                    group
-                }
-            }
-        }
-    }
-}
-
-fn assignment(Override { path, value }: &Override) -> TokenStream {
+fn assignment(group: &Ident, Override { path, value }: &Override) -> TokenStream {
     match value {
         Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => {
-            quote!(group.#(#path).* = ::core::convert::From::from(#value);)
+            quote!(#group.#(#path).* = ::core::convert::From::from(#value);)
         }
-        _ => quote!(group.#(#path).* = #value;),
-    }
-}
-
-fn read(field: &Field) -> TokenStream {
-    let Field { ident, key, ty, role, .. } = field;
-    match role {
-        Role::Setting(_) => quote_spanned!(ty.span()=> let #ident = from.value::<#ty>(#key);),
-        Role::Group(_) => quote_spanned!(ty.span()=> let #ident = from.section::<#ty>(#key);),
-        Role::Flatten(_) => {
-            quote_spanned!(ty.span()=> let #ident = <#ty as ::ihead::config::Config>::read(from);)
-        }
-    }
-}
-
-fn write(field: &Field) -> TokenStream {
-    let Field { ident, key, ty, role, .. } = field;
-    match role {
-        Role::Setting(_) => quote_spanned!(ty.span()=> to.value::<#ty>(#key, &self.#ident);),
-        Role::Group(_) => quote_spanned!(ty.span()=> to.section::<#ty>(#key, &self.#ident);),
-        Role::Flatten(_) => {
-            quote_spanned!(ty.span()=> <#ty as ::ihead::config::Config>::write(&self.#ident, to);)
-        }
-    }
-}
-
-/// The check of a section's values together.
-fn check(field: &Field) -> Option<TokenStream> {
-    let Field { ident, key, ty, role, .. } = field;
-    let inside = quote_spanned!(ty.span()=> <#ty as ::ihead::config::Config>::validate(&self.#ident));
-    match role {
-        Role::Setting(_) => None,
-        Role::Group(_) => Some(quote!(problems.extend(::ihead::config::Problem::under(#key, #inside));)),
-        Role::Flatten(_) => Some(quote!(problems.extend(#inside);)),
+        _ => quote!(#group.#(#path).* = #value;),
     }
 }
 

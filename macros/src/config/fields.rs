@@ -68,7 +68,11 @@ pub(super) fn key_objection(key: &str) -> Option<&'static str> {
 }
 
 fn setting(ident: &Ident, ty: &Type, entries: &mut Entries, errors: &mut Errors) -> Option<Setting> {
-    let default = default(ident, ty, entries.take("default"), errors);
+    let default = match entries.take("default") {
+        Some(entry) => written_default(ty, entry, errors),
+        None if entries.misspelt("default") => None,
+        None => own_default(ident, ty, errors),
+    };
     let bounds = bounds(ty, default.as_ref(), entries, errors);
     let nan = entries.flag("nan", errors);
     if nan && !matches!(Shape::innermost(ty), Shape::Float | Shape::Other) {
@@ -81,27 +85,32 @@ fn setting(ident: &Ident, ty: &Type, entries: &mut Entries, errors: &mut Errors)
     Some(Setting { default: literal::convert(ty, &default?), bounds, nan, applies })
 }
 
-/// The default as it is written, or the one that the type has by itself.
-fn default(ident: &Ident, ty: &Type, entry: Option<Entry>, errors: &mut Errors) -> Option<Expr> {
+/// The default that a type has by itself.
+fn own_default(ident: &Ident, ty: &Type, errors: &mut Errors) -> Option<Expr> {
     let shape = Shape::of(ty);
-    let Some(entry) = entry else {
-        return match shape {
-            Shape::Optional(_) => Some(syn::parse_quote!(::core::option::Option::None)),
-            Shape::List(_) => Some(syn::parse_quote!([])),
-            _ => {
-                let ty = literal::name(ty);
-                let example = shape.example().unwrap_or("...");
-                errors.at(
-                    ident,
-                    format!(
-                        "`{ident}` has no default: add `#[config(default = {example})]`, make it `Option<{ty}>`, \
-                         or mark it `#[config(group)]` if `{ty}` is a section"
-                    ),
-                );
-                None
-            }
-        };
+    match shape {
+        Shape::Optional(_) => return Some(syn::parse_quote!(::core::option::Option::None)),
+        Shape::List(_) => return Some(syn::parse_quote!([])),
+        _ => {}
+    }
+    let name = literal::name(ty);
+    let message = match shape.example() {
+        Some(example) => {
+            format!(
+                "`{ident}` has no default: add `#[config(default = {example})]`, or make it `Option<{name}>`"
+            )
+        }
+        None => format!(
+            "`{ident}` has no default: add `#[config(default = ...)]`, make it `Option<{name}>`, or mark it \
+             `#[config(group)]` if `{name}` is a section"
+        ),
     };
+    errors.at(ident, message);
+    None
+}
+
+/// The default as it is written.
+fn written_default(ty: &Type, entry: Entry, errors: &mut Errors) -> Option<Expr> {
     let Content::Value(value) = entry.content else {
         errors.at(&entry.name, "a single value has one default: write `default = VALUE`");
         return None;

@@ -12,6 +12,8 @@ mod fields;
 mod literal;
 mod shape;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use proc_macro2::TokenStream;
