@@ -30,6 +30,7 @@ pub(super) fn expand_struct(input: &Struct) -> TokenStream {
             #(#handles)*
 
             #[automatically_derived]
+            #[diagnostic::do_not_recommend]
             impl ::ihead::config::Config for #ident {
                 fn schema() -> ::ihead::config::Schema {
                     #[allow(unused_variables)]
@@ -194,6 +195,7 @@ pub(super) fn expand_enum(input: &Enum) -> TokenStream {
     let expected = format!("expected one of {list}, found ");
     quote! {
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl ::ihead::config::FieldType for #ident {
             fn kind() -> ::ihead::config::Kind {
                 ::ihead::config::Kind::Choice(::std::vec![
