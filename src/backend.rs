@@ -1,3 +1,106 @@
-//! The one module that names `dfdx`: what the rest of the library uses of it.
-pub use dfdx::shapes::{Const, Dim, HasShape, Shape};
-pub use dfdx::tensor::{AsArray, Cpu, Tensor, TensorFrom, TensorFromVec, ZerosTensor};
+//! The one module that names `dfdx`: what the rest of the library uses of it, and the devices that it computes on.
+use std::fmt;
+use std::str::FromStr;
+
+pub use dfdx::dtypes::Dtype;
+pub use dfdx::shapes::{Axes2, Axes3, Axes4, Axis, Const, Dim, HasShape, Rank0, Shape};
+#[cfg(feature = "cuda")]
+pub use dfdx::tensor::Cuda;
+pub use dfdx::tensor::{
+    AsArray, Cpu, Gradients, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, Tensor, TensorFrom,
+    TensorFromVec, ZerosTensor,
+};
+pub use dfdx::tensor_ops::{
+    Backward, BroadcastTo, Device, GatherTo, PermuteTo, ReshapeTo, SelectTo, SumTo, TryAdd, TryMatMul, TryMul,
+};
+
+use crate::kernels::Element;
+use crate::{Error, Result};
+
+/// A scalar type of both the kernels and dfdx: `f32` or `f64`.
+pub trait Scalar: Element + Dtype {}
+impl<E: Element + Dtype> Scalar for E {}
+
+/// A dfdx device on which the engine [`crate::eager`] can run: all bounds of its operations in one.
+pub trait EngineDevice<E: Scalar>: Device<E> + Kind {}
+impl<E: Scalar, Dev: Device<E> + Kind> EngineDevice<E> for Dev {}
+
+/// Which kind of device a type stands for.
+pub trait Kind {
+    /// The kind.
+    const KIND: DeviceKind;
+}
+
+impl Kind for Cpu {
+    const KIND: DeviceKind = DeviceKind::Cpu;
+}
+
+#[cfg(feature = "cuda")]
+impl Kind for Cuda {
+    const KIND: DeviceKind = DeviceKind::Cuda;
+}
+
+/// The kinds of device that a run can ask for.
+///
+/// ```
+/// use ihead::backend::DeviceKind;
+/// assert_eq!("cuda".parse::<DeviceKind>().unwrap(), DeviceKind::Cuda);
+/// let error = "cudda".parse::<DeviceKind>().unwrap_err();
+/// assert_eq!(error.to_string(), "no device 'cudda'; did you mean 'cuda'?");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DeviceKind {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// The first NVIDIA GPU.
+    Cuda,
+}
+
+impl DeviceKind {
+    /// The name as it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            DeviceKind::Cpu => "cpu",
+            DeviceKind::Cuda => "cuda",
+        }
+    }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for DeviceKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = [DeviceKind::Cpu, DeviceKind::Cuda];
+        let found = known.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| Error::unknown("device", name, known.map(DeviceKind::name)))
+    }
+}
+
+/// The first NVIDIA GPU.
+///
+/// # Errors
+/// If the driver finds none, or cuBLAS does not start.
+#[cfg(feature = "cuda")]
+pub fn cuda() -> Result<Cuda> {
+    // nothing here draws from the device's own generator: its seed has no effect
+    Cuda::try_build(0, 0).map_err(|e| {
+        let message =
+            format!("no NVIDIA GPU can be used ({e}); is one visible to this process, with its driver?");
+        Error::device("device=cuda", message)
+    })
+}
+
+/// The error of a build without CUDA that is asked for a GPU.
+#[cfg(not(feature = "cuda"))]
+pub fn no_cuda() -> Error {
+    let message = "this build has no CUDA support; build with `--features cuda` \
+                   (it needs the CUDA toolkit and a driver), or leave device=cpu";
+    Error::device("device=cuda", message)
+}

@@ -4,6 +4,7 @@ extern crate self as ihead;
 pub mod backend;
 pub mod config;
 pub mod data;
+pub mod eager;
 pub mod engine;
 pub mod error;
 pub mod graph;

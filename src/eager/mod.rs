@@ -1,0 +1,53 @@
+//! The dfdx engine: every node of a recorded graph as dfdx operations, on any dfdx device.
+//!
+//! It computes each node at all positions, in batches of whole sequences `[batch, seq, dim]`, and leaves gradients to
+//! dfdx's autodiff. It is the reference that the CPU engine ([`crate::plan`]) is compared with, in f64 as in f32, and
+//! what runs on a GPU.
+//!
+//! | file | job |
+//! |---|---|
+//! | `needs` | which nodes are computed, which of them on the tape |
+//! | `weights` | weights-only matrices |
+//! | `ops` | operations on streams, and the loss |
+//! | `attention` | patterns and mixing |
+//! | `forward` | one micro-batch through the graph |
+//! | `reads` | activations for the observer |
+//! | `engine` | a batch as micro-batches, losses and gradients summed |
+//! | `open` | an engine on the device of a run |
+mod attention;
+mod engine;
+mod forward;
+mod needs;
+mod open;
+mod ops;
+mod reads;
+mod weights;
+
+pub use engine::EagerEngine;
+pub use open::open;
+
+use crate::backend::{EngineDevice, NoneTape, Scalar, Tensor};
+
+/// A weights-only matrix `[rows, cols]`.
+type Matrix<E, Dev, T = NoneTape> = Tensor<(usize, usize), E, Dev, T>;
+
+/// An activation `[batch, seq, dim]`.
+type Stream<E, Dev, T = NoneTape> = Tensor<(usize, usize, usize), E, Dev, T>;
+
+/// An attention pattern `[batch, heads, seq, seq]`.
+type Pattern<E, Dev, T = NoneTape> = Tensor<(usize, usize, usize, usize), E, Dev, T>;
+
+/// A factor in the scalar type of the engine.
+fn scalar<E: Scalar>(x: f64) -> E {
+    <E as crate::kernels::Element>::from_f64(x)
+}
+
+/// The constant matrix `[rows, cols]` whose elements are `value(row, col)`.
+fn constant<E: Scalar, Dev: EngineDevice<E>>(
+    device: &Dev,
+    (rows, cols): (usize, usize),
+    value: impl Fn(usize, usize) -> f64,
+) -> Result<Matrix<E, Dev>, Dev::Err> {
+    let values = (0..rows * cols).map(|i| scalar(value(i / cols, i % cols))).collect();
+    device.try_tensor_from_vec(values, (rows, cols))
+}
