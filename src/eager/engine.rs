@@ -19,7 +19,7 @@ use super::{Matrix, ops, scalar};
 const CPU_SEQUENCES: usize = 8;
 
 /// Elements of all activations of a micro-batch on a GPU, before their gradients and intermediate values.
-const CUDA_ELEMENTS: usize = 1 << 28;
+const CUDA_ELEMENTS: usize = 1 << 27;
 
 /// The dfdx engine: a graph for one request, on one device.
 ///

@@ -35,3 +35,38 @@ pub(super) fn evaluate<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     };
     Ok(matrix.split_tape())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Backward, Cpu, OwnedTape, PutTape, Rank0, SumTo, TensorFromVec};
+
+    type Traced = (Matrix<f64, Cpu>, OwnedTape<f64, Cpu>);
+
+    fn matrix(rows: usize, cols: usize) -> Matrix<f64, Cpu> {
+        let values = (0..rows * cols).map(|i| (i * i + 1) as f64 * 0.1).collect();
+        Cpu::default().tensor_from_vec(values, (rows, cols))
+    }
+
+    #[test]
+    fn columns_are_scaled_each_by_its_gain() {
+        let (a, gain) = (matrix(2, 3), matrix(1, 3));
+        let node = WeightNode { op: WeightOp::ScaleColumns(WeightId(0), WeightId(1)), rows: 2, cols: 3 };
+        let of = |w: WeightId| if w == WeightId(0) { a.clone() } else { gain.clone() };
+        let (scaled, tape): Traced = evaluate(&Cpu::default(), &node, of).unwrap();
+        let (a_values, g) = (a.as_vec(), gain.as_vec());
+        let expected: Vec<f64> = (0..6).map(|i| a_values[i] * g[i % 3]).collect();
+        assert_eq!(scaled.as_vec(), expected);
+        let gradients = scaled.put_tape(tape).sum::<Rank0, _>().backward();
+        assert_eq!(gradients.get(&a).as_vec(), [&g[..], &g[..]].concat());
+        let sums: Vec<f64> = (0..3).map(|c| a_values[c] + a_values[c + 3]).collect();
+        assert_eq!(gradients.get(&gain).as_vec(), sums);
+    }
+
+    #[test]
+    fn the_identity_is_one_on_the_diagonal() {
+        let node = WeightNode { op: WeightOp::Identity, rows: 2, cols: 2 };
+        let (identity, _): Traced = evaluate(&Cpu::default(), &node, |_| unreachable!()).unwrap();
+        assert_eq!(identity.as_vec(), [1.0, 0.0, 0.0, 1.0]);
+    }
+}

@@ -1,0 +1,77 @@
+//! Each operation by finite differences.
+use std::collections::BTreeMap;
+
+use ihead::engine::RowSet;
+use ihead::graph::{Edit, record_with};
+use ihead::nn::ModuleExt;
+
+use crate::fd::{Values, assert_gradients};
+use crate::models::{BODIES, Body, SEQ, Tiny, batch, engine, graph, loss, marked};
+
+/// The parameters of which a body makes no use.
+fn unused(body: Body) -> Vec<&'static str> {
+    match body {
+        Body::Nothing | Body::Scale | Body::Normalise | Body::Twice | Body::SelfScores => {
+            vec!["a", "b", "gain", "bias"]
+        }
+        Body::Gain => vec!["a", "b", "bias"],
+        Body::Bias => vec!["a", "b", "gain"],
+        Body::WeightProduct | Body::WeightSum | Body::Attention(..) => vec!["gain", "bias"],
+        Body::TwoLayers => vec![],
+        _ => vec!["b", "gain", "bias"],
+    }
+}
+
+#[test]
+fn every_operation_by_finite_differences() {
+    let batch = batch();
+    for body in BODIES {
+        let tiny = Tiny::new(body);
+        for rows in [RowSet::All, RowSet::Set(0)] {
+            let mut engine = engine(&graph(&tiny), &loss(rows), &tiny);
+            let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &marked(&batch));
+            assert_eq!(without, unused(body), "{body:?}");
+        }
+    }
+}
+
+#[test]
+fn edits_by_finite_differences() {
+    let batch = batch();
+    let tiny = Tiny::new(Body::TwoLayers);
+    let cases = [("second", Edit::Induction), ("first", Edit::PreviousToken), ("body", Edit::Scale(0.5))];
+    for (site, edit) in cases {
+        let graph = record_with(&tiny, SEQ, BTreeMap::from([(site.to_string(), edit)]));
+        let mut engine = engine(&graph, &loss(RowSet::Set(0)), &tiny);
+        let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &marked(&batch));
+        assert!(without.is_empty(), "{site}: {without:?}");
+    }
+}
+
+#[test]
+fn what_acts_only_through_an_edited_site_has_no_gradient() {
+    let batch = batch();
+    let tiny = Tiny::new(BODIES[16]);
+    let cases =
+        [("pattern", Edit::Induction, vec!["a", "b"]), ("body", Edit::Ablate, vec!["tok", "pos", "a", "b"])];
+    for (site, edit, expected) in cases {
+        let graph = record_with(&tiny, SEQ, BTreeMap::from([(site.to_string(), edit)]));
+        let mut engine = engine(&graph, &loss(RowSet::All), &tiny);
+        let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &marked(&batch));
+        let expected: Vec<&str> = expected.into_iter().chain(["gain", "bias"]).collect();
+        assert_eq!(without, expected, "{site}");
+    }
+}
+
+#[test]
+fn a_frozen_parameter_has_no_gradient_and_the_others_keep_theirs() {
+    let batch = batch();
+    let mut tiny = Tiny::new(Body::TwoLayers);
+    for frozen in [vec!["tok", "pos"], vec!["a"], vec!["b", "unembed"], vec!["tok", "pos", "gain"]] {
+        frozen.iter().for_each(|name| tiny.set_trains(name, false).unwrap());
+        let mut engine = engine(&graph(&tiny), &loss(RowSet::All), &tiny);
+        let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &[]);
+        assert_eq!(without, frozen);
+        tiny.set_trains("*", true).unwrap();
+    }
+}

@@ -1,0 +1,184 @@
+//! Small models, each around one operation, and batches for them.
+use ihead::backend::{Const, Cpu, Dim};
+use ihead::data::Batch;
+use ihead::eager::EagerEngine;
+use ihead::engine::{Request, RowLists, RowSet};
+use ihead::graph::{Graph, Model, Normaliser, Pattern, Stream, Tokens, Weight, record};
+use ihead::nn::{Init, ModuleExt, Param, Params};
+
+pub const VOCAB: usize = 7;
+pub const DIM: usize = 4;
+pub const SEQ: usize = 6;
+
+/// What stands between the embedding and the unembedding of [`Tiny`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Body {
+    Nothing,
+    Linear,
+    Scale,
+    Gain,
+    Bias,
+    Normalise,
+    Relu,
+    Twice,
+    Rotate,
+    WeightProduct,
+    WeightSquare,
+    WeightGram,
+    WeightSum,
+    WeightSymmetricSum,
+    WeightTranspose,
+    WeightScale,
+    Attention(usize, Normaliser),
+    SelfScores,
+    TwoLayers,
+}
+
+pub const BODIES: [Body; 23] = [
+    Body::Nothing,
+    Body::Linear,
+    Body::Scale,
+    Body::Gain,
+    Body::Bias,
+    Body::Normalise,
+    Body::Relu,
+    Body::Twice,
+    Body::Rotate,
+    Body::WeightProduct,
+    Body::WeightSquare,
+    Body::WeightGram,
+    Body::WeightSum,
+    Body::WeightSymmetricSum,
+    Body::WeightTranspose,
+    Body::WeightScale,
+    Body::Attention(1, Normaliser::Softmax),
+    Body::Attention(2, Normaliser::Softmax),
+    Body::Attention(2, Normaliser::Relu { mean: false }),
+    Body::Attention(1, Normaliser::Relu { mean: true }),
+    Body::Attention(4, Normaliser::Softmax),
+    Body::SelfScores,
+    Body::TwoLayers,
+];
+
+/// Embeddings, a body, unembedding.
+#[derive(ihead::Module)]
+pub struct Tiny {
+    #[param]
+    pub tok: Param<(usize, usize)>,
+    #[param]
+    pub pos: Param<(usize, usize)>,
+    #[param]
+    pub a: Param<(usize, usize)>,
+    #[param]
+    pub b: Param<(usize, usize)>,
+    #[param]
+    pub gain: Param<(usize,)>,
+    #[param]
+    pub bias: Param<(usize,)>,
+    #[param]
+    pub unembed: Param<(usize, usize)>,
+    pub body: Body,
+}
+
+impl Tiny {
+    pub fn new(body: Body) -> Tiny {
+        let matrix = |rows, cols, std| Param::new((rows, cols), Init::Normal { std });
+        let vector = || Param::new((DIM,), Init::Normal { std: 1.0 });
+        let mut tiny = Tiny {
+            tok: matrix(VOCAB, DIM, 1.0),
+            pos: matrix(SEQ + 2, DIM, 1.0),
+            a: matrix(DIM, DIM, 0.7),
+            b: matrix(DIM, DIM, 0.7),
+            gain: vector(),
+            bias: vector(),
+            unembed: matrix(VOCAB, DIM, 1.0),
+            body,
+        };
+        tiny.init_all(11);
+        tiny
+    }
+}
+
+impl Model for Tiny {
+    type Vocab = usize;
+
+    fn vocab(&self) -> usize {
+        VOCAB
+    }
+
+    fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
+        let r = x.recorder();
+        let [a, b, unembed] = [&self.a, &self.b, &self.unembed].map(|p| r.weight(p));
+        let (gain, bias): (Weight<Const<1>, usize>, Weight<Const<1>, usize>) =
+            (r.vector(&self.gain), r.vector(&self.bias));
+        let h = x.lookup(&r.weight(&self.tok)) + x.positions(&r.weight(&self.pos));
+        let site = x.site();
+        let attention = |h: &Stream<T, usize>, heads: usize, normaliser: Normaliser, name: &str| {
+            let pattern = Pattern::new_causal(&h.linear(&a), &h.linear(&b), heads, 0.6, normaliser);
+            site.stream("mixed", site.pattern(name, pattern).mix(h))
+        };
+        let h = match self.body {
+            Body::Nothing => h,
+            Body::Linear => h.linear(&a),
+            Body::Scale => h.scale(-1.7),
+            Body::Gain => h.gain(&gain),
+            Body::Bias => h.bias(&bias),
+            Body::Normalise => h.normalise(1e-5),
+            Body::Relu => h.linear(&a).relu(),
+            Body::Twice => h.clone() + h,
+            Body::Rotate => h.linear(&a).rotate(2, 100.0),
+            Body::WeightProduct => h.linear(&a.matmul(&b)),
+            Body::WeightSquare => h.linear(&a.matmul(&a)),
+            Body::WeightGram => h.linear(&a.matmul(&a.transpose())),
+            Body::WeightSum => h.linear(&(a + b)),
+            Body::WeightSymmetricSum => h.linear(&(a.clone() + a.transpose())),
+            Body::WeightTranspose => h.linear(&a.transpose()),
+            Body::WeightScale => h.linear(&a.scale(0.3)),
+            Body::Attention(heads, normaliser) => attention(&h, heads, normaliser, "pattern"),
+            Body::SelfScores => Pattern::new_causal(&h, &h, 1, 0.5, Normaliser::Softmax).mix(&h),
+            Body::TwoLayers => {
+                let h =
+                    h.clone() + attention(&h.normalise(1e-5).gain(&gain), 2, Normaliser::Softmax, "first");
+                let h = h.clone() + attention(&h, 1, Normaliser::Softmax, "second");
+                h.clone() + h.bias(&bias).relu()
+            }
+        };
+        site.stream("body", h).linear(&unembed)
+    }
+}
+
+/// Five sequences in which tokens recur; the marks are one where a sequence's number and the position say so, and
+/// nowhere in sequence 1.
+pub fn batch() -> Batch {
+    let mut batch = Batch::new(5, SEQ);
+    let mut sequence = 0;
+    batch.draw_each(|tokens, marks| {
+        let token = |t: usize| ((t * t + 3 * sequence + t * sequence) % 4 + sequence % 3) as u32;
+        tokens.iter_mut().enumerate().for_each(|(t, to)| *to = token(t));
+        if sequence != 1 {
+            marks.iter_mut().enumerate().for_each(|(t, mark)| *mark = i32::from((t + sequence) % 3 != 0));
+        }
+        sequence += 1;
+    });
+    batch
+}
+
+/// The marked positions.
+pub fn marked(batch: &Batch) -> [RowLists; 1] {
+    [RowLists::select(batch, |_, mark| mark >= 1)]
+}
+
+/// A request for the loss alone.
+pub fn loss(rows: RowSet) -> Request {
+    Request { loss: Some(rows), reads: vec![] }
+}
+
+pub fn graph(tiny: &Tiny) -> Graph {
+    record(tiny, SEQ)
+}
+
+/// The dfdx engine in f64 on the CPU.
+pub fn engine(graph: &Graph, request: &Request, tiny: &Tiny) -> EagerEngine<f64, Cpu> {
+    let params = Params::of(tiny);
+    EagerEngine::new(Cpu::default(), graph, request, &|id| params.trains(id)).with_micro_batch(2)
+}
