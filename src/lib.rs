@@ -13,6 +13,7 @@ pub mod model;
 pub mod names;
 pub mod nn;
 pub mod plan;
+pub mod probe;
 
 pub use config::{Config, main};
 pub use error::{Error, Result};

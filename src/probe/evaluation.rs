@@ -1,0 +1,287 @@
+//! Metrics of a batch from what an engine shows.
+use std::sync::{Mutex, PoisonError};
+
+use crate::data::Batch;
+use crate::engine::{Read, RowLists, RowSet};
+use crate::graph::{Graph, NodeId};
+use crate::kernels::Element;
+use crate::{Error, Result};
+
+use super::glance::{Glance, Places, Resolved, ResolvedMeasure};
+use super::{Counter, Head, Key, Measure, Metric, Record, Select, Sequence};
+
+/// A list of metrics, made ready for one graph.
+///
+/// It says what an engine has to show ([`reads`](Self::reads), only the positions that a metric looks at), and turns
+/// what the engine shows into a [`Record`]. A step's predictions and patterns are measured while the step runs, one
+/// sequence at a time: they are never held for a whole batch. The record has the same bits whatever the number of
+/// threads.
+///
+/// ```
+/// use ihead::data::Batch;
+/// use ihead::engine::{Engine, ParamSource, Request};
+/// use ihead::graph::Graph;
+/// use ihead::probe::{Evaluation, Metric, Record, Select};
+///
+/// fn accuracies(
+///     graph: &Graph,
+///     engine_for: impl Fn(Request) -> Box<dyn Engine<f32>>,
+///     params: &dyn ParamSource<f32>,
+///     batch: &Batch,
+/// ) -> ihead::Result<Record> {
+///     let metrics = vec![Metric::accuracy("acc_end").over(Select::marks(2..).and(Select::last(500)))];
+///     let evaluation = Evaluation::new(metrics, graph, 0)?; // once
+///     let mut engine = engine_for(Request { loss: None, reads: evaluation.reads().to_vec() });
+///     let rows = evaluation.rows(batch); // at each batch
+///     let pass = evaluation.pass(batch, &rows);
+///     engine.run(params, batch, &rows, &|i, reads| pass.observe(i, reads))?;
+///     pass.finish()
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    metrics: Vec<Metric>,
+    resolved: Vec<Resolved>,
+    places: Places,
+    reads: Vec<(NodeId, RowSet)>,
+    /// The choice of each `RowSet::Set`, from `first_set` on.
+    sets: Vec<Select>,
+}
+
+impl Evaluation {
+    /// Metrics of the model that `graph` records. The positions to show are the sets `first_set..` of the engine's
+    /// run.
+    ///
+    /// # Errors
+    /// Two metrics of one name; a head whose site the graph lacks, is no pattern, or has fewer heads.
+    pub fn new(metrics: impl IntoIterator<Item = Metric>, graph: &Graph, first_set: usize) -> Result<Self> {
+        let metrics: Vec<Metric> = metrics.into_iter().collect();
+        for (i, metric) in metrics.iter().enumerate() {
+            if metrics[..i].iter().any(|other| other.name() == metric.name()) {
+                return Err(Error::usage(format!("two metrics are named '{}'", metric.name())));
+            }
+        }
+        let mut wanted = Wanted { graph, reads: Vec::new(), places: Places::default(), heads: Vec::new() };
+        let resolved = metrics.iter().map(|metric| wanted.metric(metric)).collect::<Result<_>>()?;
+        let Wanted { reads: wanted, places, .. } = wanted;
+        let (mut reads, mut sets) = (Vec::new(), Vec::new());
+        for (node, select) in wanted {
+            reads.push(match select {
+                Select::All => (node, RowSet::All),
+                select => {
+                    sets.push(select);
+                    (node, RowSet::Set(first_set + sets.len() - 1))
+                }
+            });
+        }
+        Ok(Evaluation { metrics, resolved, places, reads, sets })
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    /// What the engine has to show, for [`Request::reads`](crate::engine::Request::reads).
+    pub fn reads(&self) -> &[(NodeId, RowSet)] {
+        &self.reads
+    }
+
+    /// The positions to show for a batch: the sets `first_set..` of the run.
+    pub fn rows(&self, batch: &Batch) -> Vec<RowLists> {
+        self.sets.iter().map(|select| select.rows(batch)).collect()
+    }
+
+    /// A run over `batch`; `rows` are the lists that are given to the engine, all of them.
+    pub fn pass<'a>(&'a self, batch: &'a Batch, rows: &'a [RowLists]) -> Pass<'a> {
+        let slots = (0..batch.batch).map(|_| Mutex::new(Slot::Unseen)).collect();
+        Pass { evaluation: self, batch, rows, slots }
+    }
+
+    /// The means of counters, in the order of the metrics: those of [`Pass::counters`], or of several merged.
+    pub fn record(&self, counters: &[Counter]) -> Record {
+        let mut record = Record::new();
+        for (metric, counter) in self.metrics.iter().zip(counters) {
+            record.insert(metric.name(), metric.unit(), counter.mean());
+        }
+        record
+    }
+
+    fn count<E: Element>(&self, sequence: Sequence<'_>, reads: &[Read<'_, E>]) -> Vec<Counter> {
+        let mut glance = Glance::new(sequence, reads, &self.places);
+        self.resolved.iter().map(|metric| glance.count(metric)).collect()
+    }
+}
+
+/// What was learnt of a sequence.
+enum Slot {
+    Unseen,
+    Counted(Vec<Counter>),
+    Failed(Error),
+}
+
+/// One run of an engine over a batch.
+pub struct Pass<'a> {
+    evaluation: &'a Evaluation,
+    batch: &'a Batch,
+    rows: &'a [RowLists],
+    slots: Vec<Mutex<Slot>>,
+}
+
+impl Pass<'_> {
+    /// Measures sequence `i`: an engine's observer. `reads` are the activations of [`Evaluation::reads`].
+    ///
+    /// Sequences may come in any order and from several threads; each leaves its own sums. What does not fit is told
+    /// by [`counters`](Self::counters).
+    pub fn observe<E: Element>(&self, i: usize, reads: &[Read<'_, E>]) {
+        let Some(slot) = self.slots.get(i) else { return };
+        let found = match self.check(i, reads) {
+            Ok(()) => Slot::Counted(self.evaluation.count(Sequence::of(self.batch, i), reads)),
+            Err(error) => Slot::Failed(error),
+        };
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// Whether the engine shows what was asked for.
+    fn check<E>(&self, i: usize, reads: &[Read<'_, E>]) -> Result<()> {
+        let wanted = &self.evaluation.reads;
+        if reads.len() != wanted.len() {
+            return Err(Error::shape("activations read by the metrics", &[wanted.len()], &[reads.len()]));
+        }
+        for (read, (_, rows)) in reads.iter().zip(wanted) {
+            let (fits, expected) = match *rows {
+                RowSet::All => {
+                    let all = read.positions.iter().copied().eq(0..self.batch.seq as u32);
+                    (all, self.batch.seq)
+                }
+                RowSet::Set(set) => {
+                    let list = self.rows.get(set).filter(|list| i < list.sequences());
+                    let list = list.map_or(&[][..], |list| list.sequence(i));
+                    (read.positions == list, list.len())
+                }
+            };
+            if !fits {
+                let what = format!("positions that the metrics read of sequence {i}");
+                return Err(Error::shape(what, &[expected], &[read.positions.len()]));
+            }
+        }
+        let (_, targets, _) = self.batch.sequence(i);
+        let vocab = self.evaluation.places.logits.map(|logits| reads[logits].cols);
+        match targets.iter().find(|y| vocab.is_some_and(|vocab| **y as usize >= vocab)) {
+            Some(y) => Err(Error::usage(format!("sequence {i} has the token {y}, beyond the vocabulary"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The sums of each metric, added in the order of the sequences.
+    ///
+    /// # Errors
+    /// If a sequence was not shown, or not as it was asked for.
+    pub fn counters(self) -> Result<Vec<Counter>> {
+        let evaluation = self.evaluation;
+        let mut sums = vec![Counter::default(); evaluation.metrics.len()];
+        for (i, slot) in self.slots.into_iter().enumerate() {
+            let counters = match slot.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                Slot::Counted(counters) => counters,
+                // nothing was asked for, so nothing was shown
+                Slot::Unseen if evaluation.reads.is_empty() => {
+                    evaluation.count::<f32>(Sequence::of(self.batch, i), &[])
+                }
+                Slot::Unseen => {
+                    return Err(Error::usage(format!("sequence {i} was not shown to the metrics")));
+                }
+                Slot::Failed(error) => return Err(error),
+            };
+            sums.iter_mut().zip(counters).for_each(|(sum, counter)| sum.merge(counter));
+        }
+        Ok(sums)
+    }
+
+    /// The mean of each metric.
+    ///
+    /// # Errors
+    /// Those of [`counters`](Self::counters).
+    pub fn finish(self) -> Result<Record> {
+        let evaluation = self.evaluation;
+        Ok(evaluation.record(&self.counters()?))
+    }
+}
+
+/// Gathers what the metrics read.
+struct Wanted<'a> {
+    graph: &'a Graph,
+    reads: Vec<(NodeId, Select)>,
+    places: Places,
+    heads: Vec<Head>,
+}
+
+impl Wanted<'_> {
+    fn metric(&mut self, metric: &Metric) -> Result<Resolved> {
+        let select = metric.select();
+        let measure = match metric.measure() {
+            Measure::Loss => {
+                self.logits(select);
+                ResolvedMeasure::Loss
+            }
+            Measure::Accuracy => {
+                self.logits(select);
+                ResolvedMeasure::Accuracy
+            }
+            Measure::Share(of) => ResolvedMeasure::Share(of.clone()),
+            Measure::Attention { head, key, by, through } => {
+                let through = through.as_ref().map(|other| self.head(other, select)).transpose()?;
+                // from where `through` looks, any position may be the query
+                let queries = if through.is_some() { &Select::All } else { select };
+                if matches!(key, Key::PredictedToken) {
+                    self.logits(queries);
+                }
+                let head = self.head(head, queries)?;
+                ResolvedMeasure::Attention { head, key: key.clone(), by: *by, through }
+            }
+        };
+        Ok(Resolved { measure, select: select.clone() })
+    }
+
+    fn logits(&mut self, select: &Select) {
+        self.places.logits = Some(self.read(self.graph.logits(), select));
+    }
+
+    /// The number of a head, whose rows are wanted at these positions.
+    fn head(&mut self, head: &Head, select: &Select) -> Result<usize> {
+        let (graph, Head { site, head: number }) = (self.graph, head);
+        let Some(node) = graph.site(site) else {
+            let names = graph.sites().keys().map(String::as_str);
+            return Err(Error::unknown("site", site, names));
+        };
+        let recorded = &graph.nodes()[node.index()];
+        if !recorded.op.is_pattern() {
+            return Err(Error::usage(format!("site '{site}' is no attention pattern")));
+        }
+        if *number >= recorded.cols {
+            let heads = recorded.cols;
+            return Err(Error::usage(format!(
+                "head {number} of '{site}', which has heads 0 to {}",
+                heads - 1
+            )));
+        }
+        let read = self.read(node, select);
+        let place = self.heads.iter().position(|known| known == head);
+        Ok(place.unwrap_or_else(|| {
+            self.heads.push(head.clone());
+            self.places.heads.push((read, *number));
+            self.heads.len() - 1
+        }))
+    }
+
+    /// The number of a read, which is wanted at these positions too.
+    fn read(&mut self, node: NodeId, select: &Select) -> usize {
+        let place = self.reads.iter().position(|(known, _)| *known == node);
+        if let Some(place) = place {
+            let known = &mut self.reads[place].1;
+            *known = std::mem::replace(known, Select::All).or(select.clone());
+            return place;
+        }
+        self.reads.push((node, select.clone()));
+        self.reads.len() - 1
+    }
+}

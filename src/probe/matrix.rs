@@ -1,0 +1,122 @@
+//! Matrices on the host, for probes of weights.
+use crate::kernels::{Beta, View, ViewMut, gemm};
+use crate::{Error, Result};
+
+/// A matrix `[rows, cols]` in double precision, so that what a probe says of the weights owes nothing to rounding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    rows: usize,
+    cols: usize,
+    values: Vec<f64>,
+}
+
+impl Matrix {
+    /// A matrix of row-major values.
+    ///
+    /// # Errors
+    /// If the number of values is not `rows * cols`.
+    pub fn new(rows: usize, cols: usize, values: Vec<f64>) -> Result<Self> {
+        if rows.checked_mul(cols) != Some(values.len()) {
+            return Err(Error::shape("values of a matrix", &[rows, cols], &[values.len()]));
+        }
+        Ok(Matrix { rows, cols, values })
+    }
+
+    /// A matrix of row-major values in single precision, such as a parameter's.
+    ///
+    /// # Errors
+    /// If the number of values is not `rows * cols`.
+    pub fn from_f32(rows: usize, cols: usize, values: &[f32]) -> Result<Self> {
+        Matrix::new(rows, cols, values.iter().copied().map(f64::from).collect())
+    }
+
+    /// The rows of an iterator, which all have `cols` values.
+    ///
+    /// # Errors
+    /// If one has another number of values.
+    pub fn from_rows<'a>(cols: usize, rows: impl IntoIterator<Item = &'a [f64]>) -> Result<Self> {
+        let mut matrix = Matrix { rows: 0, cols, values: Vec::new() };
+        for row in rows {
+            if row.len() != cols {
+                return Err(Error::shape(format!("row {} of a matrix", matrix.rows), &[cols], &[row.len()]));
+            }
+            matrix.values.extend_from_slice(row);
+            matrix.rows += 1;
+        }
+        Ok(matrix)
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The values, row-major.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The values, to change them.
+    pub fn values_mut(&mut self) -> &mut [f64] {
+        &mut self.values
+    }
+
+    /// Row `i`.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, i: usize) -> &[f64] {
+        assert!(i < self.rows, "row {i} of {} rows", self.rows);
+        &self.values[i * self.cols..(i + 1) * self.cols]
+    }
+
+    /// The rows with these numbers, `[picked, cols]`.
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub fn pick(&self, picked: &[usize]) -> Result<Matrix> {
+        if let Some(row) = picked.iter().find(|row| **row >= self.rows) {
+            return Err(Error::usage(format!("row {row} of a matrix with {} rows", self.rows)));
+        }
+        Matrix::from_rows(self.cols, picked.iter().map(|row| self.row(*row)))
+    }
+
+    /// `X W^T`, `[rows, out]`, with `X` this matrix `[rows, in]`: the map `y = W x` of each row.
+    ///
+    /// # Errors
+    /// If `w` is not `[out, in]`; `what` names it.
+    pub fn times_transposed(&self, w: &Matrix, what: &str) -> Result<Matrix> {
+        if w.cols != self.cols {
+            return Err(Error::shape(what, &[w.rows, self.cols], &[w.rows, w.cols]));
+        }
+        let mut out = Matrix { rows: self.rows, cols: w.rows, values: vec![0.0; self.rows * w.rows] };
+        let target = ViewMut::new(&mut out.values, self.rows, w.rows, w.rows);
+        let x = View::new(&self.values, self.rows, self.cols, self.cols);
+        gemm(target, Beta::Zero, 1.0, x, View::new(&w.values, w.rows, w.cols, w.cols).t());
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_and_picked_rows() -> Result<()> {
+        let x = Matrix::new(2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+        let w = Matrix::new(1, 3, vec![1.0, 0.0, -1.0])?;
+        assert_eq!(x.times_transposed(&w, "w")?, Matrix::new(2, 1, vec![-2.0, -2.0])?);
+        assert_eq!(x.pick(&[1, 1])?.values(), [4.0, 5.0, 6.0, 4.0, 5.0, 6.0]);
+        assert_eq!(x.pick(&[2]).unwrap_err().to_string(), "row 2 of a matrix with 2 rows");
+        let narrow = Matrix::new(4, 2, vec![0.0; 8])?;
+        let message = x.times_transposed(&narrow, "output.weight").unwrap_err().to_string();
+        assert_eq!(message, "output.weight: expected shape [4, 3], found [4, 2]");
+        assert!(Matrix::new(usize::MAX, 2, vec![]).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! Probes: what a model predicts, what its heads look at, what its weights remember.
+//!
+//! All of them are values, made of reusable parts; the numbers of the paper are lists of them ([`paper`]).
+//!
+//! | about | a probe is | made of | gives |
+//! |---|---|---|---|
+//! | predictions | [`Metric`]: a [`Measure`] over a [`Select`] | logits | [`Counter`] |
+//! | patterns | [`Metric`]: how a [`Head`] looks at a [`Key`] | attention patterns | [`Counter`] |
+//! | weights | [`Recall`]: a [`Path`] of maps and an [`Association`]; [`Divergence`]; in types [`Rows`] | parameters by name ([`StateDict`]) | [`Recalled`], [`Counter`] |
+//!
+//! An [`Evaluation`] measures a list of metrics while an engine runs a batch; [`record_weights`] measures a list of
+//! [`WeightProbe`]s. Both end in a [`Record`]: named numbers with units, one JSON object.
+//!
+//! ```
+//! use ihead::probe::{Head, Key, Metric, Select, head_scores};
+//!
+//! let mut metrics = ihead::probe::paper::simplified(true);
+//! // one's own: does the second layer look at the first position once there is nothing to copy?
+//! let idle = Select::marks(0..=0) & !Select::repeats();
+//! metrics.push(Metric::attention("rest", &Head::of_layer(1, 0), Key::First).over(idle));
+//! metrics.extend(head_scores("l1h0", &Head::of_layer(1, 0)));
+//! ```
+mod association;
+mod counter;
+mod divergence;
+mod evaluation;
+mod glance;
+mod map;
+mod matrix;
+pub mod paper;
+mod patterns;
+mod predictions;
+mod recall;
+mod record;
+mod rows;
+mod select;
+mod sequence;
+mod state_dict;
+mod weights;
+
+pub use association::Association;
+pub use counter::Counter;
+pub use divergence::Divergence;
+pub use evaluation::{Evaluation, Pass};
+pub use map::{Map, Path, Step};
+pub use matrix::Matrix;
+pub use patterns::{Head, Key, KeyRule, head_scores};
+pub use predictions::{By, Measure, Metric};
+pub use recall::{Recall, Recalled};
+pub use record::{Entry, Record, Unit, Value};
+pub use rows::Rows;
+pub use select::{Rule, Select};
+pub use sequence::Sequence;
+pub use state_dict::StateDict;
+pub use weights::{WeightProbe, record_weights};

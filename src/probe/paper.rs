@@ -1,0 +1,140 @@
+//! The probes of the paper's two programs, under the names of its records.
+use crate::Result;
+
+use super::{Association, Divergence, Head, Key, Matrix, Metric, Path, Recall, Select, StateDict};
+use super::{Unit, WeightProbe};
+
+/// Positions at the end of a sequence over which `acc_end` is taken.
+const END: usize = 500;
+/// Positions at the beginning over which `acc_start` is taken.
+const START: usize = 10;
+/// Positions over which `wk0_64_acc` is taken.
+const FEW_POSITIONS: usize = 64;
+
+/// What both programs say about predictions: `loss` (over `loss_over`), `loss_bigram`, `loss_head`, `acc_tot`,
+/// `acc_start`, `acc_end`.
+pub fn predictions(loss_over: Select) -> Vec<Metric> {
+    vec![
+        Metric::loss("loss").over(loss_over),
+        Metric::loss("loss_bigram").over(Select::marks(0..=0)),
+        Metric::loss("loss_head").over(Select::marks(2..)),
+        Metric::accuracy("acc_tot").over(Select::marks(1..)),
+        Metric::accuracy("acc_start").over(Select::marks(1..).and(Select::first(START))),
+        Metric::accuracy("acc_end").over(Select::marks(2..).and(Select::last(END))),
+    ]
+}
+
+/// What the simplified program says about the batch of a step. `loss_head_only` is its flag.
+pub fn simplified(loss_head_only: bool) -> Vec<Metric> {
+    let mut metrics = predictions(if loss_head_only { Select::marks(2..) } else { Select::All });
+    metrics.extend(induction(&Head::of_layer(0, 0), &Head::of_layer(1, 0)));
+    metrics.push(Metric::share("repeat_frac", Select::repeats()).over(Select::marks(1..)));
+    metrics
+}
+
+/// What the full program says about the batch of a step; `avg_outs` is the share of `outs = 1`.
+pub fn full() -> Vec<Metric> {
+    let mut metrics = predictions(Select::All);
+    metrics.push(Metric::share("avg_outs", Select::marks(1..=1)));
+    metrics
+}
+
+/// `acc_end_test` of the simplified program, for the test batch.
+pub fn simplified_test() -> Metric {
+    Metric::accuracy("acc_end_test").over(Select::marks(2..).and(Select::last(END)))
+}
+
+/// `acc_end_test` of the full program: it counts first occurrences too.
+pub fn full_test() -> Metric {
+    Metric::accuracy("acc_end_test").over(Select::marks(1..).and(Select::last(END)))
+}
+
+/// How two heads form the paper's induction circuit: `previous` looks back by one, `induction` looks behind the
+/// trigger's last occurrence. `score_acc`, `score_start_acc`, `score2_acc`, `score_cond_acc`, `pred_attended_acc`.
+pub fn induction(previous: &Head, induction: &Head) -> Vec<Metric> {
+    let known = Select::marks(2..);
+    vec![
+        Metric::attends("score_acc", previous, Key::Previous).over(Select::marks(1..).after()),
+        Metric::attends("score_start_acc", previous, Key::Previous).over(Select::marks(1..=1).after()),
+        Metric::attends("score2_acc", induction, Key::AfterSameToken).over(known.clone()),
+        Metric::attends("score_cond_acc", previous, Key::Previous).through(induction).over(known.clone()),
+        Metric::attends("pred_attended_acc", induction, Key::PredictedToken).over(known),
+    ]
+}
+
+/// What the paper's code computes of the two heads and does not write: `score2_next_acc` (the induction head looks
+/// at an occurrence of the next token), and the same where token and next token are equal, for both heads:
+/// `score_repeat_acc`, `score2_repeat_acc`.
+pub fn induction_unwritten(previous: &Head, induction: &Head) -> Vec<Metric> {
+    let known = Select::marks(2..);
+    let repeated = known.clone().and(Select::repeats());
+    vec![
+        Metric::attends("score2_next_acc", induction, Key::NextToken).over(known),
+        Metric::attends("score_repeat_acc", previous, Key::NextToken).over(repeated.clone()),
+        Metric::attends("score2_repeat_acc", induction, Key::NextToken).over(repeated),
+    ]
+}
+
+/// The memory recalls of both programs (section 5 of the paper): `wk0_acc`, `wk0_64_acc`, `wk1_acc`, `wo1_acc`,
+/// `ff1_loss`.
+///
+/// What the model has is seen from its names: `pe` is preferred to `pos_embeddings.weight`; a map without a name is
+/// the identity. With fewer than two layers nothing is applicable, without a feed-forward in layer 1 `ff1_loss` is not.
+///
+/// `bigrams`: the data's `P(j | i)`, `[vocab, vocab]`. `fixed_triggers`: if the task has such.
+///
+/// # Errors
+/// If a weight is missing that both models have.
+pub fn recalls(
+    weights: &dyn StateDict,
+    bigrams: Matrix,
+    fixed_triggers: Option<&[u32]>,
+) -> Result<Vec<WeightProbe>> {
+    let absent = |name: &str, unit| WeightProbe::NotApplicable { name: name.into(), unit };
+    if !weights.names().iter().any(|name| name.starts_with("layers.1.")) {
+        let shares = ["wk0_acc", "wk0_64_acc", "wk1_acc", "wo1_acc"];
+        let shares = shares.into_iter().map(|name| absent(name, Unit::Share));
+        return Ok(shares.chain([absent("ff1_loss", Unit::Nats)]).collect());
+    }
+    let positions_name = if weights.has("pe") { "pe" } else { "pos_embeddings.weight" };
+    let positions = weights.matrix(positions_name)?.rows();
+    let vocab = weights.matrix("tok_embeddings.weight")?.rows();
+    let map = |layer: usize, name: &str| format!("layers.{layer}.attention.{name}.weight");
+    let tokens = || Path::rows("tok_embeddings.weight");
+
+    let wk0 = |name: &str, positions: usize| {
+        let queries = Path::rows(positions_name).through_if_present(map(0, "wq"));
+        let keys = Path::rows(positions_name).through(map(0, "wk"));
+        Recall::new(name, queries, Association::previous(positions)).against(keys)
+    };
+    let triggers = fixed_triggers.map_or_else(|| Association::identity(vocab), Association::among);
+    let triggers_written =
+        tokens().through_if_present(map(0, "wv")).through_if_present(map(0, "wo")).through(map(1, "wk"));
+    let wk1 = Recall::new("wk1_acc", tokens().through_if_present(map(1, "wq")), triggers);
+    let values = tokens().through_if_present(map(1, "wv")).through_if_present(map(1, "wo"));
+    let wo1 = Recall::new("wo1_acc", values.through("output.weight"), Association::identity(vocab));
+    let ff1 = match second_feed_forward(weights, tokens()) {
+        Some(path) => Divergence::new("ff1_loss", path.through("output.weight"), bigrams)
+            .without(fixed_triggers.unwrap_or(&[]))
+            .into(),
+        None => absent("ff1_loss", Unit::Nats),
+    };
+    Ok(vec![
+        wk0("wk0_acc", positions).into(),
+        wk0("wk0_64_acc", positions.min(FEW_POSITIONS)).into(),
+        wk1.against(triggers_written).into(),
+        wo1.into(),
+        ff1,
+    ])
+}
+
+/// `path` through the feed-forward of layer 1, if there is one.
+fn second_feed_forward(weights: &dyn StateDict, path: Path) -> Option<Path> {
+    if weights.has("layers.1.ff.weight") {
+        Some(path.through("layers.1.ff.weight"))
+    } else if weights.has("layers.1.ff.w1.weight") {
+        Some(path.through("layers.1.ff.w1.weight").relu().through("layers.1.ff.w2.weight"))
+    } else {
+        None
+    }
+}

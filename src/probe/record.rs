@@ -1,0 +1,148 @@
+//! Named numbers of one moment of a run.
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// What a number is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// A loss or divergence, in nats.
+    Nats,
+    /// A share, from 0 to 1.
+    Share,
+    /// A Euclidean norm.
+    Norm,
+    /// Seconds.
+    Seconds,
+    /// A number of things.
+    Count,
+}
+
+/// A number, or why there is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// The number.
+    Number(f64),
+    /// A mean over nothing.
+    OverNothing,
+    /// The model has not the part that is measured.
+    NotApplicable,
+}
+
+impl Value {
+    /// The number, if there is one.
+    pub fn number(self) -> Option<f64> {
+        match self {
+            Value::Number(number) => Some(number),
+            Value::OverNothing | Value::NotApplicable => None,
+        }
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Value::Number(number)
+    }
+}
+
+/// `None` is a mean over nothing.
+impl From<Option<f64>> for Value {
+    fn from(mean: Option<f64>) -> Self {
+        mean.map_or(Value::OverNothing, Value::Number)
+    }
+}
+
+/// One number of a [`Record`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its key.
+    pub name: String,
+    /// What it is counted in.
+    pub unit: Unit,
+    /// The number, or why there is none.
+    pub value: Value,
+}
+
+/// Named numbers in the order in which they were put in; one JSON object, in which what is no number is null.
+///
+/// ```
+/// use ihead::probe::{Record, Unit, Value};
+/// let mut record = Record::new();
+/// record.insert("loss", Unit::Nats, 1.5);
+/// record.insert("acc_end", Unit::Share, None);
+/// record.insert("ff1_loss", Unit::Nats, Value::NotApplicable);
+/// let record = record.not_applicable_as(-1.0); // as in the paper's files
+/// let json = serde_json::to_string(&record).unwrap();
+/// assert_eq!(json, r#"{"loss":1.5,"acc_end":null,"ff1_loss":-1.0}"#);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    entries: Vec<Entry>,
+}
+
+impl Record {
+    /// An empty record.
+    pub fn new() -> Self {
+        Record::default()
+    }
+
+    /// Puts a number at the end, or in the place of the one that has this name.
+    pub fn insert(&mut self, name: impl Into<String>, unit: Unit, value: impl Into<Value>) {
+        let entry = Entry { name: name.into(), unit, value: value.into() };
+        match self.entries.iter_mut().find(|e| e.name == entry.name) {
+            Some(old) => *old = entry,
+            None => self.entries.push(entry),
+        }
+    }
+
+    /// Puts all numbers of `other` in, in their order.
+    pub fn extend(&mut self, other: Record) {
+        for Entry { name, unit, value } in other.entries {
+            self.insert(name, unit, value);
+        }
+    }
+
+    /// The number of this name; `None` if there is no such entry or it is no number.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.entries.iter().find(|e| e.name == name)?.value.number()
+    }
+
+    /// The entries, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The same record with `number` for everything that is not applicable.
+    pub fn not_applicable_as(mut self, number: f64) -> Self {
+        for entry in self.entries.iter_mut().filter(|e| e.value == Value::NotApplicable) {
+            entry.value = Value::Number(number);
+        }
+        self
+    }
+}
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.entries.len()))?;
+        for entry in &self.entries {
+            map.serialize_entry(&entry.name, &entry.value.number())?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_there_once_in_its_first_place() {
+        let mut record = Record::new();
+        record.insert("a", Unit::Share, 0.25);
+        record.insert("b", Unit::Nats, f64::NAN);
+        let mut other = Record::new();
+        other.insert("a", Unit::Share, 0.5);
+        other.insert("c", Unit::Count, 2.0);
+        record.extend(other);
+        assert_eq!(serde_json::to_string(&record).unwrap(), r#"{"a":0.5,"b":null,"c":2.0}"#);
+        assert_eq!((record.get("a"), record.get("d")), (Some(0.5), None));
+    }
+}

@@ -1,0 +1,204 @@
+//! Which positions a metric looks at, as a value.
+use std::fmt;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use crate::data::Batch;
+use crate::engine::RowLists;
+
+use super::Sequence;
+
+/// A choice of positions of a sequence.
+///
+/// ```
+/// use ihead::probe::{Select, Sequence};
+/// let sequence = Sequence { x: &[3, 1, 3, 1], y: &[1, 3, 1, 1], marks: &[1, 0, 2, 0] };
+/// let chosen = |select: Select| (0..4).filter(|&t| select.holds(&sequence, t)).collect::<Vec<_>>();
+/// assert_eq!(chosen(Select::marks(1..)), [0, 2]);
+/// assert_eq!(chosen(Select::marks(2..).and(Select::first(2))), []);
+/// assert_eq!(chosen(Select::marks(1..).after()), [1, 3]);
+/// assert_eq!(chosen(!Select::repeats()), [0, 1, 2]);
+/// assert_eq!(Select::marks(2..).and(Select::last(500)).to_string(), "marks >= 2, among the last 500 positions");
+/// ```
+#[derive(Clone)]
+pub enum Select {
+    /// Every position.
+    All,
+    /// The mark lies between two values, both included.
+    Marks {
+        /// The least mark.
+        least: i32,
+        /// The greatest mark.
+        greatest: i32,
+    },
+    /// Among the first so many positions.
+    First(usize),
+    /// Among the last so many positions.
+    Last(usize),
+    /// `x[t] = y[t]`: the next token is the same again.
+    Repeats,
+    /// The token occurs at an earlier position too.
+    SeenBefore,
+    /// There is a position before this one, and it is chosen.
+    After(Arc<Select>),
+    /// Both choose the position.
+    And(Arc<[Select; 2]>),
+    /// At least one chooses the position.
+    Or(Arc<[Select; 2]>),
+    /// The other does not choose the position.
+    Not(Arc<Select>),
+    /// A rule of one's own, with its words.
+    Where(Arc<str>, Arc<Rule>),
+}
+
+/// Whether a position of a sequence is chosen.
+pub type Rule = dyn Fn(&Sequence<'_>, usize) -> bool + Send + Sync;
+
+impl Select {
+    /// Positions whose mark lies in the range, such as `0..=0` or `2..`.
+    pub fn marks(range: impl RangeBounds<i32>) -> Self {
+        let least = match range.start_bound() {
+            Bound::Included(&least) => least,
+            Bound::Excluded(&below) => below.saturating_add(1),
+            Bound::Unbounded => i32::MIN,
+        };
+        let greatest = match range.end_bound() {
+            Bound::Included(&greatest) => greatest,
+            Bound::Excluded(&above) => above.saturating_sub(1),
+            Bound::Unbounded => i32::MAX,
+        };
+        Select::Marks { least, greatest }
+    }
+
+    /// Among the first `n` positions.
+    pub fn first(n: usize) -> Self {
+        Select::First(n)
+    }
+
+    /// Among the last `n` positions.
+    pub fn last(n: usize) -> Self {
+        Select::Last(n)
+    }
+
+    /// `x[t] = y[t]`.
+    pub fn repeats() -> Self {
+        Select::Repeats
+    }
+
+    /// The token occurs at an earlier position too.
+    pub fn seen_before() -> Self {
+        Select::SeenBefore
+    }
+
+    /// A rule of one's own; `words` say it in messages.
+    pub fn by(words: &str, rule: impl Fn(&Sequence<'_>, usize) -> bool + Send + Sync + 'static) -> Self {
+        Select::Where(words.into(), Arc::new(rule))
+    }
+
+    /// Positions `t` such that `t - 1` is chosen by this.
+    pub fn after(self) -> Self {
+        Select::After(Arc::new(self))
+    }
+
+    /// Chosen by both.
+    pub fn and(self, other: Select) -> Self {
+        match (self, other) {
+            (Select::All, one) | (one, Select::All) => one,
+            both => Select::And(Arc::new(both.into())),
+        }
+    }
+
+    /// Chosen by at least one.
+    pub fn or(self, other: Select) -> Self {
+        match (self, other) {
+            (Select::All, _) | (_, Select::All) => Select::All,
+            both => Select::Or(Arc::new(both.into())),
+        }
+    }
+
+    /// Whether position `t` is chosen.
+    pub fn holds(&self, sequence: &Sequence<'_>, t: usize) -> bool {
+        match self {
+            Select::All => true,
+            Select::Marks { least, greatest } => (least..=greatest).contains(&&sequence.marks[t]),
+            Select::First(n) => t < *n,
+            Select::Last(n) => sequence.len() - t <= *n,
+            Select::Repeats => sequence.x[t] == sequence.y[t],
+            Select::SeenBefore => sequence.x[..t].contains(&sequence.x[t]),
+            Select::After(one) => t > 0 && one.holds(sequence, t - 1),
+            Select::And(both) => both.iter().all(|one| one.holds(sequence, t)),
+            Select::Or(both) => both.iter().any(|one| one.holds(sequence, t)),
+            Select::Not(one) => !one.holds(sequence, t),
+            Select::Where(_, rule) => rule(sequence, t),
+        }
+    }
+
+    /// The chosen positions of each sequence of a batch: what an engine takes for a
+    /// [`RowSet::Set`](crate::engine::RowSet).
+    pub fn rows(&self, batch: &Batch) -> RowLists {
+        // `RowLists::select` knows marks alone, so the choice is handed to it as marks.
+        let mut chosen = Batch { batch: batch.batch, seq: batch.seq, ..Batch::default() };
+        chosen.marks.reserve(batch.marks.len());
+        for i in 0..batch.batch {
+            let sequence = Sequence::of(batch, i);
+            chosen.marks.extend((0..batch.seq).map(|t| i32::from(self.holds(&sequence, t))));
+        }
+        RowLists::select(&chosen, |_, mark| mark == 1)
+    }
+}
+
+impl std::ops::Not for Select {
+    type Output = Select;
+
+    fn not(self) -> Select {
+        match self {
+            Select::Not(one) => Arc::unwrap_or_clone(one),
+            one => Select::Not(Arc::new(one)),
+        }
+    }
+}
+
+/// Chosen by both.
+impl std::ops::BitAnd for Select {
+    type Output = Select;
+
+    fn bitand(self, other: Select) -> Select {
+        self.and(other)
+    }
+}
+
+/// Chosen by at least one.
+impl std::ops::BitOr for Select {
+    type Output = Select;
+
+    fn bitor(self, other: Select) -> Select {
+        self.or(other)
+    }
+}
+
+impl fmt::Display for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Select::All => write!(f, "all positions"),
+            Select::Marks { least, greatest } if least == greatest => write!(f, "marks = {least}"),
+            Select::Marks { least, greatest: i32::MAX } => write!(f, "marks >= {least}"),
+            Select::Marks { least: i32::MIN, greatest } => write!(f, "marks <= {greatest}"),
+            Select::Marks { least, greatest } => write!(f, "marks {least} to {greatest}"),
+            Select::First(n) => write!(f, "among the first {n} positions"),
+            Select::Last(n) => write!(f, "among the last {n} positions"),
+            Select::Repeats => write!(f, "x = y"),
+            Select::SeenBefore => write!(f, "token seen before"),
+            Select::After(one) => write!(f, "after ({one})"),
+            Select::And(both) => write!(f, "{}, {}", both[0], both[1]),
+            Select::Or(both) => write!(f, "({}) or ({})", both[0], both[1]),
+            Select::Not(one) => write!(f, "not ({one})"),
+            Select::Where(words, _) => f.write_str(words),
+        }
+    }
+}
+
+impl fmt::Debug for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Select({self})")
+    }
+}

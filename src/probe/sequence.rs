@@ -1,0 +1,34 @@
+//! What a metric may ask of one sequence.
+use crate::data::Batch;
+
+/// One sequence of a batch with its targets and marks, each `[seq]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Sequence<'a> {
+    /// Tokens that the model sees.
+    pub x: &'a [u32],
+    /// The token after each.
+    pub y: &'a [u32],
+    /// The task's marks (the paper's `outs`).
+    pub marks: &'a [i32],
+}
+
+impl<'a> Sequence<'a> {
+    /// Sequence `i` of `batch`.
+    ///
+    /// # Panics
+    /// If `i` is not below `batch.batch`.
+    pub fn of(batch: &'a Batch, i: usize) -> Self {
+        let (x, y, marks) = batch.sequence(i);
+        Sequence { x, y, marks }
+    }
+
+    /// Number of positions.
+    pub fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    /// Whether there is no position.
+    pub fn is_empty(&self) -> bool {
+        self.x.is_empty()
+    }
+}
