@@ -149,20 +149,20 @@ impl Pass<'_> {
             return Err(Error::shape("activations read by the metrics", &[wanted.len()], &[reads.len()]));
         }
         for (read, (_, rows)) in reads.iter().zip(wanted) {
-            let (fits, expected) = match *rows {
-                RowSet::All => {
-                    let all = read.positions.iter().copied().eq(0..self.batch.seq as u32);
-                    (all, self.batch.seq)
-                }
-                RowSet::Set(set) => {
-                    let list = self.rows.get(set).filter(|list| i < list.sequences());
-                    let list = list.map_or(&[][..], |list| list.sequence(i));
-                    (read.positions == list, list.len())
-                }
+            let missing = match *rows {
+                RowSet::All => missing(0..self.batch.seq as u32, read.positions),
+                RowSet::Set(set) => match self.rows.get(set).filter(|list| i < list.sequences()) {
+                    Some(list) => missing(list.sequence(i).iter().copied(), read.positions),
+                    None => {
+                        return Err(Error::usage(format!(
+                            "the metrics' positions, set {set}, were not given"
+                        )));
+                    }
+                },
             };
-            if !fits {
-                let what = format!("positions that the metrics read of sequence {i}");
-                return Err(Error::shape(what, &[expected], &[read.positions.len()]));
+            if let Some(t) = missing {
+                let message = format!("position {t} of sequence {i}, which the metrics read, was not shown");
+                return Err(Error::usage(message));
             }
         }
         let (_, targets, _) = self.batch.sequence(i);
@@ -205,6 +205,12 @@ impl Pass<'_> {
         let evaluation = self.evaluation;
         Ok(evaluation.record(&self.counters()?))
     }
+}
+
+/// The first of the wanted positions that is not shown; an engine may show more. Both rise.
+fn missing(mut wanted: impl Iterator<Item = u32>, shown: &[u32]) -> Option<u32> {
+    let mut shown = shown.iter();
+    wanted.find(|t| !shown.any(|s| s == t))
 }
 
 /// Gathers what the metrics read.

@@ -126,5 +126,5 @@ fn row_of<E>(read: &Read<'_, E>, t: usize) -> usize {
     if positions.get(t) == Some(&(t as u32)) {
         return t;
     }
-    positions.binary_search(&(t as u32)).expect("rows were compared with the rows asked for")
+    positions.binary_search(&(t as u32)).expect("the pass has seen that every row asked for is shown")
 }

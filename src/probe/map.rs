@@ -58,7 +58,7 @@ pub(super) fn relu(mut x: Matrix) -> Matrix {
 
 fn only_head(mut x: Matrix, head: usize, heads: usize) -> Result<Matrix> {
     let cols = x.cols();
-    if head >= heads || cols % heads != 0 {
+    if head >= heads || !cols.is_multiple_of(heads) {
         return Err(Error::usage(format!("head {head} of {heads} in rows of width {cols}")));
     }
     let width = cols / heads;

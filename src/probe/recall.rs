@@ -24,7 +24,7 @@ const BLOCK: usize = 256;
 ///     embed: Param<(Const<3>, Const<8>)>,
 /// }
 ///
-/// let mut model = Tied { embed: Param::new((Const, Const), Init::Normal(1.0)) };
+/// let mut model = Tied { embed: Param::new((Const, Const), Init::Normal { std: 1.0 }) };
 /// ihead::nn::ModuleExt::init_all(&mut model, 0);
 /// let recall = Recall::new("self", Path::rows("embed").through("embed"), Association::identity(3));
 /// let found = recall.evaluate(&model)?;

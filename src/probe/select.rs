@@ -15,7 +15,7 @@ use super::Sequence;
 /// let sequence = Sequence { x: &[3, 1, 3, 1], y: &[1, 3, 1, 1], marks: &[1, 0, 2, 0] };
 /// let chosen = |select: Select| (0..4).filter(|&t| select.holds(&sequence, t)).collect::<Vec<_>>();
 /// assert_eq!(chosen(Select::marks(1..)), [0, 2]);
-/// assert_eq!(chosen(Select::marks(2..).and(Select::first(2))), []);
+/// assert_eq!(chosen(Select::marks(2..).and(Select::first(3))), [2]);
 /// assert_eq!(chosen(Select::marks(1..).after()), [1, 3]);
 /// assert_eq!(chosen(!Select::repeats()), [0, 1, 2]);
 /// assert_eq!(Select::marks(2..).and(Select::last(500)).to_string(), "marks >= 2, among the last 500 positions");
