@@ -73,17 +73,12 @@ impl<'a, E: Element> Glance<'a, E> {
                     return None;
                 }
                 let predicted = if matches!(key, Key::PredictedToken) { self.predicted(q)? } else { 0 };
-                let is_key = |sequence: &Sequence<'_>, j| key.is(sequence, q, j, predicted);
                 Some(match by {
                     By::Argmax => {
                         let attended = self.attended(*head, q);
-                        share(is_key(&self.sequence, attended))
+                        share(key.is(&self.sequence, q, attended, predicted))
                     }
-                    By::Weight => {
-                        let weights = self.weights(*head, q).iter().enumerate();
-                        let keys = weights.filter(|(j, _)| is_key(&self.sequence, *j));
-                        keys.map(|(_, weight)| weight.to_f64()).sum()
-                    }
+                    By::Weight => key.weight(&self.sequence, self.weights(*head, q), predicted),
                 })
             }
         }

@@ -2,6 +2,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::kernels::Element;
+
 use super::{Metric, Select, Sequence};
 
 /// One attention head: the name of its pattern's site and its number.
@@ -80,6 +82,28 @@ impl Key {
             Key::NextToken => x[j] == sequence.y[q],
             Key::PredictedToken => x[j] == predicted,
             Key::Where(_, rule) => rule(sequence, q, j),
+        }
+    }
+
+    /// The sum of the weights, `[q + 1]`, on such keys: [`is`](Self::is) for a whole row at once.
+    pub(super) fn weight<E: Element>(&self, sequence: &Sequence<'_>, weights: &[E], predicted: u32) -> f64 {
+        let (x, q) = (sequence.x, weights.len() - 1);
+        let on = |tokens: &[u32], wanted: u32, weights: &[E]| -> f64 {
+            let hits = tokens.iter().zip(weights).filter(|(token, _)| **token == wanted);
+            hits.map(|(_, weight)| weight.to_f64()).sum()
+        };
+        match self {
+            Key::Previous => weights[q - 1].to_f64(),
+            Key::Itself => weights[q].to_f64(),
+            Key::First => weights[0].to_f64(),
+            Key::SameToken => on(&x[..q], x[q], weights),
+            Key::AfterSameToken => on(&x[..q], x[q], &weights[1..]),
+            Key::NextToken => on(x, sequence.y[q], weights),
+            Key::PredictedToken => on(x, predicted, weights),
+            Key::Where(_, rule) => {
+                let keys = weights.iter().enumerate().filter(|(j, _)| rule(sequence, q, *j));
+                keys.map(|(_, weight)| weight.to_f64()).sum()
+            }
         }
     }
 }

@@ -92,7 +92,10 @@ impl Recall {
             let rows = table.pick(inputs).map_err(|e| self.error(&self.inputs, e))?;
             let mapped = self.inputs.map(rows, weights)?;
             let scores = match (&keys, &self.keys) {
-                (Some(keys), Some(path)) => mapped.times_transposed(keys, &format!("keys {path}"))?,
+                (Some(keys), Some(path)) => {
+                    let what = format!("recall '{}', keys {path}", self.name);
+                    mapped.times_transposed(keys, &what)?
+                }
                 _ => mapped,
             };
             let start = block * BLOCK;
