@@ -128,6 +128,17 @@ pub trait ModuleExt: Module {
         found.ok_or_else(|| Error::unknown("parameter", name, tensors.iter().map(|(n, _, _)| n.as_str())))
     }
 
+    /// The names of the parameters that `pattern` matches: a name, or a pattern with `*` for any characters.
+    ///
+    /// # Errors
+    /// If it matches none: the nearest name is in the message.
+    fn matching(&self, pattern: &str) -> Result<Vec<String>> {
+        let params = self.tensors().into_iter().filter(|(_, role, _)| *role == Role::Param).map(|(name, _, _)| name);
+        let (found, others): (Vec<String>, Vec<String>) = params.partition(|name| matches(pattern, name));
+        let unknown = || Error::unknown("parameter", pattern, others.iter().map(String::as_str));
+        if found.is_empty() { Err(unknown()) } else { Ok(found) }
+    }
+
     /// Draws all initial values from `seed`; see [`super::Init::draw`].
     fn init_all(&mut self, seed: u64) {
         let mut first = HashMap::<ParamId, ()>::new();

@@ -1,0 +1,157 @@
+//! The settings that training programs share.
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::Result;
+use crate::config::{Config, Problem};
+use crate::data::{BigramData, Counts, TriggerOptions, TriggerTask};
+
+use super::Device;
+use super::optim::{AdamW, Optim, Sgd};
+
+/// Settings of the task: bigrams with triggers.
+#[derive(Config, Clone, Debug, PartialEq)]
+pub struct DataArgs {
+    /// Number of triggers in a sequence.
+    #[config(default = 0)]
+    pub k: usize,
+    /// Tokens that the model sees.
+    #[config(default = 256, min = 1)]
+    pub seq_length: usize,
+    /// The sequence begins with the triggers themselves.
+    #[config(default = false)]
+    pub show_latents: bool,
+    /// The same triggers always: the most frequent tokens.
+    #[config(default = false)]
+    pub fixed_special_toks: bool,
+    /// Number of most frequent tokens that are skipped as fixed triggers.
+    #[config(default = 0, applies = "fixed_special_toks=true")]
+    pub special_toks_offset: usize,
+    /// Marks count the occurrences of a trigger; otherwise they are 1 at each.
+    #[config(default = true)]
+    pub output_counter: bool,
+    /// A trigger's output differs from the trigger.
+    #[config(default = false)]
+    pub no_repeat: bool,
+    /// A text whose characters are counted, instead of the built-in counts.
+    pub text: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The bigram model of the text.
+    ///
+    /// # Errors
+    /// If the text cannot be read or counted.
+    pub fn bigrams(&self) -> Result<Arc<BigramData>> {
+        let data = match &self.text {
+            Some(path) => BigramData::new(&Counts::from_text(path)?)?,
+            None => BigramData::tiny_shakespeare(),
+        };
+        Ok(Arc::new(data))
+    }
+
+    /// The task on these bigrams; outputs drawn from the bigrams of the trigger if `bigram_outs`, or else uniformly.
+    ///
+    /// # Errors
+    /// If the settings do not fit together or the vocabulary.
+    pub fn task(&self, data: &Arc<BigramData>, bigram_outs: bool) -> Result<TriggerTask> {
+        let options = TriggerOptions {
+            k: self.k,
+            seq_length: self.seq_length,
+            show_latents: self.show_latents,
+            fixed_special_toks: self.fixed_special_toks,
+            special_toks_offset: self.special_toks_offset,
+            output_counter: self.output_counter,
+            no_repeat: self.no_repeat,
+            bigram_outs,
+        };
+        TriggerTask::new(data.clone(), options)
+    }
+
+    /// What is wrong between the task and a model of this longest sequence, by dotted key.
+    pub fn problems(&self, max_length: usize) -> Vec<Problem> {
+        if self.seq_length <= max_length {
+            return vec![];
+        }
+        let message =
+            format!("{} tokens, but the model takes at most model_args.max_length={max_length}", self.seq_length);
+        vec![Problem::new("data_args.seq_length", message)]
+    }
+}
+
+/// Settings of the optimiser.
+#[derive(Config, Clone, Debug, PartialEq)]
+pub struct OptimArgs {
+    /// Step size.
+    #[config(default = 0.2, min = 0.0)]
+    pub learning_rate: f64,
+    /// Weight decay: added to the gradient in SGD, decoupled in AdamW.
+    #[config(default = 1e-4, min = 0.0)]
+    pub weight_decay: f64,
+    /// Momentum of SGD.
+    #[config(default = 0.9, min = 0.0, applies = "use_sgd=true")]
+    pub momentum: f64,
+    /// Sequences in a batch.
+    #[config(default = 512, min = 1)]
+    pub batch_size: usize,
+    /// SGD instead of AdamW.
+    #[config(default = true)]
+    pub use_sgd: bool,
+}
+
+impl OptimArgs {
+    /// The optimiser; `betas` are those of AdamW.
+    pub fn optimizer(&self, betas: (f64, f64)) -> Optim {
+        if self.use_sgd {
+            Optim::Sgd(Sgd::new(self.learning_rate, self.momentum, self.weight_decay))
+        } else {
+            Optim::AdamW(AdamW::new(self.learning_rate, betas, 1e-8, self.weight_decay))
+        }
+    }
+}
+
+/// Settings of a run.
+#[derive(Config, Clone, Debug, PartialEq)]
+pub struct RunArgs {
+    /// Number of steps; without it, until stopped.
+    pub max_iters: Option<usize>,
+    /// Iterations between evaluations.
+    #[config(default = 5, min = 1)]
+    pub eval_delta: usize,
+    /// Log the norms of attention matrices and of their gradients.
+    #[config(default = false)]
+    pub log_norms: bool,
+    /// Log the memory recalls on a line of their own.
+    #[config(default = false)]
+    pub log_probes: bool,
+    /// Data streams from which batches are taken in turn.
+    #[config(default = 60, min = 1)]
+    pub num_data_workers: usize,
+    /// Folder of the run's files, inside root_dir.
+    pub save_dir: Option<PathBuf>,
+    /// Folder that holds save_dir.
+    #[config(default = "")]
+    pub root_dir: PathBuf,
+    /// Seed of the data and of the initial weights.
+    #[config(default = 42)]
+    pub seed: u64,
+    /// Initial weights: a safetensors file with the names of the state dict.
+    pub init_from: Option<PathBuf>,
+    /// Sequences of the test batch.
+    #[config(default = 512, min = 1)]
+    pub test_batch_size: usize,
+    /// Threads; all cores without it. The result does not depend on it.
+    #[config(min = 1, max = 1024)]
+    pub threads: Option<usize>,
+    /// Where to compute.
+    #[config(default = Device::Cpu)]
+    pub device: Device,
+}
+
+impl RunArgs {
+    /// The number of threads.
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.threads.unwrap_or_else(cores)
+    }
+}

@@ -1,0 +1,18 @@
+//! Training: optimisers, the timeline, the loop, records.
+//!
+//! The loop ([`Trainer`]) knows no task and no probe: it runs an engine, an optimiser and a timeline, and shows each
+//! step to a [`Monitor`].
+mod args;
+mod device;
+pub mod optim;
+mod outputs;
+mod progress;
+mod timeline;
+mod trainer;
+
+pub use args::{DataArgs, OptimArgs, RunArgs};
+pub use device::{Device, engine};
+pub use outputs::Outputs;
+pub use progress::Progress;
+pub use timeline::{Action, Event, Timeline};
+pub use trainer::{LossOn, Monitor, Step, Times, Trainer};

@@ -1,0 +1,43 @@
+//! The files of a run.
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// The folder of a run: `params.json`, `res.jsonl`, and what is saved at the end.
+pub struct Outputs {
+    dir: PathBuf,
+    records: BufWriter<File>,
+}
+
+impl Outputs {
+    /// Makes the folder and writes `params.json`; earlier records in the folder are replaced.
+    ///
+    /// # Errors
+    /// If the folder or a file in it cannot be made.
+    pub fn create(dir: PathBuf, params: &str) -> Result<Outputs> {
+        std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
+        crate::io::write_atomically(&dir.join("params.json"), params.as_bytes())?;
+        let path = dir.join("res.jsonl");
+        let file = File::create(&path).map_err(|e| Error::io("create", &path, e))?;
+        Ok(Outputs { dir, records: BufWriter::new(file) })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Appends one record to `res.jsonl`, a line that is whole on disk when this returns.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn record(&mut self, record: &Value) -> Result<()> {
+        let line = format!("{record}\n");
+        let written = self.records.write_all(line.as_bytes()).and_then(|()| self.records.flush());
+        written.map_err(|e| Error::io("write", self.dir.join("res.jsonl"), e))
+    }
+}

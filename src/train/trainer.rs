@@ -1,0 +1,158 @@
+//! The loop.
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::data::{Batch, Batches, Loader, LoaderOptions};
+use crate::engine::{Engine, Request, RowLists, RowSet, ignore};
+use crate::graph::{Graph, Model, record};
+use crate::nn::{ModuleExt, Params};
+
+use super::optim::{Optim, Optimizer};
+use super::{Action, Device, Timeline, engine};
+
+/// The positions that the loss is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossOn {
+    /// Every position.
+    All,
+    /// Positions with a mark of at least this.
+    MarksFrom(i32),
+}
+
+/// What a step has taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// Waiting for the batch.
+    pub data: Duration,
+    /// Forward, backward and update.
+    pub step: Duration,
+    /// Since the run began.
+    pub total: Duration,
+}
+
+/// A step that has been taken.
+pub struct Step<'a, M> {
+    /// The iteration, from 0.
+    pub iteration: usize,
+    /// Its batch.
+    pub batch: &'a Batch,
+    /// The model after the update.
+    pub model: &'a M,
+    /// The loss before the update; NaN over nothing.
+    pub loss: f64,
+    /// The gradient of each parameter that trains, by name, of this step.
+    pub gradients: &'a [(String, Vec<f32>)],
+    /// What it has taken.
+    pub times: Times,
+}
+
+/// Sees a run: probes, records, logs.
+pub trait Monitor<M> {
+    /// Called with each batch, before the update.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn before_update(&mut self, iteration: usize, model: &M, batch: &Batch) -> Result<()> {
+        let _ = (iteration, model, batch);
+        Ok(())
+    }
+
+    /// Called after each update.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn after_update(&mut self, step: &Step<'_, M>) -> Result<()>;
+}
+
+/// Trains a model.
+pub struct Trainer<M> {
+    /// The model.
+    pub model: M,
+    /// Its optimiser.
+    pub optim: Optim,
+    /// What changes during the run.
+    pub timeline: Timeline,
+    /// What the loss is over.
+    pub loss: LossOn,
+    /// Where to compute.
+    pub device: Device,
+    /// Threads of the CPU engine.
+    pub threads: usize,
+}
+
+impl<M: Model> Trainer<M> {
+    /// Trains for `max_iters` steps, or until the monitor returns an error.
+    ///
+    /// # Errors
+    /// If the timeline names what the model has not, the device is not there, or data or monitor fail.
+    pub fn run(&mut self, batches: Batches, max_iters: Option<usize>, monitor: &mut dyn Monitor<M>) -> Result<()> {
+        self.timeline.check(&self.model)?;
+        let begin = Instant::now();
+        let graph = record(&self.model, batches.task().seq_length());
+        let mut loader = Loader::new(batches, LoaderOptions::default())?;
+        let mut engine: Option<Box<dyn Engine<f32>>> = None;
+        for iteration in (0..).take_while(|i| max_iters.is_none_or(|end| *i < end)) {
+            if self.apply(iteration)? || engine.is_none() {
+                engine = Some(self.engine(&graph)?);
+            }
+            let Some(engine) = &mut engine else { continue };
+            let asked = Instant::now();
+            let batch = loader.next_batch()?;
+            let data = asked.elapsed();
+            monitor.before_update(iteration, &self.model, &batch)?;
+            let started = Instant::now();
+            let (loss, gradients) = self.step(engine.as_mut(), &batch)?;
+            let times = Times { data, step: started.elapsed(), total: begin.elapsed() };
+            let (model, gradients) = (&self.model, &gradients[..]);
+            monitor.after_update(&Step { iteration, batch: &batch, model, loss, gradients, times })?;
+        }
+        Ok(())
+    }
+
+    /// Makes the changes of an iteration; returns whether other parameters train now.
+    fn apply(&mut self, iteration: usize) -> Result<bool> {
+        let mut changed = false;
+        for event in self.timeline.of(iteration) {
+            match &event.action {
+                Action::Freeze(pattern) => self.model.set_trains(pattern, false)?,
+                Action::Release(pattern) => self.model.set_trains(pattern, true)?,
+                Action::LearningRate(rate) => {
+                    self.optim.set_learning_rate(*rate);
+                    continue;
+                }
+            }
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    fn engine(&self, graph: &Graph) -> Result<Box<dyn Engine<f32>>> {
+        let rows = match self.loss {
+            LossOn::All => RowSet::All,
+            LossOn::MarksFrom(_) => RowSet::Set(0),
+        };
+        let params = Params::of(&self.model);
+        let request = Request { loss: Some(rows), reads: vec![] };
+        engine(self.device, graph, &request, &|id| params.trains(id), self.threads)
+    }
+
+    /// One step: the loss, and the gradient of each parameter that trains.
+    fn step(&mut self, engine: &mut dyn Engine<f32>, batch: &Batch) -> Result<(f64, Vec<(String, Vec<f32>)>)> {
+        let rows = match self.loss {
+            LossOn::All => vec![],
+            LossOn::MarksFrom(least) => vec![RowLists::select(batch, |_, mark| mark >= least)],
+        };
+        let loss = engine.run(&Params::of(&self.model), batch, &rows, &ignore)?;
+        let mut gradients = Vec::new();
+        for (name, param) in self.model.training() {
+            if let Some(gradient) = engine.gradient(param.id()) {
+                gradients.push((name, gradient.to_vec()));
+            }
+        }
+        for (name, gradient) in &gradients {
+            let optim = &mut self.optim;
+            self.model.update(name, &mut |values| optim.step(name, values, gradient))?;
+        }
+        Ok((loss, gradients))
+    }
+}
