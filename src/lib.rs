@@ -8,12 +8,14 @@ pub mod eager;
 pub mod engine;
 pub mod error;
 pub mod graph;
+pub mod io;
 pub mod kernels;
 pub mod model;
 pub mod names;
 pub mod nn;
 pub mod plan;
 pub mod probe;
+pub mod train;
 
 pub use config::{Config, main};
 pub use error::{Error, Result};

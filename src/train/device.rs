@@ -1,4 +1,5 @@
 //! Where a run computes.
+use crate::backend::DeviceKind;
 use crate::config::Config;
 use crate::engine::{Engine, Request};
 use crate::graph::Graph;
@@ -28,6 +29,6 @@ pub fn engine(
 ) -> Result<Box<dyn Engine<f32>>> {
     match device {
         Device::Cpu => Ok(Box::new(CpuEngine::new(graph, request, trains, threads)?)),
-        Device::Cuda => crate::eager::cuda_engine(graph, request, trains),
+        Device::Cuda => crate::eager::open(DeviceKind::Cuda, graph, request, trains),
     }
 }

@@ -1,0 +1,46 @@
+//! Files that are whole or not there.
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Writes a file so that a reader sees the old content or the new, whenever the process ends.
+///
+/// # Errors
+/// If the folder cannot be written to; the old file stays.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    write_atomically_with(path, |file| file.write_all(content))
+}
+
+/// The same, with the content written piece by piece.
+///
+/// # Errors
+/// If the folder cannot be written to or `write` fails; the old file stays.
+pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |e| Error::io("write", path, e);
+    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
+    write(file.as_file_mut()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map_err(|e| failed(e.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        write_atomically(&path, b"old").unwrap();
+        let failed = write_atomically_with(&path, |file| {
+            file.write_all(b"ne")?;
+            Err(std::io::Error::other("no space"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

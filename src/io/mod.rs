@@ -1,0 +1,8 @@
+//! Files: state dicts (safetensors), arrays for NumPy (npz), and writing that is all or nothing.
+mod atomic;
+mod npz;
+mod state_dict;
+
+pub use atomic::{write_atomically, write_atomically_with};
+pub use npz::Npz;
+pub use state_dict::{Array, load, read, save};

@@ -1,0 +1,85 @@
+//! Adam with decoupled weight decay.
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Optimizer;
+
+/// `p *= 1 - lr weight_decay`; `m = b1 m + (1 - b1) g`; `v = b2 v + (1 - b2) g^2`;
+/// `p -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)`, with a step count `t` of each parameter's own.
+///
+/// Loshchilov and Hutter, *Decoupled Weight Decay Regularization*; the order of operations is PyTorch's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdamW {
+    learning_rate: f64,
+    betas: (f64, f64),
+    eps: f64,
+    weight_decay: f64,
+    moments: BTreeMap<String, Moments>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Moments {
+    steps: u32,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl AdamW {
+    /// `betas`: the decays of the two moments.
+    pub fn new(learning_rate: f64, betas: (f64, f64), eps: f64, weight_decay: f64) -> Self {
+        AdamW { learning_rate, betas, eps, weight_decay, moments: BTreeMap::new() }
+    }
+}
+
+impl Optimizer for AdamW {
+    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) {
+        if !self.moments.contains_key(name) {
+            let zeros = vec![0.0; values.len()];
+            self.moments.insert(name.to_string(), Moments { steps: 0, first: zeros.clone(), second: zeros });
+        }
+        let Some(Moments { steps, first, second }) = self.moments.get_mut(name) else { return };
+        *steps += 1;
+        let (b1, b2) = self.betas;
+        let count = f64::from(*steps);
+        let rate = (self.learning_rate / (1.0 - b1.powf(count))) as f32;
+        let root = (1.0 - b2.powf(count)).sqrt() as f32;
+        let keep = (1.0 - self.learning_rate * self.weight_decay) as f32;
+        let (c1, c2, b2, eps) = ((1.0 - b1) as f32, (1.0 - b2) as f32, b2 as f32, self.eps as f32);
+        let moments = first.iter_mut().zip(second.iter_mut());
+        for ((p, g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
+            *m += c1 * (g - *m);
+            *v = b2 * *v + c2 * g * g;
+            *p = *p * keep - rate * (*m / (v.sqrt() / root + eps));
+        }
+    }
+
+    fn set_learning_rate(&mut self, rate: f64) {
+        self.learning_rate = rate;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_step_is_the_sign_of_the_gradient() {
+        let mut adam = AdamW::new(0.1, (0.9, 0.99), 1e-8, 0.5);
+        let mut p = [1.0, 1.0];
+        adam.step("w", &mut p, &[3.0, -0.2]);
+        // decayed to 0.95, then by the rate against the gradient
+        assert!((p[0] - 0.85).abs() < 1e-6 && (p[1] - 1.05).abs() < 1e-6, "{p:?}");
+    }
+
+    #[test]
+    fn two_steps_by_hand() {
+        let mut adam = AdamW::new(0.01, (0.9, 0.95), 1e-8, 0.0);
+        let mut p = [0.0];
+        adam.step("w", &mut p, &[1.0]);
+        adam.step("w", &mut p, &[-0.5]);
+        // m = 0.9 * 0.1 - 0.05 = 0.04, over 0.19; v = 0.95 * 0.05 + 0.05 * 0.25 = 0.06, over 0.0975
+        let second = 0.01 * (0.04 / 0.19) / (0.06_f64 / 0.0975).sqrt();
+        assert!((f64::from(p[0]) - (-0.01 - second)).abs() < 1e-7, "{p:?}");
+    }
+}
