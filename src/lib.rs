@@ -13,6 +13,7 @@ pub mod kernels;
 pub mod model;
 pub mod names;
 pub mod nn;
+pub mod paper;
 pub mod plan;
 pub mod probe;
 pub mod train;

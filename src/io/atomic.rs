@@ -17,7 +17,10 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// If the folder cannot be written to or `write` fails; the old file stays.
-pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+pub fn write_atomically_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> std::io::Result<()>,
+) -> Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e| Error::io("write", path, e);
     let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;

@@ -133,7 +133,8 @@ pub trait ModuleExt: Module {
     /// # Errors
     /// If it matches none: the nearest name is in the message.
     fn matching(&self, pattern: &str) -> Result<Vec<String>> {
-        let params = self.tensors().into_iter().filter(|(_, role, _)| *role == Role::Param).map(|(name, _, _)| name);
+        let params =
+            self.tensors().into_iter().filter(|(_, role, _)| *role == Role::Param).map(|(name, _, _)| name);
         let (found, others): (Vec<String>, Vec<String>) = params.partition(|name| matches(pattern, name));
         let unknown = || Error::unknown("parameter", pattern, others.iter().map(String::as_str));
         if found.is_empty() { Err(unknown()) } else { Ok(found) }

@@ -72,7 +72,8 @@ impl Lowering<'_> {
     fn run(&mut self) {
         for (node, rows) in &self.request.reads {
             let val = if self.op(*node).is_pattern() {
-                self.pattern(*node, *rows)
+                let pattern = self.pattern(*node, *rows);
+                if self.program.info(pattern).rows == *rows { pattern } else { self.select(pattern, *rows) }
             } else {
                 self.dense(*node, *rows)
             };
@@ -378,8 +379,7 @@ impl Lowering<'_> {
         if let Some(val) = self.selects.get(&(x, rows)) {
             return *val;
         }
-        let (cols, trains) = (self.program.info(x).cols, self.val_trains(x));
-        let out = self.val(rows, cols, trains);
+        let out = self.new_val(ValInfo { rows, ..*self.program.info(x) });
         self.emit(Instr::Select { out, x });
         self.selects.insert((x, rows), out);
         out

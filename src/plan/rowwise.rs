@@ -5,8 +5,8 @@ use crate::kernels::{
 };
 
 use super::exec::Plan;
-use super::program::{Source, Val};
-use super::workspace::{Sequence, Workspace, head_mut};
+use super::program::{Layout, Source, Val};
+use super::workspace::{Sequence, Workspace, head, head_mut};
 
 /// Rows of `x` at the positions of `out`.
 pub(crate) fn select<E: Element>(
@@ -16,7 +16,27 @@ pub(crate) fn select<E: Element>(
     (out, x): (Val, Val),
 ) {
     let rows = seq.positions(plan.program.info(out).rows);
+    if plan.program.info(x).layout == Layout::Pattern {
+        return select_queries(plan, ws, seq, (out, x));
+    }
     copy_rows(plan, ws, (out, x), rows.iter().map(|&p| p as usize));
+}
+
+/// Rows of a pattern, for a reader; no gradient flows through it.
+fn select_queries<E: Element>(plan: &Plan, ws: &mut Workspace<E>, seq: &Sequence<'_>, (out, x): (Val, Val)) {
+    let (rows, t) = (seq.positions(plan.program.info(out).rows), seq.x.len());
+    let mut buffer = ws.take(&plan.program, out);
+    for h in 0..plan.program.info(x).heads {
+        let from = head(ws.value(&plan.program, x), h, t, t);
+        let mut to = head_mut(&mut buffer, h, rows.len(), t);
+        for (r, &p) in rows.iter().enumerate() {
+            // beyond the keys that a query sees, a pattern's buffer is not defined
+            let seen = p as usize + 1;
+            to.row_mut(r)[..seen].copy_from_slice(&from.row(p as usize)[..seen]);
+            to.row_mut(r)[seen..].fill(E::zero());
+        }
+    }
+    ws.put(&plan.program, out, buffer);
 }
 
 pub(crate) fn select_back<E: Element>(

@@ -73,8 +73,10 @@ impl DataArgs {
         if self.seq_length <= max_length {
             return vec![];
         }
-        let message =
-            format!("{} tokens, but the model takes at most model_args.max_length={max_length}", self.seq_length);
+        let message = format!(
+            "{} tokens, but the model takes at most model_args.max_length={max_length}",
+            self.seq_length
+        );
         vec![Problem::new("data_args.seq_length", message)]
     }
 }

@@ -1,11 +1,11 @@
 //! Where a run computes.
+use crate::Result;
 use crate::backend::DeviceKind;
 use crate::config::Config;
 use crate::engine::{Engine, Request};
 use crate::graph::Graph;
 use crate::nn::ParamId;
 use crate::plan::CpuEngine;
-use crate::Result;
 
 /// Where a run computes.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]

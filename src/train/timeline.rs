@@ -53,9 +53,11 @@ impl Timeline {
     pub fn freeze_until(text: &str) -> Result<Timeline> {
         let mut timeline = Timeline::default();
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let parsed = entry.split_once(':').and_then(|(at, name)| Some((at.trim().parse().ok()?, name.trim())));
+            let parsed =
+                entry.split_once(':').and_then(|(at, name)| Some((at.trim().parse().ok()?, name.trim())));
             let Some((at, name)) = parsed.filter(|(_, name)| !name.is_empty()) else {
-                let message = format!("'{entry}' is not ITERATION:NAME, as in 300:layers.1.attention.wk.weight");
+                let message =
+                    format!("'{entry}' is not ITERATION:NAME, as in 300:layers.1.attention.wk.weight");
                 return Err(Error::Config { key: "freeze_until".into(), message });
             };
             timeline = timeline.at(0, Action::Freeze(name.into())).at(at, Action::Release(name.into()));

@@ -85,7 +85,12 @@ impl<M: Model> Trainer<M> {
     ///
     /// # Errors
     /// If the timeline names what the model has not, the device is not there, or data or monitor fail.
-    pub fn run(&mut self, batches: Batches, max_iters: Option<usize>, monitor: &mut dyn Monitor<M>) -> Result<()> {
+    pub fn run(
+        &mut self,
+        batches: Batches,
+        max_iters: Option<usize>,
+        monitor: &mut dyn Monitor<M>,
+    ) -> Result<()> {
         self.timeline.check(&self.model)?;
         let begin = Instant::now();
         let graph = record(&self.model, batches.task().seq_length());
@@ -137,7 +142,11 @@ impl<M: Model> Trainer<M> {
     }
 
     /// One step: the loss, and the gradient of each parameter that trains.
-    fn step(&mut self, engine: &mut dyn Engine<f32>, batch: &Batch) -> Result<(f64, Vec<(String, Vec<f32>)>)> {
+    fn step(
+        &mut self,
+        engine: &mut dyn Engine<f32>,
+        batch: &Batch,
+    ) -> Result<(f64, Vec<(String, Vec<f32>)>)> {
         let rows = match self.loss {
             LossOn::All => vec![],
             LossOn::MarksFrom(least) => vec![RowLists::select(batch, |_, mark| mark >= least)],

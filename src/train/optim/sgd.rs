@@ -33,7 +33,8 @@ impl Sgd {
 
 impl Optimizer for Sgd {
     fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) {
-        let (rate, momentum, decay) = (self.learning_rate as f32, self.momentum as f32, self.weight_decay as f32);
+        let (rate, momentum, decay) =
+            (self.learning_rate as f32, self.momentum as f32, self.weight_decay as f32);
         let decayed = gradient.iter().zip(values.iter()).map(|(g, p)| g + decay * p);
         if momentum == 0.0 {
             let steps: Vec<f32> = decayed.collect();
