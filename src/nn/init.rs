@@ -1,6 +1,6 @@
 //! Laws of initial values, and the stream that they are drawn from.
 use rand::SeedableRng;
-use rand_distr::{Distribution, Normal, Uniform};
+use rand_distr::{Distribution, StandardNormal, Uniform};
 use rand_pcg::Pcg64;
 
 /// The law of a parameter's initial values.
@@ -30,6 +30,19 @@ impl Init {
         Init::Uniform { bound: 1.0 / (inputs as f64).sqrt() }
     }
 
+    /// What is wrong with this law for a parameter of `n` values.
+    pub(super) fn problem(&self, n: usize) -> Option<String> {
+        match self {
+            Init::Given(values) if values.len() != n => Some(format!("gives {} values", values.len())),
+            Init::Uniform { bound: size } | Init::Normal { std: size }
+                if n > 0 && !(0.0..f64::MAX).contains(size) =>
+            {
+                Some(format!("is {self:?}, not finite and at least 0"))
+            }
+            _ => None,
+        }
+    }
+
     /// `n` values for the parameter called `name`.
     ///
     /// Each parameter has a stream of its own, PCG64 seeded by `seed` and the name (FNV-1a, 64 bits), so that adding a
@@ -42,14 +55,13 @@ impl Init {
             Init::Ones => vec![1.0; n],
             Init::Given(values) => values.clone(),
             Init::Uniform { bound } => {
-                let law = Uniform::new_inclusive(-bound, bound);
-                sample(&|rng| law.sample(rng))
+                let law = Uniform::new_inclusive(-1.0, 1.0);
+                sample(&|rng| bound * law.sample(rng))
             }
-            // the standard deviations are the library's own: finite and not negative
-            Init::Normal { std } => match Normal::new(0.0, *std) {
-                Ok(law) => sample(&|rng| law.sample(rng)),
-                Err(_) => vec![f32::NAN; n],
-            },
+            Init::Normal { std } => sample(&|rng| {
+                let z: f64 = StandardNormal.sample(rng);
+                std * z
+            }),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Modules: named parameters.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::engine::ParamSource;
 use crate::kernels::Element;
@@ -26,10 +26,41 @@ pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
 ///
 /// Names are dotted paths of fields, equal to PyTorch's state-dict names: `layers.0.attention.wk.weight`.
 /// A parameter that two names share is visited under both.
+///
+/// ```
+/// use ihead::Module;
+/// use ihead::backend::Dim;
+/// use ihead::nn::{Init, Linear, ModuleExt, Param};
+///
+/// #[derive(Module)]
+/// struct Readout<D: Dim> {
+///     #[module]
+///     layers: Vec<Linear<D, D>>,
+///     #[buffer(rename = "pe")]
+///     positions: Param<(usize, D)>,
+///     #[param]
+///     bias: Param<(D,)>,
+///     temperature: f64, // no role: left alone
+/// }
+///
+/// let mut model = Readout {
+///     layers: vec![Linear::new(8, 8), Linear::new(8, 8)],
+///     positions: Param::new((4, 8), Init::Normal { std: 1.0 }),
+///     bias: Param::new((8,), Init::Zeros),
+///     temperature: 1.0,
+/// };
+/// let names: Vec<_> = model.tensors().into_iter().map(|(name, ..)| name).collect();
+/// assert_eq!(names, ["layers.0.weight", "layers.1.weight", "pe", "bias"]);
+/// model.init_all(42);
+/// model.set_trains("layers.*", false)?;
+/// assert_eq!(model.training().len(), 1);
+/// # Ok::<(), ihead::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a module",
     label = "not a module",
-    note = "put `#[derive(Module)]` on `{Self}`, or remove the `#[module]` attribute from this field"
+    note = "put `#[derive(Module)]` on the type, or mark the field `#[param]` or `#[buffer]` if it is a `Param`",
+    note = "a field without an attribute is left alone"
 )]
 pub trait Module {
     /// Shows each tensor to `visitor`, with `prefix` before its name.
@@ -61,6 +92,26 @@ impl<M: Module> Module for Vec<M> {
 
     fn visit_mut(&mut self, prefix: &str, visitor: &mut VisitorMut<'_>) {
         self.iter_mut().enumerate().for_each(|(i, m)| m.visit_mut(&join(prefix, i), visitor));
+    }
+}
+
+impl<M: Module, const N: usize> Module for [M; N] {
+    fn visit<'a>(&'a self, prefix: &str, visitor: &mut Visitor<'a, '_>) {
+        self.iter().enumerate().for_each(|(i, m)| m.visit(&join(prefix, i), visitor));
+    }
+
+    fn visit_mut(&mut self, prefix: &str, visitor: &mut VisitorMut<'_>) {
+        self.iter_mut().enumerate().for_each(|(i, m)| m.visit_mut(&join(prefix, i), visitor));
+    }
+}
+
+impl<M: Module + ?Sized> Module for Box<M> {
+    fn visit<'a>(&'a self, prefix: &str, visitor: &mut Visitor<'a, '_>) {
+        (**self).visit(prefix, visitor);
+    }
+
+    fn visit_mut(&mut self, prefix: &str, visitor: &mut VisitorMut<'_>) {
+        (**self).visit_mut(prefix, visitor);
     }
 }
 
@@ -108,7 +159,7 @@ pub trait ModuleExt: Module {
 
     /// The parameters that train now, each once, under its first name.
     fn training(&self) -> Vec<(String, &dyn AnyParam)> {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let trains = |(_, role, p): &(String, Role, &dyn AnyParam)| *role == Role::Param && p.trains();
         self.tensors()
             .into_iter()
@@ -142,36 +193,41 @@ pub trait ModuleExt: Module {
 
     /// Draws all initial values from `seed`; see [`super::Init::draw`].
     fn init_all(&mut self, seed: u64) {
-        let mut first = HashMap::<ParamId, ()>::new();
+        let mut seen = HashSet::new();
         self.visit_mut("", &mut |name, _, tensor| {
-            if first.insert(tensor.id(), ()).is_none() {
-                let values = tensor.init().draw(seed, name, tensor.dims().iter().product());
-                // a law that gives other than the shape's number of values is an error of the block that wrote it
-                tensor.write(&values).expect("an initial law fits its parameter");
+            if seen.insert(tensor.id()) {
+                tensor.draw(seed, name);
             }
         });
+    }
+
+    /// The number of values of its parameters; a tied parameter counts once, buffers do not.
+    fn count(&self) -> usize {
+        let mut seen = HashSet::new();
+        let params =
+            self.tensors().into_iter().filter(|(_, role, p)| *role == Role::Param && seen.insert(p.id()));
+        params.map(|(_, _, p)| p.dims().iter().product::<usize>()).sum()
     }
 
     /// Freezes or releases the parameters that `pattern` names: a name, or a pattern with `*` for any characters.
     ///
     /// # Errors
-    /// If it names no parameter: the nearest name is in the message.
+    /// If it names no parameter, the nearest name is in the message; or if it names buffers only, which never train.
     fn set_trains(&mut self, pattern: &str, trains: bool) -> Result<()> {
-        let mut names_seen = Vec::new();
-        let mut matched = false;
-        self.visit_mut("", &mut |name, role, tensor| {
-            if role == Role::Param {
-                names_seen.push(name.to_string());
-                if matches(pattern, name) {
-                    matched = true;
-                    tensor.set_trains(trains);
-                }
+        let (mut params, mut buffers, mut matched) = (Vec::new(), Vec::new(), false);
+        self.visit_mut("", &mut |name, role, tensor| match (role, matches(pattern, name)) {
+            (Role::Param, true) => {
+                matched = true;
+                tensor.set_trains(trains);
             }
+            (Role::Param, false) => params.push(name.to_string()),
+            (Role::Buffer, true) => buffers.push(name.to_string()),
+            (Role::Buffer, false) => {}
         });
-        if matched {
-            Ok(())
-        } else {
-            Err(Error::unknown("parameter", pattern, names_seen.iter().map(String::as_str)))
+        match buffers.first() {
+            _ if matched => Ok(()),
+            Some(buffer) => Err(Error::usage(format!("'{buffer}' is a buffer, which never trains"))),
+            None => Err(Error::unknown("parameter", pattern, params.iter().map(String::as_str))),
         }
     }
 
@@ -212,7 +268,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 /// The parameters of a module by identity: what an engine reads.
 pub struct Params<'a> {
     by_id: HashMap<ParamId, &'a dyn AnyParam>,
-    buffers: std::collections::HashSet<ParamId>,
+    buffers: HashSet<ParamId>,
 }
 
 impl<'a> Params<'a> {

@@ -38,10 +38,32 @@ pub struct Param<S: Shape> {
 
 impl<S: Shape> Param<S> {
     /// A parameter that trains, of zeros until it is initialised from its law.
+    ///
+    /// # Panics
+    /// If `init` cannot be the law of a parameter of this shape: [`Init::Given`] has another number of values, or a
+    /// bound or standard deviation is negative or not finite. [`Param::from_values`] takes values that may not fit.
+    #[track_caller]
     pub fn new(shape: S, init: Init) -> Self {
         let n = shape.num_elements();
+        if let Some(problem) = init.problem(n) {
+            panic!("the law of a parameter of shape {:?} {problem}", shape.concrete());
+        }
         let tensor = Cpu::default().tensor_from_vec(vec![0.0; n], shape);
         Param { tensor, init, trains: true, id: ParamId::new() }
+    }
+
+    /// A parameter that trains, with these values, row-major, now and when it is initialised.
+    ///
+    /// # Errors
+    /// If the number of values is not that of the shape.
+    pub fn from_values(shape: S, values: Vec<f32>) -> Result<Self> {
+        let (n, found) = (shape.num_elements(), values.len());
+        if n != found {
+            let expected: Vec<usize> = shape.concrete().into_iter().collect();
+            return Err(Error::shape("parameter", &expected, &[found]));
+        }
+        let tensor = Cpu::default().tensor_from_vec(values.clone(), shape);
+        Ok(Param { tensor, init: Init::Given(values), trains: true, id: ParamId::new() })
     }
 
     /// The same parameter, frozen.
@@ -73,7 +95,7 @@ impl<S: Shape> Param<S> {
 
     /// Its values, row-major.
     pub fn values(&self) -> Vec<f32> {
-        self.tensor.as_vec()
+        AnyParam::values(self)
     }
 
     /// The law of its initial values.
@@ -104,6 +126,9 @@ pub trait AnyParam: Send + Sync {
     /// The law of its initial values.
     fn init(&self) -> &Init;
 
+    /// Draws its initial values again, for the name `name`: [`Init::draw`].
+    fn draw(&mut self, seed: u64, name: &str);
+
     /// Copies its values, row-major, into a slice of the right length.
     fn read_into(&self, into: &mut [f32]);
 
@@ -118,6 +143,11 @@ pub trait AnyParam: Send + Sync {
         let mut values = vec![0.0; self.dims().iter().product()];
         self.read_into(&mut values);
         values
+    }
+
+    /// The Euclidean norm of its values, summed in f64.
+    fn norm(&self) -> f64 {
+        self.values().iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
     }
 }
 
@@ -142,6 +172,11 @@ impl<S: Shape> AnyParam for Param<S> {
         &self.init
     }
 
+    fn draw(&mut self, seed: u64, name: &str) {
+        // `Param::new` has checked that the law gives as many values as the shape has
+        self.tensor.copy_from(&self.init.draw(seed, name, self.shape().num_elements()));
+    }
+
     fn read_into(&self, into: &mut [f32]) {
         self.tensor.copy_into(into);
     }
@@ -149,8 +184,7 @@ impl<S: Shape> AnyParam for Param<S> {
     fn write(&mut self, values: &[f32]) -> Result<()> {
         let expected = self.shape().num_elements();
         if values.len() != expected {
-            let (expected, found) = (self.dims(), vec![values.len()]);
-            return Err(Error::Shape { what: "parameter".into(), expected, found });
+            return Err(Error::shape("parameter", &self.dims(), &[values.len()]));
         }
         self.tensor.copy_from(values);
         Ok(())

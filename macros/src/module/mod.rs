@@ -1,9 +1,12 @@
 //! `#[derive(Module)]`.
 //!
-//! `syntax` holds what the derive understands, `validate` reads the attributes and says everything that is wrong,
-//! `expand` writes the impl and cannot fail, and writes an empty one after an error.
+//! `syntax` holds what the derive understands, `attributes` reads `#[param]`, `#[buffer]` and `#[module]`, `validate`
+//! says everything that is wrong, `expand` writes the impl and cannot fail, and writes an empty one after an error.
+mod attributes;
 mod expand;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use proc_macro2::TokenStream;

@@ -1,0 +1,172 @@
+//! Named parameters: names, ties, initial values, freezing.
+use ihead::Module;
+use ihead::backend::{Const, Dim};
+use ihead::nn::{AnyParam, Init, Linear, Map, Module, ModuleExt, Param, Params, Role};
+
+#[derive(Module)]
+struct Layer<A: Module, D: Dim> {
+    #[module]
+    attention: A,
+    #[module]
+    ff: Option<Linear<D, D>>,
+    #[param]
+    gain: Option<Param<(D,)>>,
+    #[allow(dead_code)]
+    not_visited: Param<(D, D)>,
+}
+
+#[derive(Module)]
+#[module(aliases = Self::aliases)]
+struct Model<A: Module, D: Dim> {
+    #[module(rename = "tok_embeddings")]
+    embed: Linear<D, D>,
+    #[buffer]
+    pe: Param<(usize, D)>,
+    #[module]
+    layers: Vec<Layer<A, D>>,
+    #[module]
+    pair: [Box<Linear<D, D>>; 2],
+    #[param]
+    r#type: Param<(D,)>,
+    tied: bool,
+}
+
+impl<A: Module, D: Dim> Model<A, D> {
+    fn aliases(&self) -> Vec<(&'static str, &'static str)> {
+        if self.tied { vec![("output.weight", "tok_embeddings.weight")] } else { vec![] }
+    }
+}
+
+fn model<D: Dim>(dim: D, tied: bool) -> Model<Map<D>, D> {
+    let layer = |attention, full: bool| Layer {
+        attention,
+        ff: full.then(|| Linear::new(dim, dim)),
+        gain: full.then(|| Param::new((dim,), Init::Ones)),
+        not_visited: Param::new((dim, dim), Init::Zeros),
+    };
+    Model {
+        embed: Linear::new(dim, dim),
+        pe: Param::new((3, dim), Init::Normal { std: 1.0 }),
+        layers: vec![layer(Map::linear(dim), true), layer(Map::Identity, false)],
+        pair: [Box::new(Linear::new(dim, dim)), Box::new(Linear::new(dim, dim).frozen())],
+        r#type: Param::new((dim,), Init::Zeros),
+        tied,
+    }
+}
+
+fn names(model: &impl Module) -> Vec<String> {
+    model.tensors().into_iter().map(|(name, ..)| name).collect()
+}
+
+const NAMES: [&str; 8] = [
+    "tok_embeddings.weight",
+    "pe",
+    "layers.0.attention.weight",
+    "layers.0.ff.weight",
+    "layers.0.gain",
+    "pair.0.weight",
+    "pair.1.weight",
+    "type",
+];
+
+#[test]
+fn names_are_paths_of_fields_for_both_kinds_of_dim() {
+    assert_eq!(names(&model(4, false)), NAMES);
+    assert_eq!(names(&model(Const::<4>, false)), NAMES);
+}
+
+#[test]
+fn a_tie_is_one_parameter_under_two_names() {
+    let mut model = model(4, true);
+    assert_eq!(names(&model)[8], "output.weight");
+    let ids = ["output.weight", "tok_embeddings.weight"].map(|name| model.tensor(name).unwrap().id());
+    assert_eq!(ids[0], ids[1]);
+
+    // trained, counted and drawn once, under its first name
+    assert!(model.training().iter().all(|(name, _)| name != "output.weight"));
+    assert_eq!(model.count(), 5 * 16 + 2 * 4);
+    model.init_all(3);
+    let law = Init::linear(4);
+    assert_eq!(model.embed.weight.values(), law.draw(3, "tok_embeddings.weight", 16));
+
+    // either name reaches it
+    model.update("output.weight", &mut |values| values.fill(2.0)).unwrap();
+    assert_eq!(model.embed.weight.values(), [2.0; 16]);
+    model.set_trains("output.weight", false).unwrap();
+    assert!(!model.embed.weight.trains());
+}
+
+#[test]
+fn buffers_have_a_name_and_never_train() {
+    let mut model = model(4, false);
+    let (name, role, pe) = model.tensors().swap_remove(1);
+    assert_eq!((name.as_str(), role), ("pe", Role::Buffer));
+    let id = pe.id();
+    assert!(!Params::of(&model).trains(id));
+    assert!(model.training().iter().all(|(name, _)| name != "pe"));
+    let error = model.set_trains("pe", true).unwrap_err();
+    assert_eq!(error.to_string(), "'pe' is a buffer, which never trains");
+}
+
+#[test]
+fn patterns_freeze_and_release() {
+    let mut model = model(4, false);
+    let training = |model: &Model<_, _>| model.training().into_iter().map(|(n, _)| n).collect::<Vec<_>>();
+    model.set_trains("*", false).unwrap();
+    assert!(training(&model).is_empty());
+    model.set_trains("layers.*.weight", true).unwrap();
+    assert_eq!(training(&model), ["layers.0.attention.weight", "layers.0.ff.weight"]);
+    model.set_trains("*.gain", true).unwrap();
+    assert_eq!(training(&model).len(), 3);
+
+    let before = training(&model);
+    let error = model.set_trains("layers.0.gian", false).unwrap_err().to_string();
+    assert!(error.ends_with("did you mean 'layers.0.gain'?"), "{error}");
+    assert!(model.set_trains("layers.0", false).is_err(), "a name without * is a whole name");
+    assert!(model.set_trains("", false).is_err());
+    assert_eq!(training(&model), before);
+}
+
+#[test]
+fn a_further_parameter_leaves_the_initial_values_of_the_others() {
+    let (mut plain, mut tied) = (model(4, false), model(4, true));
+    plain.layers.pop();
+    plain.init_all(7);
+    tied.init_all(7);
+    for name in names(&plain) {
+        assert_eq!(plain.tensor(&name).unwrap().values(), tied.tensor(&name).unwrap().values(), "{name}");
+    }
+    assert_ne!(plain.pair[0].weight.values(), plain.pair[1].weight.values());
+    assert_ne!(plain.layers[0].ff.as_ref().unwrap().weight.norm(), 0.0);
+}
+
+#[test]
+fn values_that_do_not_fit_are_an_error() {
+    let error = Param::from_values((2, 3), vec![0.0; 5]).unwrap_err();
+    assert_eq!(error.to_string(), "parameter: expected shape [2, 3], found [5]");
+    let mut param = Param::from_values((2, 2), vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+    assert!(param.write(&[0.0; 3]).is_err());
+    assert_eq!(param.values(), [1.0, 2.0, 3.0, 4.0]);
+    param.write(&[0.0; 4]).unwrap();
+    param.draw(0, "any");
+    assert_eq!(param.values(), [1.0, 2.0, 3.0, 4.0], "given values are its initial values");
+}
+
+#[test]
+#[should_panic(expected = "the law of a parameter of shape [2, 2] gives 3 values")]
+fn a_block_that_gives_a_law_of_another_size_is_told_where_it_does() {
+    Param::new((2, 2), Init::Given(vec![0.0; 3]));
+}
+
+#[test]
+#[should_panic(expected = "not finite and at least 0")]
+fn a_negative_bound_is_no_law() {
+    Param::new((2, 2), Init::Uniform { bound: -1.0 });
+}
+
+#[test]
+fn parameters_without_values_can_be_drawn() {
+    let mut empty = Linear::new(0, 3);
+    empty.init_all(1);
+    assert!(empty.weight.values().is_empty());
+}
