@@ -12,7 +12,7 @@ use ihead::nn::{ModuleExt, Params};
 use ihead::plan::CpuEngine;
 use ihead::probe::{
     Association, Counter, Evaluation, Head, Key, Map, Matrix, Metric, Path, Recall, Record, Select, Sequence,
-    StateDict, head_scores, paper,
+    StateDict, head_scores, paper, record_weights,
 };
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -415,5 +415,38 @@ fn the_weight_on_keys_of_a_kind_is_the_sum_over_such_keys() -> Outcome {
         let close = found.get(&key.to_string()).zip(expected).is_some_and(|(f, e)| (f - e).abs() < 1e-9);
         assert!(close, "{key}: {:?}, expected {expected:?}", found.get(&key.to_string()));
     }
+    Ok(())
+}
+
+#[test]
+fn ff1_loss_of_a_true_tie_is_that_of_the_frozen_tie_with_the_same_embeddings() -> Outcome {
+    let dim = 12;
+    let tied = |freeze_output| {
+        let args =
+            SimplifiedArgs { tie_output: true, freeze_output, final_ffn: true, ..SimplifiedArgs::defaults() };
+        Simplified::new(65, 40, dim, &args)?.init(3, &args)
+    };
+    let (own, shared) = (tied(true)?, tied(false)?);
+    assert_eq!(shared.matrix("output.weight")?, shared.matrix("tok_embeddings.weight")?);
+    let data = BigramData::tiny_shakespeare();
+    let bigrams = Matrix::from_rows(data.vocab(), data.cond_rows())?;
+    let found = |model: &Small, scale: f64| {
+        let probes = paper::recalls_read_out(model, bigrams.clone(), Some(&[1, 2]), scale)?;
+        record_weights(&probes, model)
+    };
+    let (expected, scaled) = (found(&own, 1.0)?, found(&shared, 1.0 / (dim as f64).sqrt())?);
+    let unscaled = found(&shared, 1.0)?;
+    for name in ["wk0_acc", "wk0_64_acc", "wk1_acc", "wo1_acc"] {
+        assert!(expected.get(name).is_some(), "{name}");
+        assert_eq!(
+            (scaled.get(name), unscaled.get(name)),
+            (expected.get(name), expected.get(name)),
+            "{name}"
+        );
+    }
+    let loss = |record: &Record| record.get("ff1_loss").ok_or("ff1_loss");
+    // the frozen output is rounded to single precision
+    assert!((loss(&scaled)? - loss(&expected)?).abs() < 1e-5, "{scaled:?}, expected {expected:?}");
+    assert!((loss(&unscaled)? - loss(&expected)?).abs() > 0.1, "{unscaled:?}");
     Ok(())
 }

@@ -24,6 +24,8 @@ pub enum Step {
     LinearIfPresent(String),
     /// `max(x, 0)`.
     Relu,
+    /// `factor x`.
+    Scale(f64),
     /// Only the part of one head: the columns of the others become 0.
     Head {
         /// Which head.
@@ -44,6 +46,7 @@ impl Step {
                 None => Ok(x),
             },
             Step::Relu => Ok(relu(x)),
+            Step::Scale(factor) => Ok(scaled(x, *factor)),
             Step::Head { head, heads } => only_head(x, *head, *heads),
             Step::Own(map) => map.apply(&x),
         }
@@ -53,6 +56,11 @@ impl Step {
 /// `max(x, 0)` of each value.
 pub(super) fn relu(mut x: Matrix) -> Matrix {
     x.values_mut().iter_mut().for_each(|value| *value = value.max(0.0));
+    x
+}
+
+fn scaled(mut x: Matrix, factor: f64) -> Matrix {
+    x.values_mut().iter_mut().for_each(|value| *value *= factor);
     x
 }
 
@@ -116,6 +124,11 @@ impl Path {
         self.then(Step::Relu)
     }
 
+    /// Then `factor x`.
+    pub fn scaled(self, factor: f64) -> Self {
+        self.then(Step::Scale(factor))
+    }
+
     /// Then only the columns of head `head` of `heads`.
     pub fn head(self, head: usize, heads: usize) -> Self {
         self.then(Step::Head { head, heads })
@@ -153,6 +166,7 @@ impl fmt::Display for Path {
                 Step::Linear(name) => write!(f, " -> {name}")?,
                 Step::LinearIfPresent(name) => write!(f, " -> {name} (or identity)")?,
                 Step::Relu => write!(f, " -> relu")?,
+                Step::Scale(factor) => write!(f, " -> times {factor}")?,
                 Step::Head { head, heads } => write!(f, " -> head {head} of {heads}")?,
                 Step::Own(map) => write!(f, " -> {map:?}")?,
             }

@@ -76,7 +76,23 @@ pub fn induction_unwritten(previous: &Head, induction: &Head) -> Vec<Metric> {
 }
 
 /// The memory recalls of both programs (section 5 of the paper): `wk0_acc`, `wk0_64_acc`, `wk1_acc`, `wo1_acc`,
-/// `ff1_loss`.
+/// `ff1_loss`, read out by `output.weight` as it is: [`recalls_read_out`] with a scale of 1.
+///
+/// # Errors
+/// If a weight is missing that both models have.
+pub fn recalls(
+    weights: &dyn StateDict,
+    bigrams: Matrix,
+    fixed_triggers: Option<&[u32]>,
+) -> Result<Vec<WeightProbe>> {
+    recalls_read_out(weights, bigrams, fixed_triggers, 1.0)
+}
+
+/// The recalls of [`recalls`], read out by `readout_scale * output.weight`.
+///
+/// The scale is 1 but for the simplified model with `tie_output` and without `freeze_output`: there `output.weight` is
+/// the token embeddings themselves, and `1 / sqrt(dim)` gives the read-out `E / sqrt(dim)` that a frozen tied output
+/// holds. It decides `ff1_loss`; no scale above 0 changes a share.
 ///
 /// What the model has is seen from its names: `pe` is preferred to `pos_embeddings.weight`; a map without a name is
 /// the identity. With fewer than two layers nothing is applicable, without a feed-forward in layer 1 `ff1_loss` is not.
@@ -85,10 +101,11 @@ pub fn induction_unwritten(previous: &Head, induction: &Head) -> Vec<Metric> {
 ///
 /// # Errors
 /// If a weight is missing that both models have.
-pub fn recalls(
+pub fn recalls_read_out(
     weights: &dyn StateDict,
     bigrams: Matrix,
     fixed_triggers: Option<&[u32]>,
+    readout_scale: f64,
 ) -> Result<Vec<WeightProbe>> {
     let absent = |name: &str, unit| WeightProbe::NotApplicable { name: name.into(), unit };
     if !weights.names().iter().any(|name| name.starts_with("layers.1.")) {
@@ -101,6 +118,10 @@ pub fn recalls(
     let vocab = weights.matrix("tok_embeddings.weight")?.rows();
     let map = |layer: usize, name: &str| format!("layers.{layer}.attention.{name}.weight");
     let tokens = || Path::rows("tok_embeddings.weight");
+    let read_out = |path: Path| {
+        let logits = path.through("output.weight");
+        if readout_scale == 1.0 { logits } else { logits.scaled(readout_scale) }
+    };
 
     let wk0 = |name: &str, positions: usize| {
         let queries = Path::rows(positions_name).through_if_present(map(0, "wq"));
@@ -112,11 +133,11 @@ pub fn recalls(
         tokens().through_if_present(map(0, "wv")).through_if_present(map(0, "wo")).through(map(1, "wk"));
     let wk1 = Recall::new("wk1_acc", tokens().through_if_present(map(1, "wq")), triggers);
     let values = tokens().through_if_present(map(1, "wv")).through_if_present(map(1, "wo"));
-    let wo1 = Recall::new("wo1_acc", values.through("output.weight"), Association::identity(vocab));
+    let wo1 = Recall::new("wo1_acc", read_out(values), Association::identity(vocab));
     let ff1 = match second_feed_forward(weights, tokens()) {
-        Some(path) => Divergence::new("ff1_loss", path.through("output.weight"), bigrams)
-            .without(fixed_triggers.unwrap_or(&[]))
-            .into(),
+        Some(path) => {
+            Divergence::new("ff1_loss", read_out(path), bigrams).without(fixed_triggers.unwrap_or(&[])).into()
+        }
         None => absent("ff1_loss", Unit::Nats),
     };
     Ok(vec![
