@@ -23,10 +23,24 @@ pub fn write_atomically_with(
 ) -> Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e| Error::io("write", path, e);
-    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
+    let mut file = temporary(parent).map_err(failed)?;
     write(file.as_file_mut()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(())
+}
+
+/// A temporary file with the permissions of any new file: all that the umask lets through.
+#[cfg(unix)]
+fn temporary(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = std::fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new().permissions(permissions).tempfile_in(dir)
+}
+
+/// A temporary file.
+#[cfg(not(unix))]
+fn temporary(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    tempfile::NamedTempFile::new_in(dir)
 }
 
 #[cfg(test)]

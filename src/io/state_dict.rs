@@ -87,7 +87,7 @@ pub fn load(path: &Path, module: &mut (impl Module + ?Sized)) -> Result<()> {
             return Err(Error::format(path, message));
         }
         let twin = first.entry(tensor.id()).or_insert(name);
-        if arrays.get(*twin).is_some_and(|other| other.values != array.values) {
+        if arrays.get(*twin).is_some_and(|other| !same_bits(&other.values, &array.values)) {
             let message = format!("{twin} and {name} differ, but the model has one parameter for both");
             return Err(Error::format(path, message));
         }
@@ -99,4 +99,9 @@ pub fn load(path: &Path, module: &mut (impl Module + ?Sized)) -> Result<()> {
         }
     });
     written
+}
+
+/// Whether the values are the same, NaN included.
+fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()))
 }

@@ -50,7 +50,7 @@ impl Optimizer for AdamW {
         for ((p, g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
             *m += c1 * (g - *m);
             *v = b2 * *v + c2 * g * g;
-            *p = *p * keep - rate * (*m / (v.sqrt() / root + eps));
+            *p = *p * keep - rate * *m / (v.sqrt() / root + eps);
         }
     }
 

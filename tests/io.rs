@@ -1,0 +1,198 @@
+//! State dicts and arrays: what is written comes back, and a file that does not fit changes nothing.
+use std::path::Path;
+
+use ihead::Module;
+use ihead::backend::Const;
+use ihead::io::{Npz, load, read, save};
+use ihead::nn::{Init, ModuleExt, Param};
+use npyz::npz::NpzArchive;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+/// A matrix under two names, a vector and a buffer.
+#[derive(Module)]
+#[module(aliases = Self::aliases)]
+struct Tied {
+    #[param]
+    weight: Param<(Const<2>, Const<3>)>,
+    #[param]
+    bias: Param<(usize,)>,
+    #[buffer]
+    pe: Param<(Const<1>, usize)>,
+}
+
+impl Tied {
+    fn new() -> Self {
+        let zeros = || Init::Zeros;
+        let (weight, bias) = (Param::new((Const, Const), zeros()), Param::new((2,), zeros()));
+        Tied { weight, bias, pe: Param::new((Const, 1), zeros()) }
+    }
+
+    fn filled(values: [f32; 6]) -> Self {
+        let mut tied = Self::new();
+        tied.update("weight", &mut |w| w.copy_from_slice(&values)).unwrap();
+        tied.update("bias", &mut |b| b.copy_from_slice(&[7.5, -8.0])).unwrap();
+        tied.update("pe", &mut |p| p.fill(f32::MIN_POSITIVE)).unwrap();
+        tied
+    }
+
+    fn aliases(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("output", "weight")]
+    }
+}
+
+const WEIGHT: [f32; 6] = [0.1, -0.0, 3.5e-40, f32::INFINITY, -2.0, 1e30];
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+fn all_bits(module: &Tied) -> Vec<(String, Vec<u32>)> {
+    module.tensors().into_iter().map(|(name, _, t)| (name, bits(&t.values()))).collect()
+}
+
+/// Writes f32 tensors, without a module.
+fn write(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
+    let bytes = |v: &[f32]| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let data: Vec<_> = tensors.iter().map(|(name, shape, v)| (*name, shape.to_vec(), bytes(v))).collect();
+    let views = data.iter().map(|(n, shape, b)| (*n, TensorView::new(Dtype::F32, shape.clone(), b).unwrap()));
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn a_saved_state_comes_back_bit_by_bit_under_every_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.safetensors");
+    let (saved, mut loaded) = (Tied::filled(WEIGHT), Tied::new());
+    save(&path, &saved).unwrap();
+    load(&path, &mut loaded).unwrap();
+    assert_eq!(all_bits(&loaded), all_bits(&saved));
+    let arrays = read(&path).unwrap();
+    assert_eq!(arrays.keys().collect::<Vec<_>>(), ["bias", "output", "pe", "weight"]);
+    assert_eq!(arrays["output"].shape, [2, 3]);
+    assert_eq!(bits(&arrays["output"].values), bits(&WEIGHT));
+}
+
+#[test]
+fn a_diverged_tied_state_can_be_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.safetensors");
+    let (saved, mut loaded) = (Tied::filled([f32::NAN; 6]), Tied::new());
+    save(&path, &saved).unwrap();
+    load(&path, &mut loaded).unwrap();
+    assert_eq!(all_bits(&loaded), all_bits(&saved));
+}
+
+#[test]
+fn f64_is_narrowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.safetensors");
+    let bytes: Vec<u8> = [0.1_f64, -2.5].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let view = TensorView::new(Dtype::F64, vec![2], &bytes).unwrap();
+    std::fs::write(&path, safetensors::serialize([("a", view)], None).unwrap()).unwrap();
+    assert_eq!(read(&path).unwrap()["a"].values, [0.1_f32, -2.5]);
+}
+
+/// What `load` says about a file with these tensors; the module must stay as it was.
+fn refused(tensors: &[(&str, &[usize], &[f32])]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.safetensors");
+    write(&path, tensors);
+    let mut module = Tied::filled(WEIGHT);
+    let before = all_bits(&module);
+    let message = load(&path, &mut module).unwrap_err().to_string();
+    assert_eq!(all_bits(&module), before);
+    assert!(!message.contains('\n'), "{message}");
+    let (file, rest) = message.split_once(": ").unwrap();
+    assert_eq!(Path::new(file), path);
+    rest.to_string()
+}
+
+#[test]
+fn a_state_that_does_not_fit_is_refused_whole() {
+    let (w, b, pe) = (&[1.0; 6][..], &[1.0; 2][..], &[1.0][..]);
+    let weight: (&str, &[usize], &[f32]) = ("weight", &[2, 3], w);
+    let output: (&str, &[usize], &[f32]) = ("output", &[2, 3], w);
+    let bias: (&str, &[usize], &[f32]) = ("bias", &[2], b);
+    let pe: (&str, &[usize], &[f32]) = ("pe", &[1, 1], pe);
+    assert_eq!(refused(&[weight, output, pe]), "lacks the tensor bias");
+    assert_eq!(
+        refused(&[weight, output, bias, pe, ("wieght", &[2, 3], w)]),
+        "the model has no tensor wieght; did you mean 'weight'?"
+    );
+    assert_eq!(
+        refused(&[("weight", &[3, 2], w), output, bias, pe]),
+        "weight has shape [3, 2], expected [2, 3]"
+    );
+    assert_eq!(
+        refused(&[weight, ("output", &[2, 3], &[2.0; 6]), bias, pe]),
+        "weight and output differ, but the model has one parameter for both"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_whole_state_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.safetensors");
+    let said = || read(&path).unwrap_err().to_string();
+    assert!(said().starts_with(&format!("cannot read {}: ", path.display())), "{}", said());
+    save(&path, &Tied::filled(WEIGHT)).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let cut = whole.len() - 1;
+    for content in [&whole[..cut], &whole[..40], &whole[..3], b"", b"PK\x03\x04 this is another kind of file"]
+    {
+        std::fs::write(&path, content).unwrap();
+        let expected = format!("not a whole safetensors file of {} bytes", content.len());
+        assert!(said().contains(&expected) && !said().contains('\n'), "{}", said());
+    }
+    let view = TensorView::new(Dtype::I64, vec![1], &[0; 8]).unwrap();
+    std::fs::write(&path, safetensors::serialize([("steps", view)], None).unwrap()).unwrap();
+    assert!(said().ends_with("steps has type I64, expected F32 or F64"), "{}", said());
+}
+
+#[test]
+fn arrays_come_back_with_their_shape_and_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.npz");
+    let many: Vec<f32> = (0..50_000).map(|i| i as f32 * 0.1).collect();
+    Npz::create(&path, |npz| {
+        npz.array("x", &[2, 3], [1_i64, 2, 3, -4, 5, i64::MAX])?;
+        npz.array("many", &[5, 10, 1000], many.iter().copied())?;
+        npz.array("one", &[], [0.5_f32])?;
+        npz.array("none", &[0, 4], [0.0_f32; 0])
+    })
+    .unwrap();
+    let mut archive = NpzArchive::open(&path).unwrap();
+    let x = archive.by_name("x").unwrap().unwrap();
+    assert_eq!((x.shape(), x.dtype().descr()), (&[2, 3][..], "'<i8'".to_string()));
+    assert_eq!(x.into_vec::<i64>().unwrap(), [1, 2, 3, -4, 5, i64::MAX]);
+    let found = archive.by_name("many").unwrap().unwrap();
+    assert_eq!(found.shape(), [5, 10, 1000]);
+    assert_eq!(found.into_vec::<f32>().unwrap(), many);
+    assert_eq!(archive.by_name("one").unwrap().unwrap().shape(), [0_u64; 0]);
+    assert_eq!(archive.by_name("none").unwrap().unwrap().shape(), [0, 4]);
+}
+
+#[test]
+fn an_array_of_too_few_or_many_values_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.npz");
+    for n in [5, 7] {
+        let failed = Npz::create(&path, |npz| npz.array("x", &[2, 3], vec![0.0_f32; n]));
+        let message = failed.unwrap_err().to_string();
+        assert!(message.contains(&format!("shape has 6 item(s), but {n} item(s)")), "{message}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn others_may_read_what_the_umask_lets_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+    ihead::io::write_atomically(&ours, b"{}").unwrap();
+    std::fs::write(&plain, b"{}").unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&ours), mode(&plain));
+}
