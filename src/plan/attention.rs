@@ -12,7 +12,7 @@ use super::program::{Program, Val};
 use super::workspace::{Sequence, Workspace, head, head_mut};
 
 /// Queries in a block.
-pub(crate) const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 32;
 /// Keys in a block of the products over queries.
 const KEY_BLOCK: usize = 32;
 
