@@ -301,7 +301,7 @@ impl Graph {
                 assert_eq!(size(a), size(b), "sum of matrices of different shapes");
                 size(a)
             }
-            WeightOp::Scale(a, by) if by == 1.0 => return a,
+            WeightOp::Scale(a, 1.0) => return a,
             WeightOp::Scale(a, _) => size(a),
             WeightOp::ScaleColumns(a, g) => {
                 assert_eq!(size(g), (1, size(a).1), "one gain for each column");

@@ -31,7 +31,10 @@ impl<T: Dim> Pattern<T> {
         normaliser: Normaliser,
     ) -> Self {
         let dim = q.dim().size();
-        assert!(heads > 0 && dim % heads == 0, "{heads} heads of equal width do not fit in dim {dim}");
+        assert!(
+            heads > 0 && dim.is_multiple_of(heads),
+            "{heads} heads of equal width do not fit in dim {dim}"
+        );
         let op = Op::Pattern { q: q.id(), k: k.id(), heads, scale, normaliser };
         let id = q.recorder().graph_mut().node(op, heads);
         Pattern { recorder: q.recorder().clone(), id, seq: q.seq(), heads }

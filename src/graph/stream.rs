@@ -70,7 +70,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
     /// If a head's width is odd; the library's blocks check this where a user can still be told.
     pub fn rotate(&self, heads: usize, theta: f64) -> Self {
         assert!(
-            heads > 0 && self.dim.size() % (2 * heads) == 0,
+            heads > 0 && self.dim.size().is_multiple_of(2 * heads),
             "rotary positions turn pairs: {heads} heads do not divide dim {} into even widths",
             self.dim.size()
         );

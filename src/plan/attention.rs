@@ -93,9 +93,9 @@ pub(crate) fn dot_forward<E: Element>(
                 q.block(r0..r1, cols.clone()),
                 keys_t.block(cols.clone(), 0..limit),
             );
-            for r in r0..r1 {
+            for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
                 let row = &mut pattern.row_mut(r)[..filled(limit, t)];
-                normalise(dot.normaliser, row, positions[r] as usize + 1, E::from_f64(dot.scale));
+                normalise(dot.normaliser, row, *position as usize + 1, E::from_f64(dot.scale));
             }
         }
     }
@@ -130,8 +130,8 @@ pub(crate) fn dot_backward<E: Element>(
                 (r0, r1),
                 d.reborrow().block(r0..r1, 0..limit),
             );
-            for r in r0..r1 {
-                let keys = positions[r] as usize + 1;
+            for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
+                let keys = *position as usize + 1;
                 let row = &mut d.row_mut(r)[..filled(limit, t)];
                 normalise_back(dot.normaliser, row, pattern.row(r), keys, E::from_f64(dot.scale));
             }

@@ -295,10 +295,10 @@ impl Lowering<'_> {
 
     /// The table whose row `i` is `W table[i]`.
     fn map_table(&mut self, weight: WeightId, table: WeightId) -> WeightId {
-        if let WeightOp::ScaleColumns(inner, g) = self.graph.weights()[weight.index()].op {
-            if self.graph.weights()[inner.index()].op == WeightOp::Identity {
-                return self.weight(WeightOp::ScaleColumns(table, g));
-            }
+        if let WeightOp::ScaleColumns(inner, g) = self.graph.weights()[weight.index()].op
+            && self.graph.weights()[inner.index()].op == WeightOp::Identity
+        {
+            return self.weight(WeightOp::ScaleColumns(table, g));
         }
         let transposed = self.transpose(weight);
         self.product(table, transposed)
@@ -411,11 +411,11 @@ impl Lowering<'_> {
     }
 
     fn map_summand(&mut self, val: Val, weight: WeightId, trains: &mut bool) -> Summand {
-        if let WeightOp::ScaleColumns(inner, gain) = self.graph.weights()[weight.index()].op {
-            if self.graph.weights()[inner.index()].op == WeightOp::Identity {
-                *trains |= self.leaf(gain);
-                return Summand::Gain { val, gain };
-            }
+        if let WeightOp::ScaleColumns(inner, gain) = self.graph.weights()[weight.index()].op
+            && self.graph.weights()[inner.index()].op == WeightOp::Identity
+        {
+            *trains |= self.leaf(gain);
+            return Summand::Gain { val, gain };
         }
         *trains |= self.leaf(weight);
         let transposed = self.transpose(weight);

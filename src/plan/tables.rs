@@ -74,9 +74,9 @@ pub(crate) fn forward<E: Element>(
         for (r0, r1, limit) in blocks(positions) {
             let block = out.reborrow().block(r0..r1, 0..limit);
             table_scores_block(pattern, r0..r1, tables, block, &mut scratch);
-            for r in r0..r1 {
+            for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
                 let row = &mut out.row_mut(r)[..filled(limit, t)];
-                attention::normalise(*normaliser, row, positions[r] as usize + 1, E::from_f64(*scale));
+                attention::normalise(*normaliser, row, *position as usize + 1, E::from_f64(*scale));
             }
         }
     });
@@ -112,8 +112,8 @@ pub(crate) fn backward<E: Element>(
         for (r0, r1, limit) in blocks(positions) {
             let mut d = ViewMut::new(&mut block, r1 - r0, limit, padded(t));
             attention::weights_gradient(program, ws, mixes, (0, 1), (r0, r1), d.reborrow());
-            for r in r0..r1 {
-                let keys = positions[r] as usize + 1;
+            for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
+                let keys = *position as usize + 1;
                 let row = &mut d.row_mut(r - r0)[..limit];
                 attention::normalise_back(*normaliser, row, weights.row(r), keys, E::from_f64(*scale));
             }

@@ -66,7 +66,7 @@ impl<E: Element> Workspace<E> {
             row_stats: vec![Vec::new(); n],
             scratch: Buffer::new(),
             block: Buffer::new(),
-            indices: vec![Vec::with_capacity(seq); 16],
+            indices: (0..16).map(|_| Vec::with_capacity(seq)).collect(),
             seq,
         };
         for (i, info) in program.vals.iter().enumerate() {

@@ -30,6 +30,9 @@ pub struct Times {
     pub total: Duration,
 }
 
+/// The gradient of each parameter that trains, by name.
+type Gradients = Vec<(String, Vec<f32>)>;
+
 /// A step that has been taken.
 pub struct Step<'a, M> {
     /// The iteration, from 0.
@@ -142,11 +145,7 @@ impl<M: Model> Trainer<M> {
     }
 
     /// One step: the loss, and the gradient of each parameter that trains.
-    fn step(
-        &mut self,
-        engine: &mut dyn Engine<f32>,
-        batch: &Batch,
-    ) -> Result<(f64, Vec<(String, Vec<f32>)>)> {
+    fn step(&mut self, engine: &mut dyn Engine<f32>, batch: &Batch) -> Result<(f64, Gradients)> {
         let rows = match self.loss {
             LossOn::All => vec![],
             LossOn::MarksFrom(least) => vec![RowLists::select(batch, |_, mark| mark >= least)],
