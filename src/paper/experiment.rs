@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use crate::Result;
 use crate::data::{Batch, Batches};
 use crate::engine::Request;
-use crate::graph::{Model, record};
+use crate::graph::{Graph, Model, record};
 use crate::train::optim::Optim;
 use crate::train::{LossOn, Monitor, Outputs, RunArgs, Step, Timeline, Trainer, engine};
 
@@ -66,6 +66,7 @@ impl<M: Model> Experiment<M> {
         // whatever can be refused is refused before a file is touched
         self.timeline.check(&model)?;
         let graph = record(&model, batches.task().seq_length());
+        check_memory(&graph, threads)?;
         engine(device, &graph, &Request::default(), &|_| false, 1)?;
         let schedule =
             Schedule { eval_delta: run.eval_delta, log_probes: run.log_probes, log_norms: run.log_norms };
@@ -83,6 +84,14 @@ impl<M: Model> Experiment<M> {
             write_exp(&dir.join("exp.npz"), &trainer.model, &graph, &batch, (device, threads))
         })
     }
+}
+
+/// Refuses sequences so long that the machine cannot hold the patterns of one for each thread.
+fn check_memory(graph: &Graph, threads: usize) -> Result<()> {
+    let heads = graph.nodes().iter().filter(|node| node.op.is_pattern()).map(|node| node.cols);
+    let (seq, heads) = (graph.seq() as f64, heads.sum::<usize>() as f64);
+    let what = format!("attention over {} tokens on {threads} threads", graph.seq());
+    crate::memory::check("data_args.seq_length", &what, 4.0 * heads * seq * seq * threads as f64)
 }
 
 /// A monitor, and a closure that sees each step after it.
