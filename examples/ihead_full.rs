@@ -8,7 +8,6 @@
 use std::process::ExitCode;
 
 use ihead::config::{Problem, record};
-use ihead::data::{NumpyRng, sample};
 use ihead::model::{Full, FullArgs};
 use ihead::paper::{Experiment, Measured};
 use ihead::probe::{Matrix, paper};
@@ -66,7 +65,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Full<usize, usize, us
         params: record(args, [("model_args.vocab_size", vocab.into())]),
         model,
         test_batch: args.run.test_batch(&task)?,
-        exp_batch: Some(sample(&task, &mut NumpyRng::new(&[0]), EXP_SEQUENCES)?),
+        exp_batch: Some(args.data_args.first(&task, EXP_SEQUENCES)?),
         batches: args.run.batches(task, args.optim_args.batch_size)?,
         optim: args.optim_args.optimizer((0.9, 0.99)),
         timeline: Timeline::default(),

@@ -177,7 +177,7 @@ fn initial_weights_that_are_no_state_dict_of_the_model_are_refused() {
         &[&of("full_defaults")],
         &["the model has no tensor layers.0.attention.wq.weight"],
     );
-    folder.refused_with("ihead_full", &[&of("basic_readme")], &["lacks the tensor", "pos_embeddings.weight"]);
+    folder.refused_with("ihead_full", &[&of("basic_readme")], &["the model has no tensor pe"]);
     folder.refused_with("ihead_basic", &[&of("basic_readme")], &["has shape", "expected ["]);
 }
 
@@ -271,7 +271,7 @@ fn what_no_machine_can_hold_is_refused_before_it_is_asked_for() {
         folder.refused_with(program, &[greatest], &["model_args: ", "memory"]);
         let long = ["model_args.max_length=3000000", "data_args.seq_length=3000000", "test_batch_size=1"];
         let batch = ["optim_args.batch_size=1", "model_args.dim=4"];
-        folder.refused_with(program, &[&long[..], &batch].concat(), &["data_args.seq_length: ", "memory"]);
+        folder.refused_with(program, &[&long[..], &batch].concat(), &["data_args.seq_length: "]);
         folder.refused_with(program, &["num_data_workers=99999999999"], &["num_data_workers: "]);
     }
     folder.refused_with("ihead_full", &["model_args.n_layers=99999999999"], &["model_args: ", "memory"]);

@@ -1,5 +1,7 @@
 //! The programs from outside: what they write, and that it does not depend on the number of threads.
 #![allow(missing_docs)]
+// the table of `parity` reads more of a case than these tests
+#[allow(dead_code)]
 #[path = "../examples/parity/case.rs"]
 mod case;
 #[path = "common/programs.rs"]
@@ -149,7 +151,7 @@ fn exp_npz_holds_activations_of_the_final_weights_for_numpy() {
     let (x_shape, x) = ints(&mut npz, "x");
     let (out_shape, out) = ints(&mut npz, "out");
     assert_eq!((&x_shape, &out_shape), (&vec![128, seq], &vec![128, seq]));
-    assert!(x.iter().all(|t| (0..65).contains(t)) && out.iter().any(|m| *m == 1));
+    assert!(x.iter().all(|t| (0..65).contains(t)) && out.contains(&1));
     // the first sequences are those of the recorded test batch: both are the first of default_rng(0)
     let recorded = tensors(&golden("full_no_counter").join("batches.safetensors")).unwrap();
     let test: Vec<i64> = recorded["x_test"].values.iter().map(|v| *v as i64).collect();

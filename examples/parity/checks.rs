@@ -224,7 +224,8 @@ fn weights(expected: &Tensors, initial: &Tensors, found: &Tensors, adam: bool) -
         worst.note(relative_to_largest(&expected.values, &single), name);
         entries += expected.values.len();
         let pairs = expected.values.iter().zip(&found.values);
-        off += pairs.filter(|(e, f)| !((**e - **f).abs() <= TOLERANCE * largest)).count();
+        let close = |(e, f): (&f64, &f64)| (e - f).abs() <= TOLERANCE * largest;
+        off += pairs.filter(|(e, f)| !close((e, f))).count();
         if let Some(initial) = initial.get(name).filter(|initial| initial.values == expected.values) {
             let bits = |t: &[f64]| t.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             touched.note(f64::from(bits(&initial.values) != bits(&found.values)), name);

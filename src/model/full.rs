@@ -72,7 +72,7 @@ pub struct FullArgs {
 
 impl FullArgs {
     fn problems(&self) -> Vec<Problem> {
-        if self.n_heads > 0 && self.dim % self.n_heads != 0 {
+        if self.n_heads > 0 && !self.dim.is_multiple_of(self.n_heads) {
             let message = format!("{} heads of equal width do not fit in dim {}", self.n_heads, self.dim);
             return vec![Problem::new("n_heads", message)];
         }
@@ -161,7 +161,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
                 wo: map(args.no_wo, args.freeze_wo),
                 scores: Scores::softmax(dim.size(), args.n_heads),
             },
-            ff: (!args.no_ffn && !(args.no_first_layer_ffn && i == 0))
+            ff: (!(args.no_ffn || args.no_first_layer_ffn && i == 0))
                 .then(|| FeedForward::new(dim, args.linear_ffn)),
             attention_norm: norm(),
             ff_norm: norm(),

@@ -71,6 +71,14 @@ impl DataArgs {
         TriggerTask::new(data.clone(), options)
     }
 
+    /// The first `sequences` of `task`, always the same.
+    ///
+    /// # Errors
+    /// If they are too long.
+    pub fn first(&self, task: &TriggerTask, sequences: usize) -> Result<Batch> {
+        probe_batch("data_args.seq_length", task, sequences)
+    }
+
     /// What is wrong between the task and a model of this longest sequence, by dotted key.
     pub fn problems(&self, max_length: usize) -> Vec<Problem> {
         if self.seq_length <= max_length {
@@ -82,6 +90,14 @@ impl DataArgs {
         );
         vec![Problem::new("data_args.seq_length", message)]
     }
+}
+
+/// The first `sequences` of `task`; `key` is what asks for them.
+fn probe_batch(key: &str, task: &TriggerTask, sequences: usize) -> Result<Batch> {
+    sample(task, &mut NumpyRng::new(&[0]), sequences).map_err(|error| match error {
+        Error::Config { message, .. } => Error::config(key, message),
+        other => other,
+    })
 }
 
 /// Settings of the optimiser.
@@ -168,10 +184,7 @@ impl RunArgs {
     /// # Errors
     /// If they are too many.
     pub fn test_batch(&self, task: &TriggerTask) -> Result<Batch> {
-        sample(task, &mut NumpyRng::new(&[0]), self.test_batch_size).map_err(|error| match error {
-            Error::Config { message, .. } => Error::config("test_batch_size", message),
-            other => other,
-        })
+        probe_batch("test_batch_size", task, self.test_batch_size)
     }
 
     /// Replaces the weights of `model` by those of `init_from`, if there is one.
