@@ -7,21 +7,18 @@
 //!
 //! `--help` lists every setting.
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use ihead::Config;
 use ihead::config::{Problem, record};
-use ihead::data::numpy::NumpyRng;
-use ihead::data::{BatchOptions, Batches, sample};
 use ihead::model::{Simplified, SimplifiedArgs};
-use ihead::paper::{Measured, PaperMonitor, Schedule};
+use ihead::paper::{Experiment, Measured};
 use ihead::probe::{Matrix, paper};
-use ihead::train::{DataArgs, LossOn, OptimArgs, Outputs, RunArgs, Timeline, Trainer};
+use ihead::train::{DataArgs, LossOn, OptimArgs, RunArgs, Timeline};
+use ihead::{Config, Result};
 
 /// Trains the simplified model of "Birth of a Transformer" and measures its memories.
 #[derive(Config)]
 #[config(validate = Args::problems, derived("model_args.vocab_size"))]
-struct Args {
+pub(crate) struct Args {
     #[config(flatten)]
     run: RunArgs,
     /// The loss is over positions whose token can be known from the context (marks of at least 2).
@@ -51,62 +48,39 @@ impl Args {
 }
 
 fn main() -> ExitCode {
-    ihead::main(run)
+    ihead::main(|args: Args| experiment(&args)?.run())
 }
 
-fn run(args: Args) -> ihead::Result<()> {
-    let (run, device) = (&args.run, (args.run.device, args.run.threads()));
-
+pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usize, usize>>> {
     // data: one task to train on, one to test on
-    let bigrams = args.data_args.bigrams()?;
-    let task = Arc::new(args.data_args.task(&bigrams, args.bigram_outs_train)?);
-    let test_task = args.data_args.task(&bigrams, args.bigram_outs_test)?;
-    let test_batch = sample(&test_task, &mut NumpyRng::new(&[0]), run.test_batch_size)?;
+    let text = args.data_args.bigrams()?;
+    let task = args.data_args.task(&text, args.bigram_outs_train)?;
+    let test_task = args.data_args.task(&text, args.bigram_outs_test)?;
     let triggers = task.triggers().map(<[u32]>::to_vec);
-    let options = BatchOptions {
-        batch_size: args.optim_args.batch_size,
-        seed: run.seed,
-        workers: run.num_data_workers,
-    };
-    let batches = Batches::new(task, options)?;
 
-    // model
-    let sizes = &args.model_args;
-    let vocab = bigrams.vocab();
-    let mut model = Simplified::new(vocab, sizes.max_length, sizes.dim, sizes)?.init(run.seed, sizes)?;
-    if let Some(path) = &run.init_from {
-        ihead::io::load(path, &mut model)?;
-    }
-    let timeline = Timeline::freeze_until(&args.freeze_until)?;
-    timeline.check(&model)?;
+    // model: its initial values, or those of a file
+    let (sizes, vocab) = (&args.model_args, text.vocab());
+    let mut model = Simplified::new(vocab, sizes.max_length, sizes.dim, sizes)?.init(args.run.seed, sizes)?;
+    args.run.load_initial(&mut model)?;
 
-    // what is measured
-    let graph = ihead::graph::record(&model, args.data_args.seq_length);
-    let law = Matrix::from_rows(vocab, bigrams.cond_rows())?;
+    // what is measured: predictions and attention on the batch, accuracy on the test batch, recalls of the weights
     let measured = Measured {
         metrics: paper::simplified(args.loss_head_only),
         test: paper::simplified_test(),
-        recalls: paper::recalls(&model, law, triggers.as_deref())?,
+        recalls: paper::recalls(&model, Matrix::from_rows(vocab, text.cond_rows())?, triggers.as_deref())?,
         norms: true,
     };
-    let measured = (args.data_args.k > 0).then_some(measured);
-    let schedule =
-        Schedule { eval_delta: run.eval_delta, log_probes: run.log_probes, log_norms: run.log_norms };
-    let monitor = PaperMonitor::new(&graph, measured, test_batch, schedule, device)?;
-    let outputs = match &run.save_dir {
-        Some(dir) => {
-            let params = record(&args, [("model_args.vocab_size", vocab.into())]);
-            Some(Outputs::create(run.root_dir.join(dir), &params)?)
-        }
-        None => None,
-    };
-    let save_to = outputs.as_ref().map(|o| o.dir().join("final.safetensors"));
 
-    // run
-    let loss = if args.loss_head_only { LossOn::MarksFrom(2) } else { LossOn::All };
-    let optim = args.optim_args.optimizer((0.9, 0.95));
-    let mut trainer = Trainer { model, optim, timeline, loss, device: device.0, threads: device.1 };
-    let mut monitor = monitor.recording(outputs).steps(run.max_iters);
-    trainer.run(batches, run.max_iters, &mut monitor)?;
-    save_to.map_or(Ok(()), |path| ihead::io::save(&path, &trainer.model))
+    Ok(Experiment {
+        run: args.run.clone(),
+        params: record(args, [("model_args.vocab_size", vocab.into())]),
+        model,
+        test_batch: args.run.test_batch(&test_task)?,
+        exp_batch: None,
+        batches: args.run.batches(task, args.optim_args.batch_size)?,
+        optim: args.optim_args.optimizer((0.9, 0.95)),
+        timeline: Timeline::freeze_until(&args.freeze_until)?,
+        loss: if args.loss_head_only { LossOn::MarksFrom(2) } else { LossOn::All },
+        measured: (args.data_args.k > 0).then_some(measured),
+    })
 }

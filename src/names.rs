@@ -40,10 +40,10 @@ fn distance(wanted: &str, candidate: &str) -> Option<usize> {
     let whole = edits(wanted, candidate).map(|n| 2 * n);
     let parts = wanted.matches('.').count() + 1;
     let end = candidate.rmatch_indices('.').nth(parts - 1).map(|(dot, _)| &candidate[dot + 1..]);
-    let last = candidate.rsplit('.').next().filter(|_| parts > 1);
+    let last = candidate.rsplit('.').next().filter(|_| parts == 2);
     let by_end = end.and_then(|end| edits(wanted, end)).map(|n| 2 * n + 1);
-    // A key written under the wrong section: its own last part is what was meant.
-    let moved = last.and_then(|last| edits(wanted.rsplit('.').next()?, last)).map(|n| 2 * n + 2);
+    // A key written under the wrong section: its own last part is what was meant. Two edits of the whole are nearer.
+    let moved = last.and_then(|last| edits(wanted.rsplit('.').next()?, last)).map(|n| 2 * n + 5);
     [whole, by_end, moved].into_iter().flatten().min()
 }
 
@@ -65,6 +65,14 @@ mod tests {
         assert_eq!(nearest("model_args.learning_rate", KNOWN), Some("optim_args.learning_rate"));
         assert_eq!(nearest("momentum", KNOWN), Some("optim_args.momentum"));
         assert_eq!(nearest("dmi", KNOWN), Some("model_args.dim"));
+    }
+
+    #[test]
+    fn the_last_part_of_a_parameter_s_name_is_not_what_tells_it_from_others() {
+        let known = ["tok_embeddings.weight", "layers.1.attention.wk.weight", "output.weight"];
+        assert_eq!(nearest("layers.1.attention.wq.weight", known), Some("layers.1.attention.wk.weight"));
+        assert_eq!(nearest("layers.1.attention.wkk2.weight", known), Some("layers.1.attention.wk.weight"));
+        assert_eq!(nearest("ouptt.weight", known), Some("output.weight"));
     }
 
     #[test]

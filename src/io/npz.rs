@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
-use npyz::zip::{CompressionMethod, ZipWriter, write::FileOptions};
+use npyz::zip::{CompressionMethod, DateTime, ZipWriter, write::FileOptions};
 use npyz::{WriteOptions, WriterBuilder};
 
 use crate::Result;
@@ -47,6 +47,8 @@ impl Npz<'_> {
         values: impl IntoIterator<Item = T>,
     ) -> std::io::Result<()> {
         let stored = FileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+        // without the time of day, the same arrays are the same file
+        let stored = stored.last_modified_time(DateTime::default());
         self.zip.start_file(npyz::npz::file_name_from_array_name(name), stored)?;
         let entry = BufWriter::with_capacity(1 << 16, &mut self.zip);
         let mut array = WriteOptions::new().default_dtype().shape(shape).writer(entry).begin_nd()?;

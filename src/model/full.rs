@@ -88,6 +88,19 @@ impl FullArgs {
     }
 }
 
+/// Refuses a model whose parameters, and the engine's copy of them, the machine cannot hold.
+fn check_memory(args: &FullArgs, vocab: usize, max_length: usize) -> Result<()> {
+    let [dim, vocab, rows, layers] = [args.dim, vocab, max_length, args.n_layers].map(|n| n as f64);
+    let ff = match (args.no_ffn, args.linear_ffn) {
+        (true, _) => 0.0,
+        (false, true) => 1.0,
+        (false, false) => 8.0,
+    };
+    let parameters = dim * (2.0 * vocab + rows) + layers * (2.0 + ff) * dim * dim;
+    let what = format!("a model of {} layers, dim {} and max_length {max_length}", args.n_layers, args.dim);
+    crate::memory::check("model_args", &what, 8.0 * parameters)
+}
+
 /// Blocks of attention and feed-forward over trained embeddings; logits `W_U norm(h)`.
 ///
 /// State-dict names are those of the paper's program. `V`: vocabulary, `M`: longest sequence, `D`: width.
@@ -126,7 +139,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
     /// A model of these sizes; `args.dim` and `args.max_length` are not read.
     ///
     /// # Errors
-    /// If the heads do not divide the width.
+    /// If the heads do not divide the width, or the machine cannot hold so many parameters.
     pub fn new(vocab: V, max_length: M, dim: D, args: &FullArgs) -> Result<Self> {
         let sized = FullArgs { dim: dim.size(), ..args.clone() };
         if let Some(problem) = sized.problems().into_iter().next() {
@@ -135,6 +148,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
                 message: problem.message,
             });
         }
+        check_memory(&sized, vocab.size(), max_length.size())?;
         let map = |identity: bool, frozen: bool| {
             if identity { Map::Identity } else { Map::linear(dim).frozen_if(frozen) }
         };

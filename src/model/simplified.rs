@@ -64,6 +64,20 @@ impl SimplifiedArgs {
     }
 }
 
+/// Refuses a model whose parameters, and the engine's copy of them, the machine cannot hold.
+fn check_memory(args: &SimplifiedArgs, vocab: usize, max_length: usize) -> Result<()> {
+    let ff = |there: bool, linear: bool| match (there, linear) {
+        (false, _) => 0.0,
+        (true, true) => 1.0,
+        (true, false) => 8.0,
+    };
+    let [dim, vocab, rows] = [args.dim, vocab, max_length].map(|n| n as f64);
+    let squares = 6.0 + ff(args.first_ffn, args.linear_first_ffn) + ff(args.final_ffn, args.linear_final_ffn);
+    let parameters = dim * (2.0 * vocab + rows) + squares * dim * dim;
+    let what = format!("a model of dim {} and max_length {max_length}", args.dim);
+    crate::memory::check("model_args", &what, 8.0 * parameters)
+}
+
 /// One layer: `h + attn(h)`, then perhaps `h + ff(h)`.
 #[derive(Module)]
 pub struct Layer<D: Dim> {
@@ -123,7 +137,7 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
     /// A model of these sizes; `args.dim` and `args.max_length` are not read.
     ///
     /// # Errors
-    /// If `use_rope` meets an odd width.
+    /// If `use_rope` meets an odd width, or the machine cannot hold so many parameters.
     pub fn new(vocab: V, max_length: M, dim: D, args: &SimplifiedArgs) -> Result<Self> {
         let width = dim.size();
         let sized = SimplifiedArgs { dim: width, ..args.clone() };
@@ -133,6 +147,7 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
                 message: problem.message,
             });
         }
+        check_memory(&sized, vocab.size(), max_length.size())?;
         let root = 1.0 / (width as f64).sqrt();
         let scale = if args.sqrtd_embeddings { root } else { 1.0 };
         let positions =

@@ -47,8 +47,12 @@ pub fn write_exp(
     failed.and(written)
 }
 
-/// The values of a node for every sequence, in order.
-fn activations(
+/// The values of a node for every sequence of a batch, in order: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a
+/// pattern.
+///
+/// # Errors
+/// If the device is not there, or the batch does not fit the graph.
+pub fn activations(
     model: &impl Model,
     graph: &Graph,
     batch: &Batch,

@@ -107,6 +107,12 @@ impl PaperMonitor {
         self
     }
 
+    /// The same monitor, without log lines and bar.
+    pub fn quiet(mut self) -> Self {
+        self.progress = Progress::silent();
+        self
+    }
+
     /// The same monitor, with a progress bar for this many steps.
     pub fn steps(mut self, steps: Option<usize>) -> Self {
         self.progress = Progress::new(steps);

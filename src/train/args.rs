@@ -2,9 +2,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::Result;
 use crate::config::{Config, Problem};
-use crate::data::{BigramData, Counts, TriggerOptions, TriggerTask};
+use crate::data::{
+    Batch, BatchOptions, Batches, BigramData, Counts, NumpyRng, TriggerOptions, TriggerTask, sample,
+};
+use crate::nn::Module;
+use crate::{Error, Result};
 
 use super::Device;
 use super::optim::{AdamW, Optim, Sgd};
@@ -68,6 +71,14 @@ impl DataArgs {
         TriggerTask::new(data.clone(), options)
     }
 
+    /// The first `sequences` of `task`, always the same.
+    ///
+    /// # Errors
+    /// If they are too long.
+    pub fn first(&self, task: &TriggerTask, sequences: usize) -> Result<Batch> {
+        probe_batch("data_args.seq_length", task, sequences)
+    }
+
     /// What is wrong between the task and a model of this longest sequence, by dotted key.
     pub fn problems(&self, max_length: usize) -> Vec<Problem> {
         if self.seq_length <= max_length {
@@ -79,6 +90,14 @@ impl DataArgs {
         );
         vec![Problem::new("data_args.seq_length", message)]
     }
+}
+
+/// The first `sequences` of `task`; `key` is what asks for them.
+fn probe_batch(key: &str, task: &TriggerTask, sequences: usize) -> Result<Batch> {
+    sample(task, &mut NumpyRng::new(&[0]), sequences).map_err(|error| match error {
+        Error::Config { message, .. } => Error::config(key, message),
+        other => other,
+    })
 }
 
 /// Settings of the optimiser.
@@ -127,7 +146,7 @@ pub struct RunArgs {
     #[config(default = false)]
     pub log_probes: bool,
     /// Data streams from which batches are taken in turn.
-    #[config(default = 60, min = 1)]
+    #[config(default = 60, min = 1, max = 65536)]
     pub num_data_workers: usize,
     /// Folder of the run's files, inside root_dir.
     pub save_dir: Option<PathBuf>,
@@ -151,6 +170,31 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// The training batches of `task`.
+    ///
+    /// # Errors
+    /// If a batch is too large.
+    pub fn batches(&self, task: TriggerTask, batch_size: usize) -> Result<Batches> {
+        let options = BatchOptions { batch_size, seed: self.seed, workers: self.num_data_workers };
+        Batches::new(Arc::new(task), options)
+    }
+
+    /// `test_batch_size` sequences of `task`, always the same.
+    ///
+    /// # Errors
+    /// If they are too many.
+    pub fn test_batch(&self, task: &TriggerTask) -> Result<Batch> {
+        probe_batch("test_batch_size", task, self.test_batch_size)
+    }
+
+    /// Replaces the weights of `model` by those of `init_from`, if there is one.
+    ///
+    /// # Errors
+    /// If the file does not hold a state dict of this model.
+    pub fn load_initial(&self, model: &mut impl Module) -> Result<()> {
+        self.init_from.as_ref().map_or(Ok(()), |path| crate::io::load(path, model))
+    }
+
     /// The number of threads.
     pub fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());

@@ -20,9 +20,12 @@ impl Outputs {
     /// If the folder or a file in it cannot be made.
     pub fn create(dir: PathBuf, params: &str) -> Result<Outputs> {
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
-        crate::io::write_atomically(&dir.join("params.json"), params.as_bytes())?;
         let path = dir.join("res.jsonl");
-        let file = File::create(&path).map_err(|e| Error::io("create", &path, e))?;
+        let failed = |e| Error::io("create", &path, e);
+        // earlier records go only when the rest of the folder can be written
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        crate::io::write_atomically(&dir.join("params.json"), params.as_bytes())?;
+        file.set_len(0).map_err(failed)?;
         Ok(Outputs { dir, records: BufWriter::new(file) })
     }
 

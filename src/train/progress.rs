@@ -6,13 +6,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// What a run shows: lines on standard output, and on a terminal a bar with the main metrics and the time left.
 pub struct Progress {
     bar: Option<ProgressBar>,
+    silent: bool,
 }
 
 impl Progress {
     /// For a run of `steps` iterations, or without end.
     pub fn new(steps: Option<usize>) -> Progress {
         if !std::io::stderr().is_terminal() {
-            return Progress { bar: None };
+            return Progress { bar: None, silent: false };
         }
         let bar = match steps {
             Some(steps) => ProgressBar::new(steps as u64),
@@ -23,11 +24,19 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Progress { bar: Some(bar) }
+        Progress { bar: Some(bar), silent: false }
+    }
+
+    /// Shows nothing.
+    pub fn silent() -> Progress {
+        Progress { bar: None, silent: true }
     }
 
     /// Prints a line on standard output. A reader that went away is no failure.
     pub fn line(&self, text: &str) {
+        if self.silent {
+            return;
+        }
         let print = || {
             let mut out = std::io::stdout().lock();
             let _ = writeln!(out, "{text}").and_then(|()| out.flush());

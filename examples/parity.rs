@@ -1,0 +1,86 @@
+//! Repeats recorded runs of the paper's program and compares every number.
+//!
+//! ```text
+//! cargo run --release --example parity -- tests/golden/*/
+//! ```
+//!
+//! Each argument is a folder as described in `tests/golden/README.md`. Errors are relative: of activations, gradients
+//! and weights to the largest recorded entry, of losses and norms to the recorded value. The exit status is 1 if a
+//! verdict fails, 2 if a case cannot be run.
+use std::path::Path;
+use std::process::ExitCode;
+
+use ihead::config::{Exit, parse};
+use ihead::{Error, Result};
+
+#[path = "parity/case.rs"]
+mod case;
+#[path = "parity/checks.rs"]
+mod checks;
+// the programs themselves: what they build is what is compared
+#[allow(dead_code)]
+#[path = "ihead_basic.rs"]
+mod ihead_basic;
+#[allow(dead_code)]
+#[path = "ihead_full.rs"]
+mod ihead_full;
+
+use case::Case;
+use checks::{Check, check};
+
+fn main() -> ExitCode {
+    let dirs: Vec<_> = std::env::args_os().skip(1).collect();
+    if dirs.is_empty() || dirs.iter().any(|dir| dir == "--help") {
+        eprintln!("usage: parity CASE_DIR...");
+        return ExitCode::from(if dirs.is_empty() { 2 } else { 0 });
+    }
+    let (mut failed, mut broken) = (0, false);
+    println!(
+        "{:<34} {:<23} {:>9} {:>9}  {:<7} worst at",
+        "case", "quantity", "error", "tolerance", "verdict"
+    );
+    for dir in &dirs {
+        match Case::open(Path::new(dir)).and_then(|case| Ok((case.name(), run(&case)?))) {
+            Ok((name, checks)) => {
+                failed += checks.iter().filter(|check| !check.passes()).count();
+                checks.iter().for_each(|check| print(&name, check));
+            }
+            Err(error) => {
+                broken = true;
+                eprintln!("error: {}: {error}", dir.to_string_lossy());
+            }
+        }
+    }
+    println!("{} cases, {failed} verdicts failed", dirs.len());
+    ExitCode::from(if broken { 2 } else { u8::from(failed > 0) })
+}
+
+fn print(name: &str, check: &Check) {
+    let verdict = if check.passes() { "ok" } else { "FAILED" };
+    let Check { quantity, worst, place, tolerance } = check;
+    println!("{name:<34} {quantity:<23} {worst:>9.1e} {tolerance:>9.0e}  {verdict:<7} {place}");
+}
+
+/// Runs a case with the program that it was recorded from.
+fn run(case: &Case) -> Result<Vec<Check>> {
+    let dir = tempfile::tempdir().map_err(|e| Error::io("create", std::env::temp_dir(), e))?;
+    let line = case.command_line(dir.path());
+    if case.simplified() {
+        let args = parse::<ihead_basic::Args>(line).map_err(refused)?.args;
+        check(case, ihead_basic::experiment(&args)?, dir.path())
+    } else {
+        let args = parse::<ihead_full::Args>(line).map_err(refused)?.args;
+        check(case, ihead_full::experiment(&args)?, dir.path())
+    }
+}
+
+/// A command line that gives no configuration, as an error.
+fn refused(exit: Exit) -> Error {
+    match exit {
+        Exit::Fail(problems) => {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Error::usage(lines.join("; "))
+        }
+        Exit::Print { .. } => Error::usage("the command line asks for a text instead of a run"),
+    }
+}

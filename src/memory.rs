@@ -1,0 +1,69 @@
+//! What a run needs of the machine's memory, before it is asked for.
+use crate::{Error, Result};
+
+/// Refuses what cannot fit: `bytes` for `what`, which `key` asks for.
+///
+/// # Errors
+/// If the machine has less memory, or the system refuses so much to this process.
+///
+/// ```
+/// assert!(ihead::memory::check("model_args", "a model of dim 8", 1e4).is_ok());
+/// let error = ihead::memory::check("model_args", "a model of dim 99999999", 2.4e17).unwrap_err();
+/// assert!(error.to_string().starts_with("model_args: a model of dim 99999999 needs at least 240000 TB of memory"));
+/// ```
+pub fn check(key: &str, what: &str, bytes: f64) -> Result<()> {
+    let refuse = |limit: String| {
+        let message = format!("{what} needs at least {} of memory; {limit}", size(bytes));
+        Err(Error::config(key, message))
+    };
+    match installed() {
+        Some(installed) if bytes > installed as f64 => {
+            refuse(format!("this machine has {}", size(installed as f64)))
+        }
+        // a float above the range becomes the greatest integer, which is refused
+        _ if Vec::<u8>::new().try_reserve_exact(bytes as usize).is_err() => {
+            refuse("the system refuses so much".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of memory of this machine, or the smaller limit of this process's control group; known on Linux.
+pub fn installed() -> Option<u64> {
+    let total = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = total.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let total = total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)?;
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let limit = limit.and_then(|text| text.trim().parse().ok()).unwrap_or(u64::MAX);
+    Some(total.min(limit))
+}
+
+/// `bytes` in the unit that a reader grasps: `3.2 GB`.
+fn size(bytes: f64) -> String {
+    match bytes {
+        b if b < 1e9 => format!("{:.1} MB", b / 1e6),
+        b if b < 1e12 => format!("{:.1} GB", b / 1e9),
+        b if b < 1e17 => format!("{:.1} TB", b / 1e12),
+        b if b < 1e24 => format!("{:.0} TB", b / 1e12),
+        b => format!("{:.0e} TB", b / 1e12),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_readable() {
+        assert_eq!(size(1.5e6), "1.5 MB");
+        assert_eq!(size(3.2e9), "3.2 GB");
+        assert_eq!(size(2e20), "200000000 TB");
+    }
+
+    #[test]
+    fn what_no_address_space_holds_is_refused_whatever_the_machine() {
+        assert!(check("k", "x", 1e30).is_err());
+        assert!(check("k", "x", f64::INFINITY).is_err());
+        assert!(check("k", "x", 0.0).is_ok());
+    }
+}
