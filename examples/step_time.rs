@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ihead::Config;
-use ihead::config::Config as _;
 use ihead::data::numpy::NumpyRng;
 use ihead::data::{BigramData, TriggerOptions, TriggerTask, sample};
 use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};

@@ -1,4 +1,31 @@
 //! Build, train and probe small transformers as in *Birth of a Transformer: a Memory Viewpoint* (NeurIPS 2023).
+//!
+//! An experiment is a model, a task, probes and a timeline:
+//!
+//! | | what | where |
+//! |---|---|---|
+//! | model | named parameters and a forward pass over typed streams, recorded once | [`Module`], [`graph`], [`nn`], [`model`] |
+//! | task | sequences, and marks that say what can be known | [`data`] |
+//! | probes | predictions, attention patterns, memory recalls | [`probe`] |
+//! | run | optimiser, timeline, loop, files | [`train`], [`io`] |
+//! | settings | a struct becomes a command line | [`mod@config`] |
+//! | engines | the CPU engine; dfdx, as reference and on GPUs | [`engine`], [`plan`], [`eager`] |
+//!
+//! [`guide`] leads from the first run to one's own block, task and probe; [`architecture`] tells why things are as they
+//! are; [`paper`] and the programs in `examples/` repeat the paper.
+//!
+//! ```
+//! use ihead::backend::Const;
+//! use ihead::config::Config;
+//! use ihead::graph::record;
+//! use ihead::model::{Simplified, SimplifiedArgs};
+//!
+//! let sizes = SimplifiedArgs::defaults();
+//! let model = Simplified::new(Const::<65>, 256, Const::<64>, &sizes)?.init(42, &sizes)?;
+//! let graph = record(&model, 256);
+//! assert!(graph.site("layers.1.attention.pattern").is_some());
+//! # Ok::<(), ihead::Error>(())
+//! ```
 extern crate self as ihead;
 
 pub mod backend;
@@ -22,3 +49,17 @@ pub mod train;
 pub use config::{Config, main};
 pub use error::{Error, Result};
 pub use ihead_macros::Module;
+
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
+
+#[doc = include_str!("../docs/architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("../CHANGELOG.md")]
+pub mod changelog {}
+
+/// The README's code, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -49,7 +49,7 @@ fn gradients<E: Element>(
     (loss, named.collect())
 }
 
-fn check_step(case: &Case, model: &mut (impl Model + Module), layers: usize) {
+fn check_step(case: &Case, model: &mut impl Model, layers: usize) {
     let (init, step) = (case.arrays("init.safetensors"), case.arrays("step0.safetensors"));
     fill(model, &init);
     // freeze_until=ITERATION:NAME,... freezes from the start
@@ -119,7 +119,7 @@ fn check_activations(
     let seen: Mutex<BTreeMap<(usize, usize), Vec<f32>>> = Mutex::default();
     let observe = |i: usize, reads: &[Read<'_, f32>]| {
         for (k, read) in reads.iter().enumerate() {
-            let heads = if read.head_stride == 0 { 1 } else { read.data.len() / read.head_stride };
+            let heads = read.data.len().checked_div(read.head_stride).unwrap_or(1);
             let rows = (0..heads).flat_map(|h| (0..read.rows).map(move |r| (h, r)));
             let values = rows.flat_map(|(h, r)| read.head_row(h, r).to_vec()).collect();
             seen.lock().unwrap().insert((k, i), values);

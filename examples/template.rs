@@ -1,0 +1,168 @@
+//! A file to copy: a model, a task and probes of one's own, trained in seconds.
+//!
+//! Question: does one layer of attention learn to say again what stood before a marked token?
+//!
+//! ```text
+//! cargo run --release --example template
+//! ```
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ihead::backend::{Const, Dim};
+use ihead::data::{Batch, BatchOptions, Batches, NumpyRng, Task, sample};
+use ihead::engine::Request;
+use ihead::graph::{Model, Stream, Tokens, record};
+use ihead::nn::{Attention, Embedding, Linear, ModuleExt, Params};
+use ihead::probe::{Association, Evaluation, Head, Key, Metric, Path, Recall, Record, Select};
+use ihead::train::optim::{AdamW, Optim};
+use ihead::train::{Device, LossOn, Monitor, Step, Timeline, Trainer, engine};
+use ihead::{Config, Module, Result};
+
+/// Trains one layer of attention to copy the token before a marked one.
+#[derive(Config)]
+struct Args {
+    /// Number of training steps.
+    #[config(default = 300, min = 1)]
+    steps: usize,
+    /// Step size of AdamW.
+    #[config(default = 0.003, min = 0.0)]
+    learning_rate: f64,
+    /// Threads; the result does not depend on it.
+    #[config(default = 2, min = 1)]
+    threads: usize,
+}
+
+/// Random letters; wherever `MARKER` stands, the letter before it comes again.
+struct BackCopy;
+
+const MARKER: u32 = 0;
+
+impl Task for BackCopy {
+    fn vocab(&self) -> usize {
+        Vocab::default().size()
+    }
+
+    fn seq_length(&self) -> usize {
+        32
+    }
+
+    fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]) {
+        let letters = self.vocab() as u32 - 1;
+        tokens[0] = 1 + rng.below(letters);
+        for t in 1..tokens.len() {
+            tokens[t] = match tokens[t - 1] {
+                MARKER => tokens[t - 2], // a marker is never first
+                _ if rng.random() < 0.2 => MARKER,
+                _ => 1 + rng.below(letters),
+            };
+            if tokens[t - 1] == MARKER {
+                marks[t - 1] = 2; // the token after this one can be known from the context
+            }
+        }
+    }
+}
+
+// Sizes in types: maps that do not fit do not compile.
+type Vocab = Const<17>;
+type Positions = Const<32>;
+type Width = Const<64>;
+
+/// `W_U (h + attention(h))`, with `h = w_E(x_t) + p_t`.
+#[derive(Module)]
+struct OneLayer {
+    #[module]
+    embed: Embedding<Vocab, Width>,
+    #[module]
+    positions: Embedding<Positions, Width>,
+    #[module]
+    attention: Attention<Width>,
+    #[module]
+    output: Linear<Width, Vocab>,
+}
+
+impl Model for OneLayer {
+    type Vocab = Vocab;
+
+    fn vocab(&self) -> Vocab {
+        Const
+    }
+
+    fn forward<T: Dim>(&self, x: &Tokens<T, Vocab>) -> Stream<T, Vocab> {
+        let positions = x.positions(&x.recorder().weight(&self.positions.weight));
+        let h = self.embed.forward(x) + positions; // [seq, dim]
+        let read = self.attention.forward(&h, &h, &x.site().at("attention"));
+        self.output.forward(&(h + read)) // [seq, vocab]
+    }
+}
+
+/// Shows the loss now and then.
+struct Log;
+
+impl Monitor<OneLayer> for Log {
+    fn after_update(&mut self, step: &Step<'_, OneLayer>) -> Result<()> {
+        if step.iteration.is_multiple_of(50) {
+            println!("{:>5}  loss {:.4}", step.iteration, step.loss);
+        }
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    ihead::main(run)
+}
+
+fn run(args: Args) -> Result<()> {
+    // data
+    let batches = Batches::new(Arc::new(BackCopy), BatchOptions { batch_size: 64, seed: 42, workers: 1 })?;
+    let test_batch = sample(&BackCopy, &mut NumpyRng::new(&[0]), 256)?;
+
+    // model
+    let mut model = OneLayer {
+        embed: Embedding::new(Const, Const),
+        positions: Embedding::new(Const, Const),
+        attention: Attention::new(Const, 1),
+        output: Linear::new(Const, Const),
+    };
+    model.init_all(42);
+
+    // run
+    let optim = Optim::AdamW(AdamW::new(args.learning_rate, (0.9, 0.95), 1e-8, 0.01));
+    let (timeline, loss) = (Timeline::default(), LossOn::MarksFrom(2));
+    let (device, threads) = (Device::Cpu, args.threads);
+    let mut trainer = Trainer { model, optim, timeline, loss, device, threads };
+    trainer.run(batches, Some(args.steps), &mut Log)?;
+
+    // what it has learnt: predictions, what the head looks at, what the weights map a token to
+    let (model, marked) = (&trainer.model, Select::marks(2..));
+    let metrics = [
+        Metric::accuracy("accuracy").over(marked.clone()),
+        Metric::attends("looks_back", &Head::new("attention.pattern", 0), Key::Previous).over(marked),
+    ];
+    let measured = measure(model, metrics, &test_batch, threads)?;
+    for entry in measured.entries() {
+        println!("{}: {:.4}", entry.name, entry.value.number().unwrap_or(f64::NAN));
+    }
+    let written = Path::rows("embed.weight").through("attention.wv.weight").through("attention.wo.weight");
+    let letters = Association::among(&(1..Vocab::default().size() as u32).collect::<Vec<_>>());
+    let recall = Recall::new("copies", written.through("output.weight"), letters).evaluate(model)?;
+    let (share, chance) = (recall.share().unwrap_or(f64::NAN), recall.chance.unwrap_or(f64::NAN));
+    println!("copies: {share:.4} (chance {chance:.4})");
+    Ok(())
+}
+
+/// Metrics of a model on a batch.
+fn measure(
+    model: &OneLayer,
+    metrics: impl IntoIterator<Item = Metric>,
+    batch: &Batch,
+    threads: usize,
+) -> Result<Record> {
+    let graph = record(model, batch.seq);
+    let evaluation = Evaluation::new(metrics, &graph, 0)?;
+    let request = Request { loss: None, reads: evaluation.reads().to_vec() };
+    let mut engine = engine(Device::Cpu, &graph, &request, &|_| false, threads)?;
+    let rows = evaluation.rows(batch);
+    let pass = evaluation.pass(batch, &rows);
+    engine.run(&Params::of(model), batch, &rows, &|i, reads| pass.observe(i, reads))?;
+    pass.finish()
+}
