@@ -63,11 +63,16 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
     let mut model = Simplified::new(vocab, sizes.max_length, sizes.dim, sizes)?.init(args.run.seed, sizes)?;
     args.run.load_initial(&mut model)?;
 
+    // a true tie reads out by the embeddings over sqrt(dim), as the frozen tie does by its own map
+    let tied = sizes.tie_output && !sizes.freeze_output;
+    let readout = if tied { 1.0 / (sizes.dim as f64).sqrt() } else { 1.0 };
+    let law = Matrix::from_rows(vocab, text.cond_rows())?;
+
     // what is measured: predictions and attention on the batch, accuracy on the test batch, recalls of the weights
     let measured = Measured {
         metrics: paper::simplified(args.loss_head_only),
         test: paper::simplified_test(),
-        recalls: paper::recalls(&model, Matrix::from_rows(vocab, text.cond_rows())?, triggers.as_deref())?,
+        recalls: paper::recalls_read_out(&model, law, triggers.as_deref(), readout)?,
         norms: true,
     };
 
