@@ -1,6 +1,8 @@
 //! A file to copy: a model, a task and probes of one's own, trained in seconds.
 //!
 //! Question: does one layer of attention learn to say again what stood before a marked token?
+//! Measured after 300 steps, in half a second: accuracy 1.0000 (chance 1/16), the head looks back from every marker,
+//! and `W_U W_O W_V w_E(i)` is highest at `i` for all 16 letters.
 //!
 //! ```text
 //! cargo run --release --example template

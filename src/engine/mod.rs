@@ -57,6 +57,33 @@ impl<'a, E> Read<'a, E> {
 pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 
 /// Runs one graph for one request.
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use ihead::config::Config;
+/// use ihead::data::Batch;
+/// use ihead::engine::{Engine, Request, RowSet};
+/// use ihead::graph::record;
+/// use ihead::model::{Simplified, SimplifiedArgs};
+/// use ihead::nn::Params;
+/// use ihead::plan::CpuEngine;
+///
+/// let sizes = SimplifiedArgs::defaults();
+/// let model = Simplified::new(65, 4, 16, &sizes)?.init(42, &sizes)?;
+/// let (graph, params) = (record(&model, 4), Params::of(&model));
+///
+/// let request = Request { loss: Some(RowSet::All), reads: vec![(graph.logits(), RowSet::All)] };
+/// let mut engine = CpuEngine::<f32>::new(&graph, &request, &|id| params.trains(id), 1)?;
+/// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
+/// let shown = AtomicUsize::new(0);
+/// let loss = engine.run(&params, &batch, &[], &|_sequence, reads| {
+///     shown.fetch_add(reads[0].row(3).len(), Ordering::Relaxed);
+/// })?;
+/// assert_eq!(shown.into_inner(), 65);
+/// assert!(loss > 1.0 && engine.gradient(model.layers[1].attention.wk.weight.id()).is_some());
+/// # Ok::<(), ihead::Error>(())
+/// ```
 pub trait Engine<E> {
     /// Runs the batch: returns the mean loss (NaN over nothing, or without a loss), leaves the gradients, and shows the
     /// activations to the observer. `rows[k]` are the positions of `RowSet::Set(k)`.

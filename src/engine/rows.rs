@@ -11,6 +11,15 @@ pub enum RowSet {
 }
 
 /// Positions of each sequence of a batch, rising.
+///
+/// ```
+/// use ihead::data::Batch;
+/// use ihead::engine::RowLists;
+///
+/// let batch = Batch { x: vec![0; 6], y: vec![0; 6], marks: vec![1, 0, 2, 0, 3, 2], batch: 2, seq: 3 };
+/// let known = RowLists::select(&batch, |_, mark| mark >= 2);
+/// assert_eq!((known.sequence(0), known.sequence(1), known.total()), (&[2][..], &[1, 2][..], 3));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RowLists {
     ends: Vec<usize>,

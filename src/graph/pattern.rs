@@ -6,6 +6,20 @@ use super::record::Recorder;
 use super::stream::Stream;
 
 /// Causal attention weights of one layer, `[heads, seq, seq]`: row `t` weighs the positions `0..=t`.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::{Normaliser, Pattern, Stream, Weight};
+///
+/// /// Keys and values are the stream itself, queries are mapped; one head.
+/// fn attend(
+///     h: &Stream<usize, Const<64>>,
+///     wq: &Weight<Const<64>, Const<64>>,
+/// ) -> Stream<usize, Const<64>> {
+///     let pattern: Pattern<usize> = Pattern::new_causal(&h.linear(wq), h, 1, 0.125, Normaliser::Softmax);
+///     pattern.mix(h)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Pattern<T: Dim> {
     recorder: Recorder,

@@ -98,6 +98,35 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
 }
 
 /// A language model: from the tokens of a sequence to the logits of the next one.
+///
+/// ```
+/// use ihead::Module;
+/// use ihead::backend::{Const, Dim};
+/// use ihead::graph::{Model, Stream, Tokens, record};
+/// use ihead::nn::{Init, Param};
+///
+/// /// Logits that depend on the current token alone.
+/// #[derive(Module)]
+/// struct Bigram {
+///     #[param]
+///     logits: Param<(Const<65>, Const<65>)>,
+/// }
+///
+/// impl Model for Bigram {
+///     type Vocab = Const<65>;
+///
+///     fn vocab(&self) -> Const<65> {
+///         Const
+///     }
+///
+///     fn forward<T: Dim>(&self, x: &Tokens<T, Const<65>>) -> Stream<T, Const<65>> {
+///         x.lookup(&x.recorder().weight(&self.logits)) // [seq, vocab]
+///     }
+/// }
+///
+/// let graph = record(&Bigram { logits: Param::new((Const, Const), Init::Zeros) }, 16);
+/// assert_eq!((graph.seq(), graph.vocab(), graph.nodes().len()), (16, 65, 1));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a model",
     note = "derive `Module` for its parameters and implement `Model::forward`, from `Tokens<T, V>` to `Stream<T, V>`"
@@ -125,6 +154,20 @@ pub fn record<M: Model, T: Dim>(model: &M, seq: T) -> Graph {
 
 /// Records `model` with some of its sites edited. A name in `edits` that is no site of the model has no effect:
 /// compare with [`Graph::sites`].
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use ihead::config::Config;
+/// use ihead::graph::{Edit, Op, record_with};
+/// use ihead::model::{Simplified, SimplifiedArgs};
+///
+/// let model = Simplified::new(65, 32, 16, &SimplifiedArgs::defaults())?;
+/// let edits = BTreeMap::from([("layers.0.attention.pattern".to_string(), Edit::PreviousToken)]);
+/// let graph = record_with(&model, 32, edits);
+/// let clamped = graph.site("layers.0.attention.pattern").expect("a site of the model");
+/// assert_eq!(graph.nodes()[clamped.index()].op, Op::PreviousPattern { heads: 1 });
+/// # Ok::<(), ihead::Error>(())
+/// ```
 pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: BTreeMap<String, Edit>) -> Graph {
     let recorder = Recorder { graph: Rc::default(), edits: Rc::new(edits) };
     let vocab = model.vocab();

@@ -10,6 +10,16 @@ use super::stream::Stream;
 ///
 /// A named activation can be read, ablated, clamped or scaled by its name ([`super::record_with`]); a name costs nothing
 /// where nobody asks for it.
+///
+/// ```
+/// use ihead::backend::Dim;
+/// use ihead::graph::{Site, Stream};
+///
+/// /// Named `NAME.ff.hidden`, `NAME` being the place that the caller gives.
+/// fn hidden<T: Dim, D: Dim>(x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+///     site.at("ff").stream("hidden", x.relu())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Site {
     recorder: Recorder,

@@ -5,6 +5,20 @@ use super::ir::{WeightId, WeightOp};
 use super::record::Recorder;
 
 /// A matrix `[R, C]` that depends on parameters alone: computed once a step, whatever the number of sequences.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::{Stream, Weight};
+///
+/// /// `W_O W_V x[t]`: the product is made once, not at each position.
+/// fn output_value(
+///     wo: &Weight<Const<64>, Const<16>>,
+///     wv: &Weight<Const<16>, Const<64>>,
+///     x: &Stream<usize, Const<64>>,
+/// ) -> Stream<usize, Const<64>> {
+///     x.linear(&wo.matmul(wv))
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Weight<R: Dim, C: Dim> {
     pub(crate) recorder: Recorder,

@@ -10,6 +10,17 @@ pub trait FeedForwards: Model {
 }
 
 /// A model with its attention left out; record it like any other.
+///
+/// ```
+/// use ihead::config::Config;
+/// use ihead::graph::record;
+/// use ihead::model::{FeedForwardsOnly, Full, FullArgs};
+///
+/// let model = Full::new(65, 32, 16, &FullArgs::defaults())?;
+/// let graph = record(&FeedForwardsOnly(&model), 32);
+/// assert!(!graph.nodes().iter().any(|node| node.op.is_pattern()));
+/// # Ok::<(), ihead::Error>(())
+/// ```
 pub struct FeedForwardsOnly<'a, M>(pub &'a M);
 
 impl<M: Module> Module for FeedForwardsOnly<'_, M> {

@@ -12,6 +12,29 @@ use super::{Linear, Map};
 /// Queries come from `x`, keys and values from `y`; in self-attention they are the same stream.
 ///
 /// Sites: `pattern` `[heads, seq, seq]`, `mixed` (before `W_O`) and `out` `[seq, dim]`.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::{Normaliser, Site, Stream};
+/// use ihead::nn::{Attention, Map, ModuleExt};
+///
+/// /// The second stream reads from the first.
+/// fn read(
+///     attention: &Attention<Const<64>>,
+///     x: &Stream<usize, Const<64>>,
+///     y: &Stream<usize, Const<64>>,
+///     site: &Site,
+/// ) -> Stream<usize, Const<64>> {
+///     attention.forward(y, x, &site.at("attention"))
+/// }
+///
+/// // four heads; values as they are, ReLU instead of softmax
+/// let mut attention = Attention::new(Const::<64>, 4);
+/// attention.wv = Map::Identity;
+/// attention.scores.normaliser = Normaliser::Relu { mean: true };
+/// let names: Vec<String> = attention.tensors().into_iter().map(|(name, ..)| name).collect();
+/// assert_eq!(names, ["wq.weight", "wk.weight", "wo.weight"]);
+/// ```
 #[derive(Module)]
 pub struct Attention<D: Dim> {
     /// Query map.
@@ -31,6 +54,11 @@ pub struct Attention<D: Dim> {
 }
 
 /// How attention scores are made.
+///
+/// ```
+/// use ihead::nn::Scores;
+/// assert_eq!(Scores::softmax(128, 4).scale, 1.0 / 32_f64.sqrt());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scores {
     /// Number of heads.

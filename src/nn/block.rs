@@ -20,6 +20,26 @@ pub enum Wiring {
 ///
 /// A norm that is absent is the identity; a feed-forward that is absent adds nothing.
 /// Sites: `attention.pattern`, `attention.mixed`, `attention.out`, `ff.out`.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::{Site, Stream};
+/// use ihead::nn::{Attention, Block, FeedForward, LayerNorm, ModuleExt, Wiring};
+///
+/// fn run(block: &Block<Const<64>>, x: &Stream<usize, Const<64>>, site: &Site) -> Stream<usize, Const<64>> {
+///     block.forward(x, site)
+/// }
+///
+/// let dim = Const::<64>;
+/// let block = Block {
+///     attention: Attention::new(dim, 4),
+///     ff: Some(FeedForward::new(dim, false)),
+///     attention_norm: Some(LayerNorm::new(dim)),
+///     ff_norm: Some(LayerNorm::new(dim)),
+///     wiring: Wiring::PreNorm,
+/// };
+/// assert_eq!(block.count(), 4 * 64 * 64 + 2 * 4 * 64 * 64 + 4 * 64);
+/// ```
 #[derive(Module)]
 pub struct Block<D: Dim> {
     /// Attention.

@@ -6,6 +6,22 @@ use crate::graph::{Stream, Tokens};
 use super::{Init, Param};
 
 /// A row for each token: `[seq]` to `[seq, dim]`. The paper's `w_E`. State-dict name: `weight`, `[vocab, dim]`.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::{Stream, Tokens};
+/// use ihead::nn::Embedding;
+///
+/// fn embed(
+///     embedding: &Embedding<Const<65>, Const<64>>,
+///     x: &Tokens<usize, Const<65>>,
+/// ) -> Stream<usize, Const<64>> {
+///     embedding.forward(x)
+/// }
+///
+/// let frozen = Embedding::new(Const::<65>, Const::<64>).frozen_if(true);
+/// assert!(!frozen.weight.trains());
+/// ```
 #[derive(Module)]
 pub struct Embedding<V: Dim, D: Dim> {
     /// `[vocab, dim]`, at first `N(0, std^2)`.

@@ -6,6 +6,13 @@ use crate::graph::Stream;
 use super::Linear;
 
 /// What each position computes by itself: `[seq, dim]` to the same.
+///
+/// ```
+/// use ihead::nn::{FeedForward, ModuleExt};
+/// let names = |ff: FeedForward<usize>| ff.tensors().into_iter().map(|(name, ..)| name).collect::<Vec<_>>();
+/// assert_eq!(names(FeedForward::new(64, true)), ["weight"]);
+/// assert_eq!(names(FeedForward::new(64, false)), ["w1.weight", "w2.weight"]);
+/// ```
 #[derive(Module)]
 pub enum FeedForward<D: Dim> {
     /// `W x`: one `[dim, dim]` matrix, as in the paper's simplified model. State-dict name: `weight`.

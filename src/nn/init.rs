@@ -4,6 +4,13 @@ use rand_distr::{Distribution, StandardNormal, Uniform};
 use rand_pcg::Pcg64;
 
 /// The law of a parameter's initial values.
+///
+/// ```
+/// use ihead::nn::Init;
+/// let values = Init::linear(16).draw(42, "output.weight", 100);
+/// assert!(values.iter().all(|v| v.abs() <= 0.25));
+/// assert_eq!(values, Init::linear(16).draw(42, "output.weight", 100)); // a function of seed and name
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Init {
     /// All zero.

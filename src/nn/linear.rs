@@ -8,6 +8,18 @@ use super::{Init, Param};
 /// `y = W x`, without bias: `[seq, in]` to `[seq, out]`.
 ///
 /// The paper's `W_K`, `W_V`, `W_O`, `W_U` (section 4.2). State-dict name: `weight`, `[out, in]`.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::Stream;
+/// use ihead::nn::Linear;
+///
+/// fn logits(output: &Linear<Const<64>, Const<65>>, h: &Stream<usize, Const<64>>) -> Stream<usize, Const<65>> {
+///     output.forward(h)
+/// }
+///
+/// assert_eq!(Linear::new(Const::<64>, Const::<65>).weight.dims(), [65, 64]);
+/// ```
 #[derive(Module)]
 pub struct Linear<I: Dim, O: Dim> {
     /// `[out, in]`, at first `U(-1/sqrt(in), 1/sqrt(in))`.
@@ -38,6 +50,12 @@ impl<I: Dim, O: Dim> Linear<I, O> {
 }
 
 /// A square map that may be the identity, which has no parameter and costs nothing.
+///
+/// ```
+/// use ihead::nn::{Map, ModuleExt};
+/// assert_eq!(Map::linear(8).count(), 64);
+/// assert_eq!(Map::<usize>::Identity.count(), 0);
+/// ```
 #[derive(Module)]
 pub enum Map<D: Dim> {
     /// `W x`.

@@ -9,6 +9,20 @@ use super::{Init, Param};
 ///
 /// Two norms that read the same stream share the normalised rows; gains fold into the maps behind them.
 /// State-dict names: `weight` (the gain) and `bias`, `[dim]`.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::Stream;
+/// use ihead::nn::{LayerNorm, ModuleExt};
+///
+/// fn normed(norm: &LayerNorm<Const<64>>, x: &Stream<usize, Const<64>>) -> Stream<usize, Const<64>> {
+///     norm.forward(x)
+/// }
+///
+/// let mut norm = LayerNorm::new(Const::<64>);
+/// norm.init_all(0);
+/// assert_eq!((norm.weight.values()[0], norm.bias.values()[0]), (1.0, 0.0));
+/// ```
 #[derive(Module)]
 pub struct LayerNorm<D: Dim> {
     /// The gain, at first 1.

@@ -5,6 +5,13 @@ use super::Init;
 
 /// The sinusoidal table `[max_length, dim]`: row `p`, column `2i` is `sin(p w_i)`, column `2i + 1` is `cos(p w_i)`, with
 /// `w_i = 10000^(-2i / dim)`, all times `scale`.
+///
+/// ```
+/// use ihead::nn::{Init, sin_cos};
+/// let Init::Given(table) = sin_cos(2, 4, 1.0) else { unreachable!() };
+/// assert_eq!(table[..4], [0.0, 1.0, 0.0, 1.0]);
+/// assert!((table[4] - 1_f32.sin()).abs() < 1e-7 && (table[6] - 0.01_f32.sin()).abs() < 1e-7);
+/// ```
 pub fn sin_cos<M: Dim, D: Dim>(max_length: M, dim: D, scale: f64) -> Init {
     let dim = dim.size();
     let entry = |p: usize, c: usize| {

@@ -26,6 +26,15 @@ pub struct Event {
 }
 
 /// All that changes during a run, in order of time.
+///
+/// ```
+/// use ihead::train::{Action, Timeline};
+/// let timeline = Timeline::default()
+///     .at(0, Action::Freeze("layers.*.attention.wk.weight".into()))
+///     .at(300, Action::Release("layers.1.*".into()))
+///     .at(300, Action::LearningRate(0.01));
+/// assert_eq!(timeline.of(300).len(), 2);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     events: Vec<Event>,

@@ -68,6 +68,42 @@ pub trait Monitor<M> {
 }
 
 /// Trains a model.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use ihead::config::Config;
+/// use ihead::data::{BatchOptions, Batches, BigramData, TriggerOptions, TriggerTask};
+/// use ihead::model::{Simplified, SimplifiedArgs};
+/// use ihead::train::optim::{Optim, Sgd};
+/// use ihead::train::{Device, LossOn, Monitor, Step, Timeline, Trainer};
+///
+/// struct Last(f64);
+///
+/// impl<M> Monitor<M> for Last {
+///     fn after_update(&mut self, step: &Step<'_, M>) -> ihead::Result<()> {
+///         self.0 = step.loss;
+///         Ok(())
+///     }
+/// }
+///
+/// let options = TriggerOptions { k: 3, seq_length: 16, ..Default::default() };
+/// let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
+/// let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
+/// let sizes = SimplifiedArgs::defaults();
+/// let mut trainer = Trainer {
+///     model: Simplified::new(65, 16, 8, &sizes)?.init(0, &sizes)?,
+///     optim: Optim::Sgd(Sgd::new(0.1, 0.9, 0.0)),
+///     timeline: Timeline::default(),
+///     loss: LossOn::All,
+///     device: Device::Cpu,
+///     threads: 1,
+/// };
+/// let mut last = Last(f64::NAN);
+/// trainer.run(batches, Some(3), &mut last)?;
+/// assert!(last.0.is_finite());
+/// # Ok::<(), ihead::Error>(())
+/// ```
 pub struct Trainer<M> {
     /// The model.
     pub model: M,
