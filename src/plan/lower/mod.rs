@@ -3,6 +3,8 @@
 //! A stream is held as a sum of terms as long as possible: lookups in tables, and dense values behind a pending map.
 //! Linear maps of lookups map the table (once a step); maps of dense values wait, so that products of weights fold; and
 //! whoever needs a matrix asks for the sum as one dense value, which is made once.
+mod attention;
+
 use std::collections::HashMap;
 
 use crate::engine::{Request, RowSet};
@@ -11,8 +13,7 @@ use crate::nn::ParamId;
 
 use super::demand::{Demand, demands};
 use super::passes;
-use super::program::{Instr, Layout, Program, Source, Summand, Val, ValInfo};
-use super::tables::MOST_TERMS;
+use super::program::{Instr, Layout, Program, Summand, Val, ValInfo};
 
 /// One term of a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -207,8 +208,8 @@ impl Lowering<'_> {
             Op::Zero => vec![],
             Op::Lookup { table, index } => vec![Term::Lookup { table, index }],
             Op::Add(a, b) => {
-                let mut sum = self.sum(a, rows);
-                for term in self.sum(b, rows) {
+                let mut sum = self.summand(a, rows);
+                for term in self.summand(b, rows) {
                     self.add_term(&mut sum, term);
                 }
                 sum
@@ -243,6 +244,13 @@ impl Lowering<'_> {
                 unreachable!("a pattern is no stream")
             }
         }
+    }
+
+    /// A summand as terms; as one dense value where that is made anyway, so that its maps are applied once.
+    fn summand(&mut self, node: NodeId, rows: RowSet) -> Vec<Term> {
+        let sum = self.sum(node, rows);
+        let made_anyway = self.demands[node.index()].dense > 0 && !only_lookups(&sum);
+        if made_anyway { vec![plain(self.dense(node, rows))] } else { sum }
     }
 
     /// Adds a term to a sum, merging it with a like one: `A x + B x = (A + B) x`.
@@ -306,13 +314,12 @@ impl Lowering<'_> {
 
     /// `W x`, term by term where that is cheaper than making one matrix of `x` first.
     fn linear(&mut self, weight: WeightId, x: NodeId, rows: RowSet) -> Vec<Term> {
+        if let Some(terms) = self.mix_of_mapped_values(weight, x, rows) {
+            return terms;
+        }
         let sum = self.sum(x, rows);
         let (outputs, inputs) = self.shape(weight);
-        let small = |l: &Self, t: &Term| match *t {
-            Term::Lookup { table, .. } => l.shape(table).0 <= LARGEST_MAPPED_TABLE,
-            Term::Dense { .. } => false,
-        };
-        if sum.iter().all(|t| small(self, t)) {
+        if self.only_small_tables(&sum) {
             return sum.into_iter().map(|t| self.mapped(weight, t)).collect();
         }
         let separate = match sum[..] {
@@ -331,6 +338,14 @@ impl Lowering<'_> {
             _ => self.with_plain_terms_joined(x, rows, sum),
         };
         sum.into_iter().map(|t| self.mapped(weight, t)).collect()
+    }
+
+    /// Whether a map of the sum is best a map of its tables.
+    fn only_small_tables(&self, sum: &[Term]) -> bool {
+        sum.iter().all(|t| match *t {
+            Term::Lookup { table, .. } => self.shape(table).0 <= LARGEST_MAPPED_TABLE,
+            Term::Dense { .. } => false,
+        })
     }
 
     /// The sum with its lookups and unmapped values made one dense value; mapped terms and biases stay.
@@ -422,148 +437,6 @@ impl Lowering<'_> {
         self.reads(transposed);
         Summand::Map { val, weight, transposed }
     }
-
-    // ---- attention
-
-    /// A pattern at these rows.
-    fn pattern(&mut self, node: NodeId, rows: RowSet) -> Val {
-        let rows = if rows == self.rows_of(node) { rows } else { RowSet::All };
-        if let Some(val) = self.patterns.get(&(node, rows)) {
-            return *val;
-        }
-        let heads = self.cols(node);
-        let val = match self.op(node) {
-            Op::Pattern { q, k, scale, normaliser, .. } => {
-                let (queries, keys) = (self.sum(q, rows), self.sum(k, RowSet::All));
-                let few = |l: &Self, sum: &[Term]| {
-                    only_lookups(sum)
-                        && sum.len() <= MOST_TERMS
-                        && l.table_rows(sum) <= LARGEST_MAPPED_TABLE / 4
-                };
-                if heads == 1
-                    && !queries.is_empty()
-                    && !keys.is_empty()
-                    && few(self, &queries)
-                    && few(self, &keys)
-                {
-                    let (grid, trains) = self.score_tables(&queries, &keys);
-                    let out = self.pattern_val(rows, 1, trains);
-                    let indices = |sum: &[Term]| sum.iter().map(index_of).collect();
-                    let (queries, keys) = (indices(&queries), indices(&keys));
-                    self.emit(Instr::TablePattern { out, queries, keys, grid, scale, normaliser });
-                    out
-                } else {
-                    let (q, k) = self.queries_and_keys(q, k, rows, heads);
-                    let trains = self.val_trains(q) || self.val_trains(k);
-                    let keys_t = self.transposed(k);
-                    let out = self.pattern_val(rows, heads, trains);
-                    self.emit(Instr::DotPattern { out, q, k, keys_t, heads, scale, normaliser });
-                    out
-                }
-            }
-            op => {
-                let source = source_of(&op).expect("the operation is a pattern");
-                let out = self.pattern_val(rows, heads, false);
-                self.emit(Instr::OneHot { out, source });
-                out
-            }
-        };
-        self.patterns.insert((node, rows), val);
-        val
-    }
-
-    fn table_rows(&self, sum: &[Term]) -> usize {
-        let rows = |t: &Term| match *t {
-            Term::Lookup { table, .. } => self.shape(table).0,
-            Term::Dense { .. } => 0,
-        };
-        sum.iter().map(rows).sum()
-    }
-
-    fn score_tables(&mut self, queries: &[Term], keys: &[Term]) -> (Vec<Vec<WeightId>>, bool) {
-        let mut trains = false;
-        let mut grid = Vec::new();
-        for q in queries {
-            let mut row = Vec::new();
-            for k in keys {
-                let (Term::Lookup { table: q, .. }, Term::Lookup { table: k, .. }) = (q, k) else {
-                    unreachable!("only lookups have tables")
-                };
-                let keys_t = self.transpose(*k);
-                let scores = self.product(*q, keys_t);
-                trains |= self.leaf(scores);
-                row.push(scores);
-            }
-            grid.push(row);
-        }
-        (grid, trains)
-    }
-
-    /// Dense queries and keys with the same scores. With one head all maps go to the queries' side:
-    /// `(W_Q x) . (W_K y) = (W_K^T W_Q x) . y`, which maps only the rows that are asked for, once.
-    fn queries_and_keys(&mut self, q: NodeId, k: NodeId, rows: RowSet, heads: usize) -> (Val, Val) {
-        let keys = self.sum(k, RowSet::All);
-        if let (1, [Term::Dense { val, map: Some(map), .. }]) = (heads, &keys[..]) {
-            let (val, map) = (*val, self.transpose(*map));
-            let folded = self.program.info(val).cols <= 2 * self.cols(k);
-            if folded {
-                let query = match self.sum(q, rows)[..] {
-                    [Term::Dense { val, map: Some(m), .. }] if self.demands[q.index()].dense <= 1 => {
-                        Term::Dense { val, map: Some(self.product(map, m)), scale: 1.0 }
-                    }
-                    _ => {
-                        let q = self.dense(q, rows);
-                        self.mapped(map, plain(q))
-                    }
-                };
-                let cols = self.program.info(val).cols;
-                return (self.affine(vec![query], rows, cols), val);
-            }
-        }
-        (self.dense(q, rows), self.dense(k, RowSet::All))
-    }
-
-    fn mix(&mut self, pattern: NodeId, v: NodeId, rows: RowSet) -> Vec<Term> {
-        let heads = self.cols(pattern);
-        let values = self.sum(v, RowSet::All);
-        if values.is_empty() {
-            return vec![];
-        }
-        // with one head the map of the values can wait: A (V W^T) = (A V) W^T
-        let (v, map) = match values[..] {
-            [Term::Dense { val, map: Some(map), .. }]
-                if heads == 1 && self.program.info(val).cols <= 2 * self.cols(v) =>
-            {
-                (val, Some(map))
-            }
-            _ => (self.dense(v, RowSet::All), None),
-        };
-        let cols = self.program.info(v).cols;
-        if let Some(source) = source_of(&self.op(pattern)) {
-            let out = self.val(rows, cols, self.val_trains(v));
-            self.emit(Instr::Pick { out, x: v, source });
-            return vec![Term::Dense { val: out, map, scale: 1.0 }];
-        }
-        let pattern = self.pattern(pattern, rows);
-        let values_t = self.val_trains(pattern).then(|| self.transposed(v));
-        let trains = self.val_trains(pattern) || self.val_trains(v);
-        let at = self.program.info(pattern).rows;
-        let out = self.val(at, cols, trains);
-        self.emit(Instr::Mix { out, pattern, v, values_t });
-        let out = if at == rows { out } else { self.select(out, rows) };
-        vec![Term::Dense { val: out, map, scale: 1.0 }]
-    }
-
-    fn transposed(&mut self, x: Val) -> Val {
-        if let Some(val) = self.transposes.get(&x) {
-            return *val;
-        }
-        let info = ValInfo { layout: Layout::Transposed, trains: false, ..*self.program.info(x) };
-        let out = self.new_val(info);
-        self.emit(Instr::Transpose { out, x });
-        self.transposes.insert(x, out);
-        out
-    }
 }
 
 fn plain(val: Val) -> Term {
@@ -572,19 +445,4 @@ fn plain(val: Val) -> Term {
 
 fn only_lookups(sum: &[Term]) -> bool {
     sum.iter().all(|t| matches!(t, Term::Lookup { .. }))
-}
-
-fn index_of(term: &Term) -> Index {
-    match *term {
-        Term::Lookup { index, .. } => index,
-        Term::Dense { .. } => unreachable!("only lookups have an index"),
-    }
-}
-
-fn source_of(op: &Op) -> Option<Source> {
-    match op {
-        Op::PreviousPattern { .. } => Some(Source::Previous),
-        Op::InductionPattern { .. } => Some(Source::Induction),
-        _ => None,
-    }
 }

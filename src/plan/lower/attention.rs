@@ -1,0 +1,189 @@
+//! Attention: patterns from tables of scores or from dense queries and keys, and mixes whose maps wait.
+use crate::engine::RowSet;
+use crate::graph::{Index, NodeId, Op, WeightId};
+
+use super::super::program::{Instr, Layout, Source, Val, ValInfo};
+use super::super::tables::MOST_TERMS;
+use super::{LARGEST_MAPPED_TABLE, Lowering, Term, only_lookups, plain};
+
+impl Lowering<'_> {
+    /// A pattern at these rows.
+    pub(super) fn pattern(&mut self, node: NodeId, rows: RowSet) -> Val {
+        let rows = if rows == self.rows_of(node) { rows } else { RowSet::All };
+        if let Some(val) = self.patterns.get(&(node, rows)) {
+            return *val;
+        }
+        let heads = self.cols(node);
+        let val = match self.op(node) {
+            Op::Pattern { q, k, scale, normaliser, .. } => {
+                let (queries, keys) = (self.sum(q, rows), self.sum(k, RowSet::All));
+                let few = |l: &Self, sum: &[Term]| {
+                    only_lookups(sum)
+                        && sum.len() <= MOST_TERMS
+                        && l.table_rows(sum) <= LARGEST_MAPPED_TABLE / 4
+                };
+                if heads == 1
+                    && !queries.is_empty()
+                    && !keys.is_empty()
+                    && few(self, &queries)
+                    && few(self, &keys)
+                {
+                    let (grid, trains) = self.score_tables(&queries, &keys);
+                    let out = self.pattern_val(rows, 1, trains);
+                    let indices = |sum: &[Term]| sum.iter().map(index_of).collect();
+                    let (queries, keys) = (indices(&queries), indices(&keys));
+                    self.emit(Instr::TablePattern { out, queries, keys, grid, scale, normaliser });
+                    out
+                } else {
+                    let (q, k) = self.queries_and_keys(q, k, rows, heads);
+                    let trains = self.val_trains(q) || self.val_trains(k);
+                    let keys_t = self.transposed(k);
+                    let out = self.pattern_val(rows, heads, trains);
+                    self.emit(Instr::DotPattern { out, q, k, keys_t, heads, scale, normaliser });
+                    out
+                }
+            }
+            op => {
+                let source = source_of(&op).expect("the operation is a pattern");
+                let out = self.pattern_val(rows, heads, false);
+                self.emit(Instr::OneHot { out, source });
+                out
+            }
+        };
+        self.patterns.insert((node, rows), val);
+        val
+    }
+
+    fn table_rows(&self, sum: &[Term]) -> usize {
+        let rows = |t: &Term| match *t {
+            Term::Lookup { table, .. } => self.shape(table).0,
+            Term::Dense { .. } => 0,
+        };
+        sum.iter().map(rows).sum()
+    }
+
+    fn score_tables(&mut self, queries: &[Term], keys: &[Term]) -> (Vec<Vec<WeightId>>, bool) {
+        let mut trains = false;
+        let mut grid = Vec::new();
+        for q in queries {
+            let mut row = Vec::new();
+            for k in keys {
+                let (Term::Lookup { table: q, .. }, Term::Lookup { table: k, .. }) = (q, k) else {
+                    unreachable!("only lookups have tables")
+                };
+                let keys_t = self.transpose(*k);
+                let scores = self.product(*q, keys_t);
+                trains |= self.leaf(scores);
+                row.push(scores);
+            }
+            grid.push(row);
+        }
+        (grid, trains)
+    }
+
+    /// Dense queries and keys with the same scores. With one head all maps go to the queries' side:
+    /// `(W_Q x) . (W_K y) = (W_K^T W_Q x) . y`, which maps only the rows that are asked for, once.
+    fn queries_and_keys(&mut self, q: NodeId, k: NodeId, rows: RowSet, heads: usize) -> (Val, Val) {
+        let keys = self.sum(k, RowSet::All);
+        if let (1, [Term::Dense { val, map: Some(map), .. }]) = (heads, &keys[..]) {
+            let (val, map) = (*val, self.transpose(*map));
+            let folded = self.program.info(val).cols <= 2 * self.cols(k);
+            if folded {
+                let query = match self.sum(q, rows)[..] {
+                    [Term::Dense { val, map: Some(m), .. }] if self.demands[q.index()].dense <= 1 => {
+                        Term::Dense { val, map: Some(self.product(map, m)), scale: 1.0 }
+                    }
+                    _ => {
+                        let q = self.dense(q, rows);
+                        self.mapped(map, plain(q))
+                    }
+                };
+                let cols = self.program.info(val).cols;
+                return (self.affine(vec![query], rows, cols), val);
+            }
+        }
+        (self.dense(q, rows), self.dense(k, RowSet::All))
+    }
+
+    pub(super) fn mix(&mut self, pattern: NodeId, v: NodeId, rows: RowSet) -> Vec<Term> {
+        let heads = self.cols(pattern);
+        let values = self.sum(v, RowSet::All);
+        if values.is_empty() {
+            return vec![];
+        }
+        // with one head the map of the values can wait: A (V W^T) = (A V) W^T
+        match values[..] {
+            [Term::Dense { val, map: Some(map), .. }]
+                if heads == 1 && self.program.info(val).cols <= 2 * self.cols(v) =>
+            {
+                self.mix_of(pattern, val, Some(map), rows)
+            }
+            _ => {
+                let v = self.dense(v, RowSet::All);
+                self.mix_of(pattern, v, None, rows)
+            }
+        }
+    }
+
+    /// `W x` where `x` mixes lookups with one head: `W (A V) = A (V W^T)` maps tables, once a step, and no positions.
+    pub(super) fn mix_of_mapped_values(&mut self, w: WeightId, x: NodeId, rows: RowSet) -> Option<Vec<Term>> {
+        let Op::Mix { pattern, v } = self.op(x) else { return None };
+        let (outputs, inputs) = self.shape(w);
+        let demand = &self.demands[x.index()];
+        let for_nobody_else = demand.linears == 1 && demand.dense == 0;
+        if self.cols(pattern) > 1 || outputs > inputs || !for_nobody_else {
+            return None;
+        }
+        let values = self.sum(v, RowSet::All);
+        if values.is_empty() || !self.only_small_tables(&values) {
+            return None;
+        }
+        let mapped = values.into_iter().map(|t| self.mapped(w, t)).collect();
+        let mapped = self.affine(mapped, RowSet::All, outputs);
+        Some(self.mix_of(pattern, mapped, None, rows))
+    }
+
+    /// `map (pattern v)` with the map pending.
+    fn mix_of(&mut self, pattern: NodeId, v: Val, map: Option<WeightId>, rows: RowSet) -> Vec<Term> {
+        let cols = self.program.info(v).cols;
+        if let Some(source) = source_of(&self.op(pattern)) {
+            let out = self.val(rows, cols, self.val_trains(v));
+            self.emit(Instr::Pick { out, x: v, source });
+            return vec![Term::Dense { val: out, map, scale: 1.0 }];
+        }
+        let pattern = self.pattern(pattern, rows);
+        let values_t = self.val_trains(pattern).then(|| self.transposed(v));
+        let trains = self.val_trains(pattern) || self.val_trains(v);
+        let at = self.program.info(pattern).rows;
+        let out = self.val(at, cols, trains);
+        self.emit(Instr::Mix { out, pattern, v, values_t });
+        let out = if at == rows { out } else { self.select(out, rows) };
+        vec![Term::Dense { val: out, map, scale: 1.0 }]
+    }
+
+    fn transposed(&mut self, x: Val) -> Val {
+        if let Some(val) = self.transposes.get(&x) {
+            return *val;
+        }
+        let info = ValInfo { layout: Layout::Transposed, trains: false, ..*self.program.info(x) };
+        let out = self.new_val(info);
+        self.emit(Instr::Transpose { out, x });
+        self.transposes.insert(x, out);
+        out
+    }
+}
+
+fn index_of(term: &Term) -> Index {
+    match *term {
+        Term::Lookup { index, .. } => index,
+        Term::Dense { .. } => unreachable!("only lookups have an index"),
+    }
+}
+
+fn source_of(op: &Op) -> Option<Source> {
+    match op {
+        Op::PreviousPattern { .. } => Some(Source::Previous),
+        Op::InductionPattern { .. } => Some(Source::Induction),
+        _ => None,
+    }
+}
