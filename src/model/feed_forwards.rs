@@ -5,7 +5,8 @@ use crate::nn::{Module, Visitor, VisitorMut};
 
 /// A model whose attention can be left out.
 pub trait FeedForwards: Model {
-    /// Logits `[seq, vocab]` from the token embeddings through the feed-forward layers alone, without positions.
+    /// Logits `[seq, vocab]` of embeddings and positions that go through the feed-forward layers alone:
+    /// `h = h + ff(h)` for each layer that has one, without the layer's norms, then the model's readout.
     fn feed_forwards<T: Dim>(&self, x: &Tokens<T, Self::Vocab>) -> Stream<T, Self::Vocab>;
 }
 
@@ -37,6 +38,10 @@ impl<M: FeedForwards> Model for FeedForwardsOnly<'_, M> {
 
     fn vocab(&self) -> M::Vocab {
         self.0.vocab()
+    }
+
+    fn max_seq(&self) -> Option<usize> {
+        self.0.max_seq()
     }
 
     fn forward<T: Dim>(&self, x: &Tokens<T, M::Vocab>) -> Stream<T, M::Vocab> {

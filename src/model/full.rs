@@ -1,5 +1,4 @@
 //! The full model of the paper: several heads, norms, feed-forward layers.
-use crate::Error;
 use crate::backend::Dim;
 use crate::config::{Config, Problem};
 use crate::graph::{Model, Stream, Tokens};
@@ -8,7 +7,7 @@ use crate::nn::{
 };
 use crate::{Module, Result};
 
-use super::FeedForwards;
+use super::{FeedForwards, check};
 
 /// Settings of the full model.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -72,7 +71,7 @@ pub struct FullArgs {
 
 impl FullArgs {
     fn problems(&self) -> Vec<Problem> {
-        if self.n_heads > 0 && !self.dim.is_multiple_of(self.n_heads) {
+        if self.n_heads == 0 || !self.dim.is_multiple_of(self.n_heads) {
             let message = format!("{} heads of equal width do not fit in dim {}", self.n_heads, self.dim);
             return vec![Problem::new("n_heads", message)];
         }
@@ -139,15 +138,10 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
     /// A model of these sizes; `args.dim` and `args.max_length` are not read.
     ///
     /// # Errors
-    /// If the heads do not divide the width, or the machine cannot hold so many parameters.
+    /// If a size is 0, the heads do not divide the width, or the machine cannot hold so many parameters.
     pub fn new(vocab: V, max_length: M, dim: D, args: &FullArgs) -> Result<Self> {
         let sized = FullArgs { dim: dim.size(), ..args.clone() };
-        if let Some(problem) = sized.problems().into_iter().next() {
-            return Err(Error::Config {
-                key: format!("model_args.{}", problem.key),
-                message: problem.message,
-            });
-        }
+        check(vocab, max_length, dim, sized.problems())?;
         check_memory(&sized, vocab.size(), max_length.size())?;
         let map = |identity: bool, frozen: bool| {
             if identity { Map::Identity } else { Map::linear(dim).frozen_if(frozen) }
@@ -192,6 +186,13 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
         if self.output.is_none() { vec![("output.weight", "tok_embeddings.weight")] } else { vec![] }
     }
 
+    /// `E[x] + P`, `[seq, dim]`.
+    fn embed<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, D> {
+        let positions = self.pe.as_ref().unwrap_or(&self.pos_embeddings.weight);
+        self.tok_embeddings.forward(x) + x.positions(&x.recorder().weight(positions))
+    }
+
+    /// `W_U norm(h)`, `[seq, vocab]`.
     fn logits<T: Dim>(&self, h: &Stream<T, D>) -> Stream<T, V> {
         let h = self.norm.as_ref().map_or_else(|| h.clone(), |norm| norm.forward(h));
         match &self.output {
@@ -213,8 +214,8 @@ impl<V: Dim, M: Dim, D: Dim> Model for Full<V, M, D> {
     }
 
     fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
-        let (site, positions) = (x.site(), self.pe.as_ref().unwrap_or(&self.pos_embeddings.weight));
-        let mut h = self.tok_embeddings.forward(x) + x.positions(&x.recorder().weight(positions)); // [seq, dim]
+        let site = x.site();
+        let mut h = self.embed(x); // [seq, dim]
         for (i, layer) in self.layers.iter().enumerate() {
             let site = site.at("layers").at(i);
             h = site.stream("resid", h);
@@ -225,14 +226,13 @@ impl<V: Dim, M: Dim, D: Dim> Model for Full<V, M, D> {
 }
 
 impl<V: Dim, M: Dim, D: Dim> FeedForwards for Full<V, M, D> {
+    /// With a tied output, these logits are divided by sqrt(dim), as the paper's code does in this pass alone.
     fn feed_forwards<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
-        let mut h = self.tok_embeddings.forward(x);
-        for layer in &self.layers {
-            if let Some(ff) = &layer.ff {
-                let input = layer.ff_norm.as_ref().map_or_else(|| h.clone(), |norm| norm.forward(&h));
-                h = h.clone() + ff.forward(&input);
-            }
+        let mut h = self.embed(x);
+        for ff in self.layers.iter().filter_map(|layer| layer.ff.as_ref()) {
+            h = h.clone() + ff.forward(&h);
         }
-        self.logits(&h)
+        let by = if self.output.is_none() { 1.0 / (h.dim().size() as f64).sqrt() } else { 1.0 };
+        self.logits(&h).scale(by)
     }
 }

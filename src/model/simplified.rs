@@ -1,12 +1,11 @@
 //! The simplified model of the paper's section 4.2.
-use crate::Error;
 use crate::backend::Dim;
 use crate::config::{Config, Problem};
 use crate::graph::{Model, Stream, Tokens};
 use crate::nn::{Attention, Embedding, FeedForward, Init, Linear, Map, Param, Scores, sin_cos};
 use crate::{Module, Result};
 
-use super::FeedForwards;
+use super::{FeedForwards, check};
 
 /// Settings of the simplified model.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -137,16 +136,11 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
     /// A model of these sizes; `args.dim` and `args.max_length` are not read.
     ///
     /// # Errors
-    /// If `use_rope` meets an odd width, or the machine cannot hold so many parameters.
+    /// If a size is 0, `use_rope` meets an odd width, or the machine cannot hold so many parameters.
     pub fn new(vocab: V, max_length: M, dim: D, args: &SimplifiedArgs) -> Result<Self> {
         let width = dim.size();
         let sized = SimplifiedArgs { dim: width, ..args.clone() };
-        if let Some(problem) = sized.problems().into_iter().next() {
-            return Err(Error::Config {
-                key: format!("model_args.{}", problem.key),
-                message: problem.message,
-            });
-        }
+        check(vocab, max_length, dim, sized.problems())?;
         check_memory(&sized, vocab.size(), max_length.size())?;
         let root = 1.0 / (width as f64).sqrt();
         let scale = if args.sqrtd_embeddings { root } else { 1.0 };
@@ -203,6 +197,21 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
             Readout::Own(_) => vec![],
         }
     }
+
+    /// `E[x] + pe`, `[seq, dim]`; without `pe` under rotary positions.
+    fn embed<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, D> {
+        let h = self.tok_embeddings.forward(x);
+        if self.adds_positions { h + x.positions(&x.recorder().weight(&self.pe)) } else { h }
+    }
+
+    /// `W_U h`, scaled, `[seq, vocab]`.
+    fn logits<T: Dim>(&self, h: &Stream<T, D>) -> Stream<T, V> {
+        let output = match &self.output {
+            Readout::Own(linear) => linear.weight(h.recorder()),
+            Readout::Tied => h.recorder().weight(&self.tok_embeddings.weight),
+        };
+        h.linear(&output.scale(self.logit_scale))
+    }
 }
 
 impl<V: Dim, M: Dim, D: Dim> Model for Simplified<V, M, D> {
@@ -218,38 +227,26 @@ impl<V: Dim, M: Dim, D: Dim> Model for Simplified<V, M, D> {
 
     fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
         let site = x.site();
-        let mut h = self.tok_embeddings.forward(x); // [seq, dim]
-        if self.adds_positions {
-            h = h + x.positions(&x.recorder().weight(&self.pe));
-        }
+        let mut h = self.embed(x); // [seq, dim]
         for (i, layer) in self.layers.iter().enumerate() {
             let site = site.at("layers").at(i);
             h = site.stream("resid", h);
-            h = h.clone() + layer.attention.forward(&h, &h, &site.at("attention"));
+            let attended = layer.attention.forward(&h, &h, &site.at("attention"));
+            h = site.stream("resid_mid", h + attended);
             if let Some(ff) = &layer.ff {
                 h = h.clone() + site.at("ff").stream("out", ff.forward(&h));
             }
         }
-        h = site.at("final").stream("resid", h);
-        let output = match &self.output {
-            Readout::Own(linear) => linear.weight(x.recorder()),
-            Readout::Tied => x.recorder().weight(&self.tok_embeddings.weight),
-        };
-        h.linear(&output.scale(self.logit_scale)) // [seq, vocab]
+        self.logits(&site.at("final").stream("resid", h)) // [seq, vocab]
     }
 }
 
 impl<V: Dim, M: Dim, D: Dim> FeedForwards for Simplified<V, M, D> {
     fn feed_forwards<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
-        let mut h = self.tok_embeddings.forward(x);
+        let mut h = self.embed(x);
         for ff in self.layers.iter().filter_map(|layer| layer.ff.as_ref()) {
             h = h.clone() + ff.forward(&h);
         }
-        match &self.output {
-            Readout::Own(linear) => h.linear(&linear.weight(x.recorder()).scale(self.logit_scale)),
-            Readout::Tied => {
-                h.linear(&x.recorder().weight(&self.tok_embeddings.weight).scale(self.logit_scale))
-            }
-        }
+        self.logits(&h)
     }
 }

@@ -19,7 +19,8 @@ pub enum Wiring {
 /// Attention and feed-forward around a residual stream: `[seq, dim]` to the same.
 ///
 /// A norm that is absent is the identity; a feed-forward that is absent adds nothing.
-/// Sites: `attention.pattern`, `attention.mixed`, `attention.out`, `ff.out`.
+/// Sites: `attention.pattern`, `attention.mixed`, `attention.out`, `resid_mid` (the stream `h` before the feed-forward),
+/// `ff.out`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -64,14 +65,15 @@ impl<D: Dim> Block<D> {
         let attend = |y: &Stream<T, D>| self.attention.forward(y, y, &site.at("attention"));
         let norm1 = |y: &Stream<T, D>| normed(&self.attention_norm, y);
         let norm2 = |y: &Stream<T, D>| normed(&self.ff_norm, y);
+        let mid = |h: Stream<T, D>| site.stream("resid_mid", h);
         match self.wiring {
-            Wiring::PreNormParallel => self.fed(x.clone() + attend(&norm1(x)), || norm2(x), site),
+            Wiring::PreNormParallel => self.fed(mid(x.clone() + attend(&norm1(x))), || norm2(x), site),
             Wiring::PreNorm => {
-                let h = x.clone() + attend(&norm1(x));
+                let h = mid(x.clone() + attend(&norm1(x)));
                 self.fed(h.clone(), || norm2(&h), site)
             }
             Wiring::PostNorm => {
-                let h = norm1(&(x.clone() + attend(x)));
+                let h = mid(norm1(&(x.clone() + attend(x))));
                 if self.ff.is_some() { norm2(&self.fed(h.clone(), || h.clone(), site)) } else { h }
             }
         }
