@@ -83,24 +83,6 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         self
     }
 
-    fn check(&self, batch: &Batch, rows: &[RowLists]) -> Result<()> {
-        let (seq, vocab) = (self.graph.seq(), self.graph.vocab());
-        if batch.seq != seq {
-            let message = format!("a batch of sequences of {} tokens, expected {seq}", batch.seq);
-            return Err(Error::usage(message));
-        }
-        if let Some(token) = batch.x.iter().chain(&batch.y).find(|t| **t as usize >= vocab) {
-            let message = format!("token {token} is outside the model's vocabulary of {vocab}");
-            return Err(Error::usage(message));
-        }
-        let asked = self.request.reads.iter().map(|(_, rows)| *rows).chain(self.request.loss);
-        let sets = asked.map(|rows| if let RowSet::Set(k) = rows { k + 1 } else { 0 }).max().unwrap_or(0);
-        if rows.len() < sets || rows.iter().any(|lists| lists.sequences() != batch.batch) {
-            return Err(Error::usage("positions must be listed for each row set and each sequence"));
-        }
-        Ok(())
-    }
-
     /// The parameters that are needed, on the device, in the places of their weights.
     fn load(&self, params: &dyn ParamSource<E>) -> Result<Vec<Option<Matrix<E, Dev>>>, Dev::Err> {
         let load = |(i, weight): (usize, &crate::graph::WeightNode)| match weight.op {
@@ -124,11 +106,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
     ) -> Result<f64, Dev::Err> {
         self.gradients.values_mut().for_each(|gradient| gradient.fill(E::default()));
         let params = self.load(params)?;
-        let selected = match self.request.loss {
-            None => 0,
-            Some(RowSet::All) => batch.batch * batch.seq,
-            Some(RowSet::Set(k)) => rows[k].total(),
-        };
+        let selected = self.request.loss_positions(batch, rows);
         let mut loss = 0.0;
         for first in (0..batch.batch).step_by(self.micro_batch) {
             let part = MicroBatch::new(batch, first, self.micro_batch);
@@ -215,7 +193,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> Engine<E> for EagerEngine<E, Dev> {
         rows: &[RowLists],
         observer: &Observer<'_, E>,
     ) -> Result<f64> {
-        self.check(batch, rows)?;
+        self.request.check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
         let result = self.run_checked(params, batch, rows, observer);
         result.map_err(|e| Error::device(Dev::KIND.name(), e.to_string()))
     }

@@ -22,6 +22,38 @@ pub struct Request {
     pub reads: Vec<(NodeId, RowSet)>,
 }
 
+impl Request {
+    /// Checks what a run is given against the graph.
+    ///
+    /// # Errors
+    /// If the sequences have another length, a token is outside the vocabulary, or positions of a row set are missing.
+    pub fn check(&self, (seq, vocab): (usize, usize), batch: &Batch, rows: &[RowLists]) -> Result<(), Error> {
+        if batch.seq != seq {
+            let message = format!("a batch of sequences of {} tokens, expected {seq}", batch.seq);
+            return Err(Error::usage(message));
+        }
+        if let Some(token) = batch.x.iter().chain(&batch.y).find(|t| **t as usize >= vocab) {
+            let message = format!("token {token} is outside the model's vocabulary of {vocab}");
+            return Err(Error::usage(message));
+        }
+        let asked = self.reads.iter().map(|(_, rows)| *rows).chain(self.loss);
+        let sets = asked.map(|rows| if let RowSet::Set(k) = rows { k + 1 } else { 0 }).max().unwrap_or(0);
+        if rows.len() < sets || rows.iter().any(|lists| lists.sequences() != batch.batch) {
+            return Err(Error::usage("positions must be listed for each row set and each sequence"));
+        }
+        Ok(())
+    }
+
+    /// Number of positions that the loss of a checked run is over.
+    pub fn loss_positions(&self, batch: &Batch, rows: &[RowLists]) -> usize {
+        match self.loss {
+            None => 0,
+            Some(RowSet::All) => batch.batch * batch.seq,
+            Some(RowSet::Set(k)) => rows[k].total(),
+        }
+    }
+}
+
 /// An activation of one sequence: a stream `[positions, dim]`, or a pattern `[heads, positions, seq]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a, E> {

@@ -29,9 +29,14 @@ pub struct RowLists {
 impl RowLists {
     /// The positions of each sequence at which `keep(position, mark)` holds.
     pub fn select(batch: &Batch, keep: impl Fn(usize, i32) -> bool) -> RowLists {
+        RowLists::choose(batch, |i, t| keep(t, batch.marks[i * batch.seq + t]))
+    }
+
+    /// The positions of each sequence at which `keep(sequence, position)` holds.
+    pub fn choose(batch: &Batch, keep: impl Fn(usize, usize) -> bool) -> RowLists {
         let mut lists = RowLists { ends: Vec::with_capacity(batch.batch), positions: Vec::new() };
-        for marks in batch.marks.chunks(batch.seq) {
-            lists.positions.extend((0..batch.seq).filter(|&t| keep(t, marks[t])).map(|t| t as u32));
+        for i in 0..batch.batch {
+            lists.positions.extend((0..batch.seq).filter(|&t| keep(i, t)).map(|t| t as u32));
             lists.ends.push(lists.positions.len());
         }
         lists

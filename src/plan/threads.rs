@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Error;
 use crate::data::Batch;
-use crate::engine::{Engine, Observer, ParamSource, Request, RowLists, RowSet};
+use crate::engine::{Engine, Observer, ParamSource, Request, RowLists};
 use crate::graph::Graph;
 use crate::kernels::Element;
 use crate::nn::ParamId;
@@ -29,8 +29,7 @@ pub struct CpuEngine<E> {
     spare: Mutex<Vec<Sums<E>>>,
     total: Sums<E>,
     leaf_shapes: Vec<(usize, usize)>,
-    loss_rows: Option<RowSet>,
-    sets: usize,
+    request: Request,
     seq: usize,
     vocab: usize,
     all: Vec<u32>,
@@ -69,8 +68,6 @@ impl<E: Element> CpuEngine<E> {
         let leaf_shapes: Vec<_> = leaf_shapes.collect();
         let total =
             Sums { leaves: leaf_shapes.iter().map(|&(r, c)| Matrix::zeros(r, c)).collect(), loss: 0.0 };
-        let in_reads = request.reads.iter().map(|(_, rows)| *rows);
-        let sets = in_reads.chain(request.loss).map(|r| if let RowSet::Set(k) = r { k + 1 } else { 0 }).max();
         Ok(CpuEngine {
             plan: Plan::new(program, graph.weights().len()),
             weights,
@@ -79,8 +76,7 @@ impl<E: Element> CpuEngine<E> {
             spare: Mutex::new(Vec::new()),
             total,
             leaf_shapes,
-            loss_rows: request.loss,
-            sets: sets.unwrap_or(0),
+            request: request.clone(),
             seq,
             vocab: graph.vocab(),
             all: (0..seq as u32).collect(),
@@ -91,22 +87,6 @@ impl<E: Element> CpuEngine<E> {
     /// Bytes of the workspace of one thread.
     pub fn workspace_bytes(&self) -> usize {
         self.workspaces[0].lock().map_or(0, |w| w.bytes())
-    }
-
-    fn check(&self, batch: &Batch, rows: &[RowLists]) -> Result<(), Error> {
-        if batch.seq != self.seq {
-            let message = format!("a batch of sequences of {} tokens, expected {}", batch.seq, self.seq);
-            return Err(Error::Usage(message));
-        }
-        if let Some(token) = batch.x.iter().chain(&batch.y).find(|t| **t as usize >= self.vocab) {
-            let message = format!("token {token} is outside the model's vocabulary of {}", self.vocab);
-            return Err(Error::Usage(message));
-        }
-        if rows.len() < self.sets || rows.iter().any(|r| r.sequences() != batch.batch) {
-            let message = "positions must be listed for each row set and each sequence".into();
-            return Err(Error::Usage(message));
-        }
-        Ok(())
     }
 
     /// Sums to be used again, or new ones; zero.
@@ -131,13 +111,9 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         rows: &[RowLists],
         observer: &Observer<'_, E>,
     ) -> Result<f64, Error> {
-        self.check(batch, rows)?;
+        self.request.check((self.seq, self.vocab), batch, rows)?;
         self.weights.load(params);
-        let selected = match self.loss_rows {
-            None => 0,
-            Some(RowSet::All) => batch.batch * batch.seq,
-            Some(RowSet::Set(k)) => rows[k].total(),
-        };
+        let selected = self.request.loss_positions(batch, rows);
         let loss_weight = 1.0 / selected.max(1) as f64;
         let mut total = std::mem::replace(&mut self.total, Sums { leaves: Vec::new(), loss: 0.0 });
         total.clear();

@@ -136,14 +136,7 @@ impl Select {
     /// The chosen positions of each sequence of a batch: what an engine takes for a
     /// [`RowSet::Set`](crate::engine::RowSet).
     pub fn rows(&self, batch: &Batch) -> RowLists {
-        // `RowLists::select` knows marks alone, so the choice is handed to it as marks.
-        let mut chosen = Batch { batch: batch.batch, seq: batch.seq, ..Batch::default() };
-        chosen.marks.reserve(batch.marks.len());
-        for i in 0..batch.batch {
-            let sequence = Sequence::of(batch, i);
-            chosen.marks.extend((0..batch.seq).map(|t| i32::from(self.holds(&sequence, t))));
-        }
-        RowLists::select(&chosen, |_, mark| mark == 1)
+        RowLists::choose(batch, |i, t| self.holds(&Sequence::of(batch, i), t))
     }
 }
 
