@@ -31,5 +31,5 @@ pub use init::Init;
 pub use linear::{Linear, Map};
 pub use module::{Module, ModuleExt, ParamField, Params, Role, Visitor, VisitorMut, join};
 pub use norm::LayerNorm;
-pub use param::{AnyParam, Param, ParamId};
+pub use param::{AnyParam, Param, ParamId, norm};
 pub use positions::sin_cos;

@@ -109,6 +109,11 @@ impl<S: Shape> Param<S> {
     }
 }
 
+/// The Euclidean norm of values (the Frobenius norm of a matrix), summed in f64.
+pub fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
+}
+
 /// A parameter whatever its shape.
 pub trait AnyParam: Send + Sync {
     /// Its identity.
@@ -147,7 +152,7 @@ pub trait AnyParam: Send + Sync {
 
     /// The Euclidean norm of its values, summed in f64.
     fn norm(&self) -> f64 {
-        self.values().iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
+        norm(&self.values())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::data::Batch;
 use crate::engine::{Engine, Request};
 use crate::graph::{Graph, Model};
-use crate::nn::{AnyParam, ModuleExt, Params};
+use crate::nn::{ModuleExt, Params, norm};
 use crate::probe::{Evaluation, Metric, Record, WeightProbe, record_weights};
 use crate::train::{Device, Monitor, Outputs, Progress, Step, engine};
 
@@ -197,7 +197,7 @@ fn with_iteration(iteration: usize, record: Value, norms: Map<String, Value>) ->
 fn norms(step: &Step<'_, impl Model>) -> Map<String, Value> {
     let mut norms = Map::new();
     for (name, param) in step.model.training() {
-        norms.insert(format!("norm_{name}"), norm(&param.values()).into());
+        norms.insert(format!("norm_{name}"), param.norm().into());
         let gradient = step.gradients.iter().find(|(n, _)| *n == name);
         norms.insert(format!("gradnorm_{name}"), gradient.map(|(_, g)| norm(g)).into());
     }
@@ -213,13 +213,8 @@ fn norms_line(step: &Step<'_, impl Model>) -> String {
         if wanted {
             let gradient = step.gradients.iter().find(|(n, _)| *n == name);
             let gradient = gradient.map_or("frozen".into(), |(_, g)| format!("grad {:.4}", norm(g)));
-            line.push_str(&format!(" {name} {:.4} ({gradient})", norm(&AnyParam::values(tensor))));
+            line.push_str(&format!(" {name} {:.4} ({gradient})", tensor.norm()));
         }
     }
     line
-}
-
-/// The Frobenius norm.
-fn norm(values: &[f32]) -> f64 {
-    values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
