@@ -67,14 +67,7 @@ pub(crate) fn forward<E: Element>(
             Summand::Gain { val, gain } => {
                 let x = ws.stream(program, val, n);
                 let gain = weights.matrix(gain).row(0);
-                for r in 0..n {
-                    let products = x.row(r).iter().zip(gain).map(|(&x, &g)| x * g);
-                    let row = buffer[r * ld..r * ld + cols].iter_mut();
-                    match beta {
-                        Beta::Zero => row.zip(products).for_each(|(o, p)| *o = p),
-                        Beta::Add => row.zip(products).for_each(|(o, p)| *o += p),
-                    }
-                }
+                multiply_rows(ViewMut::new(&mut buffer, n, cols, ld), beta, x, gain);
             }
             Summand::Map { val, transposed, .. } => {
                 let wide = cols.next_multiple_of(16);
@@ -147,14 +140,7 @@ fn gain_backward<E: Element>(
     let cols = plan.program.info(val).cols;
     if let Some((mut dx, beta)) = ws.open(&plan.program, val) {
         let gain = weights.matrix(gain).row(0);
-        for r in 0..n {
-            let products = dy[r * ld..r * ld + cols].iter().zip(gain).map(|(&y, &g)| y * g);
-            let row = dx[r * ld..r * ld + cols].iter_mut();
-            match beta {
-                Beta::Zero => row.zip(products).for_each(|(o, p)| *o = p),
-                Beta::Add => row.zip(products).for_each(|(o, p)| *o += p),
-            }
-        }
+        multiply_rows(ViewMut::new(&mut dx, n, cols, ld), beta, View::new(dy, n, cols, ld), gain);
         ws.put_gradient(&plan.program, val, dx);
     }
     if let Some(d) = plan.leaf(gain, sums) {
@@ -162,6 +148,18 @@ fn gain_backward<E: Element>(
         for r in 0..n {
             let products = dy[r * ld..].iter().zip(x.row(r));
             d.row_mut(0).iter_mut().zip(products).for_each(|(d, (&y, &x))| *d += y * x);
+        }
+    }
+}
+
+/// `out[r] (+)= gain * x[r]`, element by element.
+fn multiply_rows<E: Element>(mut out: ViewMut<'_, E>, beta: Beta, x: View<'_, E>, gain: &[E]) {
+    for r in 0..out.n_rows() {
+        let products = x.row(r).iter().zip(gain).map(|(&x, &g)| x * g);
+        let row = out.row_mut(r).iter_mut();
+        match beta {
+            Beta::Zero => row.zip(products).for_each(|(o, p)| *o = p),
+            Beta::Add => row.zip(products).for_each(|(o, p)| *o += p),
         }
     }
 }

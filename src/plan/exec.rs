@@ -102,9 +102,7 @@ impl Plan {
             Instr::Select { out, x } => rowwise::select(self, ws, seq, (out, x)),
             Instr::Normalise { out, x, eps } => rowwise::normalise(self, ws, seq, (out, x), eps),
             Instr::Relu { out, x } => rowwise::relu_forward(self, ws, seq, (out, x)),
-            Instr::Rotate { out, x, heads, theta } => {
-                rowwise::rotate(self, ws, seq, (out, x), (heads, theta))
-            }
+            Instr::Rotate { out, x, heads, .. } => rowwise::rotate(self, ws, seq, (out, x), heads),
             Instr::Transpose { out, x } => rowwise::transposed(self, ws, seq, (out, x)),
             Instr::DotPattern { out, q, k, keys_t, heads, scale, normaliser } => {
                 let dot = Dot { out, q, k, keys_t, heads, scale, normaliser };
@@ -135,9 +133,7 @@ impl Plan {
             Instr::Select { out, x } => rowwise::select_back(self, ws, seq, (out, x)),
             Instr::Normalise { out, x, .. } => rowwise::normalise_back(self, ws, seq, (out, x)),
             Instr::Relu { out, x } => rowwise::relu_backward(self, ws, seq, (out, x)),
-            Instr::Rotate { out, x, heads, theta } => {
-                rowwise::rotate_back(self, ws, seq, (out, x), (heads, theta));
-            }
+            Instr::Rotate { out, x, heads, .. } => rowwise::rotate_back(self, ws, seq, (out, x), heads),
             Instr::DotPattern { out, q, k, keys_t, heads, scale, normaliser } => {
                 let dot = Dot { out, q, k, keys_t, heads, scale, normaliser };
                 attention::dot_backward(&self.program, ws, seq, &dot, self.mixes(out));

@@ -1,6 +1,8 @@
 //! Operations on each row by itself, and picks of rows.
+use std::ops::Range;
+
 use crate::kernels::{
-    Beta, Element, View, ViewMut, add_into, norm_row, norm_row_back, padded, relu, relu_back, rotate_pairs,
+    Beta, Element, ViewMut, add_into, norm_row, norm_row_back, padded, relu, relu_back, rotate_pairs,
     rotate_pairs_back, transpose,
 };
 
@@ -25,18 +27,18 @@ pub(crate) fn select<E: Element>(
 /// Rows of a pattern, for a reader; no gradient flows through it.
 fn select_queries<E: Element>(plan: &Plan, ws: &mut Workspace<E>, seq: &Sequence<'_>, (out, x): (Val, Val)) {
     let (rows, t) = (seq.positions(plan.program.info(out).rows), seq.x.len());
-    let mut buffer = ws.take(&plan.program, out);
-    for h in 0..plan.program.info(x).heads {
-        let from = head(ws.value(&plan.program, x), h, t, t);
-        let mut to = head_mut(&mut buffer, h, rows.len(), t);
-        for (r, &p) in rows.iter().enumerate() {
-            // beyond the keys that a query sees, a pattern's buffer is not defined
-            let seen = p as usize + 1;
-            to.row_mut(r)[..seen].copy_from_slice(&from.row(p as usize)[..seen]);
-            to.row_mut(r)[seen..].fill(E::zero());
+    ws.write(&plan.program, out, |ws, buffer| {
+        for h in 0..plan.program.info(x).heads {
+            let from = head(ws.value(&plan.program, x), h, t, t);
+            let mut to = head_mut(buffer, h, rows.len(), t);
+            for (r, &p) in rows.iter().enumerate() {
+                // beyond the keys that a query sees, a pattern's buffer is not defined
+                let seen = p as usize + 1;
+                to.row_mut(r)[..seen].copy_from_slice(&from.row(p as usize)[..seen]);
+                to.row_mut(r)[seen..].fill(E::zero());
+            }
         }
-    }
-    ws.put(&plan.program, out, buffer);
+    });
 }
 
 pub(crate) fn select_back<E: Element>(
@@ -90,16 +92,16 @@ pub(crate) fn one_hot<E: Element>(
 ) {
     let info = plan.program.info(out);
     let positions = seq.positions(info.rows);
-    let mut buffer = ws.take(&plan.program, out);
-    for h in 0..info.heads {
-        let mut pattern = head_mut(&mut buffer, h, positions.len(), seq.x.len());
-        for (r, &p) in positions.iter().enumerate() {
-            let row = pattern.row_mut(r);
-            row.fill(E::zero());
-            row[looks_at(source, seq, p as usize)] = E::one();
+    ws.write(&plan.program, out, |_, buffer| {
+        for h in 0..info.heads {
+            let mut pattern = head_mut(buffer, h, positions.len(), seq.x.len());
+            for (r, &p) in positions.iter().enumerate() {
+                let row = pattern.row_mut(r);
+                row.fill(E::zero());
+                row[looks_at(source, seq, p as usize)] = E::one();
+            }
         }
-    }
-    ws.put(&plan.program, out, buffer);
+    });
 }
 
 fn copy_rows<E: Element>(
@@ -109,12 +111,12 @@ fn copy_rows<E: Element>(
     rows: impl Iterator<Item = usize>,
 ) {
     let ld = padded(plan.program.info(out).cols);
-    let mut buffer = ws.take(&plan.program, out);
-    let from = ws.value(&plan.program, x);
-    for (row, p) in buffer.chunks_exact_mut(ld).zip(rows) {
-        row.copy_from_slice(&from[p * ld..(p + 1) * ld]);
-    }
-    ws.put(&plan.program, out, buffer);
+    ws.write(&plan.program, out, |ws, buffer| {
+        let from = ws.value(&plan.program, x);
+        for (row, p) in buffer.chunks_exact_mut(ld).zip(rows) {
+            row.copy_from_slice(&from[p * ld..(p + 1) * ld]);
+        }
+    });
 }
 
 fn add_rows<E: Element>(
@@ -125,8 +127,7 @@ fn add_rows<E: Element>(
     rows: impl Iterator<Item = usize>,
 ) {
     let ld = padded(plan.program.info(out).cols);
-    let Some(dy) = ws.take_gradient(&plan.program, out) else { return };
-    if let Some((mut dx, beta)) = ws.open(&plan.program, x) {
+    ws.pass_back(&plan.program, (out, x), |_, dy, dx, beta| {
         if beta == Beta::Zero {
             let n = seq.positions(plan.program.info(x).rows).len();
             dx[..n * ld].fill(E::zero());
@@ -134,9 +135,14 @@ fn add_rows<E: Element>(
         for (row, p) in dy.chunks_exact(ld).zip(rows) {
             add_into(&mut dx[p * ld..(p + 1) * ld], row);
         }
-        ws.put_gradient(&plan.program, x, dx);
-    }
-    ws.put_gradient(&plan.program, out, dy);
+    });
+}
+
+/// Where each row of a stream lies in its buffer.
+fn row_ranges(plan: &Plan, seq: &Sequence<'_>, val: Val) -> impl Iterator<Item = Range<usize>> {
+    let info = plan.program.info(val);
+    let (n, cols, ld) = (seq.positions(info.rows).len(), info.cols, padded(info.cols));
+    (0..n).map(move |r| r * ld..r * ld + cols)
 }
 
 /// `(x - mean) / sqrt(var + eps)`.
@@ -147,16 +153,14 @@ pub(crate) fn normalise<E: Element>(
     (out, x): (Val, Val),
     eps: f64,
 ) {
-    let info = plan.program.info(out);
-    let (n, cols, ld) = (seq.positions(info.rows).len(), info.cols, padded(info.cols));
-    let mut buffer = ws.take(&plan.program, out);
-    let mut stats = std::mem::take(&mut ws.row_stats[out.0]);
-    let x = ws.stream(&plan.program, x, n);
-    for r in 0..n {
-        stats[r] = norm_row(&mut buffer[r * ld..r * ld + cols], x.row(r), E::from_f64(eps));
-    }
-    ws.row_stats[out.0] = stats;
-    ws.put(&plan.program, out, buffer);
+    ws.write(&plan.program, out, |ws, buffer| {
+        let mut inverses = std::mem::take(&mut ws.row_stats[out.0]);
+        let x = ws.value(&plan.program, x);
+        for (range, inverse) in row_ranges(plan, seq, out).zip(&mut inverses) {
+            *inverse = norm_row(&mut buffer[range.clone()], &x[range], E::from_f64(eps));
+        }
+        ws.row_stats[out.0] = inverses;
+    });
 }
 
 pub(crate) fn normalise_back<E: Element>(
@@ -165,19 +169,13 @@ pub(crate) fn normalise_back<E: Element>(
     seq: &Sequence<'_>,
     (out, x): (Val, Val),
 ) {
-    let info = plan.program.info(out);
-    let (n, cols, ld) = (seq.positions(info.rows).len(), info.cols, padded(info.cols));
-    let Some(dy) = ws.take_gradient(&plan.program, out) else { return };
-    if let Some((mut dx, beta)) = ws.open(&plan.program, x) {
-        let y = ws.stream(&plan.program, out, n);
-        for r in 0..n {
-            let range = r * ld..r * ld + cols;
-            let inverse = ws.row_stats[out.0][r];
-            norm_row_back(&mut dx[range.clone()], beta == Beta::Add, &dy[range], y.row(r), inverse);
+    ws.pass_back(&plan.program, (out, x), |ws, dy, dx, beta| {
+        let y = ws.value(&plan.program, out);
+        for (range, inverse) in row_ranges(plan, seq, out).zip(&ws.row_stats[out.0]) {
+            let (dx, dy, y) = (&mut dx[range.clone()], &dy[range.clone()], &y[range]);
+            norm_row_back(dx, beta == Beta::Add, dy, y, *inverse);
         }
-        ws.put_gradient(&plan.program, x, dx);
-    }
-    ws.put_gradient(&plan.program, out, dy);
+    });
 }
 
 /// `max(x, 0)`, perhaps where it stands.
@@ -189,13 +187,13 @@ pub(crate) fn relu_forward<E: Element>(
 ) {
     let info = plan.program.info(out);
     let len = seq.positions(info.rows).len() * padded(info.cols);
-    let mut buffer = ws.take(&plan.program, out);
-    if info.home == plan.program.info(x).home {
-        buffer[..len].iter_mut().for_each(|v| *v = if *v > E::zero() { *v } else { E::zero() });
-    } else {
-        relu(&mut buffer[..len], &ws.value(&plan.program, x)[..len]);
-    }
-    ws.put(&plan.program, out, buffer);
+    ws.write(&plan.program, out, |ws, buffer| {
+        if info.home == plan.program.info(x).home {
+            buffer[..len].iter_mut().for_each(|v| *v = if *v > E::zero() { *v } else { E::zero() });
+        } else {
+            relu(&mut buffer[..len], &ws.value(&plan.program, x)[..len]);
+        }
+    });
 }
 
 pub(crate) fn relu_backward<E: Element>(
@@ -206,39 +204,37 @@ pub(crate) fn relu_backward<E: Element>(
 ) {
     let info = plan.program.info(out);
     let len = seq.positions(info.rows).len() * padded(info.cols);
-    let Some(mut dy) = ws.take_gradient(&plan.program, out) else { return };
-    let y = &ws.value(&plan.program, out)[..len];
-    if info.home == plan.program.info(x).home {
-        dy[..len].iter_mut().zip(y).for_each(|(d, &y)| *d = if y > E::zero() { *d } else { E::zero() });
-    } else if let Some((mut dx, beta)) = ws.open(&plan.program, x) {
-        let y = &ws.value(&plan.program, out)[..len];
-        relu_back(&mut dx[..len], beta == Beta::Add, &dy[..len], y);
-        ws.put_gradient(&plan.program, x, dx);
+    if info.home != plan.program.info(x).home {
+        return ws.pass_back(&plan.program, (out, x), |ws, dy, dx, beta| {
+            let y = &ws.value(&plan.program, out)[..len];
+            relu_back(&mut dx[..len], beta == Beta::Add, &dy[..len], y);
+        });
     }
-    ws.put_gradient(&plan.program, out, dy);
+    // the gradient has one buffer too
+    let Some(mut d) = ws.take_gradient(&plan.program, out) else { return };
+    let y = &ws.value(&plan.program, out)[..len];
+    d[..len].iter_mut().zip(y).for_each(|(d, &y)| *d = if y > E::zero() { *d } else { E::zero() });
+    ws.put_gradient(&plan.program, out, d);
 }
 
-/// Rotary positions, with the plan's table of angles.
+/// Rotary positions, by the workspace's table of angles.
 pub(crate) fn rotate<E: Element>(
     plan: &Plan,
     ws: &mut Workspace<E>,
     seq: &Sequence<'_>,
     (out, x): (Val, Val),
-    (heads, theta): (usize, f64),
+    heads: usize,
 ) {
     let info = plan.program.info(out);
-    let (positions, cols, ld) = (seq.positions(info.rows), info.cols, padded(info.cols));
-    let mut buffer = ws.take(&plan.program, out);
-    let x = ws.stream(&plan.program, x, positions.len());
-    let width = cols / heads;
-    let mut angles = Angles::<E>::new(width, theta);
-    for (r, &p) in positions.iter().enumerate() {
-        angles.turn(p);
-        let row = &mut buffer[r * ld..r * ld + cols];
-        row.copy_from_slice(x.row(r));
-        row.chunks_exact_mut(width).for_each(|head| rotate_pairs(head, &angles.cos, &angles.sin));
-    }
-    ws.put(&plan.program, out, buffer);
+    ws.write(&plan.program, out, |ws, buffer| {
+        let (x, angles) = (ws.value(&plan.program, x), &ws.angles[out.0]);
+        for (range, &p) in row_ranges(plan, seq, out).zip(seq.positions(info.rows)) {
+            let row = &mut buffer[range.clone()];
+            row.copy_from_slice(&x[range]);
+            let (cos, sin) = angles.at(p);
+            row.chunks_exact_mut(info.cols / heads).for_each(|head| rotate_pairs(head, cos, sin));
+        }
+    });
 }
 
 pub(crate) fn rotate_back<E: Element>(
@@ -246,48 +242,43 @@ pub(crate) fn rotate_back<E: Element>(
     ws: &mut Workspace<E>,
     seq: &Sequence<'_>,
     (out, x): (Val, Val),
-    (heads, theta): (usize, f64),
+    heads: usize,
 ) {
     let info = plan.program.info(out);
-    let (positions, cols, ld) = (seq.positions(info.rows), info.cols, padded(info.cols));
-    let Some(mut dy) = ws.take_gradient(&plan.program, out) else { return };
-    if let Some((mut dx, beta)) = ws.open(&plan.program, x) {
-        let width = cols / heads;
-        let mut angles = Angles::<E>::new(width, theta);
-        for (r, &p) in positions.iter().enumerate() {
-            angles.turn(p);
-            let row = &mut dy[r * ld..r * ld + cols];
-            row.chunks_exact_mut(width).for_each(|head| rotate_pairs_back(head, &angles.cos, &angles.sin));
-            let target = &mut dx[r * ld..r * ld + cols];
+    ws.pass_back(&plan.program, (out, x), |ws, dy, dx, beta| {
+        for (range, &p) in row_ranges(plan, seq, out).zip(seq.positions(info.rows)) {
+            let row = &mut dy[range.clone()];
+            let (cos, sin) = ws.angles[out.0].at(p);
+            row.chunks_exact_mut(info.cols / heads).for_each(|head| rotate_pairs_back(head, cos, sin));
             match beta {
-                Beta::Zero => target.copy_from_slice(row),
-                Beta::Add => add_into(target, row),
+                Beta::Zero => dx[range].copy_from_slice(row),
+                Beta::Add => add_into(&mut dx[range], row),
             }
         }
-        ws.put_gradient(&plan.program, x, dx);
-    }
-    ws.put_gradient(&plan.program, out, dy);
+    });
 }
 
-/// Cosines and sines of one position's angles.
-struct Angles<E> {
-    rates: Vec<f64>,
+/// Cosines and sines of the angles of each position.
+#[derive(Default)]
+pub(crate) struct Angles<E> {
+    pairs: usize,
     cos: Vec<E>,
     sin: Vec<E>,
 }
 
 impl<E: Element> Angles<E> {
-    fn new(width: usize, theta: f64) -> Self {
-        let rates: Vec<f64> = (0..width / 2).map(|i| theta.powf(-2.0 * i as f64 / width as f64)).collect();
-        let zeros = vec![E::zero(); width / 2];
-        Angles { rates, cos: zeros.clone(), sin: zeros }
+    /// For heads of `width` columns and the positions below `seq`.
+    pub fn new(seq: usize, width: usize, theta: f64) -> Self {
+        let pairs = width / 2;
+        let rate = |i: usize| theta.powf(-2.0 * i as f64 / width as f64);
+        let turns = (0..seq).flat_map(|p| (0..pairs).map(move |i| (rate(i) * p as f64).sin_cos()));
+        let (sin, cos) = turns.map(|(sin, cos)| (E::from_f64(sin), E::from_f64(cos))).unzip();
+        Angles { pairs, cos, sin }
     }
 
-    fn turn(&mut self, position: u32) {
-        for (i, rate) in self.rates.iter().enumerate() {
-            let (sin, cos) = (rate * position as f64).sin_cos();
-            (self.cos[i], self.sin[i]) = (E::from_f64(cos), E::from_f64(sin));
-        }
+    fn at(&self, position: u32) -> (&[E], &[E]) {
+        let range = position as usize * self.pairs..(position as usize + 1) * self.pairs;
+        (&self.cos[range.clone()], &self.sin[range])
     }
 }
 
@@ -299,8 +290,7 @@ pub(crate) fn transposed<E: Element>(
     (out, x): (Val, Val),
 ) {
     let (t, cols) = (seq.x.len(), plan.program.info(x).cols);
-    let mut buffer = ws.take(&plan.program, out);
-    let x: View<'_, E> = ws.stream(&plan.program, x, t);
-    transpose(ViewMut::new(&mut buffer, cols, t, padded(t)), x);
-    ws.put(&plan.program, out, buffer);
+    ws.write(&plan.program, out, |ws, buffer| {
+        transpose(ViewMut::new(buffer, cols, t, padded(t)), ws.stream(&plan.program, x, t));
+    });
 }

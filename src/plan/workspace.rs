@@ -3,7 +3,8 @@ use crate::engine::{Read, RowSet};
 use crate::graph::Index;
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, padded};
 
-use super::program::{Layout, Program, Val};
+use super::program::{Instr, Layout, Program, Val};
+use super::rowwise::Angles;
 
 /// What an instruction knows of the sequence that is being run.
 #[derive(Clone, Copy)]
@@ -49,6 +50,8 @@ pub(crate) struct Workspace<E> {
     gradients: Vec<Gradient<E>>,
     /// A number for each row of a value that its backward pass wants (the inverse deviations of a norm).
     pub row_stats: Vec<Vec<E>>,
+    /// The angles of each rotation, by its output.
+    pub angles: Vec<Angles<E>>,
     pub scratch: Buffer<E>,
     /// One block of a pattern's gradient.
     pub block: Buffer<E>,
@@ -64,6 +67,7 @@ impl<E: Element> Workspace<E> {
             values: (0..n).map(|_| Buffer::new()).collect(),
             gradients: (0..n).map(|_| Gradient { data: Buffer::new(), touched: false }).collect(),
             row_stats: vec![Vec::new(); n],
+            angles: (0..n).map(|_| Angles::default()).collect(),
             scratch: Buffer::new(),
             block: Buffer::new(),
             indices: (0..16).map(|_| Vec::with_capacity(seq)).collect(),
@@ -83,6 +87,11 @@ impl<E: Element> Workspace<E> {
                 workspace.gradients[info.home.0].data = Buffer::zeros(len);
             }
             workspace.row_stats[i] = vec![E::zero(); seq];
+        }
+        for instr in &program.instrs {
+            if let Instr::Rotate { out, heads, theta, .. } = *instr {
+                workspace.angles[out.0] = Angles::new(seq, program.info(out).cols / heads, theta);
+            }
         }
         workspace
     }
@@ -106,6 +115,29 @@ impl<E: Element> Workspace<E> {
 
     pub fn put(&mut self, program: &Program, val: Val, buffer: Buffer<E>) {
         self.values[program.info(val).home.0] = buffer;
+    }
+
+    /// Fills a value: `body` gets its buffer, and the workspace without it.
+    pub fn write(&mut self, program: &Program, val: Val, body: impl FnOnce(&mut Self, &mut Buffer<E>)) {
+        let mut buffer = self.take(program, val);
+        body(self, &mut buffer);
+        self.put(program, val, buffer);
+    }
+
+    /// Passes a gradient back from `out` to `x`, if one has arrived and `x` trains: `body` gets the workspace without
+    /// the two gradients, `dy`, `dx`, and whether to add to `dx`.
+    pub fn pass_back(
+        &mut self,
+        program: &Program,
+        (out, x): (Val, Val),
+        body: impl FnOnce(&mut Self, &mut Buffer<E>, &mut Buffer<E>, Beta),
+    ) {
+        let Some(mut dy) = self.take_gradient(program, out) else { return };
+        if let Some((mut dx, beta)) = self.open(program, x) {
+            body(self, &mut dy, &mut dx, beta);
+            self.put_gradient(program, x, dx);
+        }
+        self.put_gradient(program, out, dy);
     }
 
     /// A value's buffer.
