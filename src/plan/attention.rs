@@ -21,6 +21,11 @@ pub(crate) fn filled(limit: usize, seq: usize) -> usize {
     limit.next_multiple_of(KEY_BLOCK).min(seq.next_multiple_of(16))
 }
 
+/// Up to where a row of `pattern` is defined: to its end if somebody reads it, or else as far as the products need.
+pub(crate) fn row_end(program: &Program, pattern: Val, limit: usize, seq: usize) -> usize {
+    if program.reads.contains(&pattern) { seq.next_multiple_of(16) } else { filled(limit, seq) }
+}
+
 /// The blocks of queries at `positions`: rows `r0..r1` and the limit of their keys.
 pub(crate) fn blocks(positions: &[u32]) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
     (0..positions.len()).step_by(BLOCK).map(|r0| {
@@ -94,7 +99,7 @@ pub(crate) fn dot_forward<E: Element>(
                 keys_t.block(cols.clone(), 0..limit),
             );
             for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
-                let row = &mut pattern.row_mut(r)[..filled(limit, t)];
+                let row = &mut pattern.row_mut(r)[..row_end(program, dot.out, limit, t)];
                 normalise(dot.normaliser, row, *position as usize + 1, E::from_f64(dot.scale));
             }
         }

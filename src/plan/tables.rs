@@ -5,7 +5,7 @@ use crate::kernels::{
 };
 
 use super::affine::select_index;
-use super::attention::{self, BLOCK, blocks, filled};
+use super::attention::{self, BLOCK, blocks, row_end};
 use super::exec::{Plan, Sums};
 use super::program::Instr;
 use super::weights::{Matrix, Weights};
@@ -70,12 +70,12 @@ pub(crate) fn forward<E: Element>(
     let mut buffer = ws.take(&plan.program, *out);
     let mut scratch = std::mem::take(&mut ws.scratch);
     with_pattern(ws, seq, rows, (queries, keys), |_, pattern| {
-        let mut out = head_mut(&mut buffer, 0, positions.len(), t);
+        let mut rows = head_mut(&mut buffer, 0, positions.len(), t);
         for (r0, r1, limit) in blocks(positions) {
-            let block = out.reborrow().block(r0..r1, 0..limit);
+            let block = rows.reborrow().block(r0..r1, 0..limit);
             table_scores_block(pattern, r0..r1, tables, block, &mut scratch);
             for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
-                let row = &mut out.row_mut(r)[..filled(limit, t)];
+                let row = &mut rows.row_mut(r)[..row_end(&plan.program, *out, limit, t)];
                 attention::normalise(*normaliser, row, *position as usize + 1, E::from_f64(*scale));
             }
         }
