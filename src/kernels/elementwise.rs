@@ -33,6 +33,15 @@ kernel! {
 }
 
 kernel! {
+    /// `dst += a * b`, element by element.
+    pub fn mul_add<'a, E>(simd; dst: &'a mut [E], a: &'a [E], b: &'a [E]) -> () {
+        same_length("mul_add", dst.len(), a.len());
+        same_length("mul_add", dst.len(), b.len());
+        lanes::zip2(simd, dst, a, b, #[inline(always)] |d, a, b| simd.mul_add(a, b, d));
+    }
+}
+
+kernel! {
     /// `dst += alpha * src`.
     pub fn axpy<'a, E>(simd; dst: &'a mut [E], alpha: E, src: &'a [E]) -> () {
         same_length("axpy", dst.len(), src.len());

@@ -1,8 +1,7 @@
 //! Layer norm, one row at a time.
 //!
-//! The normalisation and its gain and bias are separate, so that two norms of the same input can share the first.
+//! Gain and bias are separate operations, so that two norms of the same input can share the normalisation.
 
-use super::Element;
 use super::lanes::{self, kernel};
 
 kernel! {
@@ -64,51 +63,4 @@ kernel! {
             );
         }
     }
-}
-
-kernel! {
-    /// `out = xhat * gain + bias`; all `[dim]`.
-    pub fn affine_row<'a, E>(simd; out: &'a mut [E], xhat: &'a [E], gain: &'a [E], bias: &'a [E]) -> () {
-        let n = out.len();
-        assert!(
-            xhat.len() == n && gain.len() == n && bias.len() == n,
-            "affine_row: slices of {n}, {}, {} and {} elements",
-            xhat.len(),
-            gain.len(),
-            bias.len()
-        );
-        lanes::zip2(simd, out, xhat, gain, #[inline(always)] |_, x, gain| simd.mul(x, gain));
-        lanes::zip1(simd, out, bias, #[inline(always)] |y, bias| simd.add(y, bias));
-    }
-}
-
-kernel! {
-    /// The gradient of [`affine_row`] to its parameters: `dgain += dy * xhat`, `dbias += dy`.
-    pub fn affine_row_grad<'a, E>(
-        simd; dgain: &'a mut [E], dbias: &'a mut [E], dy: &'a [E], xhat: &'a [E]
-    ) -> () {
-        let n = dy.len();
-        assert!(
-            dgain.len() == n && dbias.len() == n && xhat.len() == n,
-            "affine_row_grad: slices of {}, {}, {n} and {} elements",
-            dgain.len(),
-            dbias.len(),
-            xhat.len()
-        );
-        lanes::zip2(simd, dgain, dy, xhat, #[inline(always)] |dgain, dy, x| simd.mul_add(dy, x, dgain));
-        lanes::zip1(simd, dbias, dy, #[inline(always)] |dbias, dy| simd.add(dbias, dy));
-    }
-}
-
-/// The gradient of [`affine_row`] to all its operands: `dxhat = dy * gain`, `dgain += dy * xhat`, `dbias += dy`.
-pub fn affine_row_back<E: Element>(
-    dxhat: &mut [E],
-    dgain: &mut [E],
-    dbias: &mut [E],
-    dy: &[E],
-    xhat: &[E],
-    gain: &[E],
-) {
-    super::mul(dxhat, dy, gain);
-    affine_row_grad(dgain, dbias, dy, xhat);
 }

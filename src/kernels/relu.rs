@@ -12,6 +12,21 @@ kernel! {
 }
 
 kernel! {
+    /// [`relu`] where it stands: `x = max(x, 0)`.
+    pub fn relu_in_place<'a, E>(simd; x: &'a mut [E]) -> () {
+        lanes::map(simd, x, #[inline(always)] |x| simd.where_positive(x, x));
+    }
+}
+
+kernel! {
+    /// The gradient of [`relu_in_place`] with result `y`: `d = 0` where `y` is not positive.
+    pub fn relu_back_in_place<'a, E>(simd; d: &'a mut [E], y: &'a [E]) -> () {
+        assert!(d.len() == y.len(), "relu_back_in_place: slices of {} and {} elements", d.len(), y.len());
+        lanes::zip1(simd, d, y, #[inline(always)] |d, y| simd.where_positive(y, d));
+    }
+}
+
+kernel! {
     /// The gradient of [`relu`]: `dx = dy` where the result `y` is positive, else 0; added to `dx` when `accumulate`.
     pub fn relu_back<'a, E>(simd; dx: &'a mut [E], accumulate: bool, dy: &'a [E], y: &'a [E]) -> () {
         let n = dx.len();

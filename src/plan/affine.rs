@@ -1,7 +1,8 @@
 //! Sums of lookups, values and mapped values.
 use crate::graph::{Index as GraphIndex, WeightId};
 use crate::kernels::{
-    Beta, Element, Index, View, ViewMut, add_into, axpy, gather_rows, gemm, padded, scatter_rows_add,
+    Beta, Element, Index, View, ViewMut, add_into, axpy, gather_rows, gemm, mul, mul_add, padded,
+    scatter_rows_add,
 };
 
 use super::exec::{Plan, Sums};
@@ -146,8 +147,7 @@ fn gain_backward<E: Element>(
     if let Some(d) = plan.leaf(gain, sums) {
         let x = ws.stream(&plan.program, val, n);
         for r in 0..n {
-            let products = dy[r * ld..].iter().zip(x.row(r));
-            d.row_mut(0).iter_mut().zip(products).for_each(|(d, (&y, &x))| *d += y * x);
+            mul_add(d.row_mut(0), &dy[r * ld..r * ld + cols], x.row(r));
         }
     }
 }
@@ -155,11 +155,9 @@ fn gain_backward<E: Element>(
 /// `out[r] (+)= gain * x[r]`, element by element.
 fn multiply_rows<E: Element>(mut out: ViewMut<'_, E>, beta: Beta, x: View<'_, E>, gain: &[E]) {
     for r in 0..out.n_rows() {
-        let products = x.row(r).iter().zip(gain).map(|(&x, &g)| x * g);
-        let row = out.row_mut(r).iter_mut();
         match beta {
-            Beta::Zero => row.zip(products).for_each(|(o, p)| *o = p),
-            Beta::Add => row.zip(products).for_each(|(o, p)| *o += p),
+            Beta::Zero => mul(out.row_mut(r), x.row(r), gain),
+            Beta::Add => mul_add(out.row_mut(r), x.row(r), gain),
         }
     }
 }

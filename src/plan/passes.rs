@@ -1,4 +1,6 @@
 //! Passes over lowered instructions.
+use std::collections::HashMap;
+
 use crate::graph::WeightId;
 
 use super::program::{Instr, Layout, Program, Summand, Val};
@@ -65,5 +67,64 @@ pub(crate) fn complete_in_place(program: &mut Program) {
     }
     for (info, home) in program.vals.iter_mut().zip(homes) {
         info.home = home;
+    }
+}
+
+/// Gives each gradient a buffer of the workspace: one that an earlier gradient of the same shape has left, if there is one. A
+/// buffer that has just been read is still in the processor's nearest cache.
+pub(crate) fn share_gradients(program: &mut Program) {
+    let mut first = vec![None; program.vals.len()];
+    let mut last = vec![0; program.vals.len()];
+    let mut maker = vec![None; program.vals.len()];
+    for (i, instr) in program.instrs.iter().enumerate() {
+        // the backward pass goes from the last instruction to the first: readers open the gradient ...
+        for val in instr.inputs().into_iter().filter(|val| program.info(*val).layout == Layout::Stream) {
+            first[program.info(val).home.0] = Some(i);
+        }
+        let Some(out) = instr.out() else { continue };
+        maker[out.0] = Some(i);
+        // ... the maker of the value is the last to look at it, but for the pattern of a mix; a pattern opens its own
+        if program.info(out).home == out {
+            last[out.0] = i;
+        }
+        if let Instr::DotPattern { .. } = instr {
+            first[out.0] = Some(i);
+        }
+    }
+    for instr in &program.instrs {
+        if let Instr::Mix { out, pattern, .. } = instr
+            && let Some(pattern) = maker[pattern.0]
+        {
+            let home = program.info(*out).home;
+            last[home.0] = last[home.0].min(pattern);
+        }
+    }
+    let mut free: HashMap<(Layout, usize, usize), Vec<usize>> = HashMap::new();
+    let mut buffers = 0;
+    for i in (0..program.instrs.len()).rev() {
+        let homes = (0..program.vals.len()).filter(|v| program.vals[*v].home == Val(*v));
+        let class = |v: usize| (program.vals[v].layout, program.vals[v].cols, program.vals[v].heads);
+        let (mut opened, mut closed) = (Vec::new(), Vec::new());
+        for v in homes.filter(|v| program.vals.iter().any(|info| info.home == Val(*v) && info.trains)) {
+            if first[v] == Some(i) {
+                opened.push((v, class(v)));
+            }
+            if first[v].is_some() && last[v] == i {
+                closed.push((v, class(v)));
+            }
+        }
+        for (v, class) in opened {
+            let buffer = free.get_mut(&class).and_then(Vec::pop).unwrap_or_else(|| {
+                buffers += 1;
+                buffers - 1
+            });
+            program.vals[v].gradient = Some(buffer);
+        }
+        for (v, class) in closed {
+            free.entry(class).or_default().extend(program.vals[v].gradient);
+        }
+    }
+    for v in 0..program.vals.len() {
+        program.vals[v].gradient = program.vals[program.vals[v].home.0].gradient;
     }
 }

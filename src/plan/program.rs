@@ -21,10 +21,12 @@ pub(crate) struct ValInfo {
     pub trains: bool,
     /// The value in whose buffers this one lives (itself, unless it is completed in place).
     pub home: Val,
+    /// The buffer of its gradient, among those of the workspace; values whose gradients are never there together share one.
+    pub gradient: Option<usize>,
 }
 
 /// How a value lies in its buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Layout {
     /// `[positions, cols]`.
     Stream,

@@ -2,8 +2,8 @@
 use std::ops::Range;
 
 use crate::kernels::{
-    Beta, Element, ViewMut, add_into, norm_row, norm_row_back, padded, relu, relu_back, rotate_pairs,
-    rotate_pairs_back, transpose,
+    Beta, Element, ViewMut, add_into, norm_row, norm_row_back, padded, relu, relu_back, relu_back_in_place,
+    relu_in_place, rotate_pairs, rotate_pairs_back, transpose,
 };
 
 use super::exec::Plan;
@@ -189,7 +189,7 @@ pub(crate) fn relu_forward<E: Element>(
     let len = seq.positions(info.rows).len() * padded(info.cols);
     ws.write(&plan.program, out, |ws, buffer| {
         if info.home == plan.program.info(x).home {
-            buffer[..len].iter_mut().for_each(|v| *v = if *v > E::zero() { *v } else { E::zero() });
+            relu_in_place(&mut buffer[..len]);
         } else {
             relu(&mut buffer[..len], &ws.value(&plan.program, x)[..len]);
         }
@@ -212,8 +212,7 @@ pub(crate) fn relu_backward<E: Element>(
     }
     // the gradient has one buffer too
     let Some(mut d) = ws.take_gradient(&plan.program, out) else { return };
-    let y = &ws.value(&plan.program, out)[..len];
-    d[..len].iter_mut().zip(y).for_each(|(d, &y)| *d = if y > E::zero() { *d } else { E::zero() });
+    relu_back_in_place(&mut d[..len], &ws.value(&plan.program, out)[..len]);
     ws.put_gradient(&plan.program, out, d);
 }
 

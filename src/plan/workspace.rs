@@ -37,17 +37,13 @@ impl<'a> Sequence<'a> {
     }
 }
 
-/// A buffer and whether something is in it.
-#[derive(Debug)]
-struct Gradient<E> {
-    data: Buffer<E>,
-    touched: bool,
-}
-
 /// Values and gradients of one sequence, and scratch space.
 pub(crate) struct Workspace<E> {
     values: Vec<Buffer<E>>,
-    gradients: Vec<Gradient<E>>,
+    /// Shared by values whose gradients are never there together.
+    gradients: Vec<Buffer<E>>,
+    /// Whether something has arrived at the gradient of a value, by its home.
+    touched: Vec<bool>,
     /// A number for each row of a value that its backward pass wants (the inverse deviations of a norm).
     pub row_stats: Vec<Vec<E>>,
     /// The angles of each rotation, by its output.
@@ -65,7 +61,8 @@ impl<E: Element> Workspace<E> {
         let n = program.vals.len();
         let mut workspace = Workspace {
             values: (0..n).map(|_| Buffer::new()).collect(),
-            gradients: (0..n).map(|_| Gradient { data: Buffer::new(), touched: false }).collect(),
+            gradients: Vec::new(),
+            touched: vec![false; n],
             row_stats: vec![Vec::new(); n],
             angles: (0..n).map(|_| Angles::default()).collect(),
             scratch: Buffer::new(),
@@ -83,8 +80,13 @@ impl<E: Element> Workspace<E> {
             if info.home == Val(i) {
                 workspace.values[i] = Buffer::zeros(len);
             }
-            if info.trains && workspace.gradients[info.home.0].data.is_empty() {
-                workspace.gradients[info.home.0].data = Buffer::zeros(len);
+            if let Some(buffer) = info.gradient {
+                while workspace.gradients.len() <= buffer {
+                    workspace.gradients.push(Buffer::new());
+                }
+                if workspace.gradients[buffer].is_empty() {
+                    workspace.gradients[buffer] = Buffer::zeros(len);
+                }
             }
             workspace.row_stats[i] = vec![E::zero(); seq];
         }
@@ -99,13 +101,13 @@ impl<E: Element> Workspace<E> {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         let elements: usize = self.values.iter().map(|b| b.len()).sum::<usize>()
-            + self.gradients.iter().map(|g| g.data.len()).sum::<usize>()
+            + self.gradients.iter().map(|g| g.len()).sum::<usize>()
             + self.scratch.len();
         elements * size_of::<E>()
     }
 
     pub fn begin(&mut self) {
-        self.gradients.iter_mut().for_each(|g| g.touched = false);
+        self.touched.fill(false);
     }
 
     /// Takes a value's buffer out, to be written; give it back with [`Self::put`].
@@ -159,31 +161,31 @@ impl<E: Element> Workspace<E> {
 
     /// Takes the gradient of a value out if something has arrived there.
     pub fn take_gradient(&mut self, program: &Program, val: Val) -> Option<Buffer<E>> {
-        let gradient = &mut self.gradients[program.info(val).home.0];
-        (program.info(val).trains && gradient.touched).then(|| std::mem::take(&mut gradient.data))
+        let info = program.info(val);
+        let buffer = info.gradient.filter(|_| info.trains && self.touched[info.home.0])?;
+        Some(std::mem::take(&mut self.gradients[buffer]))
     }
 
     pub fn put_gradient(&mut self, program: &Program, val: Val, buffer: Buffer<E>) {
-        self.gradients[program.info(val).home.0].data = buffer;
+        if let Some(place) = program.info(val).gradient {
+            self.gradients[place] = buffer;
+        }
     }
 
-    /// The gradient of a value; something must have arrived.
+    /// The gradient of a value, if something has arrived.
     pub fn gradient(&self, program: &Program, val: Val) -> Option<&[E]> {
-        let gradient = &self.gradients[program.info(val).home.0];
-        gradient.touched.then_some(&gradient.data[..])
+        let info = program.info(val);
+        if self.touched[info.home.0] { Some(&self.gradients[info.gradient?]) } else { None }
     }
 
     /// Opens the gradient of a value for one more contribution: the buffer, and whether to add to what is there.
     /// `None` if the value does not train. Give it back with [`Self::put_gradient`].
     pub fn open(&mut self, program: &Program, val: Val) -> Option<(Buffer<E>, Beta)> {
         let info = program.info(val);
-        let gradient = &mut self.gradients[info.home.0];
-        if !info.trains {
-            return None;
-        }
-        let beta = if gradient.touched { Beta::Add } else { Beta::Zero };
-        gradient.touched = true;
-        Some((std::mem::take(&mut gradient.data), beta))
+        let buffer = info.gradient.filter(|_| info.trains)?;
+        let beta = if self.touched[info.home.0] { Beta::Add } else { Beta::Zero };
+        self.touched[info.home.0] = true;
+        Some((std::mem::take(&mut self.gradients[buffer]), beta))
     }
 
     /// An activation as the observer sees it.

@@ -156,26 +156,6 @@ fn a_constant_row_normalises_to_zero() {
 }
 
 #[test]
-fn gains_and_biases() {
-    at_each_level(|level| {
-        for n in [0, 1, 16, 21, 128] {
-            let what = format!("{level:?}, {n}");
-            let [x, gain, bias, dy] = [1, 2, 3, 4].map(|seed| random(seed, n));
-            let [x32, gain32, bias32, dy32] = [&x, &gain, &bias, &dy].map(|x| narrow(x, 0));
-            let mut out = vec![7.0; n];
-            affine_row(&mut out, &x32, &gain32, &bias32);
-            let expected: Vec<f64> = (0..n).map(|i| x[i] * gain[i] + bias[i]).collect();
-            assert_near(&out, &expected, 1e-6, &what);
-            let (mut dx, mut dgain, mut dbias) = (vec![7.0; n], vec![1.0; n], vec![2.0; n]);
-            affine_row_back(&mut dx, &mut dgain, &mut dbias, &dy32, &x32, &gain32);
-            assert_near(&dx, &(0..n).map(|i| dy[i] * gain[i]).collect::<Vec<_>>(), 1e-6, &what);
-            assert_near(&dgain, &(0..n).map(|i| 1.0 + dy[i] * x[i]).collect::<Vec<_>>(), 1e-6, &what);
-            assert_near(&dbias, &(0..n).map(|i| 2.0 + dy[i]).collect::<Vec<_>>(), 1e-6, &what);
-        }
-    });
-}
-
-#[test]
 fn cross_entropy_and_its_gradient() {
     at_each_level(|level| {
         for vocab in 1..=70 {
@@ -247,11 +227,14 @@ fn element_by_element() {
                 expect(&with_c(&|c| add_into(c, a32)), &|i| c[i] + a[i]);
                 expect(&with_c(&|c| add3(c, a32, b32)), &|i| a[i] + b[i]);
                 expect(&with_c(&|c| mul(c, a32, b32)), &|i| a[i] * b[i]);
+                expect(&with_c(&|c| mul_add(c, a32, b32)), &|i| c[i] + a[i] * b[i]);
                 expect(&with_c(&|c| axpy(c, 3.0, a32)), &|i| c[i] + 3.0 * a[i]);
                 expect(&with_c(&|c| scale(c, 3.0)), &|i| 3.0 * c[i]);
                 expect(&with_c(&|c| relu(c, a32)), &|i| a[i].max(0.0));
                 let gated = |i: usize| if b[i] > 0.0 { a[i] } else { 0.0 };
+                expect(&with_c(&|c| relu_in_place(c)), &|i| c[i].max(0.0));
                 expect(&with_c(&|c| relu_back(c, false, a32, b32)), &gated);
+                expect(&with_c(&|c| relu_back_in_place(c, b32)), &|i| if b[i] > 0.0 { c[i] } else { 0.0 });
                 expect(&with_c(&|c| relu_back(c, true, a32, b32)), &|i| c[i] + gated(i));
                 let expected: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
                 assert!((f64::from(dot(a32, b32)) - expected).abs() < 1e-5, "{what}");

@@ -43,19 +43,34 @@ pub(in crate::kernels) fn zip2<E: Element, L: Lanes<E>>(
     }
 }
 
+/// `row = f(row)`, vector by vector.
+#[inline(always)]
+pub(in crate::kernels) fn map<E: Element, L: Lanes<E>>(
+    lanes: L,
+    row: &mut [E],
+    f: impl Fn(L::Vector) -> L::Vector,
+) {
+    let (chunks, end) = row.as_chunks_mut::<WIDTH>();
+    for chunk in chunks {
+        let v = f(lanes.load(chunk));
+        lanes.store(chunk, v);
+    }
+    if !end.is_empty() {
+        let v = f(lanes.load_part(end));
+        lanes.store_part(end, v);
+    }
+}
+
 /// `row *= factor`.
 #[inline(always)]
 pub(in crate::kernels) fn multiply<E: Element, L: Lanes<E>>(lanes: L, row: &mut [E], factor: E) {
     let factor = lanes.splat(factor);
-    let (chunks, end) = row.as_chunks_mut::<WIDTH>();
-    for chunk in chunks {
-        let v = lanes.mul(lanes.load(chunk), factor);
-        lanes.store(chunk, v);
-    }
-    if !end.is_empty() {
-        let v = lanes.mul(lanes.load_part(end), factor);
-        lanes.store_part(end, v);
-    }
+    map(
+        lanes,
+        row,
+        #[inline(always)]
+        |v| lanes.mul(v, factor),
+    );
 }
 
 /// `sum_i a_i b_i`; the slices are equally long. Four sums at a time hide the latency of the addition.

@@ -14,7 +14,7 @@ mod avx512;
 mod loops;
 mod portable;
 
-pub(super) use loops::{dot, multiply, sum, zip1, zip2};
+pub(super) use loops::{dot, map, multiply, sum, zip1, zip2};
 pub use portable::Portable;
 pub(super) use portable::exp_f32;
 

@@ -66,6 +66,7 @@ pub(crate) fn lower(
     let Lowering { graph, mut program, .. } = lowering;
     passes::keep_gradients_before_the_loss(&mut program, &trains);
     passes::complete_in_place(&mut program);
+    passes::share_gradients(&mut program);
     (graph, program)
 }
 
@@ -99,12 +100,28 @@ impl Lowering<'_> {
     }
 
     fn val(&mut self, rows: RowSet, cols: usize, trains: bool) -> Val {
-        self.new_val(ValInfo { rows, cols, heads: 1, layout: Layout::Stream, trains, home: Val(0) })
+        self.new_val(ValInfo {
+            rows,
+            cols,
+            heads: 1,
+            layout: Layout::Stream,
+            trains,
+            home: Val(0),
+            gradient: None,
+        })
     }
 
     fn pattern_val(&mut self, rows: RowSet, heads: usize, trains: bool) -> Val {
         let cols = self.graph.seq();
-        self.new_val(ValInfo { rows, cols, heads, layout: Layout::Pattern, trains, home: Val(0) })
+        self.new_val(ValInfo {
+            rows,
+            cols,
+            heads,
+            layout: Layout::Pattern,
+            trains,
+            home: Val(0),
+            gradient: None,
+        })
     }
 
     fn new_val(&mut self, info: ValInfo) -> Val {
