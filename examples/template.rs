@@ -11,13 +11,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use ihead::backend::{Const, Dim};
-use ihead::data::{Batch, BatchOptions, Batches, NumpyRng, Task, sample};
-use ihead::engine::Request;
-use ihead::graph::{Model, Stream, Tokens, record};
-use ihead::nn::{Attention, Embedding, Linear, ModuleExt, Params};
-use ihead::probe::{Association, Evaluation, Head, Key, Metric, Path, Recall, Record, Select};
+use ihead::data::{BatchOptions, Batches, NumpyRng, Task, sample};
+use ihead::graph::{Model, Stream, Tokens};
+use ihead::nn::{Attention, Embedding, Linear, ModuleExt};
+use ihead::probe::{Association, Head, Key, Metric, Path, Recall, Select};
+use ihead::run::Run;
+use ihead::train::LossOn;
 use ihead::train::optim::{AdamW, Optim};
-use ihead::train::{Device, LossOn, Monitor, Step, Timeline, Trainer, engine};
 use ihead::{Config, Module, Result};
 
 /// Trains one layer of attention to copy the token before a marked one.
@@ -97,18 +97,6 @@ impl Model for OneLayer {
     }
 }
 
-/// Shows the loss now and then.
-struct Log;
-
-impl Monitor<OneLayer> for Log {
-    fn after_update(&mut self, step: &Step<'_, OneLayer>) -> Result<()> {
-        if step.iteration.is_multiple_of(50) {
-            println!("{:>5}  loss {:.4}", step.iteration, step.loss);
-        }
-        Ok(())
-    }
-}
-
 fn main() -> ExitCode {
     ihead::main(run)
 }
@@ -127,44 +115,25 @@ fn run(args: Args) -> Result<()> {
     };
     model.init_all(42);
 
-    // run
-    let optim = Optim::AdamW(AdamW::new(args.learning_rate, (0.9, 0.95), 1e-8, 0.01));
-    let (timeline, loss) = (Timeline::default(), LossOn::MarksFrom(2));
-    let (device, threads) = (Device::Cpu, args.threads);
-    let mut trainer = Trainer { model, optim, timeline, loss, device, threads };
-    trainer.run(batches, Some(args.steps), &mut Log)?;
-
-    // what it has learnt: predictions, what the head looks at, what the weights map a token to
-    let (model, marked) = (&trainer.model, Select::marks(2..));
+    // what is measured: predictions, what the head looks at, what the weights map a letter to
+    let marked = Select::marks(2..);
     let metrics = [
         Metric::accuracy("accuracy").over(marked.clone()),
         Metric::attends("looks_back", &Head::new("attention.pattern", 0), Key::Previous).over(marked),
     ];
-    let measured = measure(model, metrics, &test_batch, threads)?;
-    for entry in measured.entries() {
-        println!("{}: {:.4}", entry.name, entry.value.number().unwrap_or(f64::NAN));
-    }
     let written = Path::rows("embed.weight").through("attention.wv.weight").through("attention.wo.weight");
     let letters = Association::among(&(1..Vocab::default().size() as u32).collect::<Vec<_>>());
-    let recall = Recall::new("copies", written.through("output.weight"), letters).evaluate(model)?;
-    let (share, chance) = (recall.share().unwrap_or(f64::NAN), recall.chance.unwrap_or(f64::NAN));
-    println!("copies: {share:.4} (chance {chance:.4})");
-    Ok(())
-}
+    let copies = Recall::new("copies", written.through("output.weight"), letters);
 
-/// Metrics of a model on a batch.
-fn measure(
-    model: &OneLayer,
-    metrics: impl IntoIterator<Item = Metric>,
-    batch: &Batch,
-    threads: usize,
-) -> Result<Record> {
-    let graph = record(model, batch.seq);
-    let evaluation = Evaluation::new(metrics, &graph, 0)?;
-    let request = Request { loss: None, reads: evaluation.reads().to_vec() };
-    let mut engine = engine(Device::Cpu, &graph, &request, &|_| false, threads)?;
-    let rows = evaluation.rows(batch);
-    let pass = evaluation.pass(batch, &rows);
-    engine.run(&Params::of(model), batch, &rows, &|i, reads| pass.observe(i, reads))?;
-    pass.finish()
+    // run
+    let mut run = Run::new(model, batches)
+        .optim(Optim::AdamW(AdamW::new(args.learning_rate, (0.9, 0.95), 1e-8, 0.01)))
+        .loss(LossOn::MarksFrom(2))
+        .threads(args.threads)
+        .on(&test_batch, metrics)
+        .weights([copies])
+        .every(50);
+    let history = run.train(args.steps)?;
+    println!("{}", history.table(&["loss", "accuracy", "looks_back", "copies"])?);
+    Ok(())
 }

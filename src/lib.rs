@@ -7,7 +7,7 @@
 //! | model | named parameters and a forward pass over typed streams, recorded once | [`Module`], [`graph`], [`nn`], [`model`] |
 //! | task | sequences, and marks that say what can be known | [`data`] |
 //! | probes | predictions, attention patterns, memory recalls | [`probe`] |
-//! | run | optimiser, timeline, loop, files | [`train`], [`io`] |
+//! | run | what is measured when, optimiser, timeline, files | [`run`], [`train`], [`io`] |
 //! | settings | a struct becomes a command line | [`mod@config`] |
 //! | engines | the CPU engine; dfdx, as reference and on GPUs | [`engine`], [`plan`], [`eager`] |
 //!
@@ -44,6 +44,7 @@ pub mod nn;
 pub mod paper;
 pub mod plan;
 pub mod probe;
+pub mod run;
 pub mod train;
 
 pub use config::{Config, main};

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use ihead::Result;
 use ihead::data::Batch;
-use ihead::graph::{Graph, Model, record};
-use ihead::paper::{Experiment, activations};
+use ihead::graph::{Model, record};
+use ihead::paper::Experiment;
+use ihead::run::activations;
+use ihead::train::Step;
 use serde_json::Value;
 
 use super::case::{Case, Tensors, json_lines, tensors};
@@ -66,18 +68,18 @@ pub fn check<M: Model>(case: &Case, experiment: Experiment<M>, dir: &Path) -> Re
     let batches = case.tensors("batches.safetensors")?;
     let step = case.tensors("step0.safetensors")?;
     let mut checks = vec![settings(case.params(), &experiment.params), data(&experiment, &batches)?];
-    let graph = record(&experiment.model, experiment.batches.task().seq_length());
     if let Some(batch) = Case::batch(&batches, "0") {
-        checks.extend(forward(&experiment.model, &graph, &batch, &step)?);
+        checks.extend(forward(&experiment.model, &batch, &step)?);
     }
 
     let mut gradients: BTreeMap<String, Vec<f32>> = BTreeMap::new();
     let mut losses = Vec::new();
-    experiment.watch(&mut |step| {
+    experiment.watch(&mut |step: &Step<'_, M>| {
         losses.push(step.loss);
         if step.iteration == 0 {
             gradients = step.gradients.iter().cloned().collect();
         }
+        Ok(())
     })?;
     checks.push(first_gradients(&step, &gradients));
     checks.extend(rows(&case.trace()?, &json_lines(&dir.join("res.jsonl"))?, &losses));
@@ -131,7 +133,8 @@ fn data<M>(experiment: &Experiment<M>, recorded: &Tensors) -> Result<Check> {
 }
 
 /// Logits, patterns and residual streams of the first batch.
-fn forward<M: Model>(model: &M, graph: &Graph, batch: &Batch, step: &Tensors) -> Result<Vec<Check>> {
+fn forward<M: Model>(model: &M, batch: &Batch, step: &Tensors) -> Result<Vec<Check>> {
+    let graph = record(model, batch.seq);
     let (mut logits, mut patterns, mut residuals) = (Worst::new(), Worst::new(), Worst::new());
     for (name, expected) in step {
         let (site, worst) = match name.rsplit_once('_').map(|(kind, layer)| (kind, layer.parse::<usize>())) {
@@ -140,13 +143,9 @@ fn forward<M: Model>(model: &M, graph: &Graph, batch: &Batch, step: &Tensors) ->
             _ if name == "logits" => ("logits".into(), &mut logits),
             _ => continue,
         };
-        let node = graph.site(&site).or_else(|| graph.site("final.resid"));
-        let Some(node) = node else {
-            worst.note(f64::INFINITY, name);
-            continue;
-        };
-        let found = activations(model, graph, batch, node, (ihead::train::Device::Cpu, 1))?;
-        worst.note(relative_to_largest(&expected.values, &found), name);
+        let site = graph.site(&site).map_or("final.resid", |_| &site);
+        let found = activations(model, batch, site)?;
+        worst.note(relative_to_largest(&expected.values, &found.values), name);
     }
     let checks = [("logits", logits), ("patterns", patterns), ("residual streams", residuals)];
     Ok(checks.into_iter().map(|(quantity, worst)| worst.check(quantity, 1e-4)).collect())

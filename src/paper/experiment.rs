@@ -3,12 +3,13 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::data::{Batch, Batches};
-use crate::engine::Request;
-use crate::graph::{Graph, Model, record};
+use crate::graph::{Model, record};
+use crate::probe::{Metric, WeightProbe};
+use crate::run::{Report, Run, Schedule, check_memory};
 use crate::train::optim::Optim;
-use crate::train::{LossOn, Monitor, Outputs, RunArgs, Step, Timeline, Trainer, engine};
+use crate::train::{LossOn, Monitor, RunArgs, Step, Timeline};
 
-use super::{Measured, PaperMonitor, Schedule, write_exp};
+use super::write_exp;
 
 /// A model, its data, what is measured and what changes during the run: all that a program of the paper has decided
 /// before its first step. The programs in `examples/` build one and [run](Experiment::run) it.
@@ -35,6 +36,18 @@ pub struct Experiment<M> {
     pub measured: Option<Measured>,
 }
 
+/// What is measured at an evaluation.
+pub struct Measured {
+    /// On the batch of the step, before the update.
+    pub metrics: Vec<Metric>,
+    /// On the test batch, after the update.
+    pub test: Metric,
+    /// On the weights, after the update.
+    pub recalls: Vec<WeightProbe>,
+    /// Also the norm and the gradient's norm of each parameter that trains.
+    pub norms: bool,
+}
+
 impl<M: Model> Experiment<M> {
     /// Trains, measures, logs, and writes the files of the run if it has a `save_dir`.
     ///
@@ -42,14 +55,14 @@ impl<M: Model> Experiment<M> {
     /// If the settings do not fit the model or the machine; then no file has been touched. Later, if a file cannot be
     /// written.
     pub fn run(self) -> Result<()> {
-        self.start(true, &mut |_| ())
+        self.start(true, &mut |_: &Step<'_, M>| Ok(()))
     }
 
     /// Runs without log lines and shows each step to `watch`.
     ///
     /// # Errors
     /// As for [`run`](Self::run).
-    pub fn watch(self, watch: &mut dyn FnMut(&Step<'_, M>)) -> Result<()> {
+    pub fn watch(self, watch: &mut dyn Monitor<M>) -> Result<()> {
         self.start(false, watch)
     }
 
@@ -58,56 +71,41 @@ impl<M: Model> Experiment<M> {
         self.run.save_dir.as_ref().map(|dir| self.run.root_dir.join(dir))
     }
 
-    fn start(self, logs: bool, watch: &mut dyn FnMut(&Step<'_, M>)) -> Result<()> {
-        let save_dir = self.save_dir();
-        let Experiment { run, params, model, batches, test_batch, exp_batch, .. } = self;
-        let (device, threads) = (run.device, run.threads());
-
-        // whatever can be refused is refused before a file is touched
-        self.timeline.check(&model)?;
+    fn start(self, lines: bool, watch: &mut dyn Monitor<M>) -> Result<()> {
+        let (save_dir, compute) = (self.save_dir(), self.run.compute());
+        let Experiment { run: args, model, batches, exp_batch, measured, .. } = self;
         let graph = record(&model, batches.task().seq_length());
-        check_memory(&graph, threads)?;
-        engine(device, &graph, &Request::default(), &|_| false, 1)?;
-        let schedule =
-            Schedule { eval_delta: run.eval_delta, log_probes: run.log_probes, log_norms: run.log_norms };
-        let monitor = PaperMonitor::new(&graph, self.measured, test_batch, schedule, (device, threads))?;
-        let monitor = if logs { monitor.steps(run.max_iters) } else { monitor.quiet() };
-        let outputs = save_dir.as_ref().map(|dir| Outputs::create(dir.clone(), &params)).transpose()?;
+        check_memory("data_args.seq_length", &graph, compute.threads)?;
 
-        let (optim, timeline, loss) = (self.optim, self.timeline, self.loss);
-        let mut trainer = Trainer { model, optim, timeline, loss, device, threads };
-        let mut monitor = Watched { monitor: monitor.recording(outputs), watch };
-        trainer.run(batches, run.max_iters, &mut monitor)?;
-        let Some(dir) = save_dir else { return Ok(()) };
-        crate::io::save(&dir.join("final.safetensors"), &trainer.model)?;
-        exp_batch.map_or(Ok(()), |batch| {
-            write_exp(&dir.join("exp.npz"), &trainer.model, &graph, &batch, (device, threads))
-        })
-    }
-}
-
-/// Refuses sequences so long that the machine cannot hold the patterns of one for each thread.
-fn check_memory(graph: &Graph, threads: usize) -> Result<()> {
-    let heads = graph.nodes().iter().filter(|node| node.op.is_pattern()).map(|node| node.cols);
-    let (seq, heads) = (graph.seq() as f64, heads.sum::<usize>() as f64);
-    let what = format!("attention over {} tokens on {threads} threads", graph.seq());
-    crate::memory::check("data_args.seq_length", &what, 4.0 * heads * seq * seq * threads as f64)
-}
-
-/// A monitor, and a closure that sees each step after it.
-struct Watched<'a, M> {
-    monitor: PaperMonitor,
-    watch: &'a mut dyn FnMut(&Step<'_, M>),
-}
-
-impl<M: Model> Monitor<M> for Watched<'_, M> {
-    fn before_update(&mut self, iteration: usize, model: &M, batch: &Batch) -> Result<()> {
-        self.monitor.before_update(iteration, model, batch)
-    }
-
-    fn after_update(&mut self, step: &Step<'_, M>) -> Result<()> {
-        self.monitor.after_update(step)?;
-        (self.watch)(step);
-        Ok(())
+        let report = Report {
+            lines,
+            probes_apart: args.log_probes,
+            attention_norms: args.log_norms,
+            norms: measured.as_ref().is_some_and(|measured| measured.norms),
+            records: measured.is_some(),
+            not_applicable: Some(-1.0),
+        };
+        let mut run = Run::new(model, batches)
+            .optim(self.optim)
+            .loss(self.loss)
+            .timeline(self.timeline)
+            .compute(compute)
+            .schedule(Schedule::every(args.eval_delta))
+            .report(report)
+            .settings(self.params);
+        if let Some(measured) = measured {
+            run = run
+                .on_training(measured.metrics)
+                .on(&self.test_batch, [measured.test])
+                .weights(measured.recalls);
+        }
+        if let Some(dir) = &save_dir {
+            run = run.save_to(dir);
+        }
+        run.train_watched(args.max_iters, watch)?;
+        match (save_dir, exp_batch) {
+            (Some(dir), Some(batch)) => write_exp(&dir.join("exp.npz"), run.model(), &graph, &batch, compute),
+            _ => Ok(()),
+        }
     }
 }

@@ -9,8 +9,8 @@ use crate::data::{
 use crate::nn::Module;
 use crate::{Error, Result};
 
-use super::Device;
 use super::optim::{AdamW, Optim, Sgd};
+use super::{Compute, Device};
 
 /// Settings of the task: bigrams with triggers.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -195,9 +195,9 @@ impl RunArgs {
         self.init_from.as_ref().map_or(Ok(()), |path| crate::io::load(path, model))
     }
 
-    /// The number of threads.
-    pub fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
-        self.threads.unwrap_or_else(cores)
+    /// Where to compute.
+    pub fn compute(&self) -> Compute {
+        let threads = self.threads.unwrap_or_else(|| Compute::default().threads);
+        Compute { device: self.device, threads }
     }
 }

@@ -16,19 +16,37 @@ pub enum Device {
     Cuda,
 }
 
-/// An engine on this device for `graph` that computes what `request` asks for.
-///
-/// # Errors
-/// If the device is not there, or this build does not support it.
-pub fn engine(
-    device: Device,
-    graph: &Graph,
-    request: &Request,
-    trains: &dyn Fn(ParamId) -> bool,
-    threads: usize,
-) -> Result<Box<dyn Engine<f32>>> {
-    match device {
-        Device::Cpu => Ok(Box::new(CpuEngine::new(graph, request, trains, threads)?)),
-        Device::Cuda => crate::eager::open(DeviceKind::Cuda, graph, request, trains),
+/// A device, and the threads of the processor that a run may use; the result does not depend on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compute {
+    /// The device.
+    pub device: Device,
+    /// Threads of the CPU engine.
+    pub threads: usize,
+}
+
+impl Default for Compute {
+    /// The processor, with all its cores.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Compute { device: Device::Cpu, threads }
+    }
+}
+
+impl Compute {
+    /// An engine for `graph` that computes what `request` asks for.
+    ///
+    /// # Errors
+    /// If the device is not there, or this build does not support it.
+    pub fn engine(
+        self,
+        graph: &Graph,
+        request: &Request,
+        trains: &dyn Fn(ParamId) -> bool,
+    ) -> Result<Box<dyn Engine<f32>>> {
+        match self.device {
+            Device::Cpu => Ok(Box::new(CpuEngine::new(graph, request, trains, self.threads)?)),
+            Device::Cuda => crate::eager::open(DeviceKind::Cuda, graph, request, trains),
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! step to a [`Monitor`].
 mod args;
 mod device;
+mod loss_on;
 pub mod optim;
 mod outputs;
 mod progress;
@@ -11,8 +12,9 @@ mod timeline;
 mod trainer;
 
 pub use args::{DataArgs, OptimArgs, RunArgs};
-pub use device::{Device, engine};
+pub use device::{Compute, Device};
+pub use loss_on::LossOn;
 pub use outputs::Outputs;
 pub use progress::Progress;
 pub use timeline::{Action, Event, Timeline};
-pub use trainer::{LossOn, Monitor, Step, Times, Trainer};
+pub use trainer::{Monitor, Step, Times, Trainer};

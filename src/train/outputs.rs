@@ -7,24 +7,28 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// The folder of a run: `params.json`, `res.jsonl`, and what is saved at the end.
+/// The folder of a run: `run.json`, `params.json`, `res.jsonl`, and what is saved later.
 pub struct Outputs {
     dir: PathBuf,
     records: BufWriter<File>,
 }
 
 impl Outputs {
-    /// Makes the folder and writes `params.json`; earlier records in the folder are replaced.
+    /// Makes the folder and writes `run.json`, what the run is made of, and `params.json`, the settings of its program;
+    /// earlier records in the folder are replaced.
     ///
     /// # Errors
     /// If the folder or a file in it cannot be made.
-    pub fn create(dir: PathBuf, params: &str) -> Result<Outputs> {
+    pub fn create(dir: PathBuf, run: &str, params: Option<&str>) -> Result<Outputs> {
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
         let path = dir.join("res.jsonl");
         let failed = |e| Error::io("create", &path, e);
         // earlier records go only when the rest of the folder can be written
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        crate::io::write_atomically(&dir.join("params.json"), params.as_bytes())?;
+        for (name, text) in [("params.json", params), ("run.json", Some(run))] {
+            let write = |text: &str| crate::io::write_atomically(&dir.join(name), text.as_bytes());
+            text.map_or(Ok(()), write)?;
+        }
         file.set_len(0).map_err(failed)?;
         Ok(Outputs { dir, records: BufWriter::new(file) })
     }

@@ -1,23 +1,15 @@
 //! The loop.
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
-use crate::engine::{Engine, Request, RowLists, RowSet, ignore};
-use crate::graph::{Graph, Model, record};
+use crate::engine::{Engine, ignore};
+use crate::graph::{Edit, Graph, Model, record_with};
 use crate::nn::{ModuleExt, Params};
 
-use super::optim::{Optim, Optimizer};
-use super::{Action, Device, Timeline, engine};
-
-/// The positions that the loss is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LossOn {
-    /// Every position.
-    All,
-    /// Positions with a mark of at least this.
-    MarksFrom(i32),
-}
+use super::optim::{AdamW, Optim, Optimizer};
+use super::{Action, Compute, LossOn, Timeline};
 
 /// What a step has taken.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +41,7 @@ pub struct Step<'a, M> {
     pub times: Times,
 }
 
-/// Sees a run: probes, records, logs.
+/// Sees a run: probes, records, logs. A closure that takes a [`Step`] is one.
 pub trait Monitor<M> {
     /// Called with each batch, before the update.
     ///
@@ -67,7 +59,13 @@ pub trait Monitor<M> {
     fn after_update(&mut self, step: &Step<'_, M>) -> Result<()>;
 }
 
-/// Trains a model.
+impl<M, F: FnMut(&Step<'_, M>) -> Result<()>> Monitor<M> for F {
+    fn after_update(&mut self, step: &Step<'_, M>) -> Result<()> {
+        self(step)
+    }
+}
+
+/// Trains a model. Usually [`Run`](crate::run::Run) holds one and adds what is measured and written.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -75,33 +73,19 @@ pub trait Monitor<M> {
 /// use ihead::config::Config;
 /// use ihead::data::{BatchOptions, Batches, BigramData, TriggerOptions, TriggerTask};
 /// use ihead::model::{Simplified, SimplifiedArgs};
-/// use ihead::train::optim::{Optim, Sgd};
-/// use ihead::train::{Device, LossOn, Monitor, Step, Timeline, Trainer};
-///
-/// struct Last(f64);
-///
-/// impl<M> Monitor<M> for Last {
-///     fn after_update(&mut self, step: &Step<'_, M>) -> ihead::Result<()> {
-///         self.0 = step.loss;
-///         Ok(())
-///     }
-/// }
+/// use ihead::train::{Step, Trainer};
 ///
 /// let options = TriggerOptions { k: 3, seq_length: 16, ..Default::default() };
 /// let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
 /// let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
 /// let sizes = SimplifiedArgs::defaults();
-/// let mut trainer = Trainer {
-///     model: Simplified::new(65, 16, 8, &sizes)?.init(0, &sizes)?,
-///     optim: Optim::Sgd(Sgd::new(0.1, 0.9, 0.0)),
-///     timeline: Timeline::default(),
-///     loss: LossOn::All,
-///     device: Device::Cpu,
-///     threads: 1,
-/// };
-/// let mut last = Last(f64::NAN);
-/// trainer.run(batches, Some(3), &mut last)?;
-/// assert!(last.0.is_finite());
+/// let mut trainer = Trainer::new(Simplified::new(65, 16, 8, &sizes)?.init(0, &sizes)?);
+/// let mut losses = Vec::new();
+/// trainer.run(batches, Some(3), &mut |step: &Step<'_, _>| {
+///     losses.push(step.loss);
+///     Ok(())
+/// })?;
+/// assert!(losses.iter().all(|loss| loss.is_finite()));
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub struct Trainer<M> {
@@ -113,13 +97,30 @@ pub struct Trainer<M> {
     pub timeline: Timeline,
     /// What the loss is over.
     pub loss: LossOn,
+    /// Changes of the model's sites, by name.
+    pub edits: BTreeMap<String, Edit>,
     /// Where to compute.
-    pub device: Device,
-    /// Threads of the CPU engine.
-    pub threads: usize,
+    pub compute: Compute,
 }
 
 impl<M: Model> Trainer<M> {
+    /// Trains `model` by AdamW with step size 0.001, over all positions, on all cores, with nothing changed on the way.
+    pub fn new(model: M) -> Self {
+        Trainer {
+            model,
+            optim: Optim::AdamW(AdamW::new(1e-3, (0.9, 0.95), 1e-8, 0.0)),
+            timeline: Timeline::default(),
+            loss: LossOn::All,
+            edits: BTreeMap::new(),
+            compute: Compute::default(),
+        }
+    }
+
+    /// The model as it is trained on sequences of `seq` tokens: recorded with the edits.
+    pub fn graph(&self, seq: usize) -> Graph {
+        record_with(&self.model, seq, self.edits.clone())
+    }
+
     /// Trains for `max_iters` steps, or until the monitor returns an error.
     ///
     /// # Errors
@@ -130,14 +131,29 @@ impl<M: Model> Trainer<M> {
         max_iters: Option<usize>,
         monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
+        let graph = self.graph(batches.task().seq_length());
+        let mut loader = Loader::new(batches, LoaderOptions::default())?;
+        let mut iterations = (0..).take_while(|i| max_iters.is_none_or(|end| *i < end));
+        self.steps(&graph, &mut loader, &mut iterations, monitor)
+    }
+
+    /// Takes the steps of these iterations on `graph`, with batches of `loader`.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub fn steps(
+        &mut self,
+        graph: &Graph,
+        loader: &mut Loader,
+        iterations: &mut dyn Iterator<Item = usize>,
+        monitor: &mut dyn Monitor<M>,
+    ) -> Result<()> {
         self.timeline.check(&self.model)?;
         let begin = Instant::now();
-        let graph = record(&self.model, batches.task().seq_length());
-        let mut loader = Loader::new(batches, LoaderOptions::default())?;
         let mut engine: Option<Box<dyn Engine<f32>>> = None;
-        for iteration in (0..).take_while(|i| max_iters.is_none_or(|end| *i < end)) {
+        for iteration in iterations {
             if self.apply(iteration)? || engine.is_none() {
-                engine = Some(self.engine(&graph)?);
+                engine = Some(self.engine(graph)?);
             }
             let Some(engine) = &mut engine else { continue };
             let asked = Instant::now();
@@ -171,22 +187,13 @@ impl<M: Model> Trainer<M> {
     }
 
     fn engine(&self, graph: &Graph) -> Result<Box<dyn Engine<f32>>> {
-        let rows = match self.loss {
-            LossOn::All => RowSet::All,
-            LossOn::MarksFrom(_) => RowSet::Set(0),
-        };
         let params = Params::of(&self.model);
-        let request = Request { loss: Some(rows), reads: vec![] };
-        engine(self.device, graph, &request, &|id| params.trains(id), self.threads)
+        self.compute.engine(graph, &self.loss.request(), &|id| params.trains(id))
     }
 
     /// One step: the loss, and the gradient of each parameter that trains.
     fn step(&mut self, engine: &mut dyn Engine<f32>, batch: &Batch) -> Result<(f64, Gradients)> {
-        let rows = match self.loss {
-            LossOn::All => vec![],
-            LossOn::MarksFrom(least) => vec![RowLists::select(batch, |_, mark| mark >= least)],
-        };
-        let loss = engine.run(&Params::of(&self.model), batch, &rows, &ignore)?;
+        let loss = engine.run(&Params::of(&self.model), batch, &self.loss.rows(batch), &ignore)?;
         let mut gradients = Vec::new();
         for (name, param) in self.model.training() {
             if let Some(gradient) = engine.gradient(param.id()) {

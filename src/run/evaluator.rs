@@ -1,0 +1,37 @@
+//! Metrics of one graph on an engine of their own.
+use crate::Result;
+use crate::data::Batch;
+use crate::engine::{Engine, ParamSource, Request};
+use crate::graph::Graph;
+use crate::probe::{Evaluation, Metric, Record};
+use crate::train::Compute;
+
+/// An evaluation that is kept from batch to batch, with its engine.
+pub(super) struct Evaluator {
+    evaluation: Evaluation,
+    engine: Box<dyn Engine<f32>>,
+    size: (usize, usize),
+}
+
+impl Evaluator {
+    /// Metrics of the model that `graph` records.
+    pub fn new(metrics: Vec<Metric>, graph: &Graph, compute: Compute) -> Result<Evaluator> {
+        let evaluation = Evaluation::new(metrics, graph, 0)?;
+        let request = Request { loss: None, reads: evaluation.reads().to_vec() };
+        let engine = compute.engine(graph, &request, &|_| false)?;
+        Ok(Evaluator { evaluation, engine, size: (graph.seq(), graph.vocab()) })
+    }
+
+    /// Whether `batch` can be measured.
+    pub fn check(&self, batch: &Batch) -> Result<()> {
+        Request::default().check(self.size, batch, &[])
+    }
+
+    /// The metrics of these weights on a batch.
+    pub fn run(&mut self, params: &dyn ParamSource<f32>, batch: &Batch) -> Result<Record> {
+        let rows = self.evaluation.rows(batch);
+        let pass = self.evaluation.pass(batch, &rows);
+        self.engine.run(params, batch, &rows, &|i, reads| pass.observe(i, reads))?;
+        pass.finish()
+    }
+}

@@ -1,0 +1,113 @@
+//! What a run has measured.
+use crate::probe::{Record, Unit};
+use crate::{Error, Result};
+
+use super::Table;
+
+/// The records of a run's evaluations, in order of time.
+///
+/// ```
+/// use ihead::probe::{Record, Unit};
+/// use ihead::run::History;
+///
+/// let mut history = History::default();
+/// for (iteration, accuracy) in [(0, 0.1), (25, 0.4), (50, 0.9)] {
+///     let mut record = Record::new();
+///     record.insert("acc", Unit::Share, accuracy);
+///     history.push(iteration, record);
+/// }
+/// assert_eq!(history.last("acc")?, 0.9);
+/// assert_eq!(history.first_above("acc", 0.3)?, Some(25));
+/// assert_eq!(history.column("acc")?[0], (0, 0.1));
+/// assert!(history.last("axc").unwrap_err().to_string().contains("did you mean 'acc'?"));
+/// # Ok::<(), ihead::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    records: Vec<(usize, Record)>,
+}
+
+impl History {
+    /// Adds the record of an iteration.
+    pub fn push(&mut self, iteration: usize, record: Record) {
+        self.records.push((iteration, record));
+    }
+
+    /// The records with their iterations.
+    pub fn records(&self) -> &[(usize, Record)] {
+        &self.records
+    }
+
+    /// The iterations at which something was measured.
+    pub fn iterations(&self) -> impl Iterator<Item = usize> {
+        self.records.iter().map(|(iteration, _)| *iteration)
+    }
+
+    /// The numbers of one name with their iterations; NaN where there was nothing to average.
+    ///
+    /// # Errors
+    /// If nothing of this name was measured: the nearest name is in the message.
+    pub fn column(&self, name: &str) -> Result<Vec<(usize, f64)>> {
+        let has = |record: &Record| record.entries().iter().any(|entry| entry.name == name);
+        let known = || self.records.iter().flat_map(|(_, record)| record.entries()).map(|e| e.name.as_str());
+        if !self.records.iter().any(|(_, record)| has(record)) {
+            return Err(Error::unknown("measured number", name, known()));
+        }
+        let number = |(i, record): &(usize, Record)| (*i, record.get(name).unwrap_or(f64::NAN));
+        Ok(self.records.iter().map(number).collect())
+    }
+
+    /// The number of one name at the last evaluation; NaN if there was nothing to average.
+    ///
+    /// # Errors
+    /// Those of [`column`](Self::column).
+    pub fn last(&self, name: &str) -> Result<f64> {
+        Ok(self.column(name)?.last().map_or(f64::NAN, |(_, number)| *number))
+    }
+
+    /// The number of one name at the last evaluation that is not after `iteration`; NaN if there is none.
+    ///
+    /// # Errors
+    /// Those of [`column`](Self::column).
+    pub fn at(&self, name: &str, iteration: usize) -> Result<f64> {
+        let column = self.column(name)?;
+        Ok(column.iter().rev().find(|(i, _)| *i <= iteration).map_or(f64::NAN, |(_, number)| *number))
+    }
+
+    /// The first evaluated iteration at which the number is above `bound`.
+    ///
+    /// # Errors
+    /// Those of [`column`](Self::column).
+    pub fn first_above(&self, name: &str, bound: f64) -> Result<Option<usize>> {
+        Ok(self.column(name)?.iter().find(|(_, number)| *number > bound).map(|(i, _)| *i))
+    }
+
+    /// The first evaluated iteration at which the number is below `bound`.
+    ///
+    /// # Errors
+    /// Those of [`column`](Self::column).
+    pub fn first_below(&self, name: &str, bound: f64) -> Result<Option<usize>> {
+        Ok(self.column(name)?.iter().find(|(_, number)| *number < bound).map(|(i, _)| *i))
+    }
+
+    /// Some of the numbers at each evaluation, as a table.
+    ///
+    /// # Errors
+    /// Those of [`column`](Self::column).
+    pub fn table(&self, names: &[&str]) -> Result<Table> {
+        let columns: Vec<_> = names.iter().map(|name| self.column(name)).collect::<Result<_>>()?;
+        let mut table = Table::new(std::iter::once("iter").chain(names.iter().copied()));
+        for (row, iteration) in self.iterations().enumerate() {
+            let mut cells: Vec<&dyn super::Cell> = vec![&iteration];
+            cells.extend(columns.iter().map(|column| &column[row].1 as &dyn super::Cell));
+            table.cells(&cells);
+        }
+        Ok(table)
+    }
+
+    /// What a number is counted in.
+    pub fn unit(&self, name: &str) -> Option<Unit> {
+        let mut entries = self.records.iter().flat_map(|(_, record)| record.entries());
+        entries.find(|entry| entry.name == name).map(|entry| entry.unit)
+    }
+}

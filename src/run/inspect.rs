@@ -1,0 +1,230 @@
+//! A model as it is: metrics, activations, gradients.
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use crate::data::Batch;
+use crate::engine::{Read, Request, RowSet, ignore};
+use crate::graph::{Edit, Graph, Model, NodeId, record_with};
+use crate::io::Array;
+use crate::nn::{ModuleExt, Params};
+use crate::probe::{Metric, Record};
+use crate::train::{Compute, LossOn};
+use crate::{Error, Result};
+
+use super::evaluator::Evaluator;
+
+/// Metrics of a model on a batch.
+///
+/// ```
+/// use ihead::config::Config;
+/// use ihead::data::Batch;
+/// use ihead::model::{Simplified, SimplifiedArgs};
+/// use ihead::probe::Metric;
+///
+/// let sizes = SimplifiedArgs::defaults();
+/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+/// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
+/// let found = ihead::run::measure(&model, [Metric::loss("loss")], &batch)?;
+/// assert!(found.get("loss").is_some_and(|loss| loss > 1.0));
+/// # Ok::<(), ihead::Error>(())
+/// ```
+///
+/// # Errors
+/// If the model lacks a site that is measured, two metrics have one name, or the batch does not fit the model.
+pub fn measure(
+    model: &impl Model,
+    metrics: impl IntoIterator<Item = Metric>,
+    batch: &Batch,
+) -> Result<Record> {
+    Inspect::new(model).measure(metrics, batch)
+}
+
+/// The values of a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a pattern.
+///
+/// ```
+/// use ihead::config::Config;
+/// use ihead::data::Batch;
+/// use ihead::model::{Simplified, SimplifiedArgs};
+///
+/// let sizes = SimplifiedArgs::defaults();
+/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+/// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
+/// let pattern = ihead::run::activations(&model, &batch, "layers.0.attention.pattern")?;
+/// assert_eq!(pattern.shape, [1, 1, 4, 4]);
+/// assert_eq!(pattern.values[..4], [1.0, 0.0, 0.0, 0.0]); // position 0 sees itself alone
+/// # Ok::<(), ihead::Error>(())
+/// ```
+///
+/// # Errors
+/// If there is no such site (the nearest name is in the message), or the batch does not fit the model.
+pub fn activations(model: &impl Model, batch: &Batch, site: &str) -> Result<Array> {
+    Inspect::new(model).activations(batch, site)
+}
+
+/// The loss of a model on a batch, and its gradients.
+///
+/// # Errors
+/// If the batch does not fit the model.
+pub fn gradients(model: &impl Model, batch: &Batch, loss: LossOn) -> Result<Gradients> {
+    Inspect::new(model).gradients(batch, loss)
+}
+
+/// The loss of a model on a batch, and its gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradients {
+    /// The mean loss; NaN over nothing.
+    pub loss: f64,
+    /// The gradient of each parameter that trains, by name; zeros where nothing that it feeds reaches the loss.
+    pub by_name: BTreeMap<String, Array>,
+}
+
+impl Gradients {
+    /// The gradient of the parameter of this name.
+    ///
+    /// # Errors
+    /// If no parameter of this name trains: the nearest name is in the message.
+    pub fn of(&self, name: &str) -> Result<&Array> {
+        let known = || self.by_name.keys().map(String::as_str);
+        self.by_name.get(name).ok_or_else(|| Error::unknown("trained parameter", name, known()))
+    }
+}
+
+/// Looks at a model as it is, with options: [`measure`], [`activations`] and [`gradients`] are without.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use ihead::config::Config;
+/// use ihead::data::Batch;
+/// use ihead::graph::Edit;
+/// use ihead::model::{Simplified, SimplifiedArgs};
+/// use ihead::run::Inspect;
+/// use ihead::train::LossOn;
+///
+/// let sizes = SimplifiedArgs::defaults();
+/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+/// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
+/// let clamp = BTreeMap::from([("layers.0.attention.pattern".to_string(), Edit::PreviousToken)]);
+/// let gradients = Inspect::new(&model).edits(clamp).gradients(&batch, LossOn::All)?;
+/// // layer 0's keys act through its pattern alone
+/// assert!(gradients.of("layers.0.attention.wk.weight")?.values.iter().all(|g| *g == 0.0));
+/// assert!(gradients.of("layers.1.attention.wk.weight")?.values.iter().any(|g| *g != 0.0));
+/// # Ok::<(), ihead::Error>(())
+/// ```
+pub struct Inspect<'a, M> {
+    model: &'a M,
+    edits: BTreeMap<String, Edit>,
+    compute: Compute,
+}
+
+impl<'a, M: Model> Inspect<'a, M> {
+    /// As it is, on all cores.
+    pub fn new(model: &'a M) -> Self {
+        Inspect { model, edits: BTreeMap::new(), compute: Compute::default() }
+    }
+
+    /// With some of its sites edited.
+    pub fn edits(mut self, edits: BTreeMap<String, Edit>) -> Self {
+        self.edits = edits;
+        self
+    }
+
+    /// On another device or other threads.
+    pub fn compute(mut self, compute: Compute) -> Self {
+        self.compute = compute;
+        self
+    }
+
+    /// Metrics on a batch.
+    ///
+    /// # Errors
+    /// Those of [`measure`], or if an edited site is not in the model.
+    pub fn measure(&self, metrics: impl IntoIterator<Item = Metric>, batch: &Batch) -> Result<Record> {
+        let metrics = metrics.into_iter().collect();
+        let mut evaluator = Evaluator::new(metrics, &self.graph(batch)?, self.compute)?;
+        evaluator.run(&Params::of(self.model), batch)
+    }
+
+    /// The values of a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a
+    /// pattern.
+    ///
+    /// # Errors
+    /// Those of [`activations`], or if an edited site is not in the model.
+    pub fn activations(&self, batch: &Batch, site: &str) -> Result<Array> {
+        let graph = self.graph(batch)?;
+        let names = || graph.sites().keys().map(String::as_str);
+        let node = graph.site(site).ok_or_else(|| Error::unknown("site", site, names()))?;
+        read(self.model, &graph, batch, node, self.compute)
+    }
+
+    /// The loss on a batch, and its gradients.
+    ///
+    /// # Errors
+    /// Those of [`gradients`], or if an edited site is not in the model.
+    pub fn gradients(&self, batch: &Batch, loss: LossOn) -> Result<Gradients> {
+        let (graph, params) = (self.graph(batch)?, Params::of(self.model));
+        let mut engine = self.compute.engine(&graph, &loss.request(), &|id| params.trains(id))?;
+        let found = engine.run(&params, batch, &loss.rows(batch), &ignore)?;
+        let by_name = self.model.training().into_iter().map(|(name, param)| {
+            let shape = param.dims();
+            let zeros = || vec![0.0; shape.iter().product()];
+            let values = engine.gradient(param.id()).map_or_else(zeros, <[f32]>::to_vec);
+            (name, Array { shape, values })
+        });
+        Ok(Gradients { loss: found, by_name: by_name.collect() })
+    }
+
+    fn graph(&self, batch: &Batch) -> Result<Graph> {
+        check_length("the batch", batch.seq, self.model)?;
+        let graph = record_with(self.model, batch.seq, self.edits.clone());
+        check_edits(&self.edits, &graph)?;
+        Ok(graph)
+    }
+}
+
+/// Refuses edits of what the model has not.
+pub(super) fn check_edits(edits: &BTreeMap<String, Edit>, graph: &Graph) -> Result<()> {
+    let names = || graph.sites().keys().map(String::as_str);
+    match edits.keys().find(|name| graph.site(name).is_none()) {
+        Some(name) => Err(Error::unknown("site", name, names())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses sequences that are longer than a model takes.
+pub(super) fn check_length(what: &str, seq: usize, model: &impl Model) -> Result<()> {
+    match model.max_seq() {
+        Some(most) if seq > most => {
+            let message = format!("{what} has sequences of {seq} tokens, the model takes at most {most}");
+            Err(Error::usage(message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The values of a node for every sequence of a batch.
+pub(crate) fn read(
+    model: &impl Model,
+    graph: &Graph,
+    batch: &Batch,
+    node: NodeId,
+    compute: Compute,
+) -> Result<Array> {
+    let request = Request { loss: None, reads: vec![(node, RowSet::All)] };
+    let mut engine = compute.engine(graph, &request, &|_| false)?;
+    let info = &graph.nodes()[node.index()];
+    let (heads, n, seq) = (if info.op.is_pattern() { info.cols } else { 1 }, batch.batch, batch.seq);
+    let slots: Vec<Mutex<Vec<f32>>> = (0..n).map(|_| Mutex::default()).collect();
+    let observe = |i: usize, reads: &[Read<'_, f32>]| {
+        let read = &reads[0];
+        let rows = (0..heads).flat_map(|h| (0..read.rows).map(move |r| (h, r)));
+        let values = rows.flat_map(|(h, r)| read.head_row(h, r)).copied().collect();
+        if let Ok(mut slot) = slots[i].lock() {
+            *slot = values;
+        }
+    };
+    engine.run(&Params::of(model), batch, &[], &observe)?;
+    let values = slots.into_iter().flat_map(|slot| slot.into_inner().unwrap_or_default()).collect();
+    let shape = if info.op.is_pattern() { vec![n, heads, seq, seq] } else { vec![n, seq, info.cols] };
+    Ok(Array { shape, values })
+}

@@ -1,0 +1,53 @@
+//! A run: a model, its data, what is measured when, and what is written.
+//!
+//! | | |
+//! |---|---|
+//! | [`Run`] | trains, measures at a [`Schedule`], prints, writes the files of a run |
+//! | [`History`] | what was measured, by iteration |
+//! | [`measure`], [`activations`], [`gradients`] | the same of a model as it is, without a run; [`Inspect`] has their options |
+//! | [`Table`] | aligned columns, for sweeps |
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use ihead::config::Config;
+//! use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
+//! use ihead::model::{Simplified, SimplifiedArgs};
+//! use ihead::probe::{Metric, Select};
+//! use ihead::run::Run;
+//!
+//! let options = TriggerOptions { k: 3, seq_length: 16, ..Default::default() };
+//! let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
+//! let test_batch = sample(&*task, &mut NumpyRng::new(&[0]), 8)?;
+//! let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
+//! let sizes = SimplifiedArgs::defaults();
+//! let model = Simplified::new(65, 16, 8, &sizes)?.init(0, &sizes)?;
+//!
+//! let mut run = Run::new(model, batches)
+//!     .on(&test_batch, [Metric::loss("loss_known").over(Select::marks(2..))])
+//!     .every(2)
+//!     .quiet();
+//! let history = run.train(5)?;
+//! assert_eq!(history.iterations().collect::<Vec<_>>(), [0, 2, 4]);
+//! assert!(history.last("loss_known")? > 1.0);
+//! # Ok::<(), ihead::Error>(())
+//! ```
+mod evaluator;
+mod history;
+mod inspect;
+mod probes;
+mod recorder;
+mod report;
+mod schedule;
+mod table;
+mod training;
+
+pub use history::History;
+pub use inspect::{Gradients, Inspect, activations, gradients, measure};
+pub use report::Report;
+pub use schedule::Schedule;
+pub use table::{Cell, Table};
+pub use training::Run;
+
+pub(crate) use inspect::read;
+pub(crate) use training::check_memory;

@@ -1,0 +1,84 @@
+//! Measures, keeps, prints and writes, as a monitor of the loop.
+use serde_json::{Map, Value};
+
+use crate::Result;
+use crate::data::Batch;
+use crate::graph::Model;
+use crate::probe::Record;
+use crate::train::{Monitor, Outputs, Progress, Step};
+
+use super::probes::Probes;
+use super::{History, Report, Schedule, report};
+
+/// Measures, keeps, prints and writes.
+pub(super) struct Recorder {
+    pub schedule: Schedule,
+    pub probes: Probes,
+    pub report: Report,
+    pub outputs: Option<Outputs>,
+    pub history: History,
+    /// Numbers of the batch of this iteration, before its update.
+    pub before: Option<Record>,
+}
+
+/// A recorder during some iterations, and the user's own monitor beside it.
+pub(super) struct Watch<'a, M> {
+    pub recorder: &'a mut Recorder,
+    pub progress: Progress,
+    /// The last iteration, if there is one.
+    pub last: Option<usize>,
+    pub own: &'a mut dyn Monitor<M>,
+}
+
+impl<M: Model> Monitor<M> for Watch<'_, M> {
+    fn before_update(&mut self, iteration: usize, model: &M, batch: &Batch) -> Result<()> {
+        let recorder = &mut *self.recorder;
+        if recorder.schedule.contains(iteration, self.last == Some(iteration)) {
+            recorder.before = Some(recorder.probes.before(model, batch)?);
+        }
+        self.own.before_update(iteration, model, batch)
+    }
+
+    fn after_update(&mut self, step: &Step<'_, M>) -> Result<()> {
+        if let Some(before) = self.recorder.before.take() {
+            self.recorder.record(step, before, &self.progress)?;
+        }
+        self.own.after_update(step)?;
+        self.progress.advance(|| format!("loss {:.3}", step.loss));
+        Ok(())
+    }
+}
+
+impl Recorder {
+    /// One evaluation.
+    fn record<M: Model>(&mut self, step: &Step<'_, M>, before: Record, progress: &Progress) -> Result<()> {
+        let mut record = self.probes.after(before, step.loss, step.model)?;
+        for line in self.report.lines(step, &record, |name| self.probes.is_of_weights(name)) {
+            progress.line(&line);
+        }
+        if !self.report.records {
+            return Ok(());
+        }
+        if self.report.norms {
+            record.extend(report::norms(step));
+        }
+        if let Some(number) = self.report.not_applicable {
+            record = record.not_applicable_as(number);
+        }
+        if let Some(outputs) = &mut self.outputs {
+            outputs.record(&with_iteration(step.iteration, &record))?;
+        }
+        self.history.push(step.iteration, record);
+        Ok(())
+    }
+}
+
+/// `iter`, then the record.
+fn with_iteration(iteration: usize, record: &Record) -> Value {
+    let mut object = Map::new();
+    object.insert("iter".into(), iteration.into());
+    if let Ok(Value::Object(entries)) = serde_json::to_value(record) {
+        object.extend(entries);
+    }
+    Value::Object(object)
+}

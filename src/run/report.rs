@@ -1,0 +1,92 @@
+//! What a run shows and writes of its measurements.
+use crate::graph::Model;
+use crate::nn::{ModuleExt, norm};
+use crate::probe::{Record, Unit};
+use crate::train::Step;
+
+/// What a run shows and writes of its measurements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Print a line at each evaluation.
+    pub lines: bool,
+    /// Print the probes of weights on a line of their own.
+    pub probes_apart: bool,
+    /// Print the norms of attention matrices and of their gradients.
+    pub attention_norms: bool,
+    /// Measure the norm, and the norm of the gradient, of each parameter that trains: `norm_NAME`, `gradnorm_NAME`.
+    pub norms: bool,
+    /// Keep and write records; otherwise there are only the lines.
+    pub records: bool,
+    /// What is written for a number that the model has not the parts for; null without it.
+    pub not_applicable: Option<f64>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Report {
+            lines: true,
+            probes_apart: false,
+            attention_norms: false,
+            norms: false,
+            records: true,
+            not_applicable: None,
+        }
+    }
+}
+
+impl Report {
+    /// The lines of an evaluation; `is_probe` tells the probes of weights from other numbers.
+    pub(super) fn lines(
+        &self,
+        step: &Step<'_, impl Model>,
+        record: &Record,
+        is_probe: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let seconds = [step.times.data, step.times.step, step.times.total].map(|time| time.as_secs_f64());
+        let [data, taken, total] = seconds;
+        let mut line =
+            format!("{} ({data:.2}, {taken:.2}, {total:.2}): loss: {:.4}", step.iteration, step.loss);
+        let mut probes = String::new();
+        for entry in record.entries().iter().filter(|e| e.name != "loss" && !e.name.contains("norm_")) {
+            let value = entry.value.number().map_or("-".into(), |v| format!("{v:.4}"));
+            let target = if is_probe(&entry.name) { &mut probes } else { &mut line };
+            target.push_str(&format!(", {}: {value}", entry.name));
+        }
+        let mut lines = vec![line];
+        if !self.probes_apart {
+            lines[0].push_str(&probes);
+        } else if !probes.is_empty() {
+            lines.push(format!("memory probes: {}", probes.trim_start_matches(", ")));
+        }
+        if self.attention_norms {
+            lines.push(attention_norms(step));
+        }
+        lines
+    }
+}
+
+/// `norm_NAME` (after the update) and `gradnorm_NAME` of each parameter that trains.
+pub(super) fn norms(step: &Step<'_, impl Model>) -> Record {
+    let mut record = Record::new();
+    for (name, param) in step.model.training() {
+        let gradient = step.gradients.iter().find(|(n, _)| *n == name);
+        record.insert(format!("norm_{name}"), Unit::Norm, param.norm());
+        record.insert(format!("gradnorm_{name}"), Unit::Norm, gradient.map(|(_, g)| norm(g)));
+    }
+    record
+}
+
+/// One line with the norms of attention matrices and of their gradients.
+fn attention_norms(step: &Step<'_, impl Model>) -> String {
+    let mut line = String::from("norms:");
+    for (name, _, tensor) in step.model.tensors() {
+        let wanted =
+            ["wq", "wk", "wv", "wo"].iter().any(|w| name.ends_with(&format!("attention.{w}.weight")));
+        if wanted {
+            let gradient = step.gradients.iter().find(|(n, _)| *n == name);
+            let gradient = gradient.map_or("frozen".into(), |(_, g)| format!("grad {:.4}", norm(g)));
+            line.push_str(&format!(" {name} {:.4} ({gradient})", tensor.norm()));
+        }
+    }
+    line
+}

@@ -1,0 +1,115 @@
+//! At which iterations.
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Some of the iterations of a run, counted from 0.
+///
+/// ```
+/// use ihead::run::Schedule;
+/// let dense_at_first = Schedule::powers(2).and(Schedule::every(100)).and_last();
+/// let chosen: Vec<usize> = (0..=250).filter(|i| dense_at_first.contains(*i, *i == 250)).collect();
+/// assert_eq!(chosen, [0, 1, 2, 4, 8, 16, 32, 64, 100, 128, 200, 250]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Schedule {
+    every: BTreeSet<usize>,
+    powers: BTreeSet<usize>,
+    at: BTreeSet<usize>,
+    last: bool,
+}
+
+impl Schedule {
+    /// No iteration.
+    pub fn never() -> Self {
+        Schedule::default()
+    }
+
+    /// `0, n, 2 n, ...`
+    pub fn every(n: usize) -> Self {
+        Schedule { every: [n].into(), ..Schedule::default() }
+    }
+
+    /// These iterations.
+    pub fn at(iterations: impl IntoIterator<Item = usize>) -> Self {
+        Schedule { at: iterations.into_iter().collect(), ..Schedule::default() }
+    }
+
+    /// `0, 1, base, base^2, ...`: dense at first.
+    pub fn powers(base: usize) -> Self {
+        Schedule { powers: [base].into(), ..Schedule::default() }
+    }
+
+    /// These iterations and those of another schedule.
+    pub fn and(mut self, other: Schedule) -> Self {
+        self.every.extend(other.every);
+        self.powers.extend(other.powers);
+        self.at.extend(other.at);
+        self.last |= other.last;
+        self
+    }
+
+    /// These iterations and the last of the run.
+    pub fn and_last(mut self) -> Self {
+        self.last = true;
+        self
+    }
+
+    /// Whether `iteration` is one of them; `last` says whether it is the last of its run.
+    pub fn contains(&self, iteration: usize, last: bool) -> bool {
+        (last && self.last)
+            || self.at.contains(&iteration)
+            || self.every.iter().any(|n| iteration.is_multiple_of(*n))
+            || self.powers.iter().any(|base| is_power(iteration, *base))
+    }
+
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// For every 0 iterations, or powers of 0 or 1.
+    pub fn check(&self) -> Result<()> {
+        if self.every.contains(&0) {
+            return Err(Error::usage("a schedule of every 0 iterations; expected every 1 or more"));
+        }
+        match self.powers.first() {
+            Some(base @ 0..=1) => {
+                Err(Error::usage(format!("a schedule at the powers of {base}; expected of 2 or more")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether it is 0 or a power of `base`.
+fn is_power(iteration: usize, base: usize) -> bool {
+    let powers = std::iter::successors(Some(1_usize), |p| p.checked_mul(base).filter(|next| next > p));
+    iteration == 0 || powers.take_while(|p| *p <= iteration).any(|p| p == iteration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Schedule;
+
+    #[test]
+    fn a_schedule_that_has_no_next_iteration_is_an_error() {
+        assert!(Schedule::every(0).check().is_err());
+        assert!(Schedule::every(3).and(Schedule::powers(1)).check().is_err());
+        assert!(Schedule::powers(2).and(Schedule::at([0])).check().is_ok());
+    }
+
+    #[test]
+    fn it_is_the_same_after_writing_and_reading() {
+        let schedule = Schedule::powers(3).and(Schedule::at([5, 7])).and_last();
+        let json = serde_json::to_string(&schedule).unwrap();
+        assert_eq!(serde_json::from_str::<Schedule>(&json).unwrap(), schedule);
+    }
+
+    #[test]
+    fn no_iteration_is_never_and_the_greatest_can_be_asked_for() {
+        assert!((0..100).all(|i| !Schedule::never().contains(i, true)));
+        assert!(!Schedule::powers(2).contains(usize::MAX, false));
+    }
+}

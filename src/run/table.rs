@@ -1,0 +1,76 @@
+//! Aligned columns.
+use std::fmt;
+
+/// What stands in a table: numbers with fractions have four digits, what is no number is `-`.
+pub trait Cell {
+    /// Its text.
+    fn text(&self) -> String;
+}
+
+impl Cell for f64 {
+    fn text(&self) -> String {
+        if self.is_nan() { "-".into() } else { format!("{self:.4}") }
+    }
+}
+
+macro_rules! cell_as_it_is {
+    ($($type:ty),*) => {$(
+        impl Cell for $type {
+            fn text(&self) -> String {
+                self.to_string()
+            }
+        }
+    )*};
+}
+cell_as_it_is!(usize, u64, u32, i64, i32, bool, &str, String);
+
+impl<C: Cell> Cell for Option<C> {
+    fn text(&self) -> String {
+        self.as_ref().map_or("-".into(), Cell::text)
+    }
+}
+
+/// Rows under headings, printed in aligned columns: what a sweep ends in.
+///
+/// ```
+/// use ihead::run::Table;
+/// let mut table = Table::new(["k", "acc", "first above 0.5"]);
+/// table.row([&1, &0.98765, &Some(40)]).row([&5, &f64::NAN, &None::<usize>]);
+/// assert_eq!(table.to_string(), "k     acc  first above 0.5\n1  0.9877               40\n5       -                -\n");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these headings and no rows.
+    pub fn new<'a>(headings: impl IntoIterator<Item = &'a str>) -> Self {
+        Table { rows: vec![headings.into_iter().map(String::from).collect()] }
+    }
+
+    /// Adds a row. It may have fewer or more cells than there are headings; then the rest is blank.
+    pub fn row<const N: usize>(&mut self, cells: [&dyn Cell; N]) -> &mut Self {
+        self.cells(&cells)
+    }
+
+    /// The same, for a number of cells that is known when the program runs.
+    pub fn cells(&mut self, cells: &[&dyn Cell]) -> &mut Self {
+        self.rows.push(cells.iter().map(|cell| cell.text()).collect());
+        self
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let cell = |row: &Vec<String>, c: usize| row.get(c).cloned().unwrap_or_default();
+        let width = |c: usize| self.rows.iter().map(|row| cell(row, c).chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for row in &self.rows {
+            let line = (0..columns).map(|c| format!("{:>1$}", cell(row, c), widths[c]));
+            writeln!(f, "{}", line.collect::<Vec<_>>().join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}

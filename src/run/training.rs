@@ -1,0 +1,253 @@
+//! A run.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::data::{Batch, Batches, Loader, LoaderOptions};
+use crate::engine::Request;
+use crate::graph::{Edit, Graph, Model};
+use crate::probe::{Metric, WeightProbe};
+use crate::train::optim::Optim;
+use crate::train::{Compute, LossOn, Monitor, Outputs, Progress, Step, Timeline, Trainer};
+use crate::{Error, Result};
+
+use super::inspect::{check_edits, check_length};
+use super::probes::Wanted;
+use super::recorder::{Recorder, Watch};
+use super::{History, Report, Schedule};
+
+/// Trains a model, measures it at a schedule, prints a line at each evaluation, and writes the files of a run.
+///
+/// A number of an iteration is of its training batch before the update ([`on_training`](Self::on_training)), or of the
+/// model after the update ([`on`](Self::on), [`weights`](Self::weights)); `loss` is the loss of the step, unless a
+/// metric has that name. Everything that can be refused is refused before the first step and before a file is touched.
+///
+/// The folder of [`save_to`](Self::save_to) holds `run.json` (what the run was made of), `params.json` (the settings of
+/// the program, if [they are given](Self::settings)), `res.jsonl` (a line at each evaluation) and `final.safetensors`.
+///
+/// [The module](super) has an example.
+pub struct Run<M> {
+    trainer: Trainer<M>,
+    batches: Batches,
+    wanted: Wanted,
+    schedule: Schedule,
+    report: Report,
+    dir: Option<PathBuf>,
+    settings: Option<String>,
+    started: Option<Started>,
+}
+
+/// What is open once the first step is taken.
+struct Started {
+    graph: Graph,
+    loader: Loader,
+    recorder: Recorder,
+    /// The iteration that comes next.
+    next: usize,
+}
+
+impl<M: Model> Run<M> {
+    /// A run of `model` on these batches: AdamW with step size 0.001, the loss over all positions, all cores, nothing
+    /// changed on the way, evaluated every 25 iterations and at the last.
+    pub fn new(model: M, batches: Batches) -> Self {
+        Run {
+            trainer: Trainer::new(model),
+            batches,
+            wanted: Wanted::default(),
+            schedule: Schedule::every(25).and_last(),
+            report: Report::default(),
+            dir: None,
+            settings: None,
+            started: None,
+        }
+    }
+
+    /// With another optimiser.
+    pub fn optim(mut self, optim: Optim) -> Self {
+        self.trainer.optim = optim;
+        self
+    }
+
+    /// With the loss over other positions.
+    pub fn loss(mut self, loss: LossOn) -> Self {
+        self.trainer.loss = loss;
+        self
+    }
+
+    /// With these changes on the way.
+    pub fn timeline(mut self, timeline: Timeline) -> Self {
+        self.trainer.timeline = timeline;
+        self
+    }
+
+    /// With some of the model's sites edited, in training and in all that is measured.
+    pub fn edits(mut self, edits: BTreeMap<String, Edit>) -> Self {
+        self.trainer.edits = edits;
+        self
+    }
+
+    /// On this many threads; the result does not depend on it.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.trainer.compute.threads = threads;
+        self
+    }
+
+    /// On this device and these threads.
+    pub fn compute(mut self, compute: Compute) -> Self {
+        self.trainer.compute = compute;
+        self
+    }
+
+    /// Measures these on the training batch, before the update.
+    pub fn on_training(mut self, metrics: impl IntoIterator<Item = Metric>) -> Self {
+        self.wanted.training.extend(metrics);
+        self
+    }
+
+    /// Measures these on a fixed batch, after the update. There may be any number of fixed batches, of any length;
+    /// names must be different in all of them.
+    pub fn on(mut self, batch: &Batch, metrics: impl IntoIterator<Item = Metric>) -> Self {
+        self.wanted.sets.push((metrics.into_iter().collect(), batch.clone()));
+        self
+    }
+
+    /// Measures these on the weights, after the update.
+    pub fn weights<P: Into<WeightProbe>>(mut self, probes: impl IntoIterator<Item = P>) -> Self {
+        self.wanted.weights.extend(probes.into_iter().map(P::into));
+        self
+    }
+
+    /// Evaluates every `n` iterations and at the last.
+    pub fn every(self, n: usize) -> Self {
+        self.schedule(Schedule::every(n).and_last())
+    }
+
+    /// Evaluates at these iterations.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Writes the files of the run into this folder.
+    pub fn save_to(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Writes this text, the settings of a program, as `params.json`.
+    pub fn settings(mut self, params: impl Into<String>) -> Self {
+        self.settings = Some(params.into());
+        self
+    }
+
+    /// With other lines and records.
+    pub fn report(mut self, report: Report) -> Self {
+        self.report = report;
+        self
+    }
+
+    /// Without lines and bar.
+    pub fn quiet(mut self) -> Self {
+        self.report.lines = false;
+        self
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &M {
+        &self.trainer.model
+    }
+
+    /// The model, to go on with.
+    pub fn into_model(self) -> M {
+        self.trainer.model
+    }
+
+    /// Takes `steps` more steps; returns all that was measured since the first.
+    ///
+    /// # Errors
+    /// Before the first step, if something does not fit: names that the model has not, batches that do not fit it, two
+    /// numbers of one name, a folder that cannot be made. Later, if data or files fail.
+    pub fn train(&mut self, steps: usize) -> Result<History> {
+        self.train_watched(Some(steps), &mut |_: &Step<'_, M>| Ok(()))
+    }
+
+    /// The same, until stopped if there is no number of steps, with a monitor of one's own that sees each step.
+    ///
+    /// # Errors
+    /// Those of [`train`](Self::train), and those of the monitor.
+    pub fn train_watched(&mut self, steps: Option<usize>, own: &mut dyn Monitor<M>) -> Result<History> {
+        let mut started = match self.started.take() {
+            Some(started) => started,
+            None => self.start()?,
+        };
+        let (first, progress) =
+            (started.next, if self.report.lines { Progress::new(steps) } else { Progress::silent() });
+        let last = steps.map(|steps| (first + steps).saturating_sub(1));
+        let mut watch = Watch { recorder: &mut started.recorder, progress, last, own };
+        let next = &mut started.next;
+        let mut iterations =
+            (first..).take_while(|i| steps.is_none_or(|n| *i < first + n)).inspect(|i| *next = i + 1);
+        self.trainer.steps(&started.graph, &mut started.loader, &mut iterations, &mut watch)?;
+        if let Some(dir) = &self.dir {
+            crate::io::save(&dir.join("final.safetensors"), &self.trainer.model)?;
+        }
+        let history = started.recorder.history.clone();
+        self.started = Some(started);
+        Ok(history)
+    }
+
+    /// Checks everything, then makes the files.
+    fn start(&self) -> Result<Started> {
+        let (trainer, task) = (&self.trainer, self.batches.task());
+        let (model, seq) = (&trainer.model, task.seq_length());
+        trainer.timeline.check(model)?;
+        self.schedule.check()?;
+        check_length("the task", seq, model)?;
+        let graph = trainer.graph(seq);
+        check_edits(&trainer.edits, &graph)?;
+        if task.vocab() > graph.vocab() {
+            let (name, vocab) = (task.name(), task.vocab());
+            let message = format!("{name} has {vocab} tokens, the model a vocabulary of {}", graph.vocab());
+            return Err(Error::usage(message));
+        }
+        check_memory("seq_length", &graph, trainer.compute.threads)?;
+        trainer.compute.engine(&graph, &Request::default(), &|_| false)?;
+        let probes = self.wanted.open(model, &graph, &trainer.edits, trainer.compute)?;
+        let loader = Loader::new(self.batches.clone(), LoaderOptions::default())?;
+        let files = self.dir.as_ref().map(|dir| {
+            let description = format!("{:#}\n", self.describe());
+            Outputs::create(dir.clone(), &description, self.settings.as_deref())
+        });
+        let recorder = Recorder {
+            schedule: self.schedule.clone(),
+            probes,
+            report: self.report.clone(),
+            outputs: files.transpose()?,
+            history: History::default(),
+            before: None,
+        };
+        Ok(Started { graph, loader, recorder, next: 0 })
+    }
+
+    /// What the run is made of, for `run.json`.
+    fn describe(&self) -> Value {
+        let (trainer, task) = (&self.trainer, self.batches.task());
+        json!({
+            "task": { "name": task.name(), "vocab": task.vocab(), "seq_length": task.seq_length() },
+            "optim": trainer.optim,
+            "loss": trainer.loss,
+            "timeline": trainer.timeline,
+            "edits": trainer.edits,
+            "schedule": self.schedule,
+        })
+    }
+}
+
+/// Refuses sequences so long that the machine cannot hold the patterns of one for each thread; `key` is what sets them.
+pub(crate) fn check_memory(key: &str, graph: &Graph, threads: usize) -> Result<()> {
+    let heads = graph.nodes().iter().filter(|node| node.op.is_pattern()).map(|node| node.cols);
+    let (seq, heads) = (graph.seq() as f64, heads.sum::<usize>() as f64);
+    let what = format!("attention over {} tokens on {threads} threads", graph.seq());
+    crate::memory::check(key, &what, 4.0 * heads * seq * seq * threads as f64)
+}

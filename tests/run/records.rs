@@ -1,0 +1,82 @@
+use ihead::nn::ModuleExt;
+use ihead::probe::{Association, Metric, Path, Recall};
+use ihead::run::{Schedule, measure};
+use ihead::train::Step;
+
+use super::{Model, model, run, test_batch};
+
+#[test]
+fn training_metrics_are_before_the_update_and_test_sets_after_it() {
+    let mut begun = run().on(&test_batch(), [Metric::loss("test")]).on_training([Metric::loss("before")]);
+    let history = begun.train(1).unwrap();
+    // the loss of the step is the metric of the same batch before its update
+    assert!((history.last("loss").unwrap() - history.last("before").unwrap()).abs() < 1e-6);
+    let after = measure(begun.model(), [Metric::loss("test")], &test_batch()).unwrap();
+    assert_eq!(after.get("test"), Some(history.last("test").unwrap()));
+}
+
+#[test]
+fn evaluations_follow_the_schedule_and_the_last_step_is_one_if_asked() {
+    let at = |schedule: Schedule, steps: usize| {
+        let history = run().schedule(schedule).train(steps).unwrap();
+        history.iterations().collect::<Vec<_>>()
+    };
+    assert_eq!(at(Schedule::at([0, 1, 5, 99]), 7), [0, 1, 5]);
+    assert_eq!(at(Schedule::powers(3).and_last(), 11), [0, 1, 3, 9, 10]);
+    assert!(at(Schedule::never(), 2).is_empty());
+}
+
+#[test]
+fn going_on_is_one_long_run() {
+    let metrics = || [Metric::loss("test")];
+    let mut once = run().on(&test_batch(), metrics()).every(1);
+    let whole = once.train(6).unwrap();
+    let mut twice = run().on(&test_batch(), metrics()).every(1);
+    twice.train(2).unwrap();
+    assert_eq!(twice.train(4).unwrap(), whole);
+    for ((name, _, a), (_, _, b)) in once.model().tensors().into_iter().zip(twice.model().tensors()) {
+        assert_eq!(a.values(), b.values(), "{name}");
+    }
+}
+
+#[test]
+fn the_files_hold_what_was_measured_and_what_the_run_was_made_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let recall = Recall::new("back", Path::rows("tok_embeddings.weight"), Association::identity(65))
+        .against(Path::rows("tok_embeddings.weight"));
+    let mut saved =
+        run().every(2).weights([recall]).on(&test_batch(), [Metric::accuracy("acc")]).save_to(&path);
+    let history = saved.train(4).unwrap();
+    let lines = std::fs::read_to_string(path.join("res.jsonl")).unwrap();
+    let rows: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 3);
+    for (row, (iteration, record)) in rows.iter().zip(history.records()) {
+        assert_eq!(row["iter"].as_u64(), Some(*iteration as u64));
+        assert_eq!(row["acc"].as_f64(), record.get("acc"));
+        assert!(row["back"].is_f64() && row["back"].as_f64() == record.get("back"));
+    }
+    let made_of: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path.join("run.json")).unwrap()).unwrap();
+    assert_eq!(made_of["task"]["seq_length"], 16);
+    assert_eq!(made_of["loss"], "all");
+    assert!(!path.join("params.json").exists()); // nobody gave settings
+    let mut again = model();
+    ihead::io::load(&path.join("final.safetensors"), &mut again).unwrap();
+    let weights = |m: &Model| m.tensors().into_iter().flat_map(|(_, _, t)| t.values()).collect::<Vec<_>>();
+    assert_eq!(weights(&again), weights(saved.model()));
+}
+
+#[test]
+fn one_s_own_monitor_sees_every_step() {
+    let mut seen = Vec::new();
+    run()
+        .schedule(Schedule::never())
+        .train_watched(Some(3), &mut |step: &Step<'_, Model>| {
+            seen.push((step.iteration, step.gradients.is_empty()));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(seen, [(0, false), (1, false), (2, false)]);
+}
