@@ -49,7 +49,7 @@ pub mod train;
 
 pub use config::{Config, main};
 pub use error::{Error, Result};
-pub use ihead_macros::Module;
+pub use ihead_macros::{Module, recall};
 
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}

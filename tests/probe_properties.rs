@@ -318,7 +318,7 @@ fn a_recall_of_many_inputs_is_its_definition() -> Outcome {
     }
     assert!(hits > 0.0, "some hits by chance");
     let inputs = Path::rows("table").through("w").through_if_present("absent").relu().head(1, 2);
-    assert_eq!(inputs.to_string(), "table -> w -> absent (or identity) -> relu -> head 1 of 2");
+    assert_eq!(inputs.to_string(), "table -> w -> absent? -> relu -> head(1/2)");
     let association = Association::of((0..300).map(|i| (i, (i * i) % 300)), 0..300)?;
     let found = Recall::new("squares", inputs, association).against(Path::rows("keys")).evaluate(&weights)?;
     assert_eq!((found.counter, found.chance), (Counter { sum: hits, n: 300 }, Some(1.0 / 300.0)));

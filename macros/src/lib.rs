@@ -1,10 +1,11 @@
-//! The derives of ihead. Each lives in a folder of its own: syntax, attributes, validation, expansion.
+//! The derives of ihead, and `recall!`. Each lives in a folder of its own: syntax, attributes, validation, expansion.
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
 mod config;
 mod module;
 mod nearest;
+mod recall;
 
 /// Settings from a command line or a file: `ihead::config` describes the attributes.
 ///
@@ -24,4 +25,12 @@ pub fn derive_config(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Module, attributes(param, buffer, module))]
 pub fn derive_module(input: TokenStream) -> TokenStream {
     module::derive(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// A memory recall, an `ihead::probe::Recall`, whose text is read when the program is compiled.
+///
+/// `recall!("wo1: tok_embeddings -> layers.1.attention.wv -> layers.1.attention.wo -> output => self")`
+#[proc_macro]
+pub fn recall(input: TokenStream) -> TokenStream {
+    recall::expand(input.into()).into()
 }

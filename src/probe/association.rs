@@ -1,4 +1,9 @@
 //! What a memory should hold: which target belongs to which input.
+use std::fmt;
+use std::str::FromStr;
+
+use ihead_formula::Rule;
+
 use crate::kernels::argmax;
 use crate::{Error, Result};
 
@@ -6,35 +11,68 @@ use super::{Counter, Matrix};
 
 /// Pairs (input, target): an input is a row of a table, a target one of the candidates (columns of the scores).
 ///
+/// The rows may be tokens, positions, or anything else that has rows. It is a rule, whose pairs are known when the
+/// tables are. It can be written as a text ([`FromStr`], which [`Display`](fmt::Display) writes) or built:
+///
+/// | text | built | pairs | candidates |
+/// |---|---|---|---|
+/// | `self` | [`ITSELF`](Self::ITSELF) | each row with itself | all columns |
+/// | `self among {3, 7}` | [`among`](Self::among) | only these rows | these |
+/// | `previous` | [`PREVIOUS`](Self::PREVIOUS) | each row but the first with the one before | all but the last |
+/// | `previous among 0..64` | [`previous(64)`](Self::previous) | the same of these rows | their targets |
+/// | `{3: 1, 5: 2}` | [`pairs`](Self::pairs) | these | all columns |
+/// | `{3: 1, 5: 2} among 0..9` | [`of`](Self::of) | these | 0 to 8 |
+///
 /// ```
 /// use ihead::probe::Association;
-/// assert_eq!(Association::identity(3).pairs(), [(0, 0), (1, 1), (2, 2)]);
-/// assert_eq!(Association::among(&[7, 4]).candidates(), [7, 4]);
-/// assert_eq!(Association::previous(4).pairs(), [(1, 0), (2, 1), (3, 2)]);
-/// assert_eq!(Association::previous(5).chance(), Some(0.25));
+/// assert_eq!(Association::ITSELF.resolve(3, 3).pairs, [(0, 0), (1, 1), (2, 2)]);
+/// assert_eq!(Association::among(&[7, 4]).resolve(9, 9).candidates, [7, 4]);
+/// assert_eq!(Association::previous(4).resolve(9, 9).pairs, [(1, 0), (2, 1), (3, 2)]);
+/// assert_eq!(Association::PREVIOUS.resolve(5, 5).chance(), Some(0.25));
+/// assert_eq!("previous among 0..64".parse::<Association>()?, Association::previous(64));
+/// # Ok::<(), ihead::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Association {
-    pairs: Vec<(usize, usize)>,
-    candidates: Vec<usize>,
+    rule: Rule,
+    among: Option<Vec<usize>>,
+}
+
+/// What an [`Association`] is for tables of known sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pairs {
+    /// The pairs (input, target).
+    pub pairs: Vec<(usize, usize)>,
+    /// The targets to choose from.
+    pub candidates: Vec<usize>,
 }
 
 impl Association {
+    /// Each row with itself; every column is a candidate.
+    pub const ITSELF: Association = Association { rule: Rule::Itself, among: None };
+
+    /// Each row but the first with the one before; every column but the last is a candidate.
+    pub const PREVIOUS: Association = Association { rule: Rule::Previous, among: None };
+
     /// Each of `n` things with itself; any of them is a candidate.
     pub fn identity(n: usize) -> Self {
-        Association { pairs: (0..n).map(|i| (i, i)).collect(), candidates: (0..n).collect() }
+        Association { among: Some((0..n).collect()), ..Association::ITSELF }
     }
 
     /// Each of these things with itself, such as the fixed triggers; only these are candidates.
     pub fn among(things: &[u32]) -> Self {
-        let candidates: Vec<usize> = things.iter().map(|thing| *thing as usize).collect();
-        Association { pairs: candidates.iter().map(|i| (*i, *i)).collect(), candidates }
+        let things = things.iter().map(|thing| *thing as usize).collect();
+        Association { among: Some(things), ..Association::ITSELF }
     }
 
     /// Each of `n` positions but the first with the one before; any but the last is a candidate.
     pub fn previous(n: usize) -> Self {
-        let last = n.saturating_sub(1);
-        Association { pairs: (0..last).map(|t| (t + 1, t)).collect(), candidates: (0..last).collect() }
+        Association { among: Some((0..n).collect()), ..Association::PREVIOUS }
+    }
+
+    /// Any pairs (input, target); every column is a candidate.
+    pub fn pairs(pairs: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        Association { rule: Rule::Pairs(pairs.into_iter().collect()), among: None }
     }
 
     /// Any pairs (input, target), with these candidates.
@@ -51,23 +89,35 @@ impl Association {
             Some((input, target)) => {
                 Err(Error::usage(format!("the target {target} of input {input} is no candidate")))
             }
-            None => Ok(Association { pairs, candidates }),
+            None => Ok(Association { rule: Rule::Pairs(pairs), among: Some(candidates) }),
         }
     }
 
-    /// The pairs (input, target).
-    pub fn pairs(&self) -> &[(usize, usize)] {
-        &self.pairs
-    }
-
-    /// The targets to choose from.
-    pub fn candidates(&self) -> &[usize] {
-        &self.candidates
-    }
-
-    /// The share of hits of a random choice, `1 / candidates`; `None` without candidates.
-    pub fn chance(&self) -> Option<f64> {
-        (!self.candidates.is_empty()).then(|| 1.0 / self.candidates.len() as f64)
+    /// The pairs and candidates where there are `inputs` rows and `targets` columns.
+    pub fn resolve(&self, inputs: usize, targets: usize) -> Pairs {
+        let all = |n: usize| (0..n).collect::<Vec<_>>();
+        match &self.rule {
+            Rule::Itself => {
+                let things = self.among.clone().unwrap_or_else(|| all(inputs));
+                let candidates = self.among.clone().unwrap_or_else(|| all(targets));
+                Pairs { pairs: things.into_iter().map(|i| (i, i)).collect(), candidates }
+            }
+            Rule::Previous => {
+                let things = self.among.clone().unwrap_or_else(|| all(inputs));
+                let has = |t: usize| self.among.as_ref().is_none_or(|things| things.contains(&t));
+                let pairs: Vec<_> =
+                    things.into_iter().filter(|t| *t > 0 && has(t - 1)).map(|t| (t, t - 1)).collect();
+                let candidates = match self.among {
+                    Some(_) => pairs.iter().map(|(_, target)| *target).collect(),
+                    None => all(targets.saturating_sub(1)),
+                };
+                Pairs { pairs, candidates }
+            }
+            Rule::Pairs(pairs) => {
+                let candidates = self.among.clone().unwrap_or_else(|| all(targets));
+                Pairs { pairs: pairs.clone(), candidates }
+            }
+        }
     }
 
     /// How many inputs score highest, among the candidates (the first of equals), with their target.
@@ -77,15 +127,32 @@ impl Association {
     /// # Errors
     /// If there is no row of an input or no column of a candidate.
     pub fn recall(&self, scores: &Matrix) -> Result<Counter> {
-        let inputs: Vec<usize> = self.pairs.iter().map(|(input, _)| *input).collect();
-        self.recall_pairs(0..self.pairs.len(), &scores.pick(&inputs)?)
+        let resolved = self.resolve(scores.rows(), scores.cols());
+        resolved.recall(0..resolved.pairs.len(), &scores.pick(&resolved.inputs())?)
+    }
+}
+
+impl Pairs {
+    /// The share of hits of a random choice, `1 / candidates`; `None` without candidates.
+    pub fn chance(&self) -> Option<f64> {
+        (!self.candidates.is_empty()).then(|| 1.0 / self.candidates.len() as f64)
     }
 
-    /// [`recall`](Self::recall) of some of the pairs; `scores` have a row for each of these.
-    pub(super) fn recall_pairs(&self, pairs: std::ops::Range<usize>, scores: &Matrix) -> Result<Counter> {
-        if let Some(candidate) = self.candidates.iter().find(|candidate| **candidate >= scores.cols()) {
-            let known = scores.cols();
+    /// The inputs, in order.
+    pub(super) fn inputs(&self) -> Vec<usize> {
+        self.pairs.iter().map(|(input, _)| *input).collect()
+    }
+
+    /// The hits of some of the pairs; `scores` have a row for each of these.
+    pub(super) fn recall(&self, pairs: std::ops::Range<usize>, scores: &Matrix) -> Result<Counter> {
+        let known = scores.cols();
+        if let Some(candidate) = self.candidates.iter().find(|candidate| **candidate >= known) {
             return Err(Error::usage(format!("candidate {candidate} of a read-out with {known} columns")));
+        }
+        if let Some((input, target)) = self.pairs[pairs.clone()].iter().find(|(_, target)| *target >= known) {
+            return Err(Error::usage(format!(
+                "target {target} of row {input}, in a read-out with {known} columns"
+            )));
         }
         let mut counter = Counter::default();
         let mut among = vec![0.0; self.candidates.len()];
@@ -95,6 +162,53 @@ impl Association {
             counter.add(if self.candidates[argmax(&among)] == *target { 1.0 } else { 0.0 });
         }
         Ok(counter)
+    }
+}
+
+impl From<ihead_formula::Association> for Association {
+    fn from(written: ihead_formula::Association) -> Self {
+        Association { rule: written.rule, among: written.among }
+    }
+}
+
+impl FromStr for Association {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let read = ihead_formula::association(text);
+        read.map(Association::from).map_err(|e| Error::usage(format!("the association '{text}': {e}")))
+    }
+}
+
+impl fmt::Display for Association {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.rule {
+            Rule::Itself => f.write_str("self")?,
+            Rule::Previous => f.write_str("previous")?,
+            Rule::Pairs(pairs) => {
+                let pairs: Vec<String> = pairs.iter().map(|(i, target)| format!("{i}: {target}")).collect();
+                write!(f, "{{{}}}", pairs.join(", "))?;
+            }
+        }
+        match &self.among {
+            Some(things) => write!(f, " among {}", written(things)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Things as a formula has them: `0..64`, `{7, 2..4}`.
+fn written(things: &[usize]) -> String {
+    let runs: Vec<String> =
+        things
+            .chunk_by(|a, b| a + 1 == *b)
+            .map(|run| {
+                if run.len() > 1 { format!("{}..{}", run[0], run[0] + run.len()) } else { run[0].to_string() }
+            })
+            .collect();
+    match &runs[..] {
+        [range] if range.contains("..") => range.clone(),
+        _ => format!("{{{}}}", runs.join(", ")),
     }
 }
 

@@ -52,7 +52,7 @@ impl Divergence {
     /// # Errors
     /// If there is no weight of a name, maps do not fit, or the path ends in another width than the distributions'.
     pub fn evaluate(&self, weights: &dyn StateDict) -> Result<Counter> {
-        let logits = self.path.map(self.path.table(weights)?.pick(&self.rows)?, weights)?;
+        let logits = self.path.pick(&self.rows, weights)?;
         let cols = self.distributions.cols();
         if logits.cols() != cols {
             let found = [logits.rows(), logits.cols()];

@@ -100,6 +100,15 @@ impl Matrix {
         gemm(target, Beta::Zero, 1.0, x, View::new(&w.values, w.rows, w.cols, w.cols).t());
         Ok(out)
     }
+
+    /// The sum of two matrices; `None` if their shapes differ.
+    pub fn plus(mut self, other: &Matrix) -> Option<Matrix> {
+        if (other.rows, other.cols) != (self.rows, self.cols) {
+            return None;
+        }
+        self.values.iter_mut().zip(&other.values).for_each(|(to, from)| *to += from);
+        Some(self)
+    }
 }
 
 #[cfg(test)]

@@ -94,6 +94,15 @@ pub fn recalls(
 /// the token embeddings themselves, and `1 / sqrt(dim)` gives the read-out `E / sqrt(dim)` that a frozen tied output
 /// holds. It decides `ff1_loss`; no scale above 0 changes a share.
 ///
+/// The recalls as formulas, for a model without fixed triggers ([`recall!`](crate::recall)):
+///
+/// ```text
+/// wk0_acc: pe -> layers.0.attention.wq? ~ pe -> layers.0.attention.wk => previous
+/// wk1_acc: tok_embeddings -> layers.1.attention.wq?
+///          ~ tok_embeddings -> layers.0.attention.wv? -> layers.0.attention.wo? -> layers.1.attention.wk => self
+/// wo1_acc: tok_embeddings -> layers.1.attention.wv? -> layers.1.attention.wo? -> output => self
+/// ```
+///
 /// What the model has is seen from its names: `pe` is preferred to `pos_embeddings.weight`; a map without a name is
 /// the identity. With fewer than two layers nothing is applicable, without a feed-forward in layer 1 `ff1_loss` is not.
 ///
@@ -113,49 +122,37 @@ pub fn recalls_read_out(
         let shares = shares.into_iter().map(|name| absent(name, Unit::Share));
         return Ok(shares.chain([absent("ff1_loss", Unit::Nats)]).collect());
     }
-    let positions_name = if weights.has("pe") { "pe" } else { "pos_embeddings.weight" };
-    let positions = weights.matrix(positions_name)?.rows();
-    let vocab = weights.matrix("tok_embeddings.weight")?.rows();
-    let map = |layer: usize, name: &str| format!("layers.{layer}.attention.{name}.weight");
-    let tokens = || Path::rows("tok_embeddings.weight");
-    let read_out = |path: Path| {
-        let logits = path.through("output.weight");
-        if readout_scale == 1.0 { logits } else { logits.scaled(readout_scale) }
+    let pe = if weights.has("pe") { "pe" } else { "pos_embeddings" };
+    let few = weights.matrix(pe)?.rows().clamp(1, FEW_POSITIONS);
+    let things = match fixed_triggers {
+        Some(triggers) => Association::among(triggers),
+        None => Association::ITSELF,
     };
-
-    let wk0 = |name: &str, positions: usize| {
-        let queries = Path::rows(positions_name).through_if_present(map(0, "wq"));
-        let keys = Path::rows(positions_name).through(map(0, "wk"));
-        Recall::new(name, queries, Association::previous(positions)).against(keys)
+    let scale = if readout_scale == 1.0 { String::new() } else { format!("-> scale({readout_scale})") };
+    let recall = |text: String| text.parse::<Recall>();
+    let wk0 = format!("{pe} -> layers.0.attention.wq? ~ {pe} -> layers.0.attention.wk");
+    let wk1 = "wk1_acc: tok_embeddings -> layers.1.attention.wq? ~ \
+               tok_embeddings -> layers.0.attention.wv? -> layers.0.attention.wo? -> layers.1.attention.wk => self";
+    let wo1 = format!("layers.1.attention.wv? -> layers.1.attention.wo? -> output {scale} => self");
+    let ff1 = if weights.has("layers.1.ff.weight") {
+        Some("layers.1.ff")
+    } else if weights.has("layers.1.ff.w1.weight") {
+        Some("layers.1.ff.w1 -> relu -> layers.1.ff.w2")
+    } else {
+        None
     };
-    let triggers = fixed_triggers.map_or_else(|| Association::identity(vocab), Association::among);
-    let triggers_written =
-        tokens().through_if_present(map(0, "wv")).through_if_present(map(0, "wo")).through(map(1, "wk"));
-    let wk1 = Recall::new("wk1_acc", tokens().through_if_present(map(1, "wq")), triggers);
-    let values = tokens().through_if_present(map(1, "wv")).through_if_present(map(1, "wo"));
-    let wo1 = Recall::new("wo1_acc", read_out(values), Association::identity(vocab));
-    let ff1 = match second_feed_forward(weights, tokens()) {
-        Some(path) => {
-            Divergence::new("ff1_loss", read_out(path), bigrams).without(fixed_triggers.unwrap_or(&[])).into()
+    let ff1 = match ff1 {
+        Some(maps) => {
+            let path: Path = format!("tok_embeddings -> {maps} -> output {scale}").parse()?;
+            Divergence::new("ff1_loss", path, bigrams).without(fixed_triggers.unwrap_or(&[])).into()
         }
         None => absent("ff1_loss", Unit::Nats),
     };
     Ok(vec![
-        wk0("wk0_acc", positions).into(),
-        wk0("wk0_64_acc", positions.min(FEW_POSITIONS)).into(),
-        wk1.against(triggers_written).into(),
-        wo1.into(),
+        recall(format!("wk0_acc: {wk0} => previous"))?.into(),
+        recall(format!("wk0_64_acc: {wk0} => previous among 0..{few}"))?.into(),
+        recall(wk1.into())?.of(things).into(),
+        recall(format!("wo1_acc: tok_embeddings -> {wo1}"))?.into(),
         ff1,
     ])
-}
-
-/// `path` through the feed-forward of layer 1, if there is one.
-fn second_feed_forward(weights: &dyn StateDict, path: Path) -> Option<Path> {
-    if weights.has("layers.1.ff.weight") {
-        Some(path.through("layers.1.ff.weight"))
-    } else if weights.has("layers.1.ff.w1.weight") {
-        Some(path.through("layers.1.ff.w1.weight").relu().through("layers.1.ff.w2.weight"))
-    } else {
-        None
-    }
 }

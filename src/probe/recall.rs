@@ -1,4 +1,10 @@
 //! Whether a chain of weights works as an associative memory.
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::config::{FieldType, Kind};
 use crate::{Error, Result};
 
 use super::{Association, Counter, Path, StateDict};
@@ -8,13 +14,17 @@ const BLOCK: usize = 256;
 
 /// A memory recall: the share of inputs whose highest score is that of their target (section 5 of the paper).
 ///
-/// Without keys the score of target `j` is column `j` of the inputs' path, whose last map is the read-out. With keys
-/// it is the dot product with row `j` of the keys' path. It is a value: declared once, evaluated with the weights of
-/// any moment.
+/// It is written as a formula, `NAME: rows -> maps => association`, or `NAME: rows -> maps ~ keys -> maps =>
+/// association`; [`Path`] and [`Association`] list the words. Without keys the score of target `j` is column `j` of the
+/// inputs' path, whose last map is the read-out. With keys (`~`) it is the dot product with row `j` of the keys' path.
+///
+/// [`recall!`](crate::recall) checks the text when a program is compiled; `text.parse::<Recall>()` reads it at run time
+/// (a setting, or a text with names from `format!`); [`Recall::new`] builds the same from values. As text it is
+/// displayed, recorded and set on a command line.
 ///
 /// ```
 /// use ihead::backend::Const;
-/// use ihead::nn::{Init, Param};
+/// use ihead::nn::{Init, ModuleExt, Param};
 /// use ihead::probe::{Association, Path, Recall};
 ///
 /// /// Three tokens, read out by their own embeddings.
@@ -25,10 +35,13 @@ const BLOCK: usize = 256;
 /// }
 ///
 /// let mut model = Tied { embed: Param::new((Const, Const), Init::Normal { std: 1.0 }) };
-/// ihead::nn::ModuleExt::init_all(&mut model, 0);
-/// let recall = Recall::new("self", Path::rows("embed").through("embed"), Association::identity(3));
+/// model.init_all(0);
+/// let recall = ihead::recall!("own: embed -> embed => self");
 /// let found = recall.evaluate(&model)?;
 /// assert!(found.share().unwrap() > found.chance.unwrap());
+///
+/// let built = Recall::new("own", Path::rows("embed").through("embed"), Association::ITSELF);
+/// assert_eq!(built.to_string(), recall.to_string());
 /// # Ok::<(), ihead::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -67,6 +80,19 @@ impl Recall {
         self
     }
 
+    /// The same recall of another association, such as one whose things are known when the program runs.
+    pub fn of(mut self, association: Association) -> Self {
+        self.association = association;
+        self
+    }
+
+    /// What [`recall!`](crate::recall) becomes: the macro has read the text already.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn checked(text: &str) -> Self {
+        text.parse().unwrap_or_else(|e| panic!("{e}"))
+    }
+
     /// Its name, the key in a record.
     pub fn name(&self) -> &str {
         &self.name
@@ -83,14 +109,17 @@ impl Recall {
     /// If there is no weight of a name, maps do not fit (the message has both shapes), or the association is of more
     /// things than the tables hold.
     pub fn evaluate(&self, weights: &dyn StateDict) -> Result<Recalled> {
-        let table = self.inputs.table(weights)?;
         let keys = self.keys.as_ref().map(|path| path.apply(weights)).transpose()?;
-        let pairs = self.association.pairs();
-        let inputs: Vec<usize> = pairs.iter().map(|(input, _)| *input).collect();
+        let mapped = |picked: &[usize]| self.inputs.pick(picked, weights);
+        let height = self.inputs.height(weights)?;
+        let width = match &keys {
+            Some(keys) => keys.rows(),
+            None => mapped(&[])?.cols(),
+        };
+        let association = self.association.resolve(height, width);
         let mut counter = Counter::default();
-        for (block, inputs) in inputs.chunks(BLOCK).enumerate() {
-            let rows = table.pick(inputs).map_err(|e| self.error(&self.inputs, e))?;
-            let mapped = self.inputs.map(rows, weights)?;
+        for (block, inputs) in association.inputs().chunks(BLOCK).enumerate() {
+            let mapped = mapped(inputs).map_err(|e| self.error(&self.inputs, e))?;
             let scores = match (&keys, &self.keys) {
                 (Some(keys), Some(path)) => {
                     let what = format!("recall '{}', keys {path}", self.name);
@@ -99,14 +128,62 @@ impl Recall {
                 _ => mapped,
             };
             let start = block * BLOCK;
-            let found = self.association.recall_pairs(start..start + inputs.len(), &scores);
+            let found = association.recall(start..start + inputs.len(), &scores);
             let read_out = self.keys.as_ref().unwrap_or(&self.inputs);
             counter.merge(found.map_err(|e| self.error(read_out, e))?);
         }
-        Ok(Recalled { counter, chance: self.association.chance() })
+        Ok(Recalled { counter, chance: association.chance() })
     }
 
     fn error(&self, path: &Path, error: Error) -> Error {
         Error::usage(format!("recall '{}', {path}: {error}", self.name))
+    }
+}
+
+impl FromStr for Recall {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let read = ihead_formula::recall(text);
+        let read = read.map_err(|problem| Error::usage(format!("the recall '{text}': {problem}")))?;
+        let (inputs, keys) = (read.inputs.into(), read.keys.map(Path::from));
+        Ok(Recall { name: read.name, inputs, keys, association: read.association.into() })
+    }
+}
+
+impl fmt::Display for Recall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.inputs)?;
+        if let Some(keys) = &self.keys {
+            write!(f, " ~ {keys}")?;
+        }
+        write!(f, " => {}", self.association)
+    }
+}
+
+impl Serialize for Recall {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Recall {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A setting of a program: `recalls="['copies: tok_embeddings -> output => self']"`.
+impl FieldType for Recall {
+    fn kind() -> Kind {
+        Kind::Text
+    }
+
+    fn from_json(json: &serde_json::Value) -> Result<Self, String> {
+        String::from_json(json)?.parse().map_err(|e: Error| e.to_string())
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.to_string().into()
     }
 }

@@ -20,7 +20,7 @@ use super::{Association, Counter, Matrix};
 /// let wv: Param<(Const<4>, Const<8>)> = Param::new((Const, Const), Init::Zeros);
 /// let output: Param<(Const<5>, Const<4>)> = Param::new((Const, Const), Init::Zeros);
 /// let scores: Rows<Const<5>> = Rows::of(&embed)?.through(&wv)?.through(&output)?;
-/// let recalled = scores.recall(&Association::identity(5))?;
+/// let recalled = scores.recall(&Association::ITSELF)?;
 /// assert_eq!(recalled.mean(), Some(0.2)); // all scores equal: the first wins
 /// # Ok(())
 /// # }

@@ -1,10 +1,14 @@
 //! Weights by name.
+use std::collections::BTreeMap;
+
+use crate::io::Array;
 use crate::nn::{Module, ModuleExt};
 use crate::{Error, Result};
 
 use super::Matrix;
 
-/// Where probes find weights: by their dotted state-dict names. Every [`Module`] is one.
+/// Where probes find weights: by their dotted state-dict names. Every [`Module`] is one, and what
+/// [`io::read`](crate::io::read) reads of a file.
 pub trait StateDict {
     /// All names.
     fn names(&self) -> Vec<String>;
@@ -12,20 +16,47 @@ pub trait StateDict {
     /// The weight of this name, a vector as one row; `None` if there is none or it has more than two axes.
     fn find(&self, name: &str) -> Option<Matrix>;
 
-    /// The weight of this name.
+    /// The weight of this name, or of this name with `.weight` behind it.
+    fn find_short(&self, name: &str) -> Option<Matrix> {
+        self.find(name).or_else(|| self.find(&format!("{name}.weight")))
+    }
+
+    /// The weight of this name, or of this name with `.weight` behind it.
     ///
     /// # Errors
     /// If there is none: the nearest name is in the message.
     fn matrix(&self, name: &str) -> Result<Matrix> {
-        self.find(name).ok_or_else(|| {
+        self.find_short(name).ok_or_else(|| {
             let names = self.names();
-            Error::unknown("weight", name, names.iter().map(String::as_str))
+            let short = names.iter().filter_map(|name| name.strip_suffix(".weight"));
+            Error::unknown("weight", name, names.iter().map(String::as_str).chain(short))
         })
     }
 
     /// Whether there is a weight of this name.
     fn has(&self, name: &str) -> bool {
         self.names().iter().any(|known| known == name)
+    }
+}
+
+/// A stored state dict ([`io::read`](crate::io::read)).
+impl StateDict for BTreeMap<String, Array> {
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
+
+    fn find(&self, name: &str) -> Option<Matrix> {
+        let array = self.get(name)?;
+        of_shape(&array.shape, &array.values)
+    }
+}
+
+/// A vector is one row.
+fn of_shape(shape: &[usize], values: &[f32]) -> Option<Matrix> {
+    match *shape {
+        [cols] => Matrix::from_f32(1, cols, values).ok(),
+        [rows, cols] => Matrix::from_f32(rows, cols, values).ok(),
+        _ => None,
     }
 }
 
@@ -37,10 +68,6 @@ impl<M: Module> StateDict for M {
     fn find(&self, name: &str) -> Option<Matrix> {
         let tensors = self.tensors();
         let (_, _, tensor) = tensors.into_iter().find(|(known, _, _)| known == name)?;
-        match tensor.dims()[..] {
-            [cols] => Matrix::from_f32(1, cols, &tensor.values()).ok(),
-            [rows, cols] => Matrix::from_f32(rows, cols, &tensor.values()).ok(),
-            _ => None,
-        }
+        of_shape(&tensor.dims(), &tensor.values())
     }
 }

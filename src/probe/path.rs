@@ -1,0 +1,182 @@
+//! Paths of rows through a model.
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::{Error, Result};
+
+use super::{Map, Matrix, StateDict, Step};
+
+/// Rows and the maps that they go through, by name: `tok_embeddings -> layers.1.attention.wv -> output`.
+///
+/// The rows are those of a table, or sums of rows: `(tok_embeddings + tok_embeddings -> layers.0.attention.wv) ->
+/// layers.1.attention.wk`. It is a value: nothing is computed until weights are given. It can be written as a text
+/// ([`FromStr`], which [`Display`](fmt::Display) writes) or built; `.weight` at the end of a name may be left out.
+///
+/// | text | built | each row `x` becomes |
+/// |---|---|---|
+/// | `-> NAME` | [`through`](Path::through) | `W x`, `W` the weight `[out, in]` of this name |
+/// | `-> NAME?` | [`through_if_present`](Path::through_if_present) | the same, or `x` where the model has no such weight |
+/// | `-> relu` | [`relu`](Path::relu) | `max(x, 0)` |
+/// | `-> scale(0.5)` | [`scaled`](Path::scaled) | `0.5 x` |
+/// | `-> head(1/4)` | [`head`](Path::head) | the columns of head 1 of 4, the others 0 |
+/// | `a + b` | [`plus`](Path::plus) | row `i` of `a` plus row `i` of `b` |
+///
+/// ```
+/// use ihead::probe::Path;
+/// let values = Path::rows("tok_embeddings").through("layers.1.attention.wv");
+/// assert_eq!(values.to_string(), "tok_embeddings -> layers.1.attention.wv");
+/// let read: Path = "(tok_embeddings + tok_embeddings -> layers.0.ff) -> relu".parse()?;
+/// let built = Path::rows("tok_embeddings").plus(Path::rows("tok_embeddings").through("layers.0.ff")).relu();
+/// assert_eq!(read.to_string(), built.to_string());
+/// # Ok::<(), ihead::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Path {
+    source: Source,
+    steps: Vec<Step>,
+}
+
+/// Where the rows of a path come from.
+#[derive(Clone, Debug)]
+enum Source {
+    Table(String),
+    Sum(Vec<Path>),
+}
+
+impl Path {
+    /// The rows of the table of this name.
+    pub fn rows(table: impl Into<String>) -> Self {
+        Path { source: Source::Table(table.into()), steps: Vec::new() }
+    }
+
+    /// The sum with another path, row by row.
+    pub fn plus(self, other: Path) -> Self {
+        let terms = match self {
+            Path { source: Source::Sum(mut terms), steps } if steps.is_empty() => {
+                terms.push(other);
+                terms
+            }
+            one => vec![one, other],
+        };
+        Path { source: Source::Sum(terms), steps: Vec::new() }
+    }
+
+    /// Then this step.
+    pub fn then(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Then the linear map whose weight `[out, in]` has this name.
+    pub fn through(self, weight: impl Into<String>) -> Self {
+        self.then(Step::Linear(weight.into()))
+    }
+
+    /// Then the linear map whose weight has this name, or the identity where the model has none.
+    pub fn through_if_present(self, weight: impl Into<String>) -> Self {
+        self.then(Step::LinearIfPresent(weight.into()))
+    }
+
+    /// Then `max(x, 0)`.
+    pub fn relu(self) -> Self {
+        self.then(Step::Relu)
+    }
+
+    /// Then `factor x`.
+    pub fn scaled(self, factor: f64) -> Self {
+        self.then(Step::Scale(factor))
+    }
+
+    /// Then only the columns of head `head` of `heads`.
+    pub fn head(self, head: usize, heads: usize) -> Self {
+        self.then(Step::Head { head, heads })
+    }
+
+    /// Then a map of one's own.
+    pub fn through_map(self, map: impl Map + 'static) -> Self {
+        self.then(Step::Own(Arc::new(map)))
+    }
+
+    /// The number of rows.
+    pub(super) fn height(&self, weights: &dyn StateDict) -> Result<usize> {
+        match &self.source {
+            Source::Table(name) => Ok(weights.matrix(name)?.rows()),
+            Source::Sum(terms) => {
+                let heights = terms.iter().map(|term| term.height(weights)).collect::<Result<Vec<_>>>()?;
+                match heights.iter().find(|height| **height != heights[0]) {
+                    Some(other) => {
+                        Err(Error::usage(format!("{self}: a sum of {} rows and {other} rows", heights[0])))
+                    }
+                    None => Ok(heights[0]),
+                }
+            }
+        }
+    }
+
+    /// The image of some rows, `[picked, out]`.
+    pub(super) fn pick(&self, picked: &[usize], weights: &dyn StateDict) -> Result<Matrix> {
+        let rows = match &self.source {
+            Source::Table(name) => weights.matrix(name)?.pick(picked)?,
+            Source::Sum(terms) => {
+                let mut terms = terms.iter().map(|term| term.pick(picked, weights));
+                let first = terms.next().unwrap_or_else(|| Matrix::new(0, 0, Vec::new()))?;
+                terms.try_fold(first, |sum, term| {
+                    let (term, cols) = (term?, sum.cols());
+                    let widths =
+                        || format!("{self}: a sum of rows of width {cols} and of width {}", term.cols());
+                    sum.plus(&term).ok_or_else(|| Error::usage(widths()))
+                })?
+            }
+        };
+        self.steps.iter().try_fold(rows, |x, step| step.apply(x, weights))
+    }
+
+    /// The image of every row, `[rows, out]`.
+    ///
+    /// # Errors
+    /// If there is no weight of a name, or a map does not fit: the message has both shapes.
+    pub fn apply(&self, weights: &dyn StateDict) -> Result<Matrix> {
+        let all: Vec<usize> = (0..self.height(weights)?).collect();
+        self.pick(&all, weights)
+    }
+}
+
+impl From<ihead_formula::Rows> for Path {
+    fn from(rows: ihead_formula::Rows) -> Self {
+        let source = match rows.source {
+            ihead_formula::Source::Table(name) => Source::Table(name),
+            ihead_formula::Source::Sum(terms) => Source::Sum(terms.into_iter().map(Path::from).collect()),
+        };
+        Path { source, steps: rows.steps.into_iter().map(Step::from).collect() }
+    }
+}
+
+impl FromStr for Path {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let rows = ihead_formula::rows(text);
+        rows.map(Path::from).map_err(|problem| Error::usage(format!("the path '{text}': {problem}")))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Table(name) => f.write_str(name)?,
+            Source::Sum(terms) => {
+                let sum: Vec<String> = terms
+                    .iter()
+                    .map(|term| match term.source {
+                        Source::Sum(_) if term.steps.is_empty() => format!("({term})"),
+                        _ => term.to_string(),
+                    })
+                    .collect();
+                let sum = sum.join(" + ");
+                if self.steps.is_empty() { f.write_str(&sum)? } else { write!(f, "({sum})")? }
+            }
+        }
+        self.steps.iter().try_for_each(|step| write!(f, " -> {step}"))
+    }
+}
