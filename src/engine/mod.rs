@@ -98,7 +98,7 @@ pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 /// use ihead::engine::{Engine, Request, RowSet};
 /// use ihead::graph::record;
 /// use ihead::model::{Simplified, SimplifiedArgs};
-/// use ihead::nn::Params;
+/// use ihead::nn::{ModuleExt, Params};
 /// use ihead::plan::CpuEngine;
 ///
 /// let sizes = SimplifiedArgs::defaults();
@@ -113,7 +113,7 @@ pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 ///     shown.fetch_add(reads[0].row(3).len(), Ordering::Relaxed);
 /// })?;
 /// assert_eq!(shown.into_inner(), 65);
-/// assert!(loss > 1.0 && engine.gradient(model.layers[1].attention.wk.weight.id()).is_some());
+/// assert!(loss > 1.0 && engine.gradient(model.tensor("layers.1.attention.wk.weight")?.id()).is_some());
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub trait Engine<E> {

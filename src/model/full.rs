@@ -3,7 +3,7 @@ use crate::backend::Dim;
 use crate::config::{Config, Problem};
 use crate::graph::{Model, Stream, Tokens};
 use crate::nn::{
-    Attention, Block, Embedding, FeedForward, LayerNorm, Linear, Map, Param, Scores, Wiring, sin_cos,
+    Attention, Block, Embedding, FeedForward, LayerNorm, Map, Param, Readout, Scores, Wiring, sin_cos,
 };
 use crate::{Module, Result};
 
@@ -129,9 +129,9 @@ pub struct Full<V: Dim, M: Dim, D: Dim> {
     /// The last norm, under pre-norm.
     #[module]
     pub norm: Option<LayerNorm<D>>,
-    /// `W_U`; tied to the token embeddings where absent.
+    /// `W_U`.
     #[module]
-    pub output: Option<Linear<D, V>>,
+    pub output: Readout<V, D>,
 }
 
 impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
@@ -150,7 +150,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
         let block = |i: usize| Block {
             attention: Attention {
                 wq: Map::linear(dim),
-                wk: Linear::new(dim, dim),
+                wk: Map::linear(dim),
                 wv: map(args.no_wv, args.freeze_wv),
                 wo: map(args.no_wo, args.freeze_wo),
                 scores: Scores::softmax(dim.size(), args.n_heads),
@@ -162,9 +162,8 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
             wiring: args.wiring(),
         };
         let output = match (args.tie_output, args.freeze_output) {
-            (true, false) => None,
-            (_, true) => Some(Linear::new(dim, vocab).frozen()),
-            (false, false) => Some(Linear::new(dim, vocab)),
+            (true, false) => Readout::Tied,
+            (_, frozen) => Readout::own(vocab, dim).frozen_if(frozen),
         };
         Ok(Full {
             tok_embeddings: Embedding::new(vocab, dim).frozen_if(args.freeze_embeddings),
@@ -183,7 +182,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
     }
 
     fn aliases(&self) -> Vec<(&'static str, &'static str)> {
-        if self.output.is_none() { vec![("output.weight", "tok_embeddings.weight")] } else { vec![] }
+        self.output.aliases("output.weight", "tok_embeddings.weight")
     }
 
     /// `E[x] + P`, `[seq, dim]`.
@@ -195,10 +194,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
     /// `W_U norm(h)`, `[seq, vocab]`.
     fn logits<T: Dim>(&self, h: &Stream<T, D>) -> Stream<T, V> {
         let h = self.norm.as_ref().map_or_else(|| h.clone(), |norm| norm.forward(h));
-        match &self.output {
-            Some(output) => output.forward(&h),
-            None => h.linear(&h.recorder().weight(&self.tok_embeddings.weight)),
-        }
+        self.output.forward(&self.tok_embeddings, &h)
     }
 }
 
@@ -232,7 +228,8 @@ impl<V: Dim, M: Dim, D: Dim> FeedForwards for Full<V, M, D> {
         for ff in self.layers.iter().filter_map(|layer| layer.ff.as_ref()) {
             h = h.clone() + ff.forward(&h);
         }
-        let by = if self.output.is_none() { 1.0 / (h.dim().size() as f64).sqrt() } else { 1.0 };
+        let tied = matches!(self.output, Readout::Tied);
+        let by = if tied { 1.0 / (h.dim().size() as f64).sqrt() } else { 1.0 };
         self.logits(&h).scale(by)
     }
 }

@@ -22,7 +22,7 @@ mod top;
 
 pub use feed_forwards::{FeedForwards, FeedForwardsOnly};
 pub use full::{Full, FullArgs};
-pub use simplified::{Layer, Readout, Simplified, SimplifiedArgs};
+pub use simplified::{Layer, Simplified, SimplifiedArgs};
 pub use top::top_tokens;
 
 use crate::backend::Dim;

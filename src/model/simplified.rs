@@ -2,7 +2,7 @@
 use crate::backend::Dim;
 use crate::config::{Config, Problem};
 use crate::graph::{Model, Stream, Tokens};
-use crate::nn::{Attention, Embedding, FeedForward, Init, Linear, Map, Param, Scores, sin_cos};
+use crate::nn::{Attention, Embedding, FeedForward, Init, Map, Param, Readout, Scores, sin_cos};
 use crate::{Module, Result};
 
 use super::{FeedForwards, check};
@@ -88,15 +88,6 @@ pub struct Layer<D: Dim> {
     pub ff: Option<FeedForward<D>>,
 }
 
-/// How logits are read from the residual stream.
-#[derive(Module)]
-pub enum Readout<V: Dim, D: Dim> {
-    /// A map of its own.
-    Own(Linear<D, V>),
-    /// The token embeddings.
-    Tied,
-}
-
 /// Two layers of one head over embeddings that need not train; logits `W_U h`, no norm.
 ///
 /// `W_Q` is the identity, `W_V` is frozen in both layers, `W_O` in layer 0. State-dict names are those of the paper's
@@ -150,7 +141,7 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
         let layer = |(i, (ffn, linear)): (usize, (bool, bool))| Layer {
             attention: Attention {
                 wq: Map::Identity,
-                wk: Linear::new(dim, dim),
+                wk: Map::linear(dim),
                 wv: Map::linear(dim).frozen_if(true),
                 wo: Map::linear(dim).frozen_if(i == 0),
                 scores: Scores {
@@ -163,11 +154,7 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
         };
         let (output, logit_scale) = match (args.tie_output, args.freeze_output) {
             (true, false) => (Readout::Tied, 1.0 / width as f64),
-            (tie, frozen) => {
-                let output = Linear::new(dim, vocab);
-                let output = if frozen { output.frozen() } else { output };
-                (Readout::Own(output), if tie { root } else { 1.0 })
-            }
+            (tie, frozen) => (Readout::own(vocab, dim).frozen_if(frozen), if tie { root } else { 1.0 }),
         };
         Ok(Simplified {
             tok_embeddings: Embedding::with_std(vocab, dim, scale).frozen_if(args.freeze_embeddings),
@@ -192,10 +179,7 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
     }
 
     fn aliases(&self) -> Vec<(&'static str, &'static str)> {
-        match self.output {
-            Readout::Tied => vec![("output.weight", "tok_embeddings.weight")],
-            Readout::Own(_) => vec![],
-        }
+        self.output.aliases("output.weight", "tok_embeddings.weight")
     }
 
     /// `E[x] + pe`, `[seq, dim]`; without `pe` under rotary positions.
@@ -206,11 +190,7 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
 
     /// `W_U h`, scaled, `[seq, vocab]`.
     fn logits<T: Dim>(&self, h: &Stream<T, D>) -> Stream<T, V> {
-        let output = match &self.output {
-            Readout::Own(linear) => linear.weight(h.recorder()),
-            Readout::Tied => h.recorder().weight(&self.tok_embeddings.weight),
-        };
-        h.linear(&output.scale(self.logit_scale))
+        h.linear(&self.output.weight(&self.tok_embeddings, h.recorder()).scale(self.logit_scale))
     }
 }
 

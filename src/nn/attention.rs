@@ -3,7 +3,7 @@ use crate::Module;
 use crate::backend::Dim;
 use crate::graph::{Normaliser, Pattern, Site, Stream};
 
-use super::{Linear, Map};
+use super::Map;
 
 /// Causal attention with heads of equal width: `[seq, dim]` to the same.
 ///
@@ -42,7 +42,7 @@ pub struct Attention<D: Dim> {
     pub wq: Map<D>,
     /// Key map.
     #[module]
-    pub wk: Linear<D, D>,
+    pub wk: Map<D>,
     /// Value map.
     #[module]
     pub wv: Map<D>,
@@ -82,8 +82,8 @@ impl Scores {
 impl<D: Dim> Attention<D> {
     /// Attention with four trained maps.
     pub fn new(dim: D, heads: usize) -> Self {
-        let (wq, wv, wo) = (Map::linear(dim), Map::linear(dim), Map::linear(dim));
-        Attention { wq, wk: Linear::new(dim, dim), wv, wo, scores: Scores::softmax(dim.size(), heads) }
+        let [wq, wk, wv, wo] = std::array::from_fn(|_| Map::linear(dim));
+        Attention { wq, wk, wv, wo, scores: Scores::softmax(dim.size(), heads) }
     }
 
     /// The pattern of queries from `x` over keys from `y`.

@@ -1,12 +1,13 @@
 //! A transformer block.
 use crate::Module;
 use crate::backend::Dim;
+use crate::config::Config;
 use crate::graph::{Site, Stream};
 
 use super::{Attention, FeedForward, LayerNorm};
 
 /// How attention, feed-forward and norms are wired to the residual stream `x`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wiring {
     /// `h = x + attn(norm1(x))`, then `h + ff(norm2(x))`: the feed-forward reads the block's input. The paper's full model.
     PreNormParallel,
@@ -14,6 +15,8 @@ pub enum Wiring {
     PreNorm,
     /// `h = norm1(x + attn(x))`, then `norm2(h + ff(h))`; without a feed-forward, `h`.
     PostNorm,
+    /// `ff(norm2(attn(norm1(x))))`: what a layer does not write again is lost.
+    NoResidual,
 }
 
 /// Attention and feed-forward around a residual stream: `[seq, dim]` to the same.
@@ -76,6 +79,10 @@ impl<D: Dim> Block<D> {
                 let h = mid(norm1(&(x.clone() + attend(x))));
                 if self.ff.is_some() { norm2(&self.fed(h.clone(), || h.clone(), site)) } else { h }
             }
+            Wiring::NoResidual => {
+                let h = mid(attend(&norm1(x)));
+                self.ff.as_ref().map_or_else(|| h.clone(), |ff| self.ff_out(ff, &norm2(&h), site))
+            }
         }
     }
 
@@ -87,9 +94,13 @@ impl<D: Dim> Block<D> {
         site: &Site,
     ) -> Stream<T, D> {
         match &self.ff {
-            Some(ff) => h + site.at("ff").stream("out", ff.forward(&input())),
+            Some(ff) => h + self.ff_out(ff, &input(), site),
             None => h,
         }
+    }
+
+    fn ff_out<T: Dim>(&self, ff: &FeedForward<D>, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+        site.at("ff").stream("out", ff.forward(x))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Linear maps, and the choice of a map or the identity.
+//! Linear maps, and the choice of a map, one of low rank, or the identity.
 use crate::Module;
 use crate::backend::Dim;
 use crate::graph::{Recorder, Stream, Weight};
@@ -49,17 +49,56 @@ impl<I: Dim, O: Dim> Linear<I, O> {
     }
 }
 
-/// A square map that may be the identity, which has no parameter and costs nothing.
+/// `y = W_up W_down x`: a map of rank at most `R`. State-dict names: `down.weight`, `[rank, in]`, and `up.weight`,
+/// `[out, rank]`.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::nn::{LowRank, ModuleExt};
+/// let map = LowRank::new(Const::<64>, Const::<2>, Const::<64>);
+/// assert_eq!(map.count(), 2 * 64 + 64 * 2);
+/// ```
+#[derive(Module)]
+pub struct LowRank<I: Dim, R: Dim, O: Dim> {
+    /// `W_down`, `[rank, in]`.
+    #[module]
+    pub down: Linear<I, R>,
+    /// `W_up`, `[out, rank]`.
+    #[module]
+    pub up: Linear<R, O>,
+}
+
+impl<I: Dim, R: Dim, O: Dim> LowRank<I, R, O> {
+    /// A map of this rank from width `inputs` to width `outputs`.
+    pub fn new(inputs: I, rank: R, outputs: O) -> Self {
+        LowRank { down: Linear::new(inputs, rank), up: Linear::new(rank, outputs) }
+    }
+
+    /// The same map, frozen.
+    pub fn frozen(self) -> Self {
+        LowRank { down: self.down.frozen(), up: self.up.frozen() }
+    }
+
+    /// `W_up W_down x[t]` at every position.
+    pub fn forward<T: Dim>(&self, x: &Stream<T, I>) -> Stream<T, O> {
+        self.up.forward(&self.down.forward(x))
+    }
+}
+
+/// A square map: `W x`, the same with a bound on its rank, or the identity, which has no parameter and costs nothing.
 ///
 /// ```
 /// use ihead::nn::{Map, ModuleExt};
 /// assert_eq!(Map::linear(8).count(), 64);
+/// assert_eq!(Map::low_rank(8, 1).count(), 16);
 /// assert_eq!(Map::<usize>::Identity.count(), 0);
 /// ```
 #[derive(Module)]
 pub enum Map<D: Dim> {
     /// `W x`.
     Linear(Linear<D, D>),
+    /// `W_up W_down x`.
+    LowRank(LowRank<D, usize, D>),
     /// `x`.
     Identity,
 }
@@ -70,10 +109,16 @@ impl<D: Dim> Map<D> {
         Map::Linear(Linear::new(dim, dim))
     }
 
+    /// A trained map of this rank.
+    pub fn low_rank(dim: D, rank: usize) -> Self {
+        Map::LowRank(LowRank::new(dim, rank, dim))
+    }
+
     /// The same map, frozen if `frozen`.
     pub fn frozen_if(self, frozen: bool) -> Self {
         match self {
             Map::Linear(linear) if frozen => Map::Linear(linear.frozen()),
+            Map::LowRank(map) if frozen => Map::LowRank(map.frozen()),
             other => other,
         }
     }
@@ -82,6 +127,7 @@ impl<D: Dim> Map<D> {
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
         match self {
             Map::Linear(linear) => linear.forward(x),
+            Map::LowRank(map) => map.forward(x),
             Map::Identity => x.clone(),
         }
     }

@@ -2,13 +2,14 @@
 //!
 //! | block | what it computes |
 //! |---|---|
-//! | [`Linear`], [`Map`] | `W x`; or the identity |
+//! | [`Linear`], [`LowRank`], [`Map`] | `W x`; `W_up W_down x`; a choice of these or the identity |
 //! | [`Embedding`] | rows by token |
-//! | [`sin_cos`] | the sinusoidal position table |
+//! | [`Positions`] | rows by position, learned, frozen, sinusoidal, or none |
 //! | [`Attention`] | causal attention |
 //! | [`FeedForward`] | `W x` or `W_2 relu(W_1 x)` |
 //! | [`LayerNorm`] | layer norm |
-//! | [`Block`] | attention and feed-forward around a residual stream |
+//! | [`Block`] | attention and feed-forward around a residual stream, wired as [`Wiring`] says |
+//! | [`Readout`] | logits, by a map of its own or tied to the embeddings |
 //!
 //! Each derives [`Module`](crate::Module), so that its parameters have names; each is generic over its sizes, `Const`
 //! or `usize`.
@@ -22,14 +23,16 @@ mod module;
 mod norm;
 mod param;
 mod positions;
+mod readout;
 
 pub use attention::{Attention, Scores};
 pub use block::{Block, Wiring};
 pub use embedding::Embedding;
 pub use feed_forward::{FeedForward, Mlp};
 pub use init::Init;
-pub use linear::{Linear, Map};
+pub use linear::{Linear, LowRank, Map};
 pub use module::{Module, ModuleExt, ParamField, Params, Role, Visitor, VisitorMut, join};
 pub use norm::LayerNorm;
 pub use param::{AnyParam, Param, ParamId, norm};
-pub use positions::sin_cos;
+pub use positions::{PositionTable, Positions, sin_cos};
+pub use readout::Readout;

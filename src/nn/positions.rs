@@ -1,7 +1,91 @@
-//! Position tables.
+//! Positions that are added to the embeddings.
+use crate::Module;
 use crate::backend::Dim;
+use crate::graph::{Stream, Tokens};
 
-use super::Init;
+use super::{Embedding, Init, Param};
+
+/// A row for each position, added to the embeddings: `[seq]` to `[seq, dim]`. The paper's `p_t`.
+///
+/// `M` is the longest sequence. Rotary positions act on scores instead: [`super::Scores`].
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::{Stream, Tokens};
+/// use ihead::nn::{Embedding, ModuleExt, Positions};
+///
+/// fn embed(
+///     embedding: &Embedding<Const<65>, Const<64>>,
+///     positions: &Positions<usize, Const<64>>,
+///     x: &Tokens<usize, Const<65>>,
+/// ) -> Stream<usize, Const<64>> {
+///     positions.add_to(embedding.forward(x), x)
+/// }
+///
+/// let training = |positions: &Positions<usize, usize>| positions.training().len();
+/// assert_eq!(training(&Positions::learned(256, 64)), 1);
+/// assert_eq!(training(&Positions::learned(256, 64).frozen_if(true)), 0); // random rows, until released
+/// assert_eq!(training(&Positions::sin_cos(256, 64, 1.0)), 0); // never trains
+/// ```
+#[derive(Module)]
+pub enum Positions<M: Dim, D: Dim> {
+    /// A parameter. State-dict name: `weight`, `[max_seq, dim]`.
+    Learned(Embedding<M, D>),
+    /// A table that never trains. State-dict name: `weight`, `[max_seq, dim]`.
+    Fixed(PositionTable<M, D>),
+    /// Nothing is added.
+    None,
+}
+
+/// Rows that never train. State-dict name: `weight`, `[max_seq, dim]`.
+#[derive(Module)]
+pub struct PositionTable<M: Dim, D: Dim> {
+    /// `[max_seq, dim]`.
+    #[buffer]
+    pub weight: Param<(M, D)>,
+}
+
+impl<M: Dim, D: Dim> Positions<M, D> {
+    /// Trained rows, at first `N(0, 1)`.
+    pub fn learned(max_seq: M, dim: D) -> Self {
+        Positions::Learned(Embedding::new(max_seq, dim))
+    }
+
+    /// The sinusoidal table ([`sin_cos`]), times `scale`.
+    pub fn sin_cos(max_seq: M, dim: D, scale: f64) -> Self {
+        let weight = Param::new((max_seq, dim), sin_cos(max_seq, dim, scale));
+        Positions::Fixed(PositionTable { weight })
+    }
+
+    /// The same positions, a parameter among them frozen if `frozen`.
+    pub fn frozen_if(self, frozen: bool) -> Self {
+        match self {
+            Positions::Learned(rows) => Positions::Learned(rows.frozen_if(frozen)),
+            other => other,
+        }
+    }
+
+    /// The longest sequence, if there is a limit.
+    pub fn max_seq(&self) -> Option<usize> {
+        self.table().map(|table| table.shape().0.size())
+    }
+
+    /// `h[t] + weight[t]`, `[seq, dim]`.
+    pub fn add_to<T: Dim, V: Dim>(&self, h: Stream<T, D>, x: &Tokens<T, V>) -> Stream<T, D> {
+        match self.table() {
+            Some(table) => h + x.positions(&x.recorder().weight(table)),
+            None => h,
+        }
+    }
+
+    fn table(&self) -> Option<&Param<(M, D)>> {
+        match self {
+            Positions::Learned(rows) => Some(&rows.weight),
+            Positions::Fixed(table) => Some(&table.weight),
+            Positions::None => None,
+        }
+    }
+}
 
 /// The sinusoidal table `[max_length, dim]`: row `p`, column `2i` is `sin(p w_i)`, column `2i + 1` is `cos(p w_i)`, with
 /// `w_i = 10000^(-2i / dim)`, all times `scale`.
