@@ -11,7 +11,8 @@ pub use dfdx::tensor::{
     TensorFromVec, ZerosTensor,
 };
 pub use dfdx::tensor_ops::{
-    Backward, BroadcastTo, Device, GatherTo, PermuteTo, ReshapeTo, SelectTo, SumTo, TryAdd, TryMatMul, TryMul,
+    Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, PermuteTo, ReshapeTo, SelectTo, SumTo, TryAdd,
+    TryMatMul, TryMul,
 };
 
 use crate::kernels::Element;

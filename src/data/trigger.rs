@@ -175,6 +175,18 @@ impl TriggerTask {
         if self.options.no_repeat && place >= trigger { place + 1 } else { place }
     }
 
+    /// The law of a trigger's output.
+    fn output_law(&self, trigger: u32, law: &mut [f64]) {
+        match self.outputs {
+            Outputs::Uniform => law.fill(1.0),
+            Outputs::Bigram(_) => law.copy_from_slice(self.data.cond(trigger)),
+        }
+        if self.options.no_repeat {
+            law[trigger as usize] = 0.0;
+        }
+        normalise(law);
+    }
+
     fn draw(&self, rng: &mut NumpyRng, scratch: &mut Scratch, tokens: &mut [u32], marks: &mut [i32]) {
         let Scratch { roles, triggers, left } = scratch;
         match &self.triggers {
@@ -231,6 +243,32 @@ impl Task for TriggerTask {
         "the bigram task with triggers"
     }
 
+    /// Exact where the triggers are known: without triggers, with fixed ones, or where a sequence shows them first.
+    /// A trigger that has not occurred yet has the law of outputs, one that has occurred its output.
+    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
+        let shown = if self.options.show_latents { self.options.k } else { 0 };
+        let triggers = match &self.triggers {
+            Triggers::Fixed(fixed) => fixed,
+            Triggers::Drawn(_) => &tokens[..shown.min(tokens.len())],
+        };
+        match (tokens[shown.min(tokens.len())..].split_last(), &self.triggers) {
+            (None, Triggers::Fixed(fixed)) if tokens.len() < shown => law[fixed[tokens.len()] as usize] = 1.0,
+            (None, Triggers::Drawn(_)) if tokens.len() < shown => {
+                law.copy_from_slice(self.data.marginal());
+                tokens.iter().for_each(|found| law[*found as usize] = 0.0);
+                normalise(law);
+            }
+            (None, _) => law.copy_from_slice(self.data.marginal()),
+            (Some(_), _) if triggers.len() < self.options.k => return false,
+            (Some((last, _)), _) if !triggers.contains(last) => law.copy_from_slice(self.data.cond(*last)),
+            (Some((trigger, before)), _) => match before.iter().position(|token| token == trigger) {
+                Some(at) => law[tokens[shown + at + 1] as usize] = 1.0,
+                None => self.output_law(*trigger, law),
+            },
+        }
+        true
+    }
+
     fn token_name(&self, token: u32) -> String {
         self.data.token(token).map_or_else(|| token.to_string(), str::to_owned)
     }
@@ -238,6 +276,12 @@ impl Task for TriggerTask {
     fn fixed_triggers(&self) -> Option<&[u32]> {
         self.triggers()
     }
+}
+
+/// `p / p.sum()`.
+fn normalise(p: &mut [f64]) {
+    let sum: f64 = p.iter().sum();
+    p.iter_mut().for_each(|p| *p /= sum);
 }
 
 /// `p = cond[trigger][pool]; p / p.sum()` for each possible trigger; the pool is all tokens, or all but the trigger.

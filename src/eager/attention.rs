@@ -1,11 +1,11 @@
 //! Attention patterns `[batch, heads, seq, seq]`, and mixing with them.
 use crate::backend::{
-    Axes2, Axes4, Axis, BroadcastTo, EngineDevice, HasShape, PermuteTo, ReshapeTo, Scalar, Tape, TryAdd,
-    TryMatMul, TryMul,
+    Axes2, Axes4, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, LogSumExpTo, PermuteTo, ReshapeTo,
+    Scalar, Tape, TryAdd, TryMatMul, TryMul,
 };
 use crate::graph::Normaliser;
 
-use super::{Pattern, Stream, constant, scalar};
+use super::{Matrix, Pattern, Stream, constant, scalar};
 
 /// The columns of each head: `[batch, seq, dim]` to `[batch, heads, seq, dim / heads]`.
 fn split_heads<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
@@ -16,30 +16,62 @@ fn split_heads<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     x.try_reshape_like(&(batch, seq, heads, dim / heads))?.try_permute::<_, Axes4<0, 2, 1, 3>>()
 }
 
-/// `normaliser(scale * q_h k_h^T)` over the keys `j <= t`, 0 beyond: `[batch, heads, seq, seq]`.
-pub(super) fn causal<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+/// `scale * q_h k_h^T`, `[batch, heads, seq, seq]`.
+pub(super) fn products<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     q: Stream<E, Dev, T>,
     k: Stream<E, Dev, T>,
     heads: usize,
     scale: f64,
-    normaliser: Normaliser,
 ) -> Result<Pattern<E, Dev, T>, Dev::Err> {
-    let (device, (batch, seq, _)) = (q.device().clone(), *q.shape());
     // the scale makes `q` a tensor of its own where queries and keys are the same stream
     let q = split_heads(q.try_mul(scalar::<E>(scale))?, heads)?;
-    let k_t = split_heads(k, heads)?.try_permute::<_, Axes4<0, 1, 3, 2>>()?;
-    let scores: Pattern<E, Dev, T> = q.try_matmul(k_t)?;
-    let shape = (batch, heads, seq, seq);
+    q.try_matmul(split_heads(k, heads)?.try_permute::<_, Axes4<0, 1, 3, 2>>()?)
+}
+
+/// `scores[b, h, t, j] + bias[h, t - j]` for the keys `j <= t`.
+pub(super) fn biased<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    scores: Pattern<E, Dev, T>,
+    bias: Matrix<E, Dev, T>,
+) -> Result<Pattern<E, Dev, T>, Dev::Err> {
+    let (shape, (heads, distances)) = (*scores.shape(), *bias.shape());
+    let seq = shape.3;
+    let entry = |i: usize| i / (seq * seq) * distances + (i / seq % seq).saturating_sub(i % seq);
+    let entries = (0..heads * seq * seq).map(entry).collect();
+    let entries = scores.device().clone().try_tensor_from_vec(entries, (heads, seq * seq))?;
+    let entries: Stream<E, Dev, T> = bias.try_reshape_like(&(heads * distances, 1))?.try_gather(entries)?;
+    let by_distance = entries.try_reshape_like(&(heads, seq, seq))?;
+    scores.try_add(by_distance.try_broadcast_like::<_, Axis<0>>(&shape)?)
+}
+
+/// `normaliser(scores)` over the keys `j <= t`, 0 beyond.
+pub(super) fn normalised<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    scores: Pattern<E, Dev, T>,
+    normaliser: Normaliser,
+) -> Result<Pattern<E, Dev, T>, Dev::Err> {
+    let (device, shape) = (scores.device().clone(), *scores.shape());
+    let seq = shape.3;
+    let table = |value: &dyn Fn(usize, usize) -> f64| {
+        constant(&device, (seq, seq), value)?.try_broadcast_like::<_, Axes2<0, 1>>(&shape)
+    };
+    let unseen = || table(&|t, j| if j <= t { 0.0 } else { f64::NEG_INFINITY });
+    let seen = || table(&|t, j| if j <= t { 1.0 } else { 0.0 });
+    let mean = || table(&|t, j| if j <= t { 1.0 / (t + 1) as f64 } else { 0.0 });
     match normaliser {
-        Normaliser::Softmax => {
-            let mask = constant(&device, (seq, seq), |t, j| if j <= t { 0.0 } else { f64::NEG_INFINITY })?;
-            scores.try_add(mask.try_broadcast_like::<_, Axes2<0, 1>>(&shape)?)?.try_softmax::<Axis<3>>()
+        Normaliser::Softmax => scores.try_add(unseen()?)?.try_softmax::<Axis<3>>(),
+        Normaliser::SoftmaxOffByOne => {
+            let scores = scores.try_add(unseen()?)?;
+            // sum / (1 + sum) is the sigmoid of the sum's logarithm
+            let some = scores.retaped::<T>().try_logsumexp::<_, Axis<3>>()?.try_sigmoid()?;
+            scores.try_softmax::<Axis<3>>()?.try_mul(some.try_broadcast_like::<_, Axis<3>>(&shape)?)
         }
-        Normaliser::Relu { mean } => {
-            let weight = |t: usize| if mean { 1.0 / (t + 1) as f64 } else { 1.0 };
-            let mask = constant(&device, (seq, seq), |t, j| if j <= t { weight(t) } else { 0.0 })?;
-            scores.try_relu()?.try_mul(mask.try_broadcast_like::<_, Axes2<0, 1>>(&shape)?)
+        Normaliser::Relu => scores.try_relu()?.try_mul(seen()?),
+        Normaliser::MeanRelu => scores.try_relu()?.try_mul(mean()?),
+        Normaliser::Sigmoid => {
+            let shift = table(&|t, _| -((t + 1) as f64).ln())?;
+            scores.try_add(shift)?.try_sigmoid()?.try_mul(seen()?)
         }
+        Normaliser::Linear => scores.try_mul(seen()?),
+        Normaliser::MeanLinear => scores.try_mul(mean()?),
     }
 }
 

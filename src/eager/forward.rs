@@ -154,9 +154,12 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
             Op::Rotate { x, heads, theta } => ops::rotate(stream(x), heads, theta)?,
             Op::Mix { pattern, v } => attention::mix(self.pattern(pattern).retaped::<T>(), stream(v))?,
             Op::Zero => device.try_zeros_like(&(batch, seq, node.cols))?.retaped::<T>(),
-            Op::Pattern { q, k, heads, scale, normaliser } => {
-                let (value, tape) =
-                    attention::causal(stream(q), stream(k), heads, scale, normaliser)?.split_tape();
+            Op::Pattern { q, k, heads, scale, bias, normaliser } => {
+                let mut scores = attention::products(stream(q), stream(k), heads, scale)?;
+                if let Some(bias) = bias {
+                    scores = attention::biased(scores, weight(bias))?;
+                }
+                let (value, tape) = attention::normalised(scores, normaliser)?.split_tape();
                 return Ok((Value::Pattern(value), tape));
             }
             Op::PreviousPattern { heads } => {

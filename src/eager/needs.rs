@@ -51,6 +51,7 @@ fn weight_of(op: &Op) -> Option<WeightId> {
         Op::Lookup { table: weight, .. } | Op::Linear { weight, .. } | Op::Gain { gain: weight, .. } => {
             Some(weight)
         }
+        Op::Pattern { bias, .. } => bias,
         _ => None,
     }
 }

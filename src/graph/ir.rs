@@ -36,16 +36,23 @@ pub enum Index {
     First,
 }
 
-/// How attention scores become weights. `s` are the scaled scores of one query, over the keys `j <= t`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How attention scores become weights. `s` are the scores of one query at position `t`, over the keys `j <= t`.
+#[derive(crate::config::Config, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Normaliser {
     /// `exp(s_j) / sum_i exp(s_i)`.
     Softmax,
-    /// `max(s_j, 0)`, divided by the number of keys if `mean`.
-    Relu {
-        /// Divide by the number of keys that the query may see, `t + 1`.
-        mean: bool,
-    },
+    /// `exp(s_j) / (1 + sum_i exp(s_i))`: softmax with a sink of score 0 that holds nothing.
+    SoftmaxOffByOne,
+    /// `max(s_j, 0)`.
+    Relu,
+    /// `max(s_j, 0) / (t + 1)`.
+    MeanRelu,
+    /// `1 / (1 + exp(ln(t + 1) - s_j))`: like a softmax's weight while scores are small, but keys do not compete.
+    Sigmoid,
+    /// `s_j`: linear attention.
+    Linear,
+    /// `s_j / (t + 1)`.
+    MeanLinear,
 }
 
 /// A change of one site, made while the model is recorded.
@@ -114,7 +121,7 @@ pub enum Op {
         /// Base of the angles.
         theta: f64,
     },
-    /// Causal attention weights `[heads, seq, seq]`: `normaliser(scale * q_h k_h^T)` over the keys `j <= t`, 0 beyond.
+    /// Causal attention weights `[heads, seq, seq]`: `normaliser(scale * q_h k_h^T + bias)` over the keys `j <= t`, 0 beyond.
     Pattern {
         /// Queries `[seq, dim]`.
         q: NodeId,
@@ -124,6 +131,8 @@ pub enum Op {
         heads: usize,
         /// Factor of the scores.
         scale: f64,
+        /// `[heads, distances]`: `bias[h, t - j]` is added to the scaled score.
+        bias: Option<WeightId>,
         /// From scores to weights.
         normaliser: Normaliser,
     },

@@ -4,6 +4,7 @@ use crate::backend::Dim;
 use super::ir::{NodeId, Normaliser, Op};
 use super::record::Recorder;
 use super::stream::Stream;
+use super::weight::Weight;
 
 /// Causal attention weights of one layer, `[heads, seq, seq]`: row `t` weighs the positions `0..=t`.
 ///
@@ -49,9 +50,30 @@ impl<T: Dim> Pattern<T> {
             heads > 0 && dim.is_multiple_of(heads),
             "{heads} heads of equal width do not fit in dim {dim}"
         );
-        let op = Op::Pattern { q: q.id(), k: k.id(), heads, scale, normaliser };
+        let op = Op::Pattern { q: q.id(), k: k.id(), heads, scale, bias: None, normaliser };
         let id = q.recorder().graph_mut().node(op, heads);
         Pattern { recorder: q.recorder().clone(), id, seq: q.seq(), heads }
+    }
+
+    /// The same pattern with `bias[h, t - j]` added to head `h`'s score of the key at `j` for the query at `t`, behind the
+    /// scale; `bias` is `[heads, distances]`.
+    ///
+    /// # Panics
+    /// If `bias` has not a row for each head, or fewer columns than there are positions; the library's blocks check this
+    /// where a user can still be told.
+    pub fn with_bias<H: Dim, M: Dim>(self, bias: &Weight<H, M>) -> Self {
+        let (heads, distances, seq) = (bias.rows.size(), bias.cols.size(), self.seq.size());
+        assert_eq!(heads, self.heads, "a row of relative positions for each head");
+        assert!(
+            seq <= distances,
+            "a sequence of {seq} positions needs as many relative positions, found {distances}"
+        );
+        let mut op = self.recorder.graph().nodes()[self.id.index()].op.clone();
+        if let Op::Pattern { bias: place, .. } = &mut op {
+            *place = Some(bias.id);
+        }
+        let id = self.recorder.graph_mut().node(op, heads);
+        Pattern { id, ..self }
     }
 
     /// `out[t]_h = sum_j pattern[h, t, j] v[j]_h`, `[seq, dim]`.

@@ -7,7 +7,7 @@
 //! | file | kernels |
 //! |---|---|
 //! | `gemm` | matrix products |
-//! | `softmax`, `relu` | the two normalisations of attention, and the ReLU of a feed-forward layer |
+//! | `softmax`, `relu`, `sigmoid` | normalisations of attention, and the ReLU of a feed-forward layer |
 //! | `norm` | layer norm |
 //! | `cross_entropy` | loss, its gradient, `argmax` |
 //! | `elementwise`, `transpose`, `rotary` | what the name says |
@@ -40,6 +40,7 @@ mod norm;
 mod raw;
 mod relu;
 mod rotary;
+mod sigmoid;
 mod softmax;
 mod table;
 mod transpose;
@@ -55,7 +56,8 @@ pub use level::{Level, with_level};
 pub use norm::{norm_row, norm_row_back};
 pub use relu::{relu, relu_back, relu_back_in_place, relu_in_place, relu_row, relu_row_back};
 pub use rotary::{rotate_pairs, rotate_pairs_back};
-pub use softmax::{softmax_row, softmax_row_back};
+pub use sigmoid::{sigmoid_row, sigmoid_row_back};
+pub use softmax::{softmax_off_by_one_row, softmax_row, softmax_row_back};
 pub use table::{TablePattern, table_scatter_block, table_scores_block};
 pub use transpose::transpose;
 pub use view::{View, ViewMut, padded};

@@ -71,6 +71,31 @@ kernel! {
 }
 
 kernel! {
+    /// Softmax with a key of score 0 that holds nothing: `row[..len] = exp(scale * row[..len]) / (1 + sum)`,
+    /// `row[len..] = 0`. Its gradient is that of [`softmax_row`], [`softmax_row_back`].
+    ///
+    /// # Panics
+    /// When `len` exceeds the row or `scale` is negative.
+    ///
+    /// ```
+    /// let mut row = [0.0_f32, f32::ln(3.0)];
+    /// ihead::kernels::softmax_off_by_one_row(&mut row, 2, 1.0);
+    /// assert!((row[0] - 0.2).abs() < 1e-6 && (row[1] - 0.6).abs() < 1e-6);
+    /// ```
+    pub fn softmax_off_by_one_row<'a, E>(simd; row: &'a mut [E], len: usize, scale: E) -> () {
+        assert!(scale >= E::zero(), "softmax with scale {scale}");
+        let (seen, beyond) = row.split_at_mut(len);
+        beyond.fill(E::zero());
+        if !seen.is_empty() {
+            let most = largest(simd, seen);
+            let shift = if most < E::zero() { E::zero() } else { most };
+            let sum = exp_and_sum(simd, seen, shift, scale) + E::from_f64((-(scale * shift)).to_f64().exp());
+            lanes::multiply(simd, seen, E::one() / sum);
+        }
+    }
+}
+
+kernel! {
     /// The gradient of [`softmax_row`] with result `p`: `grad[..len] = scale * p * (grad - sum(p * grad))`,
     /// `grad[len..] = 0`.
     ///

@@ -80,8 +80,8 @@ impl FullArgs {
 
     fn wiring(&self) -> Wiring {
         match (self.pre_norm, self.sequential_ffn) {
-            (true, false) => Wiring::PreNormParallel,
-            (true, true) => Wiring::PreNorm,
+            (true, false) => Wiring::Parallel,
+            (true, true) => Wiring::Sequential,
             (false, _) => Wiring::PostNorm,
         }
     }
@@ -153,6 +153,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
                 wk: Map::linear(dim),
                 wv: map(args.no_wv, args.freeze_wv),
                 wo: map(args.no_wo, args.freeze_wo),
+                relative: None,
                 scores: Scores::softmax(dim.size(), args.n_heads),
             },
             ff: (!(args.no_ffn || args.no_first_layer_ffn && i == 0))

@@ -1,6 +1,6 @@
-//! The paper's two models, as compositions of [`crate::nn`].
+//! The paper's two models, and one whose parts are all chosen ([`Transformer`]), as compositions of [`crate::nn`].
 //!
-//! Sites of both, read by an engine ([`crate::engine::Request`]) or edited ([`crate::graph::record_with`]):
+//! Sites of all, read by an engine ([`crate::engine::Request`]) or edited ([`crate::graph::record_with`]):
 //!
 //! | site | shape | what it is | in the paper's code |
 //! |---|---|---|---|
@@ -19,11 +19,15 @@ mod feed_forwards;
 mod full;
 mod simplified;
 mod top;
+mod transformer;
+mod transformer_args;
 
 pub use feed_forwards::{FeedForwards, FeedForwardsOnly};
 pub use full::{Full, FullArgs};
 pub use simplified::{Layer, Simplified, SimplifiedArgs};
 pub use top::top_tokens;
+pub use transformer::Transformer;
+pub use transformer_args::{FeedForwardKind, MapKind, OutputKind, PositionKind, TransformerArgs};
 
 use crate::backend::Dim;
 use crate::config::Problem;

@@ -144,6 +144,7 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
                 wk: Map::linear(dim),
                 wv: Map::linear(dim).frozen_if(true),
                 wo: Map::linear(dim).frozen_if(i == 0),
+                relative: None,
                 scores: Scores {
                     scale: if args.no_sqrtd { 1.0 } else { root },
                     rotary: (args.use_rope && i == 0).then_some(10000.0),

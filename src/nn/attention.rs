@@ -3,12 +3,13 @@ use crate::Module;
 use crate::backend::Dim;
 use crate::graph::{Normaliser, Pattern, Site, Stream};
 
-use super::Map;
+use super::{Map, RelativeBias};
 
 /// Causal attention with heads of equal width: `[seq, dim]` to the same.
 ///
 /// `out[t] = W_O concat_h sum_{j <= t} A_h[t, j] (W_V y[j])_h`, with
-/// `A_h[t, .] = normaliser(scale * (W_Q x[t])_h . (W_K y[j])_h)` over `j <= t` (the paper's section 2).
+/// `A_h[t, .] = normaliser(scale * (W_Q x[t])_h . (W_K y[j])_h + b_h[t - j])` over `j <= t` (the paper's section 2), where
+/// `b` is there with [`RelativeBias`] alone.
 /// Queries come from `x`, keys and values from `y`; in self-attention they are the same stream.
 ///
 /// Sites: `pattern` `[heads, seq, seq]`, `mixed` (before `W_O`) and `out` `[seq, dim]`.
@@ -31,7 +32,7 @@ use super::Map;
 /// // four heads; values as they are, ReLU instead of softmax
 /// let mut attention = Attention::new(Const::<64>, 4);
 /// attention.wv = Map::Identity;
-/// attention.scores.normaliser = Normaliser::Relu { mean: true };
+/// attention.scores.normaliser = Normaliser::MeanRelu;
 /// let names: Vec<String> = attention.tensors().into_iter().map(|(name, ..)| name).collect();
 /// assert_eq!(names, ["wq.weight", "wk.weight", "wo.weight"]);
 /// ```
@@ -49,6 +50,9 @@ pub struct Attention<D: Dim> {
     /// Output map.
     #[module]
     pub wo: Map<D>,
+    /// Relative positions.
+    #[module]
+    pub relative: Option<RelativeBias<usize, usize>>,
     /// How scores are made.
     pub scores: Scores,
 }
@@ -83,7 +87,7 @@ impl<D: Dim> Attention<D> {
     /// Attention with four trained maps.
     pub fn new(dim: D, heads: usize) -> Self {
         let [wq, wk, wv, wo] = std::array::from_fn(|_| Map::linear(dim));
-        Attention { wq, wk, wv, wo, scores: Scores::softmax(dim.size(), heads) }
+        Attention { wq, wk, wv, wo, relative: None, scores: Scores::softmax(dim.size(), heads) }
     }
 
     /// The pattern of queries from `x` over keys from `y`.
@@ -93,7 +97,11 @@ impl<D: Dim> Attention<D> {
         if let Some(theta) = rotary {
             (q, k) = (q.rotate(heads, theta), k.rotate(heads, theta));
         }
-        Pattern::new_causal(&q, &k, heads, scale, normaliser)
+        let pattern = Pattern::new_causal(&q, &k, heads, scale, normaliser);
+        match &self.relative {
+            Some(relative) => pattern.with_bias(&x.recorder().weight(&relative.weight)),
+            None => pattern,
+        }
     }
 
     /// What each position of `x` reads from `y`.

@@ -10,13 +10,20 @@ use super::{Attention, FeedForward, LayerNorm};
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wiring {
     /// `h = x + attn(norm1(x))`, then `h + ff(norm2(x))`: the feed-forward reads the block's input. The paper's full model.
-    PreNormParallel,
+    Parallel,
     /// `h = x + attn(norm1(x))`, then `h + ff(norm2(h))`: the textbook's pre-norm block.
-    PreNorm,
+    Sequential,
     /// `h = norm1(x + attn(x))`, then `norm2(h + ff(h))`; without a feed-forward, `h`.
     PostNorm,
     /// `ff(norm2(attn(norm1(x))))`: what a layer does not write again is lost.
     NoResidual,
+}
+
+impl Wiring {
+    /// Whether a norm is the last step of a block, so that none is needed behind the last block.
+    pub fn ends_in_norm(self) -> bool {
+        self == Wiring::PostNorm
+    }
 }
 
 /// Attention and feed-forward around a residual stream: `[seq, dim]` to the same.
@@ -40,7 +47,7 @@ pub enum Wiring {
 ///     ff: Some(FeedForward::new(dim, false)),
 ///     attention_norm: Some(LayerNorm::new(dim)),
 ///     ff_norm: Some(LayerNorm::new(dim)),
-///     wiring: Wiring::PreNorm,
+///     wiring: Wiring::Sequential,
 /// };
 /// assert_eq!(block.count(), 4 * 64 * 64 + 2 * 4 * 64 * 64 + 4 * 64);
 /// ```
@@ -70,8 +77,8 @@ impl<D: Dim> Block<D> {
         let norm2 = |y: &Stream<T, D>| normed(&self.ff_norm, y);
         let mid = |h: Stream<T, D>| site.stream("resid_mid", h);
         match self.wiring {
-            Wiring::PreNormParallel => self.fed(mid(x.clone() + attend(&norm1(x))), || norm2(x), site),
-            Wiring::PreNorm => {
+            Wiring::Parallel => self.fed(mid(x.clone() + attend(&norm1(x))), || norm2(x), site),
+            Wiring::Sequential => {
                 let h = mid(x.clone() + attend(&norm1(x)));
                 self.fed(h.clone(), || norm2(&h), site)
             }

@@ -5,7 +5,8 @@
 //! | [`Linear`], [`LowRank`], [`Map`] | `W x`; `W_up W_down x`; a choice of these or the identity |
 //! | [`Embedding`] | rows by token |
 //! | [`Positions`] | rows by position, learned, frozen, sinusoidal, or none |
-//! | [`Attention`] | causal attention |
+//! | [`Attention`] | causal attention, with any [`Normaliser`](crate::graph::Normaliser), plain or rotary |
+//! | [`RelativeBias`] | positions as a bias of scores by distance: learned, or ALiBi's slopes |
 //! | [`FeedForward`] | `W x` or `W_2 relu(W_1 x)` |
 //! | [`LayerNorm`] | layer norm |
 //! | [`Block`] | attention and feed-forward around a residual stream, wired as [`Wiring`] says |
@@ -24,6 +25,7 @@ mod norm;
 mod param;
 mod positions;
 mod readout;
+mod relative;
 
 pub use attention::{Attention, Scores};
 pub use block::{Block, Wiring};
@@ -36,3 +38,4 @@ pub use norm::LayerNorm;
 pub use param::{AnyParam, Param, ParamId, norm};
 pub use positions::{PositionTable, Positions, sin_cos};
 pub use readout::Readout;
+pub use relative::RelativeBias;

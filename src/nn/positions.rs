@@ -7,7 +7,8 @@ use super::{Embedding, Init, Param};
 
 /// A row for each position, added to the embeddings: `[seq]` to `[seq, dim]`. The paper's `p_t`.
 ///
-/// `M` is the longest sequence. Rotary positions act on scores instead: [`super::Scores`].
+/// `M` is the longest sequence. Rotary and relative positions act on scores instead: [`super::Scores`],
+/// [`super::RelativeBias`].
 ///
 /// ```
 /// use ihead::backend::Const;

@@ -2,13 +2,11 @@
 //!
 //! Rows are taken in blocks; a block's keys end at its last query's position, rounded up to the vector width. Entries
 //! between a row's own position and that limit are zero in patterns and in their gradients.
-use crate::graph::Normaliser;
-use crate::kernels::{
-    Beta, Buffer, Element, View, ViewMut, gemm, padded, relu_row, relu_row_back, softmax_row,
-    softmax_row_back,
-};
+use crate::kernels::{Beta, Buffer, Element, View, ViewMut, gemm, padded};
 
-use super::program::{Program, Val};
+use super::exec::{Plan, Sums};
+use super::program::{Program, Scoring, Val};
+use super::weights::Weights;
 use super::workspace::{Sequence, Workspace, head, head_mut};
 
 /// Queries in a block.
@@ -34,28 +32,6 @@ pub(crate) fn blocks(positions: &[u32]) -> impl Iterator<Item = (usize, usize, u
     })
 }
 
-/// Scores of one query become weights over its first `keys` keys; zero beyond.
-pub(crate) fn normalise<E: Element>(normaliser: Normaliser, row: &mut [E], keys: usize, scale: E) {
-    match normaliser {
-        Normaliser::Softmax => softmax_row(row, keys, scale),
-        Normaliser::Relu { mean } => relu_row(row, keys, scale, mean),
-    }
-}
-
-/// From the gradient of the weights to that of the scores.
-pub(crate) fn normalise_back<E: Element>(
-    n: Normaliser,
-    grad: &mut [E],
-    weights: &[E],
-    keys: usize,
-    scale: E,
-) {
-    match n {
-        Normaliser::Softmax => softmax_row_back(grad, weights, keys, scale),
-        Normaliser::Relu { mean } => relu_row_back(grad, weights, keys, scale, mean),
-    }
-}
-
 /// The parts of a dot-product pattern.
 #[derive(Clone, Copy)]
 pub(crate) struct Dot {
@@ -64,8 +40,7 @@ pub(crate) struct Dot {
     pub k: Val,
     pub keys_t: Val,
     pub heads: usize,
-    pub scale: f64,
-    pub normaliser: Normaliser,
+    pub scoring: Scoring,
 }
 
 /// A mix that reads a pattern: its output, its values, and their transpose.
@@ -76,11 +51,13 @@ pub(crate) struct Mixed {
 }
 
 pub(crate) fn dot_forward<E: Element>(
-    program: &Program,
+    plan: &Plan,
+    weights: &Weights<E>,
     ws: &mut Workspace<E>,
     seq: &Sequence<'_>,
     dot: &Dot,
 ) {
+    let (program, bias) = (&plan.program, dot.scoring.bias(weights));
     let (positions, t) = (seq.positions(program.info(dot.out).rows), seq.x.len());
     let mut out = ws.take(program, dot.out);
     let q = ws.stream(program, dot.q, positions.len());
@@ -89,6 +66,7 @@ pub(crate) fn dot_forward<E: Element>(
     for h in 0..dot.heads {
         let cols = h * width..(h + 1) * width;
         let mut pattern = head_mut(&mut out, h, positions.len(), t);
+        let bias = bias.map(|bias| bias.row(h));
         for (r0, r1, limit) in blocks(positions) {
             let block = pattern.reborrow().block(r0..r1, 0..limit);
             gemm(
@@ -100,7 +78,7 @@ pub(crate) fn dot_forward<E: Element>(
             );
             for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
                 let row = &mut pattern.row_mut(r)[..row_end(program, dot.out, limit, t)];
-                normalise(dot.normaliser, row, *position as usize + 1, E::from_f64(dot.scale));
+                dot.scoring.weigh(row, *position as usize + 1, bias);
             }
         }
     }
@@ -108,12 +86,13 @@ pub(crate) fn dot_forward<E: Element>(
 }
 
 pub(crate) fn dot_backward<E: Element>(
-    program: &Program,
+    plan: &Plan,
     ws: &mut Workspace<E>,
     seq: &Sequence<'_>,
     dot: &Dot,
-    mixes: &[Mixed],
+    sums: &mut Sums<E>,
 ) {
+    let (program, mixes) = (&plan.program, plan.mixes(dot.out));
     let (positions, t) = (seq.positions(program.info(dot.out).rows), seq.x.len());
     if !program.info(dot.out).trains
         || positions.is_empty()
@@ -123,7 +102,9 @@ pub(crate) fn dot_backward<E: Element>(
     }
     // the gradient of the scores, [heads, rows, seq]
     let Some((mut d_scores, _)) = ws.open(program, dot.out) else { return };
+    let mut d_bias = dot.scoring.bias_gradient(plan, sums);
     for h in 0..dot.heads {
+        let mut d_bias = d_bias.as_deref_mut().map(|d| d.row_mut(h));
         let mut d = head_mut(&mut d_scores, h, positions.len(), t);
         let pattern = head(ws.value(program, dot.out), h, positions.len(), t);
         for (r0, r1, limit) in blocks(positions) {
@@ -138,7 +119,7 @@ pub(crate) fn dot_backward<E: Element>(
             for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
                 let keys = *position as usize + 1;
                 let row = &mut d.row_mut(r)[..filled(limit, t)];
-                normalise_back(dot.normaliser, row, pattern.row(r), keys, E::from_f64(dot.scale));
+                dot.scoring.weigh_back(row, pattern.row(r), keys, d_bias.as_deref_mut());
             }
         }
     }

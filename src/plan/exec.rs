@@ -104,9 +104,9 @@ impl Plan {
             Instr::Relu { out, x } => rowwise::relu_forward(self, ws, seq, (out, x)),
             Instr::Rotate { out, x, heads, .. } => rowwise::rotate(self, ws, seq, (out, x), heads),
             Instr::Transpose { out, x } => rowwise::transposed(self, ws, seq, (out, x)),
-            Instr::DotPattern { out, q, k, keys_t, heads, scale, normaliser } => {
-                let dot = Dot { out, q, k, keys_t, heads, scale, normaliser };
-                attention::dot_forward(&self.program, ws, seq, &dot);
+            Instr::DotPattern { out, q, k, keys_t, heads, scoring } => {
+                let dot = Dot { out, q, k, keys_t, heads, scoring };
+                attention::dot_forward(self, weights, ws, seq, &dot);
             }
             Instr::TablePattern { .. } => tables::forward(self, weights, ws, seq, instr),
             Instr::OneHot { out, source } => rowwise::one_hot(self, ws, seq, out, source),
@@ -134,9 +134,9 @@ impl Plan {
             Instr::Normalise { out, x, .. } => rowwise::normalise_back(self, ws, seq, (out, x)),
             Instr::Relu { out, x } => rowwise::relu_backward(self, ws, seq, (out, x)),
             Instr::Rotate { out, x, heads, .. } => rowwise::rotate_back(self, ws, seq, (out, x), heads),
-            Instr::DotPattern { out, q, k, keys_t, heads, scale, normaliser } => {
-                let dot = Dot { out, q, k, keys_t, heads, scale, normaliser };
-                attention::dot_backward(&self.program, ws, seq, &dot, self.mixes(out));
+            Instr::DotPattern { out, q, k, keys_t, heads, scoring } => {
+                let dot = Dot { out, q, k, keys_t, heads, scoring };
+                attention::dot_backward(self, ws, seq, &dot, sums);
             }
             Instr::TablePattern { .. } => tables::backward(self, ws, seq, instr, sums),
             Instr::Mix { out, pattern, v, .. } => {

@@ -6,7 +6,7 @@
 //! | terms, folded products, instructions | `lower` |
 //! | gradients only before the loss; sums in place | `passes` |
 //! | what depends on weights alone, once a step | `weights` |
-//! | one sequence, forwards and backwards | `exec`, `affine`, `attention`, `tables`, `rowwise` |
+//! | one sequence, forwards and backwards | `exec`, `affine`, `attention`, `scoring`, `tables`, `rowwise` |
 //! | a batch over threads, summed in a fixed order | `threads` |
 //!
 //! `docs/performance.md` tells what each pass is worth and why it is exact.
@@ -18,6 +18,7 @@ mod lower;
 mod passes;
 mod program;
 mod rowwise;
+mod scoring;
 mod tables;
 mod threads;
 mod weights;

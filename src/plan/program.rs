@@ -64,16 +64,15 @@ pub(crate) enum Instr {
     Rotate { out: Val, x: Val, heads: usize, theta: f64 },
     /// `x^T`, for products that read `x` by columns. No gradient flows through it: its readers know `x`.
     Transpose { out: Val, x: Val },
-    /// `normaliser(scale * q k^T)` from dense queries and keys; `keys_t` is `k^T`.
-    DotPattern { out: Val, q: Val, k: Val, keys_t: Val, heads: usize, scale: f64, normaliser: Normaliser },
+    /// A pattern from dense queries and keys; `keys_t` is `k^T`.
+    DotPattern { out: Val, q: Val, k: Val, keys_t: Val, heads: usize, scoring: Scoring },
     /// The same from tables of scores: `grid[a][b]` has the scores of query table `a` against key table `b`.
     TablePattern {
         out: Val,
         queries: Vec<Index>,
         keys: Vec<Index>,
         grid: Vec<Vec<WeightId>>,
-        scale: f64,
-        normaliser: Normaliser,
+        scoring: Scoring,
     },
     /// One-hot rows at the source of each position.
     OneHot { out: Val, source: Source },
@@ -83,6 +82,15 @@ pub(crate) enum Instr {
     Pick { out: Val, x: Val, source: Source },
     /// Mean cross-entropy of the logits; leaves the gradient of the logits.
     CrossEntropy { logits: Val },
+}
+
+/// From products of queries and keys to weights: `normaliser(scale * products + bias)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Scoring {
+    pub scale: f64,
+    /// `[heads, distances]`, by the distance from key to query.
+    pub bias: Option<WeightId>,
+    pub normaliser: Normaliser,
 }
 
 /// Where a one-hot pattern looks.
@@ -163,7 +171,10 @@ impl Instr {
                     Summand::Plain { .. } => None,
                 })
                 .collect(),
-            Instr::TablePattern { grid, .. } => grid.iter().flatten().copied().collect(),
+            Instr::TablePattern { grid, scoring, .. } => {
+                grid.iter().flatten().copied().chain(scoring.bias).collect()
+            }
+            Instr::DotPattern { scoring, .. } => scoring.bias.into_iter().collect(),
             _ => vec![],
         }
     }

@@ -59,7 +59,7 @@ pub(crate) fn forward<E: Element>(
     seq: &Sequence<'_>,
     instr: &Instr,
 ) {
-    let Instr::TablePattern { out, queries, keys, grid, scale, normaliser } = instr else { return };
+    let Instr::TablePattern { out, queries, keys, grid, scoring } = instr else { return };
     let rows = plan.program.info(*out).rows;
     let (positions, t) = (seq.positions(rows), seq.x.len());
     let Some(first) = grid.first().and_then(|row| row.first()) else { return };
@@ -67,6 +67,7 @@ pub(crate) fn forward<E: Element>(
     let flat = grid.iter().flatten();
     tables.iter_mut().zip(flat).for_each(|(view, id)| *view = weights.matrix(*id).view());
     let tables: &[View<'_, E>] = &tables[..queries.len() * keys.len()];
+    let bias = scoring.bias(weights).map(|bias| bias.row(0));
     let mut buffer = ws.take(&plan.program, *out);
     let mut scratch = std::mem::take(&mut ws.scratch);
     with_pattern(ws, seq, rows, (queries, keys), |_, pattern| {
@@ -76,7 +77,7 @@ pub(crate) fn forward<E: Element>(
             table_scores_block(pattern, r0..r1, tables, block, &mut scratch);
             for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
                 let row = &mut rows.row_mut(r)[..row_end(&plan.program, *out, limit, t)];
-                attention::normalise(*normaliser, row, *position as usize + 1, E::from_f64(*scale));
+                scoring.weigh(row, *position as usize + 1, bias);
             }
         }
     });
@@ -91,7 +92,7 @@ pub(crate) fn backward<E: Element>(
     instr: &Instr,
     sums: &mut Sums<E>,
 ) {
-    let Instr::TablePattern { out, queries, keys, grid, scale, normaliser } = instr else { return };
+    let Instr::TablePattern { out, queries, keys, grid, scoring } = instr else { return };
     let (program, mixes) = (&plan.program, plan.mixes(*out));
     let rows = program.info(*out).rows;
     let (positions, t) = (seq.positions(rows), seq.x.len());
@@ -103,6 +104,7 @@ pub(crate) fn backward<E: Element>(
     let mut grads: [Matrix<E>; MOST_TABLES] = std::array::from_fn(|_| {
         flat.next().and_then(|w| plan.leaf(*w, sums)).map(std::mem::take).unwrap_or_default()
     });
+    let mut d_bias = scoring.bias_gradient(plan, sums).map(std::mem::take);
     let tables = queries.len() * keys.len();
     let mut scratch = std::mem::take(&mut ws.scratch);
     let mut block = std::mem::take(&mut ws.block);
@@ -115,7 +117,7 @@ pub(crate) fn backward<E: Element>(
             for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
                 let keys = *position as usize + 1;
                 let row = &mut d.row_mut(r - r0)[..limit];
-                attention::normalise_back(*normaliser, row, weights.row(r), keys, E::from_f64(*scale));
+                scoring.weigh_back(row, weights.row(r), keys, d_bias.as_mut().map(|d| d.row_mut(0)));
             }
             let mut views = grads.each_mut().map(Matrix::view_mut);
             table_scatter_block(pattern, r0..r1, &mut views[..tables], d.as_view(), &mut scratch);
@@ -123,8 +125,8 @@ pub(crate) fn backward<E: Element>(
     });
     ws.block = block;
     ws.scratch = scratch;
-    for (weight, grad) in grid.iter().flatten().zip(grads) {
-        if let Some(leaf) = plan.leaf(*weight, sums) {
+    for (weight, grad) in grid.iter().flatten().copied().zip(grads).chain(scoring.bias.zip(d_bias)) {
+        if let Some(leaf) = plan.leaf(weight, sums) {
             *leaf = grad;
         }
     }

@@ -16,7 +16,9 @@ fn unused(body: Body) -> Vec<&'static str> {
         }
         Body::Gain => vec!["a", "b", "bias"],
         Body::Bias => vec!["a", "b", "gain"],
-        Body::WeightProduct | Body::WeightSum | Body::Attention(..) => vec!["gain", "bias"],
+        Body::WeightProduct | Body::WeightSum | Body::Attention(..) | Body::Relative(..) => {
+            vec!["gain", "bias"]
+        }
         Body::TwoLayers => vec![],
         _ => vec!["b", "gain", "bias"],
     }

@@ -30,11 +30,13 @@ pub enum Body {
     WeightTranspose,
     WeightScale,
     Attention(usize, Normaliser),
+    /// With relative positions.
+    Relative(usize, Normaliser),
     SelfScores,
     TwoLayers,
 }
 
-pub const BODIES: [Body; 23] = [
+pub const BODIES: [Body; 30] = [
     Body::Nothing,
     Body::Linear,
     Body::Scale,
@@ -53,11 +55,18 @@ pub const BODIES: [Body; 23] = [
     Body::WeightScale,
     Body::Attention(1, Normaliser::Softmax),
     Body::Attention(2, Normaliser::Softmax),
-    Body::Attention(2, Normaliser::Relu { mean: false }),
-    Body::Attention(1, Normaliser::Relu { mean: true }),
+    Body::Attention(2, Normaliser::Relu),
+    Body::Attention(1, Normaliser::MeanRelu),
     Body::Attention(4, Normaliser::Softmax),
     Body::SelfScores,
     Body::TwoLayers,
+    Body::Attention(2, Normaliser::SoftmaxOffByOne),
+    Body::Attention(2, Normaliser::Sigmoid),
+    Body::Attention(1, Normaliser::Linear),
+    Body::Attention(2, Normaliser::MeanLinear),
+    Body::Relative(1, Normaliser::Softmax),
+    Body::Relative(2, Normaliser::Sigmoid),
+    Body::Relative(1, Normaliser::MeanRelu),
 ];
 
 /// Embeddings, a body, unembedding.
@@ -75,6 +84,9 @@ pub struct Tiny {
     pub gain: Param<(usize,)>,
     #[param]
     pub bias: Param<(usize,)>,
+    /// A row for each head, where there are relative positions.
+    #[param]
+    pub relative: Option<Param<(usize, usize)>>,
     #[param]
     pub unembed: Param<(usize, usize)>,
     pub body: Body,
@@ -91,6 +103,10 @@ impl Tiny {
             b: matrix(DIM, DIM, 0.7),
             gain: vector(),
             bias: vector(),
+            relative: match body {
+                Body::Relative(heads, _) => Some(matrix(heads, SEQ + 2, 0.8)),
+                _ => None,
+            },
             unembed: matrix(VOCAB, DIM, 1.0),
             body,
         };
@@ -114,7 +130,10 @@ impl Model for Tiny {
         let h = x.lookup(&r.weight(&self.tok)) + x.positions(&r.weight(&self.pos));
         let site = x.site();
         let attention = |h: &Stream<T, usize>, heads: usize, normaliser: Normaliser, name: &str| {
-            let pattern = Pattern::new_causal(&h.linear(&a), &h.linear(&b), heads, 0.6, normaliser);
+            let mut pattern = Pattern::new_causal(&h.linear(&a), &h.linear(&b), heads, 0.6, normaliser);
+            if let Some(relative) = &self.relative {
+                pattern = pattern.with_bias(&r.weight(relative));
+            }
             site.stream("mixed", site.pattern(name, pattern).mix(h))
         };
         let h = match self.body {
@@ -134,7 +153,9 @@ impl Model for Tiny {
             Body::WeightSymmetricSum => h.linear(&(a.clone() + a.transpose())),
             Body::WeightTranspose => h.linear(&a.transpose()),
             Body::WeightScale => h.linear(&a.scale(0.3)),
-            Body::Attention(heads, normaliser) => attention(&h, heads, normaliser, "pattern"),
+            Body::Attention(heads, normaliser) | Body::Relative(heads, normaliser) => {
+                attention(&h, heads, normaliser, "pattern")
+            }
             Body::SelfScores => Pattern::new_causal(&h, &h, 1, 0.5, Normaliser::Softmax).mix(&h),
             Body::TwoLayers => {
                 let h =

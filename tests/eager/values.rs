@@ -8,7 +8,7 @@ use ihead::graph::{Edit, Normaliser, record_with};
 use ihead::nn::Param;
 
 use crate::fd::Values;
-use crate::models::{Body, DIM, SEQ, Tiny, batch};
+use crate::models::{BODIES, Body, DIM, SEQ, Tiny, batch};
 
 type Rows = Vec<Vec<f64>>;
 
@@ -85,13 +85,10 @@ fn rotate_turns_each_pair_of_a_head() {
 
 #[test]
 fn patterns_are_normalised_scores_of_the_keys_so_far() {
-    for (heads, normaliser) in [
-        (2, Normaliser::Softmax),
-        (1, Normaliser::Softmax),
-        (2, Normaliser::Relu { mean: false }),
-        (4, Normaliser::Relu { mean: true }),
-    ] {
-        let tiny = Tiny::new(Body::Attention(heads, normaliser));
+    for body in BODIES {
+        let (Body::Attention(heads, normaliser) | Body::Relative(heads, normaliser)) = body else { continue };
+        let tiny = Tiny::new(body);
+        let relative = tiny.relative.as_ref().map(rows);
         let h = embedded(&tiny);
         let (q, k) = (linear(&h, &rows(&tiny.a)), linear(&h, &rows(&tiny.b)));
         let (found, mixed) = (site(&tiny, "pattern", &[]), site(&tiny, "mixed", &[]));
@@ -100,11 +97,21 @@ fn patterns_are_normalised_scores_of_the_keys_so_far() {
         for (head, found) in found.iter().enumerate() {
             let columns = head * width..(head + 1) * width;
             let weight = |t: usize, j: usize| {
-                let score = |j: usize| 0.6 * dot(&q[t][columns.clone()], &k[j][columns.clone()]);
+                let score = |j: usize| {
+                    let bias = relative.as_ref().map_or(0.0, |bias| bias[head][t - j]);
+                    0.6 * dot(&q[t][columns.clone()], &k[j][columns.clone()]) + bias
+                };
+                let keys = (t + 1) as f64;
+                let sum = || (0..=t).map(|i| score(i).exp()).sum::<f64>();
                 match normaliser {
                     _ if j > t => 0.0,
-                    Normaliser::Softmax => score(j).exp() / (0..=t).map(|i| score(i).exp()).sum::<f64>(),
-                    Normaliser::Relu { mean } => score(j).max(0.0) / if mean { (t + 1) as f64 } else { 1.0 },
+                    Normaliser::Softmax => score(j).exp() / sum(),
+                    Normaliser::SoftmaxOffByOne => score(j).exp() / (1.0 + sum()),
+                    Normaliser::Relu => score(j).max(0.0),
+                    Normaliser::MeanRelu => score(j).max(0.0) / keys,
+                    Normaliser::Sigmoid => 1.0 / (1.0 + keys * (-score(j)).exp()),
+                    Normaliser::Linear => score(j),
+                    Normaliser::MeanLinear => score(j) / keys,
                 }
             };
             let pattern: Rows = (0..SEQ).map(|t| (0..SEQ).map(|j| weight(t, j)).collect()).collect();

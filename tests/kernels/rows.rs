@@ -113,6 +113,41 @@ fn relu_attention() {
 }
 
 #[test]
+fn softmax_with_a_sink_and_sigmoid_attention() {
+    at_each_level(|level| {
+        for len in 0..=40 {
+            let what = format!("{level:?} {len}");
+            let (x, g) = (random(len as u64, len), random(9 + len as u64, len));
+            let sum: f64 = x.iter().map(|x| (3.0 * x).exp()).sum();
+            let sink: Vec<f64> = x.iter().map(|x| (3.0 * x).exp() / (1.0 + sum)).collect();
+            let sigmoid: Vec<f64> = x.iter().map(|x| 1.0 / (1.0 + len as f64 * (-3.0 * x).exp())).collect();
+            let check = |normalise: fn(&mut [f32], usize, f32), expected: &[f64]| {
+                let mut row = narrow(&x, 1);
+                row.push(4.0);
+                normalise(&mut row[1..], len, 3.0);
+                assert_near(&row[1..], &[expected, &[0.0]].concat(), 2e-6, &what);
+            };
+            check(softmax_off_by_one_row, &sink);
+            check(sigmoid_row, &sigmoid);
+            let mut grad = narrow(&g, 1);
+            grad.push(4.0);
+            sigmoid_row_back(&mut grad[1..], &narrow(&sigmoid, 0), len, 3.0);
+            let back = |(p, g): (&f64, &f64)| 3.0 * p * (1.0 - p) * g;
+            let expected: Vec<f64> = sigmoid.iter().zip(&g).map(back).chain([0.0]).collect();
+            assert_near(&grad[1..], &expected, 5e-6, &what);
+        }
+        // far from 0, on both sides
+        let mut row = [-200.0_f32, 200.0];
+        softmax_off_by_one_row(&mut row[..1], 1, 1.0);
+        softmax_off_by_one_row(&mut row[1..], 1, 1.0);
+        assert_eq!(row, [0.0, 1.0], "{level:?}");
+        let mut row = [-200.0_f32, 200.0];
+        sigmoid_row(&mut row, 2, 1.0);
+        assert_eq!(row, [0.0, 1.0], "{level:?}");
+    });
+}
+
+#[test]
 fn layer_norm_and_its_gradient() {
     at_each_level(|level| {
         for n in 1..=70 {

@@ -2,7 +2,7 @@
 use crate::engine::RowSet;
 use crate::graph::{Index, NodeId, Op, WeightId};
 
-use super::super::program::{Instr, Layout, Source, Val, ValInfo};
+use super::super::program::{Instr, Layout, Scoring, Source, Val, ValInfo};
 use super::super::tables::MOST_TERMS;
 use super::{LARGEST_MAPPED_TABLE, Lowering, Term, only_lookups, plain};
 
@@ -15,7 +15,9 @@ impl Lowering<'_> {
         }
         let heads = self.cols(node);
         let val = match self.op(node) {
-            Op::Pattern { q, k, scale, normaliser, .. } => {
+            Op::Pattern { q, k, scale, bias, normaliser, .. } => {
+                let scoring = Scoring { scale, bias, normaliser };
+                let bias_trains = bias.is_some_and(|bias| self.leaf(bias));
                 let (queries, keys) = (self.sum(q, rows), self.sum(k, RowSet::All));
                 let few = |l: &Self, sum: &[Term]| {
                     only_lookups(sum)
@@ -29,17 +31,17 @@ impl Lowering<'_> {
                     && few(self, &keys)
                 {
                     let (grid, trains) = self.score_tables(&queries, &keys);
-                    let out = self.pattern_val(rows, 1, trains);
+                    let out = self.pattern_val(rows, 1, trains || bias_trains);
                     let indices = |sum: &[Term]| sum.iter().map(index_of).collect();
                     let (queries, keys) = (indices(&queries), indices(&keys));
-                    self.emit(Instr::TablePattern { out, queries, keys, grid, scale, normaliser });
+                    self.emit(Instr::TablePattern { out, queries, keys, grid, scoring });
                     out
                 } else {
                     let (q, k) = self.queries_and_keys(q, k, rows, heads);
-                    let trains = self.val_trains(q) || self.val_trains(k);
+                    let trains = self.val_trains(q) || self.val_trains(k) || bias_trains;
                     let keys_t = self.transposed(k);
                     let out = self.pattern_val(rows, heads, trains);
-                    self.emit(Instr::DotPattern { out, q, k, keys_t, heads, scale, normaliser });
+                    self.emit(Instr::DotPattern { out, q, k, keys_t, heads, scoring });
                     out
                 }
             }

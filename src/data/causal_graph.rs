@@ -1,0 +1,156 @@
+//! In-context Markov chains, and graphs of positions: each sequence has its own transitions.
+use rand_distr::{Distribution, Gamma};
+
+use super::{NumpyRng, Task};
+use crate::{Error, Result};
+
+/// Sequences whose tokens depend on a parent position, by transitions that each sequence draws for itself.
+///
+/// Row `a` of the transitions is `P(. | a) ~ Dirichlet(alpha, ..., alpha)`, anew in each sequence. A token without parent
+/// is uniform, the others are drawn from the row of their parent's token. With `parents[t] = t - 1` these are
+/// in-context Markov chains ([`CausalGraph::chain`]); the general case is the latent causal graph of *How Transformers
+/// Learn Causal Structure with Gradient Descent* (2024). Marks: 0 where the next token has no parent, else one more
+/// than the number of earlier tokens whose parent held the same token.
+///
+/// The declared law is exact: with `n(a, b)` the number of tokens `b` so far whose parent holds `a`, the next token
+/// after parent `a` is `b` with probability `(n(a, b) + alpha) / (n(a) + alpha vocab)`.
+///
+/// ```
+/// use ihead::data::{CausalGraph, NumpyRng, Task, check_law, sample};
+///
+/// let chain = CausalGraph::chain(3, 16, 1.0)?; // 3 tokens, sequences of 16
+/// let mut law = vec![0.0; 3];
+/// assert!(chain.predict(&[0, 1, 0, 1, 0], &mut law)); // after 0 came 1, twice
+/// assert_eq!(law, [1.0 / 5.0, 3.0 / 5.0, 1.0 / 5.0]);
+///
+/// // token 3 depends on token 1, token 4 on token 3; the others on nothing
+/// let graph = CausalGraph::new(3, vec![None, None, None, Some(1), Some(3)], 0.5)?;
+/// let mut rng = NumpyRng::new(&[0]);
+/// assert_eq!(sample(&graph, &mut rng, 1)?.sequence(0).2[..3], [0, 0, 1]);
+/// check_law(&graph, &mut rng, 1000)?;
+/// # Ok::<(), ihead::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CausalGraph {
+    vocab: usize,
+    parents: Vec<Option<usize>>,
+    alpha: f64,
+    gamma: Gamma<f64>,
+    last_only: bool,
+}
+
+impl CausalGraph {
+    /// The task of a graph: `parents[t]` is the parent of token `t`, an earlier position, or none. A sequence has as
+    /// many tokens as there are entries, of which a model sees all but the last.
+    ///
+    /// # Errors
+    /// A parent that is not before its child, fewer than two positions, no token, or an `alpha` that is not positive.
+    pub fn new(vocab: usize, parents: Vec<Option<usize>>, alpha: f64) -> Result<Self> {
+        if vocab == 0 || u32::try_from(vocab).is_err() {
+            return Err(Error::config("vocab", format!("{vocab}; expected 1 to {}", u32::MAX)));
+        }
+        if parents.len() < 2 {
+            let message = format!("{} positions; expected at least 2", parents.len());
+            return Err(Error::config("parents", message));
+        }
+        if let Some((t, parent)) =
+            parents.iter().enumerate().find_map(|(t, p)| p.filter(|p| *p >= t).map(|p| (t, p)))
+        {
+            let message = format!("position {t} has the parent {parent}; expected an earlier position");
+            return Err(Error::config("parents", message));
+        }
+        let gamma = Gamma::new(alpha, 1.0).ok().filter(|_| alpha.is_finite());
+        let refuse = || Error::config("alpha", format!("{alpha}; expected a positive number"));
+        Ok(CausalGraph { vocab, parents, alpha, gamma: gamma.ok_or_else(refuse)?, last_only: false })
+    }
+
+    /// In-context Markov chains: each token's parent is the one before, of `seq_length + 1` tokens.
+    ///
+    /// # Errors
+    /// As for [`CausalGraph::new`].
+    pub fn chain(vocab: usize, seq_length: usize, alpha: f64) -> Result<Self> {
+        CausalGraph::new(vocab, (0..=seq_length).map(|t| t.checked_sub(1)).collect(), alpha)
+    }
+
+    /// The same task with the last position alone marked: what is learnt when only the end is to be predicted.
+    pub fn last_only(self) -> Self {
+        CausalGraph { last_only: true, ..self }
+    }
+
+    /// The parent of each position.
+    pub fn parents(&self) -> &[Option<usize>] {
+        &self.parents
+    }
+
+    /// Transitions `[vocab, vocab]`, each row a draw from the Dirichlet law.
+    fn transitions(&self, rng: &mut NumpyRng) -> Vec<f64> {
+        let mut rows: Vec<f64> = (0..self.vocab * self.vocab).map(|_| self.gamma.sample(rng)).collect();
+        for row in rows.chunks_exact_mut(self.vocab) {
+            let sum: f64 = row.iter().sum();
+            // with a tiny alpha all draws of a row may vanish: then its law is a point, and any point is as likely
+            if sum > 0.0 {
+                row.iter_mut().for_each(|p| *p /= sum);
+            } else {
+                row[rng.below(self.vocab as u32) as usize] = 1.0;
+            }
+        }
+        rows
+    }
+}
+
+/// The place where the running sum of `row` passes `u`.
+fn place(row: &[f64], u: f64) -> u32 {
+    let mut sum = 0.0;
+    let passed = row.iter().position(|p| {
+        sum += p;
+        u < sum
+    });
+    // rounding may leave the whole sum below `u`: then it is the last possible one
+    passed.or_else(|| row.iter().rposition(|p| *p > 0.0)).unwrap_or(0) as u32
+}
+
+impl Task for CausalGraph {
+    fn vocab(&self) -> usize {
+        self.vocab
+    }
+
+    fn seq_length(&self) -> usize {
+        self.parents.len() - 1
+    }
+
+    fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]) {
+        let (transitions, last) = (self.transitions(rng), marks.len());
+        let mut seen = vec![0; self.vocab];
+        for (t, parent) in self.parents.iter().enumerate() {
+            let Some(parent) = parent else {
+                tokens[t] = rng.below(self.vocab as u32);
+                continue;
+            };
+            let before = tokens[*parent] as usize;
+            tokens[t] = place(&transitions[before * self.vocab..][..self.vocab], rng.random());
+            seen[before] += 1;
+            if !self.last_only || t == last {
+                marks[t - 1] = seen[before];
+            }
+        }
+    }
+
+    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
+        let Some(parent) = self.parents[tokens.len()] else {
+            law.fill(1.0 / self.vocab as f64);
+            return true;
+        };
+        law.fill(self.alpha);
+        let children = self.parents.iter().zip(tokens);
+        for (_, token) in children.filter(|(p, _)| p.is_some_and(|p| tokens[p] == tokens[parent])) {
+            law[*token as usize] += 1.0;
+        }
+        let sum: f64 = law.iter().sum();
+        law.iter_mut().for_each(|p| *p /= sum);
+        true
+    }
+
+    fn name(&self) -> &str {
+        "the task of a causal graph"
+    }
+}

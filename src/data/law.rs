@@ -1,0 +1,240 @@
+//! Whether a task draws what it says that it draws.
+use super::{NumpyRng, Task, sample};
+use crate::{Error, Result};
+
+/// The chance of calling a right law wrong, over all comparisons together.
+const FALSE_ALARMS: f64 = 1e-6;
+/// Intervals of declared probability that are compared: `[0, 0.05)`, ..., `[0.95, 1]`.
+const INTERVALS: usize = 20;
+/// With more tokens than this, pairs of tokens are not compared one by one.
+const MOST_PAIRED_TOKENS: usize = 1024;
+
+/// What [`check_law`] has compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LawCheck {
+    /// Tokens that were drawn, the first of each sequence included.
+    pub tokens: usize,
+    /// Those for which the task declared a law.
+    pub declared: usize,
+    /// The mean log-loss that the law expects, in nats a token: its entropy.
+    pub entropy: f64,
+    /// The mean log-loss of what was drawn under the law.
+    pub log_loss: f64,
+}
+
+/// Compares what `task` draws with the law that it declares ([`Task::predict`]), over `sequences` sequences.
+///
+/// Four comparisons, each of a sum of draws with its mean and variance under the law (a martingale, so that Bernstein's
+/// inequality bounds the chance of its deviation, `2 exp(-x^2 / (2 (variance + x / 3)))`; all together cry wolf
+/// once in a million runs at most): how often each token comes; how often each token follows each other; how often
+/// tokens come whose declared probability lies in an interval (calibration); and the log-loss, over all and at each
+/// position. The more sequences, the smaller the error that is found: about 30,000 tokens for an error of 2 % of a coin.
+///
+/// # Errors
+/// The law is none (negative, or its sum is not 1), it excludes a token that was drawn, a comparison fails (the message
+/// names the one that fails most clearly, with both numbers), or the task declares no law at all.
+///
+/// ```
+/// use ihead::data::{NumpyRng, Task, check_law};
+///
+/// /// A coin that shows 1 with this probability, and says so or not.
+/// struct Coin {
+///     p: f64,
+///     declared: f64,
+/// }
+///
+/// impl Task for Coin {
+///     fn vocab(&self) -> usize { 2 }
+///     fn seq_length(&self) -> usize { 32 }
+///     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], _: &mut [i32]) {
+///         tokens.fill_with(|| u32::from(rng.random() < self.p));
+///     }
+///     fn predict(&self, _: &[u32], law: &mut [f64]) -> bool {
+///         law.copy_from_slice(&[1.0 - self.declared, self.declared]);
+///         true
+///     }
+///     fn name(&self) -> &str { "a coin" }
+/// }
+///
+/// let mut rng = NumpyRng::new(&[0]);
+/// let check = check_law(&Coin { p: 0.3, declared: 0.3 }, &mut rng, 2000)?;
+/// assert!((check.log_loss - check.entropy).abs() < 0.01);
+/// let wrong = check_law(&Coin { p: 0.3, declared: 0.32 }, &mut rng, 2000).unwrap_err().to_string();
+/// assert!(wrong.starts_with("the law of a coin is off: "), "{wrong}");
+/// # Ok::<(), ihead::Error>(())
+/// ```
+pub fn check_law(task: &dyn Task, rng: &mut NumpyRng, sequences: usize) -> Result<LawCheck> {
+    let batch = sample(task, rng, sequences)?;
+    let mut sums = Sums::new(task);
+    for i in 0..batch.batch {
+        let (x, y, _) = batch.sequence(i);
+        let tokens: Vec<u32> = x.iter().chain(y.last()).copied().collect();
+        for t in 0..tokens.len() {
+            sums.see(&tokens[..t], tokens[t])?;
+        }
+    }
+    sums.verdict(batch.batch * (batch.seq + 1))
+}
+
+/// A sum of draws minus its mean under the law: a martingale.
+#[derive(Clone, Default)]
+struct Sum {
+    drawn: f64,
+    expected: f64,
+    variance: f64,
+    /// The largest step away from the mean.
+    step: f64,
+}
+
+impl Sum {
+    fn add(&mut self, drawn: f64, expected: f64, variance: f64, step: f64) {
+        self.drawn += drawn;
+        self.expected += expected;
+        self.variance += variance;
+        self.step = self.step.max(step);
+    }
+
+    /// Counts an event of probability `p`.
+    fn count(&mut self, happened: bool, p: f64) {
+        self.add(f64::from(u8::from(happened)), p, p * (1.0 - p), 1.0);
+    }
+
+    /// Minus the logarithm of a bound on the chance of such a deviation under the law.
+    fn evidence(&self) -> f64 {
+        // rounding of the sums is no deviation
+        let x = ((self.drawn - self.expected).abs() - 1e-9 * (1.0 + self.expected.abs())).max(0.0);
+        if x == 0.0 { 0.0 } else { x * x / (2.0 * (self.variance + self.step * x / 3.0)) - 2_f64.ln() }
+    }
+}
+
+/// All comparisons of one check.
+struct Sums<'a> {
+    task: &'a dyn Task,
+    law: Vec<f64>,
+    by_token: Vec<Sum>,
+    /// `[token before, token]`; empty with many tokens.
+    by_pair: Vec<Sum>,
+    by_interval: Vec<Sum>,
+    /// The log-loss by position.
+    losses: Vec<Sum>,
+    loss: Sum,
+    declared: usize,
+}
+
+impl<'a> Sums<'a> {
+    fn new(task: &'a dyn Task) -> Self {
+        let vocab = task.vocab();
+        let pairs = if vocab > MOST_PAIRED_TOKENS { 0 } else { vocab * vocab };
+        Sums {
+            task,
+            law: vec![0.0; vocab],
+            by_token: vec![Sum::default(); vocab],
+            by_pair: vec![Sum::default(); pairs],
+            by_interval: vec![Sum::default(); INTERVALS],
+            losses: vec![Sum::default(); task.seq_length() + 1],
+            loss: Sum::default(),
+            declared: 0,
+        }
+    }
+
+    fn see(&mut self, prefix: &[u32], token: u32) -> Result<()> {
+        self.law.fill(0.0);
+        if !self.task.predict(prefix, &mut self.law) {
+            return Ok(());
+        }
+        self.declared += 1;
+        self.check_distribution(prefix, token)?;
+        let mut intervals = [0.0; INTERVALS];
+        let interval = |p: f64| ((p * INTERVALS as f64) as usize).min(INTERVALS - 1);
+        for (v, &p) in self.law.iter().enumerate() {
+            let drawn = v == token as usize;
+            self.by_token[v].count(drawn, p);
+            let before = prefix.last().map(|before| *before as usize * self.law.len());
+            if let Some(sum) = before.and_then(|row| self.by_pair.get_mut(row + v)) {
+                sum.count(drawn, p);
+            }
+            intervals[interval(p)] += p;
+        }
+        let drawn = interval(self.law[token as usize]);
+        for (i, (sum, p)) in self.by_interval.iter_mut().zip(intervals).enumerate() {
+            sum.count(i == drawn, p.min(1.0));
+        }
+        let losses = || self.law.iter().filter(|p| **p > 0.0).map(|p| (*p, -p.ln()));
+        let entropy: f64 = losses().map(|(p, loss)| p * loss).sum();
+        let variance: f64 = losses().map(|(p, loss)| p * (loss - entropy).powi(2)).sum();
+        let step = losses().map(|(_, loss)| (loss - entropy).abs()).fold(0.0, f64::max);
+        let loss = -self.law[token as usize].ln();
+        self.loss.add(loss, entropy, variance, step);
+        self.losses[prefix.len()].add(loss, entropy, variance, step);
+        Ok(())
+    }
+
+    /// Refuses a law that is none, or that excludes what was drawn.
+    fn check_distribution(&self, prefix: &[u32], token: u32) -> Result<()> {
+        let (name, at) = (self.task.name(), prefix.len());
+        let after =
+            || prefix.last().map_or(String::new(), |t| format!(" after {:?}", self.task.token_name(*t)));
+        let sum: f64 = self.law.iter().sum();
+        if let Some(v) = self.law.iter().position(|p| !(0.0..=1.0 + 1e-9).contains(p)) {
+            let p = self.law[v];
+            let v = self.task.token_name(v as u32);
+            return Err(Error::usage(format!(
+                "the law of {name} at position {at}{} gives token {v:?} the probability {p}",
+                after()
+            )));
+        }
+        if (sum - 1.0).abs() > 1e-9 {
+            let message = format!("the law of {name} at position {at}{} sums to {sum}; expected 1", after());
+            return Err(Error::usage(message));
+        }
+        if self.law[token as usize] <= 0.0 {
+            let token = self.task.token_name(token);
+            return Err(Error::usage(format!(
+                "the law of {name} at position {at}{} excludes token {token:?}, which was drawn",
+                after()
+            )));
+        }
+        Ok(())
+    }
+
+    fn verdict(self, tokens: usize) -> Result<LawCheck> {
+        let name = self.task.name();
+        if self.declared == 0 {
+            let message = format!("{name} declares no law: its `predict` returned false for every prefix");
+            return Err(Error::usage(message));
+        }
+        let token = |v: usize| format!("{:?}", self.task.token_name(v as u32));
+        let vocab = self.law.len();
+        let counts = (self.by_token.iter().enumerate())
+            .map(|(v, sum)| (sum, format!("token {} comes", token(v))))
+            .chain(self.by_pair.iter().enumerate().map(|(i, sum)| {
+                (sum, format!("token {} comes after {}", token(i % vocab), token(i / vocab)))
+            }))
+            .chain(self.by_interval.iter().enumerate().map(|(i, sum)| {
+                let (low, high) = (i as f64 / INTERVALS as f64, (i + 1) as f64 / INTERVALS as f64);
+                (sum, format!("a token of declared probability {low:.2} to {high:.2} comes"))
+            }));
+        let losses = std::iter::once((&self.loss, "the log-loss is".to_string())).chain(
+            self.losses.iter().enumerate().map(|(t, s)| (s, format!("the log-loss at position {t} is"))),
+        );
+        let comparisons = vocab + self.by_pair.len() + INTERVALS + 1 + self.losses.len();
+        let limit = (comparisons as f64 / FALSE_ALARMS).ln();
+        let worst = counts
+            .map(|(sum, what)| (sum, what, "times"))
+            .chain(losses.map(|(sum, what)| (sum, what, "nats in all")))
+            .max_by(|a, b| a.0.evidence().total_cmp(&b.0.evidence()));
+        match worst {
+            Some((sum, what, unit)) if sum.evidence() > limit => {
+                let (drawn, expected) = (sum.drawn, sum.expected);
+                let message =
+                    format!("the law of {name} is off: {what} {drawn:.1} {unit}, declared {expected:.1}");
+                Err(Error::usage(message))
+            }
+            _ => {
+                let mean = |sum: f64| sum / self.declared as f64;
+                let (entropy, log_loss) = (mean(self.loss.expected), mean(self.loss.drawn));
+                Ok(LawCheck { tokens, declared: self.declared, entropy, log_loss })
+            }
+        }
+    }
+}

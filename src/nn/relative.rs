@@ -1,0 +1,45 @@
+//! Positions that act on attention scores by distance.
+use crate::Module;
+use crate::backend::Dim;
+
+use super::{Init, Param};
+
+/// A bias of attention scores for each distance: `b_h[t - j]` is added to head `h`'s score of the key at `j` for the query
+/// at `t`. State-dict name: `weight`, `[heads, max_seq]`.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::nn::{Attention, ModuleExt, RelativeBias};
+///
+/// let mut attention = Attention::new(Const::<64>, 2);
+/// attention.relative = Some(RelativeBias::learned(2, 256));
+/// assert_eq!(attention.tensor("relative.weight")?.dims(), [2, 256]);
+///
+/// let mut alibi = RelativeBias::alibi(2, 4);
+/// alibi.init_all(0);
+/// let slopes = [1.0 / 16.0, 1.0 / 256.0];
+/// assert_eq!(alibi.weight.values()[..4], [0.0, -slopes[0], -2.0 * slopes[0], -3.0 * slopes[0]]);
+/// assert_eq!(alibi.weight.values()[7], -3.0 * slopes[1]);
+/// # Ok::<(), ihead::Error>(())
+/// ```
+#[derive(Module)]
+pub struct RelativeBias<H: Dim, M: Dim> {
+    /// `[heads, max_seq]`.
+    #[param]
+    pub weight: Param<(H, M)>,
+}
+
+impl<H: Dim, M: Dim> RelativeBias<H, M> {
+    /// A trained bias, at first 0, as in T5 but with a distance of its own for each column.
+    pub fn learned(heads: H, max_seq: M) -> Self {
+        RelativeBias { weight: Param::new((heads, max_seq), Init::Zeros) }
+    }
+
+    /// ALiBi: `b_h[d] = -2^(-8 (h + 1) / heads) d`, frozen.
+    pub fn alibi(heads: H, max_seq: M) -> Self {
+        let slope = |h: usize| 2_f64.powf(-8.0 * (h + 1) as f64 / heads.size() as f64);
+        let row = |h: usize| (0..max_seq.size()).map(move |d| (0.0 - slope(h) * d as f64) as f32);
+        let values = (0..heads.size()).flat_map(row).collect();
+        RelativeBias { weight: Param::new((heads, max_seq), Init::Given(values)).frozen() }
+    }
+}
