@@ -98,17 +98,6 @@ impl CausalGraph {
     }
 }
 
-/// The place where the running sum of `row` passes `u`.
-fn place(row: &[f64], u: f64) -> u32 {
-    let mut sum = 0.0;
-    let passed = row.iter().position(|p| {
-        sum += p;
-        u < sum
-    });
-    // rounding may leave the whole sum below `u`: then it is the last possible one
-    passed.or_else(|| row.iter().rposition(|p| *p > 0.0)).unwrap_or(0) as u32
-}
-
 impl Task for CausalGraph {
     fn vocab(&self) -> usize {
         self.vocab
@@ -127,7 +116,7 @@ impl Task for CausalGraph {
                 continue;
             };
             let before = tokens[*parent] as usize;
-            tokens[t] = place(&transitions[before * self.vocab..][..self.vocab], rng.random());
+            tokens[t] = rng.weighted(&transitions[before * self.vocab..][..self.vocab]);
             seen[before] += 1;
             if !self.last_only || t == last {
                 marks[t - 1] = seen[before];
