@@ -4,9 +4,11 @@
 //! device: the reference, and the GPU).
 mod params;
 mod rows;
+mod widened;
 
 pub use params::ParamSource;
 pub use rows::{RowLists, RowSet};
+pub use widened::Widened;
 
 use crate::Error;
 use crate::data::Batch;
@@ -72,6 +74,15 @@ pub struct Read<'a, E> {
 }
 
 impl<'a, E> Read<'a, E> {
+    /// The same places of other values.
+    pub(crate) fn with_data<'b, F>(&self, data: &'b [F]) -> Read<'b, F>
+    where
+        'a: 'b,
+    {
+        let Read { rows, cols, ld, head_stride, positions, .. } = *self;
+        Read { data, rows, cols, ld, head_stride, positions }
+    }
+
     /// Row `r`, `[dim]`.
     pub fn row(&self, r: usize) -> &'a [E] {
         self.head_row(0, r)

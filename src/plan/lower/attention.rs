@@ -91,6 +91,10 @@ impl Lowering<'_> {
             let (val, map) = (*val, self.transpose(*map));
             let folded = self.program.info(val).cols <= 2 * self.cols(k);
             if folded {
+                let cols = self.program.info(val).cols;
+                if let Some(query) = self.through_patterns(map, q, rows) {
+                    return (self.affine(query, rows, cols), val);
+                }
                 let query = match self.sum(q, rows)[..] {
                     [Term::Dense { val, map: Some(m), .. }] if self.demands[q.index()].dense <= 1 => {
                         Term::Dense { val, map: Some(self.product(map, m)), scale: 1.0 }
@@ -100,7 +104,6 @@ impl Lowering<'_> {
                         self.mapped(map, plain(q))
                     }
                 };
-                let cols = self.program.info(val).cols;
                 return (self.affine(vec![query], rows, cols), val);
             }
         }
@@ -140,9 +143,15 @@ impl Lowering<'_> {
         if values.is_empty() || !self.only_small_tables(&values) {
             return None;
         }
+        Some(self.mix_of_mapped(w, pattern, v, rows))
+    }
+
+    /// `pattern (v W^T)`, with the terms of `v` mapped first.
+    pub(super) fn mix_of_mapped(&mut self, w: WeightId, pattern: NodeId, v: NodeId, rows: RowSet) -> Vec<Term> {
+        let values = self.sum(v, RowSet::All);
         let mapped = values.into_iter().map(|t| self.mapped(w, t)).collect();
-        let mapped = self.affine(mapped, RowSet::All, outputs);
-        Some(self.mix_of(pattern, mapped, None, rows))
+        let mapped = self.affine(mapped, RowSet::All, self.shape(w).0);
+        self.mix_of(pattern, mapped, None, rows)
     }
 
     /// `map (pattern v)` with the map pending.

@@ -4,6 +4,7 @@
 //! Linear maps of lookups map the table (once a step); maps of dense values wait, so that products of weights fold; and
 //! whoever needs a matrix asks for the sum as one dense value, which is made once.
 mod attention;
+mod through;
 
 use std::collections::HashMap;
 
