@@ -10,7 +10,7 @@ use crate::nn::Module;
 use crate::{Error, Result};
 
 use super::optim::{AdamW, Optim, Sgd};
-use super::{Compute, Device};
+use super::{Compute, Device, Precision};
 
 /// Settings of the task: bigrams with triggers.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -167,6 +167,9 @@ pub struct RunArgs {
     /// Where to compute.
     #[config(default = Device::Cpu)]
     pub device: Device,
+    /// Precision of the arithmetic on the processor.
+    #[config(default = Precision::Auto, applies = "device=cpu")]
+    pub precision: Precision,
 }
 
 impl RunArgs {
@@ -198,6 +201,6 @@ impl RunArgs {
     /// Where to compute.
     pub fn compute(&self) -> Compute {
         let threads = self.threads.unwrap_or_else(|| Compute::default().threads);
-        Compute { device: self.device, threads }
+        Compute { device: self.device, threads, precision: self.precision }
     }
 }

@@ -12,7 +12,7 @@ mod timeline;
 mod trainer;
 
 pub use args::{DataArgs, OptimArgs, RunArgs};
-pub use device::{Compute, Device};
+pub use device::{Compute, Device, Precision};
 pub use loss_on::LossOn;
 pub use outputs::Outputs;
 pub use progress::Progress;

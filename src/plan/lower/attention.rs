@@ -147,7 +147,13 @@ impl Lowering<'_> {
     }
 
     /// `pattern (v W^T)`, with the terms of `v` mapped first.
-    pub(super) fn mix_of_mapped(&mut self, w: WeightId, pattern: NodeId, v: NodeId, rows: RowSet) -> Vec<Term> {
+    pub(super) fn mix_of_mapped(
+        &mut self,
+        w: WeightId,
+        pattern: NodeId,
+        v: NodeId,
+        rows: RowSet,
+    ) -> Vec<Term> {
         let values = self.sum(v, RowSet::All);
         let mapped = values.into_iter().map(|t| self.mapped(w, t)).collect();
         let mapped = self.affine(mapped, RowSet::All, self.shape(w).0);
