@@ -1,12 +1,11 @@
 //! The probes against the definitions written out, and what they say when something does not fit.
 #![allow(missing_docs)]
-use std::collections::BTreeMap;
 
 use ihead::Error;
 use ihead::config::Config;
 use ihead::data::{Batch, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
 use ihead::engine::{Engine, Read, Request, RowSet};
-use ihead::graph::{Edit, Graph, record, record_with};
+use ihead::graph::{Edit, Edits, Graph, record, record_with};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::{ModuleExt, Params};
 use ihead::plan::CpuEngine;
@@ -176,13 +175,8 @@ fn metrics_are_their_definitions() -> Outcome {
 }
 
 /// Runs the metrics with heads put in the model's place.
-fn measure(
-    model: &Small,
-    edits: BTreeMap<String, Edit>,
-    metrics: Vec<Metric>,
-    batch: &Batch,
-) -> Result<Record, Error> {
-    let graph = record_with(model, batch.seq, edits);
+fn measure(model: &Small, edits: Edits, metrics: Vec<Metric>, batch: &Batch) -> Result<Record, Error> {
+    let graph = record_with(model, batch.seq, &edits)?;
     let evaluation = Evaluation::new(metrics, &graph, 1)?;
     let request = Request { loss: Some(RowSet::Set(0)), reads: evaluation.reads().to_vec() };
     let params = Params::of(model);
@@ -201,7 +195,7 @@ fn measure(
 fn heads_of_a_known_kind_are_told_by_their_scores() -> Outcome {
     let (batch, model) = (batch(5, 48, 3), model(48));
     let site = |layer: usize| Head::of_layer(layer, 0).site;
-    let edits = BTreeMap::from([(site(0), Edit::PreviousToken), (site(1), Edit::Induction)]);
+    let edits = Edits::default().with(site(0), Edit::PreviousToken).with(site(1), Edit::Induction);
     let mut metrics = paper::simplified(true);
     metrics.extend(head_scores("l0", &Head::of_layer(0, 0)));
     metrics.extend(head_scores("l1", &Head::of_layer(1, 0)));

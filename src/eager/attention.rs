@@ -1,9 +1,9 @@
 //! Attention patterns `[batch, heads, seq, seq]`, and mixing with them.
 use crate::backend::{
-    Axes2, Axes4, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, LogSumExpTo, PermuteTo, ReshapeTo,
-    Scalar, Tape, TryAdd, TryMatMul, TryMul,
+    Axes2, Axes3, Axes4, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, LogSumExpTo, PermuteTo,
+    ReshapeTo, Scalar, Tape, TryAdd, TryMatMul, TryMul,
 };
-use crate::graph::Normaliser;
+use crate::graph::{Clamp, Normaliser};
 
 use super::{Matrix, Pattern, Stream, constant, scalar};
 
@@ -75,31 +75,38 @@ pub(super) fn normalised<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     }
 }
 
-/// One-hot rows: row `t` of each head of sequence `b` is one at `sources[b * seq + t]`.
-pub(super) fn one_hot<E: Scalar, Dev: EngineDevice<E>>(
+/// The pattern of a rule, over the tokens of some sequences of `seq`.
+pub(super) fn clamped<E: Scalar, Dev: EngineDevice<E>>(
     device: &Dev,
-    sources: &[usize],
+    clamp: &Clamp,
+    tokens: &[usize],
     heads: usize,
     seq: usize,
 ) -> Result<Pattern<E, Dev>, Dev::Err> {
-    let batch = sources.len() / seq;
-    let mut values = vec![E::default(); batch * heads * seq * seq];
-    for (row, values) in values.chunks_exact_mut(seq).enumerate() {
-        let (sequence, t) = (row / (heads * seq), row % seq);
-        values[sources[sequence * seq + t]] = scalar(1.0);
+    let mut values = Vec::with_capacity(tokens.len() * heads * seq);
+    for tokens in tokens.chunks_exact(seq) {
+        let tokens: Vec<u32> = tokens.iter().map(|x| *x as u32).collect();
+        for t in (0..heads).flat_map(|_| 0..seq) {
+            values.extend(clamp.weights(&tokens, t).into_iter().map(scalar::<E>));
+            values.extend(std::iter::repeat_n(E::default(), seq - 1 - t));
+        }
     }
-    device.try_tensor_from_vec(values, (batch, heads, seq, seq))
+    device.try_tensor_from_vec(values, (tokens.len() / seq, heads, seq, seq))
 }
 
-/// The position before each (0 at the start).
-pub(super) fn previous_sources(seq: usize) -> Vec<usize> {
-    (0..seq).map(|t| t.saturating_sub(1)).collect()
-}
-
-/// The position behind the last earlier occurrence of each token of a sequence, or else 0.
-pub(super) fn induction_sources(tokens: &[usize]) -> Vec<usize> {
-    let source = |t: usize| (0..t).rev().find(|&j| tokens[j] == tokens[t]).map_or(0, |j| j + 1);
-    (0..tokens.len()).map(source).collect()
+/// The chosen heads of `other`, the rest of `base`.
+pub(super) fn spliced<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    base: Pattern<E, Dev, T>,
+    other: Pattern<E, Dev, T>,
+    chosen: &[bool],
+) -> Result<Pattern<E, Dev, T>, Dev::Err> {
+    let (device, shape) = (base.device().clone(), *base.shape());
+    let these = |wanted: bool| {
+        let values = chosen.iter().map(|chosen| scalar(f64::from(u8::from(*chosen == wanted)))).collect();
+        let mask = device.try_tensor_from_vec(values, (chosen.len(),))?;
+        mask.try_broadcast_like::<_, Axes3<0, 2, 3>>(&shape)
+    };
+    base.try_mul(these(false)?)?.try_add(other.try_mul(these(true)?)?)
 }
 
 /// `out[t]_h = sum_j pattern[h, t, j] v[j]_h`, the heads side by side: `[batch, seq, dim]`.
@@ -111,15 +118,4 @@ pub(super) fn mix<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     let mixed: Pattern<E, Dev, T> = pattern.try_matmul(split_heads(v, heads)?)?;
     let beside: Pattern<E, Dev, T> = mixed.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
     beside.try_reshape_like(&shape)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn induction_looks_behind_the_last_earlier_occurrence() {
-        assert_eq!(induction_sources(&[7, 8, 7, 9, 7, 8]), [0, 0, 1, 0, 3, 2]);
-        assert_eq!(previous_sources(3), [0, 0, 1]);
-    }
 }

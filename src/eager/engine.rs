@@ -5,7 +5,7 @@ use crate::backend::{
     Backward, DeviceKind, EngineDevice, Gradients, PutTape, Rank0, Scalar, SplitTape, SumTo, TryMul,
 };
 use crate::data::Batch;
-use crate::engine::{Engine, Observer, ParamSource, Request, RowLists, RowSet};
+use crate::engine::{Engine, Given, Observer, ParamSource, Request, RowLists, RowSet};
 use crate::graph::{Graph, WeightOp};
 use crate::nn::ParamId;
 use crate::{Error, Result};
@@ -61,6 +61,7 @@ pub struct EagerEngine<E: Scalar, Dev: EngineDevice<E>> {
     request: Request,
     needs: Needs,
     micro_batch: usize,
+    given: Given<E>,
     gradients: BTreeMap<ParamId, Vec<E>>,
 }
 
@@ -74,7 +75,8 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
             DeviceKind::Cpu => CPU_SEQUENCES,
             DeviceKind::Cuda => (CUDA_ELEMENTS / sequence_elements(graph)).max(1),
         };
-        EagerEngine { device, graph: graph.clone(), request: request.clone(), needs, micro_batch, gradients }
+        let (request, given) = (request.clone(), Given::new(graph));
+        EagerEngine { device, graph: graph.clone(), request, needs, micro_batch, given, gradients }
     }
 
     /// The same with this many sequences in a micro-batch: memory grows with it, results differ in rounding only.
@@ -110,7 +112,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         let mut loss = 0.0;
         for first in (0..batch.batch).step_by(self.micro_batch) {
             let part = MicroBatch::new(batch, first, self.micro_batch);
-            let forward = Forward::run(&self.device, &self.graph, &self.needs, &params, &part)?;
+            let forward = Forward::run(&self.device, &self.graph, &self.needs, &params, &self.given, &part)?;
             self.observe(&forward, &part, rows, observer);
             loss += self.cross_entropy(forward, &params, &part, rows, 1.0 / selected.max(1) as f64)?;
         }
@@ -194,8 +196,13 @@ impl<E: Scalar, Dev: EngineDevice<E>> Engine<E> for EagerEngine<E, Dev> {
         observer: &Observer<'_, E>,
     ) -> Result<f64> {
         self.request.check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
+        self.given.check(batch.batch)?;
         let result = self.run_checked(params, batch, rows, observer);
         result.map_err(|e| Error::device(Dev::KIND.name(), e.to_string()))
+    }
+
+    fn give(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<()> {
+        self.given.put(site, shape, values)
     }
 
     fn gradient(&self, param: ParamId) -> Option<&[E]> {

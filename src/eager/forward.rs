@@ -3,6 +3,7 @@ use crate::backend::{
     Axis, EngineDevice, Merge, NoneTape, OwnedTape, Scalar, SplitTape, Tape, Tensor, TryAdd, TryMul,
 };
 use crate::data::Batch;
+use crate::engine::Given;
 use crate::graph::{Graph, Index, Node, NodeId, Op, WeightId, WeightOp};
 
 use super::needs::Needs;
@@ -39,6 +40,25 @@ impl MicroBatch {
         MicroBatch { first, batch: end - first, seq, x: tokens(&batch.x), y: tokens(&batch.y) }
     }
 
+    /// What a patched site is given for these sequences.
+    fn given<E: Scalar, Dev: EngineDevice<E>>(
+        &self,
+        device: &Dev,
+        given: &Given<E>,
+        slot: usize,
+    ) -> Result<Value<E, Dev>, Dev::Err> {
+        let values = given.sequences(slot, self.first..self.first + self.batch).to_vec();
+        match given.shape(slot)[..] {
+            [heads, rows, cols] => {
+                device.try_tensor_from_vec(values, (self.batch, heads, rows, cols)).map(Value::Pattern)
+            }
+            _ => {
+                let cols = values.len() / (self.batch * self.seq);
+                device.try_tensor_from_vec(values, (self.batch, self.seq, cols)).map(Value::Stream)
+            }
+        }
+    }
+
     /// The table row of every position, `[batch, seq]`.
     fn rows<E: Scalar, Dev: EngineDevice<E>>(
         &self,
@@ -63,12 +83,14 @@ pub(super) struct Forward<E: Scalar, Dev: EngineDevice<E>> {
 }
 
 impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
-    /// Computes what is needed; `params[i]` is the matrix of weight `i` where that is a parameter.
+    /// Computes what is needed; `params[i]` is the matrix of weight `i` where that is a parameter, `given` what patched sites
+    /// are.
     pub fn run(
         device: &Dev,
         graph: &Graph,
         needs: &Needs,
         params: &[Option<Matrix<E, Dev>>],
+        given: &Given<E>,
         part: &MicroBatch,
     ) -> Result<Self, Dev::Err> {
         let mut this = Forward {
@@ -93,7 +115,9 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
             if !needs.nodes[i] {
                 continue;
             }
-            this.nodes[i] = Some(if needs.traced_nodes[i] {
+            this.nodes[i] = Some(if let Op::Given { slot, .. } = node.op {
+                part.given(device, given, slot)?
+            } else if needs.traced_nodes[i] {
                 let (value, tape) = this.node::<OwnedTape<E, Dev>>(device, node, part)?;
                 this.tape = this.tape.merge(tape);
                 value
@@ -138,9 +162,9 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
         let (batch, seq) = (part.batch, part.seq);
         let stream = |id: NodeId| self.stream(id).retaped::<T>();
         let weight = |id: WeightId| self.weight(id).retaped::<T>();
-        let pattern = |sources: &[usize], heads: usize| {
-            let pattern = attention::one_hot(device, sources, heads, seq)?;
-            Ok((Value::Pattern(pattern), T::default()))
+        let pattern = |value: Pattern<E, Dev, T>| {
+            let (value, tape) = value.split_tape();
+            Ok((Value::Pattern(value), tape))
         };
         let out = match node.op {
             Op::Lookup { table, index } => ops::lookup(weight(table), &part.rows(device, index)?)?,
@@ -153,22 +177,21 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
             Op::Relu(x) => stream(x).try_relu()?,
             Op::Rotate { x, heads, theta } => ops::rotate(stream(x), heads, theta)?,
             Op::Mix { pattern, v } => attention::mix(self.pattern(pattern).retaped::<T>(), stream(v))?,
+            Op::Given { .. } => unreachable!("given values are not computed"),
             Op::Zero => device.try_zeros_like(&(batch, seq, node.cols))?.retaped::<T>(),
             Op::Pattern { q, k, heads, scale, bias, normaliser } => {
                 let mut scores = attention::products(stream(q), stream(k), heads, scale)?;
                 if let Some(bias) = bias {
                     scores = attention::biased(scores, weight(bias))?;
                 }
-                let (value, tape) = attention::normalised(scores, normaliser)?.split_tape();
-                return Ok((Value::Pattern(value), tape));
+                return pattern(attention::normalised(scores, normaliser)?);
             }
-            Op::PreviousPattern { heads } => {
-                return pattern(&attention::previous_sources(seq).repeat(batch), heads);
+            Op::ClampedPattern { heads, ref clamp } => {
+                return pattern(attention::clamped(device, clamp, &part.x, heads, seq)?.retaped());
             }
-            Op::InductionPattern { heads } => {
-                let sources: Vec<_> =
-                    part.x.chunks_exact(seq).flat_map(attention::induction_sources).collect();
-                return pattern(&sources, heads);
+            Op::SplicedPattern { base, other, ref chosen } => {
+                let [base, other] = [base, other].map(|p| self.pattern(p).retaped::<T>());
+                return pattern(attention::spliced(base, other, chosen)?);
             }
         };
         let (value, tape) = out.split_tape();

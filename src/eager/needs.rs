@@ -59,7 +59,7 @@ fn weight_of(op: &Op) -> Option<WeightId> {
 /// The weights that a weight is made of.
 fn parts_of(op: &WeightOp) -> Vec<WeightId> {
     match *op {
-        WeightOp::Param(_) | WeightOp::Identity => vec![],
+        WeightOp::Param(_) | WeightOp::Identity | WeightOp::Constant(_) => vec![],
         WeightOp::Transpose(a) | WeightOp::Scale(a, _) => vec![a],
         WeightOp::Product(a, b) | WeightOp::Sum(a, b) | WeightOp::ScaleColumns(a, b) => vec![a, b],
     }

@@ -32,6 +32,9 @@ pub(super) fn evaluate<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
             let ones = constant(device, (node.rows, node.cols), |r, c| f64::from(u8::from(r == c)))?;
             ones.retaped::<T>()
         }
+        WeightOp::Constant(ref values) => {
+            constant(device, (node.rows, node.cols), |r, c| values[r * node.cols + c])?.retaped::<T>()
+        }
     };
     Ok(matrix.split_tape())
 }

@@ -2,10 +2,12 @@
 //!
 //! Two engines exist: [`crate::plan`] (the CPU, by far the faster) and [`crate::eager`] (dfdx operations on any dfdx
 //! device: the reference, and the GPU).
+mod given;
 mod params;
 mod rows;
 mod widened;
 
+pub(crate) use given::Given;
 pub use params::ParamSource;
 pub use rows::{RowLists, RowSet};
 pub use widened::Widened;
@@ -132,7 +134,8 @@ pub trait Engine<E> {
     /// activations to the observer. `rows[k]` are the positions of `RowSet::Set(k)`.
     ///
     /// # Errors
-    /// If a token is outside the vocabulary or the batch's sequences have another length than the graph's.
+    /// If a token is outside the vocabulary, the batch's sequences have another length than the graph's, or a patched site
+    /// was not given values for as many sequences.
     fn run(
         &mut self,
         params: &dyn ParamSource<E>,
@@ -140,6 +143,13 @@ pub trait Engine<E> {
         rows: &[RowLists],
         observer: &Observer<'_, E>,
     ) -> Result<f64, Error>;
+
+    /// Gives the values of a site that is patched ([`crate::graph::Edit::Patch`]), `[batch, seq, dim]` or
+    /// `[batch, heads, seq, seq]`: they are used by every run until others are given.
+    ///
+    /// # Errors
+    /// If the site is not patched, the values are of another shape, or a pattern looks at later positions.
+    fn give(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<(), Error>;
 
     /// The gradient that the last run left for a parameter, row-major; `None` if it does not train or nothing that it
     /// feeds reaches the loss.

@@ -65,6 +65,11 @@ impl<T: Engine<f64>> Engine<f32> for Widened<T> {
         Ok(loss)
     }
 
+    fn give(&mut self, site: &str, shape: &[usize], values: &[f32]) -> Result<(), Error> {
+        let wide: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
+        self.engine.give(site, shape, &wide)
+    }
+
     fn gradient(&self, param: ParamId) -> Option<&[f32]> {
         self.gradients.get(&param)?.as_deref()
     }

@@ -1,7 +1,10 @@
 //! The recorded graph: plain data, read by the engines.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::nn::ParamId;
+
+use super::clamp::Clamp;
 
 /// A node of the graph: a stream `[seq, dim]` or a pattern `[heads, seq, seq]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,21 +56,6 @@ pub enum Normaliser {
     Linear,
     /// `s_j / (t + 1)`.
     MeanLinear,
-}
-
-/// A change of one site, made while the model is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Edit {
-    /// The activation is zero; nothing that acts only through it has a gradient.
-    Ablate,
-    /// An attention pattern that looks at the position before, whatever the scores (position 0 looks at itself).
-    PreviousToken,
-    /// An attention pattern that looks at the position after the last earlier occurrence of the current token
-    /// (at position 0 where there is none): what an induction head does.
-    Induction,
-    /// The activation times a factor.
-    Scale(f64),
 }
 
 /// What a node computes, for one sequence; `seq` rows.
@@ -136,15 +124,22 @@ pub enum Op {
         /// From scores to weights.
         normaliser: Normaliser,
     },
-    /// A pattern whose row `t` is one at position `t - 1` (0 at `t = 0`), in each head.
-    PreviousPattern {
+    /// A pattern that looks where its rule says, whatever the scores, in each head.
+    ClampedPattern {
         /// Number of heads.
         heads: usize,
+        /// Where it looks.
+        clamp: Clamp,
     },
-    /// A pattern whose row `t` is one behind the last earlier occurrence of the token at `t`, or else at position 0.
-    InductionPattern {
-        /// Number of heads.
-        heads: usize,
+    /// A pattern of which some heads are those of another one. It is there to be read: [`super::Pattern::mix`] mixes with
+    /// the two patterns.
+    SplicedPattern {
+        /// `[heads, seq, seq]`.
+        base: NodeId,
+        /// `[heads, seq, seq]`.
+        other: NodeId,
+        /// Whether each head is that of `other`.
+        chosen: Arc<[bool]>,
     },
     /// `out[t]_h = sum_j pattern[h, t, j] v[j]_h`, the heads side by side.
     Mix {
@@ -155,13 +150,20 @@ pub enum Op {
     },
     /// Zeros `[seq, dim]`.
     Zero,
+    /// What a run is given for a patched site: a stream, or a pattern of `heads`.
+    Given {
+        /// Which of [`Graph::given`].
+        slot: usize,
+        /// Number of heads of a pattern.
+        heads: Option<usize>,
+    },
 }
 
 impl Op {
     /// The nodes that this one reads.
     pub fn inputs(&self) -> Vec<NodeId> {
         match *self {
-            Op::Lookup { .. } | Op::Zero | Op::PreviousPattern { .. } | Op::InductionPattern { .. } => vec![],
+            Op::Lookup { .. } | Op::Zero | Op::ClampedPattern { .. } | Op::Given { .. } => vec![],
             Op::Linear { x, .. }
             | Op::Scale { x, .. }
             | Op::Gain { x, .. }
@@ -171,12 +173,19 @@ impl Op {
             Op::Add(a, b) => vec![a, b],
             Op::Pattern { q, k, .. } => vec![q, k],
             Op::Mix { pattern, v } => vec![pattern, v],
+            Op::SplicedPattern { base, other, .. } => vec![base, other],
         }
     }
 
     /// Whether the value is an attention pattern.
     pub fn is_pattern(&self) -> bool {
-        matches!(self, Op::Pattern { .. } | Op::PreviousPattern { .. } | Op::InductionPattern { .. })
+        matches!(
+            self,
+            Op::Pattern { .. }
+                | Op::ClampedPattern { .. }
+                | Op::SplicedPattern { .. }
+                | Op::Given { heads: Some(_), .. }
+        )
     }
 }
 
@@ -206,6 +215,8 @@ pub enum WeightOp {
     ScaleColumns(WeightId, WeightId),
     /// The identity.
     Identity,
+    /// These values, row-major; they never train.
+    Constant(Arc<[f64]>),
 }
 
 /// A weights-only matrix and its shape.
@@ -230,6 +241,17 @@ pub struct ParamInfo {
     pub cols: usize,
 }
 
+/// A patched site: its values are given to a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GivenSite {
+    /// Its name.
+    pub name: String,
+    /// Number of heads, of a pattern `[heads, seq, seq]`.
+    pub heads: Option<usize>,
+    /// Width of a stream `[seq, dim]`; the number of positions, of a pattern.
+    pub dim: usize,
+}
+
 /// What a model computes for one sequence of [`Graph::seq`] tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -237,6 +259,7 @@ pub struct Graph {
     pub(crate) weights: Vec<WeightNode>,
     pub(crate) params: Vec<ParamInfo>,
     pub(crate) sites: BTreeMap<String, NodeId>,
+    pub(crate) given: Vec<GivenSite>,
     pub(crate) logits: Option<NodeId>,
     pub(crate) seq: usize,
     pub(crate) vocab: usize,
@@ -266,6 +289,11 @@ impl Graph {
     /// The node with this name.
     pub fn site(&self, name: &str) -> Option<NodeId> {
         self.sites.get(name).copied()
+    }
+
+    /// The patched sites, whose values a run must be given.
+    pub fn given(&self) -> &[GivenSite] {
+        &self.given
     }
 
     /// The logits `[seq, vocab]`.
@@ -316,7 +344,9 @@ impl Graph {
                 assert_eq!(size(g), (1, size(a).1), "one gain for each column");
                 size(a)
             }
-            WeightOp::Param(_) | WeightOp::Identity => unreachable!("recorded with their shape"),
+            WeightOp::Param(_) | WeightOp::Identity | WeightOp::Constant(_) => {
+                unreachable!("recorded with their shape")
+            }
         };
         WeightId(find_or_push(&mut self.weights, WeightNode { op, rows, cols }))
     }
@@ -327,6 +357,19 @@ impl Graph {
             &mut self.weights,
             WeightNode { op: WeightOp::Identity, rows: size, cols: size },
         ))
+    }
+
+    /// The node of the values that a run is given for a site.
+    pub(crate) fn given_node(&mut self, site: GivenSite) -> NodeId {
+        let (heads, cols) = (site.heads, site.heads.unwrap_or(site.dim));
+        let slot = find_or_push(&mut self.given, site);
+        self.node(Op::Given { slot, heads }, cols)
+    }
+
+    /// A matrix of these values.
+    pub(crate) fn constant(&mut self, rows: usize, cols: usize, values: Arc<[f64]>) -> WeightId {
+        assert_eq!(values.len(), rows * cols, "as many values as the matrix has places");
+        WeightId(find_or_push(&mut self.weights, WeightNode { op: WeightOp::Constant(values), rows, cols }))
     }
 
     /// A parameter as a matrix (a vector is one row).

@@ -6,6 +6,8 @@
 //!
 //! The same expression recorded twice is one node, so sharing needs no care: `h.linear(&wk)` written in two places is
 //! computed once.
+mod clamp;
+mod edits;
 mod ir;
 mod pattern;
 mod record;
@@ -13,7 +15,11 @@ mod site;
 mod stream;
 mod weight;
 
-pub use ir::{Edit, Graph, Index, Node, NodeId, Normaliser, Op, ParamInfo, WeightId, WeightNode, WeightOp};
+pub use clamp::Clamp;
+pub use edits::{Edit, Edits};
+pub use ir::{
+    GivenSite, Graph, Index, Node, NodeId, Normaliser, Op, ParamInfo, WeightId, WeightNode, WeightOp,
+};
 pub use pattern::Pattern;
 pub use record::{Model, Recorder, Tokens, record, record_with};
 pub use site::Site;

@@ -1,7 +1,10 @@
 //! Attention patterns.
+use std::sync::Arc;
+
 use crate::backend::Dim;
 
-use super::ir::{NodeId, Normaliser, Op};
+use super::clamp::Clamp;
+use super::ir::{GivenSite, NodeId, Normaliser, Op};
 use super::record::Recorder;
 use super::stream::Stream;
 use super::weight::Weight;
@@ -30,10 +33,6 @@ pub struct Pattern<T: Dim> {
 }
 
 impl<T: Dim> Pattern<T> {
-    pub(crate) fn new(recorder: Recorder, id: NodeId, seq: T, heads: usize) -> Self {
-        Pattern { recorder, id, seq, heads }
-    }
-
     /// `normaliser(scale * q_h k_h^T)` over the keys at or before each query, for each head `h` of width `dim / heads`.
     ///
     /// # Panics
@@ -78,9 +77,43 @@ impl<T: Dim> Pattern<T> {
 
     /// `out[t]_h = sum_j pattern[h, t, j] v[j]_h`, `[seq, dim]`.
     pub fn mix<D: Dim>(&self, v: &Stream<T, D>) -> Stream<T, D> {
-        let op = Op::Mix { pattern: self.id, v: v.id() };
-        let id = self.recorder.graph_mut().node(op, v.dim().size());
-        Stream::new(self.recorder.clone(), id, self.seq, v.dim())
+        let op = self.recorder.graph().nodes()[self.id.index()].op.clone();
+        match op {
+            Op::ClampedPattern { clamp: Clamp::Nothing, .. } => v.zero(),
+            Op::SplicedPattern { base, other, chosen } => {
+                self.with(base).mix(v).spliced(&self.with(other).mix(v), &chosen)
+            }
+            _ => {
+                let op = Op::Mix { pattern: self.id, v: v.id() };
+                let id = self.recorder.graph_mut().node(op, v.dim().size());
+                Stream::new(self.recorder.clone(), id, self.seq, v.dim())
+            }
+        }
+    }
+
+    /// The pattern of another node of this shape.
+    fn with(&self, id: NodeId) -> Self {
+        Pattern { id, ..self.clone() }
+    }
+
+    fn recorded(&self, op: Op) -> Self {
+        self.with(self.recorder.graph_mut().node(op, self.heads))
+    }
+
+    /// A pattern that looks where `clamp` says.
+    pub(super) fn clamped(&self, clamp: Clamp) -> Self {
+        self.recorded(Op::ClampedPattern { heads: self.heads, clamp })
+    }
+
+    /// The pattern that a run is given for a site.
+    pub(super) fn given(&self, site: &str) -> Self {
+        let given = GivenSite { name: site.into(), heads: Some(self.heads), dim: self.seq.size() };
+        self.with(self.recorder.graph_mut().given_node(given))
+    }
+
+    /// The `chosen` heads from `other`, the others as they are.
+    pub(super) fn spliced(&self, other: &Self, chosen: Arc<[bool]>) -> Self {
+        self.recorded(Op::SplicedPattern { base: self.id, other: other.id, chosen })
     }
 
     /// Number of positions.

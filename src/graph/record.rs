@@ -1,12 +1,14 @@
 //! Recording a model: the recorder, the tokens that it reads, and the trait of models.
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::backend::Dim;
-use crate::nn::{Module, Param};
+use crate::backend::{Const, Dim};
+use crate::nn::{Module, Param, matches};
+use crate::{Error, Result};
 
-use super::ir::{Edit, Graph, Index, Op};
+use super::edits::{Edit, Edits};
+use super::ir::{Graph, Index, NodeId, Op};
 use super::site::Site;
 use super::stream::Stream;
 use super::weight::Weight;
@@ -15,7 +17,14 @@ use super::weight::Weight;
 #[derive(Clone, Default)]
 pub struct Recorder {
     graph: Rc<RefCell<Graph>>,
-    edits: Rc<BTreeMap<String, Edit>>,
+    edits: Rc<Edits>,
+    refused: Rc<RefCell<Option<Error>>>,
+}
+
+/// An edit of one site, and which of its heads it changes (all, if `None`).
+pub(super) struct SiteEdit<'a> {
+    pub edit: &'a Edit,
+    pub heads: Option<Arc<[bool]>>,
 }
 
 impl Recorder {
@@ -27,8 +36,44 @@ impl Recorder {
         self.graph.borrow_mut()
     }
 
-    pub(crate) fn edit(&self, site: &str) -> Option<Edit> {
-        self.edits.get(site).copied()
+    /// The edits of a site of so many heads, in order.
+    pub(super) fn edits_of(&self, site: &str, heads: usize) -> Vec<SiteEdit<'_>> {
+        let mut found = Vec::new();
+        for entry in self.edits.entries().iter().filter(|entry| matches(&entry.site, site)) {
+            if let Some(head) = entry.heads.iter().find(|head| **head >= heads) {
+                let known = if heads == 1 { "one head".into() } else { format!("heads 0 to {}", heads - 1) };
+                self.refuse(format!("head {head} of '{site}', which has {known}"));
+                continue;
+            }
+            let chosen: Arc<[bool]> = (0..heads).map(|head| entry.heads.contains(&head)).collect();
+            let all = entry.heads.is_empty() || chosen.iter().all(|chosen| *chosen);
+            found.push(SiteEdit { edit: &entry.edit, heads: (!all).then_some(chosen) });
+        }
+        found
+    }
+
+    /// The recording fails with this message, unless it has failed before.
+    pub(super) fn refuse(&self, message: String) {
+        self.refused.borrow_mut().get_or_insert(Error::Usage(message));
+    }
+
+    /// Gives a node the name of a site.
+    pub(super) fn name(&self, site: String, node: NodeId) {
+        self.graph_mut().sites.insert(site, node);
+    }
+
+    /// A matrix of these values, row-major, which never train.
+    ///
+    /// # Panics
+    /// If there are not `rows * cols` of them.
+    pub fn constant<R: Dim, C: Dim>(&self, rows: R, cols: C, values: &[f64]) -> Weight<R, C> {
+        let id = self.graph_mut().constant(rows.size(), cols.size(), Arc::from(values));
+        Weight::new(self.clone(), id, rows, cols)
+    }
+
+    /// The root of the names of this forward pass.
+    pub fn site(&self) -> Site {
+        Site::root(self.clone())
     }
 
     /// A parameter as a matrix of the graph.
@@ -39,10 +84,10 @@ impl Recorder {
     }
 
     /// A parameter vector, as a matrix of one row.
-    pub fn vector<D: Dim>(&self, param: &Param<(D,)>) -> Weight<crate::backend::Const<1>, D> {
+    pub fn vector<D: Dim>(&self, param: &Param<(D,)>) -> Weight<Const<1>, D> {
         let (dim,) = *param.shape();
         let id = self.graph_mut().param(param.id(), 1, dim.size());
-        Weight::new(self.clone(), id, crate::backend::Const::<1>, dim)
+        Weight::new(self.clone(), id, Const::<1>, dim)
     }
 }
 
@@ -62,7 +107,7 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
 
     /// The root of the names of this forward pass.
     pub fn site(&self) -> Site {
-        Site::root(self.recorder.clone())
+        self.recorder.site()
     }
 
     /// Number of positions.
@@ -149,32 +194,46 @@ pub trait Model: Module {
 
 /// Records `model` for sequences of `seq` tokens.
 pub fn record<M: Model, T: Dim>(model: &M, seq: T) -> Graph {
-    record_with(model, seq, BTreeMap::new())
+    record_on(&Recorder::default(), model, seq)
 }
 
-/// Records `model` with some of its sites edited. A name in `edits` that is no site of the model has no effect:
-/// compare with [`Graph::sites`].
+/// Records `model` with some of its sites edited.
+///
+/// # Errors
+/// If an edit is of no site (the nearest name is in the message), of a head that there is not, or does not fit what the
+/// site is: a stream or a pattern, its width, the number of positions.
 ///
 /// ```
-/// use std::collections::BTreeMap;
 /// use ihead::config::Config;
-/// use ihead::graph::{Edit, Op, record_with};
+/// use ihead::graph::{Clamp, Edit, Edits, Op, record_with};
 /// use ihead::model::{Simplified, SimplifiedArgs};
 ///
 /// let model = Simplified::new(65, 32, 16, &SimplifiedArgs::defaults())?;
-/// let edits = BTreeMap::from([("layers.0.attention.pattern".to_string(), Edit::PreviousToken)]);
-/// let graph = record_with(&model, 32, edits);
+/// let edits = Edits::default().with("layers.0.attention.pattern", Edit::PreviousToken);
+/// let graph = record_with(&model, 32, &edits)?;
 /// let clamped = graph.site("layers.0.attention.pattern").expect("a site of the model");
-/// assert_eq!(graph.nodes()[clamped.index()].op, Op::PreviousPattern { heads: 1 });
+/// assert_eq!(graph.nodes()[clamped.index()].op, Op::ClampedPattern { heads: 1, clamp: Clamp::Previous });
+///
+/// let wrong = Edits::default().with("layers.0.attention.patern", Edit::PreviousToken);
+/// let error = record_with(&model, 32, &wrong).unwrap_err().to_string();
+/// assert_eq!(error, "no site 'layers.0.attention.patern'; did you mean 'layers.0.attention.pattern'?");
 /// # Ok::<(), ihead::Error>(())
 /// ```
-pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: BTreeMap<String, Edit>) -> Graph {
-    let recorder = Recorder { graph: Rc::default(), edits: Rc::new(edits) };
+pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: &Edits) -> Result<Graph> {
+    let recorder = Recorder { edits: Rc::new(edits.clone()), ..Recorder::default() };
+    let graph = record_on(&recorder, model, seq);
+    match recorder.refused.take().or_else(|| edits.unknown(&graph)) {
+        Some(error) => Err(error),
+        None => Ok(graph),
+    }
+}
+
+fn record_on<M: Model, T: Dim>(recorder: &Recorder, model: &M, seq: T) -> Graph {
     let vocab = model.vocab();
-    let logits = model.forward(&Tokens { recorder: recorder.clone(), seq, vocab });
+    let tokens = Tokens { recorder: recorder.clone(), seq, vocab };
+    let logits = tokens.site().stream("logits", model.forward(&tokens));
     let mut graph = recorder.graph().clone();
     graph.logits = Some(logits.id());
-    graph.sites.insert("logits".into(), logits.id());
     graph.seq = seq.size();
     graph.vocab = vocab.size();
     graph

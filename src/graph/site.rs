@@ -1,9 +1,10 @@
 //! Names of activations.
 use crate::backend::Dim;
 
-use super::ir::{Edit, Op};
+use super::edits::Edit;
+use super::ir::Index;
 use super::pattern::Pattern;
-use super::record::Recorder;
+use super::record::{Recorder, SiteEdit};
 use super::stream::Stream;
 
 /// A place in the model, such as `layers.0.attention`, under which activations are named.
@@ -42,38 +43,71 @@ impl Site {
         &self.recorder
     }
 
-    /// Names a stream; what comes back is the stream after the edit of this site, if there is one.
+    /// Names a stream; what comes back is the stream after the edits of this site.
     pub fn stream<T: Dim, D: Dim>(&self, name: &str, x: Stream<T, D>) -> Stream<T, D> {
+        self.heads(name, x, 1)
+    }
+
+    /// Names a stream whose columns are `heads` heads side by side, which can be edited one by one.
+    pub fn heads<T: Dim, D: Dim>(&self, name: &str, mut x: Stream<T, D>, heads: usize) -> Stream<T, D> {
         let path = self.at(name).path;
-        let x = match self.recorder.edit(&path) {
-            Some(Edit::Ablate) => {
-                let id = self.recorder.graph_mut().node(Op::Zero, x.dim().size());
-                Stream::new(self.recorder.clone(), id, x.seq(), x.dim())
+        for SiteEdit { edit, heads } in self.recorder.edits_of(&path, heads) {
+            match (edited_stream(&x, edit, &path), heads) {
+                (Ok(y), None) => x = y,
+                (Ok(y), Some(chosen)) => x = x.spliced(&y, &chosen),
+                (Err(problem), _) => self.recorder.refuse(format!("edit of '{path}': {problem}")),
             }
-            Some(Edit::Scale(by)) => x.scale(by),
-            Some(Edit::PreviousToken | Edit::Induction) | None => x,
-        };
-        self.recorder.graph_mut().sites.insert(path, x.id());
+        }
+        self.recorder.name(path, x.id());
         x
     }
 
-    /// Names a pattern; what comes back is the pattern after the edit of this site, if there is one.
-    pub fn pattern<T: Dim>(&self, name: &str, pattern: Pattern<T>) -> Pattern<T> {
+    /// Names a pattern; what comes back is the pattern after the edits of this site.
+    pub fn pattern<T: Dim>(&self, name: &str, mut pattern: Pattern<T>) -> Pattern<T> {
         let path = self.at(name).path;
-        let heads = pattern.heads();
-        let op = match self.recorder.edit(&path) {
-            Some(Edit::PreviousToken) => Some(Op::PreviousPattern { heads }),
-            Some(Edit::Induction) => Some(Op::InductionPattern { heads }),
-            Some(Edit::Ablate | Edit::Scale(_)) | None => None,
-        };
-        let pattern = match op {
-            Some(op) => {
-                let id = self.recorder.graph_mut().node(op, heads);
-                Pattern::new(self.recorder.clone(), id, pattern.seq(), heads)
+        for SiteEdit { edit, heads } in self.recorder.edits_of(&path, pattern.heads()) {
+            match (edited_pattern(&pattern, edit, &path), heads) {
+                (Ok(edited), None) => pattern = edited,
+                (Ok(edited), Some(chosen)) => pattern = pattern.spliced(&edited, chosen),
+                (Err(problem), _) => self.recorder.refuse(format!("edit of '{path}': {problem}")),
             }
-            None => pattern,
-        };
-        self.recorder.graph_mut().sites.insert(path, pattern.id());
+        }
+        self.recorder.name(path, pattern.id());
         pattern
+    }
+}
+
+/// The pattern of a site after an edit.
+fn edited_pattern<T: Dim>(pattern: &Pattern<T>, edit: &Edit, site: &str) -> Result<Pattern<T>, String> {
+    match edit.clamp(pattern.seq().size())? {
+        Some(clamp) => Ok(pattern.clamped(clamp)),
+        None if *edit == Edit::Patch => Ok(pattern.given(site)),
+        None => Err(format!("a pattern takes {}, not {edit}", Edit::OF_PATTERNS)),
+    }
+}
+
+/// The stream of a site after an edit.
+fn edited_stream<T: Dim, D: Dim>(x: &Stream<T, D>, edit: &Edit, site: &str) -> Result<Stream<T, D>, String> {
+    let (seq, dim) = (x.seq().size(), x.dim().size());
+    let width = |row: &[f64]| match row.len() {
+        found if found == dim => Ok(()),
+        found => Err(format!("a row of {found} values, expected {dim}")),
+    };
+    match edit {
+        Edit::Ablate => Ok(x.zero()),
+        Edit::Scale(by) => Ok(x.scale(*by)),
+        Edit::Row(row) => {
+            width(row)?;
+            Ok(x.held(1, row, Index::First))
+        }
+        Edit::Rows(rows) if rows.len() < seq => {
+            Err(format!("{} rows, expected one for each of {seq} positions", rows.len()))
+        }
+        Edit::Rows(rows) => {
+            rows.iter().try_for_each(|row| width(row))?;
+            Ok(x.held(seq, &rows[..seq].concat(), Index::Positions))
+        }
+        Edit::Patch => Ok(x.given(site)),
+        _ => Err(format!("a stream takes {}, not {edit}", Edit::OF_STREAMS)),
     }
 }

@@ -1,7 +1,7 @@
 //! Activations.
 use crate::backend::{Const, Dim};
 
-use super::ir::{NodeId, Op};
+use super::ir::{GivenSite, Index, NodeId, Op};
 use super::record::Recorder;
 use super::weight::Weight;
 
@@ -49,7 +49,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
 
     /// `x + bias`, the same at every position.
     pub fn bias(&self, bias: &Weight<Const<1>, D>) -> Self {
-        let op = Op::Lookup { table: bias.id, index: super::Index::First };
+        let op = Op::Lookup { table: bias.id, index: Index::First };
         self.clone() + self.then(op, self.dim)
     }
 
@@ -75,6 +75,35 @@ impl<T: Dim, D: Dim> Stream<T, D> {
             self.dim.size()
         );
         self.then(Op::Rotate { x: self.id, heads, theta }, self.dim)
+    }
+
+    /// Zeros of this shape.
+    pub(super) fn zero(&self) -> Self {
+        self.then(Op::Zero, self.dim)
+    }
+
+    /// Rows of constants `[rows, dim]` instead of these.
+    pub(super) fn held(&self, rows: usize, values: &[f64], index: Index) -> Self {
+        let table = self.recorder.constant(rows, self.dim, values).id;
+        self.then(Op::Lookup { table, index }, self.dim)
+    }
+
+    /// What a run is given for a site instead.
+    pub(super) fn given(&self, site: &str) -> Self {
+        let given = GivenSite { name: site.into(), heads: None, dim: self.dim.size() };
+        let id = self.recorder.graph_mut().given_node(given);
+        Stream::new(self.recorder.clone(), id, self.seq, self.dim)
+    }
+
+    /// The columns of the `chosen` heads from `other`, the others as they are.
+    pub(super) fn spliced(&self, other: &Self, chosen: &[bool]) -> Self {
+        let width = self.dim.size() / chosen.len();
+        let only = |x: &Self, these: bool| {
+            let columns =
+                chosen.iter().flat_map(|c| std::iter::repeat_n(f64::from(u8::from(*c == these)), width));
+            x.gain(&self.recorder.constant(Const::<1>, self.dim, &columns.collect::<Vec<_>>()))
+        };
+        only(self, false) + only(other, true)
     }
 
     /// Number of positions.

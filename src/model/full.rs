@@ -189,12 +189,16 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
     /// `E[x] + P`, `[seq, dim]`.
     fn embed<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, D> {
         let positions = self.pe.as_ref().unwrap_or(&self.pos_embeddings.weight);
-        self.tok_embeddings.forward(x) + x.positions(&x.recorder().weight(positions))
+        let (site, positions) = (x.site().at("embed"), x.positions(&x.recorder().weight(positions)));
+        site.stream("tokens", self.tok_embeddings.forward(x)) + site.stream("positions", positions)
     }
 
     /// `W_U norm(h)`, `[seq, vocab]`.
     fn logits<T: Dim>(&self, h: &Stream<T, D>) -> Stream<T, V> {
-        let h = self.norm.as_ref().map_or_else(|| h.clone(), |norm| norm.forward(h));
+        let h = match &self.norm {
+            Some(norm) => h.recorder().site().at("final").stream("norm", norm.forward(h)),
+            None => h.clone(),
+        };
         self.output.forward(&self.tok_embeddings, &h)
     }
 }
@@ -226,8 +230,10 @@ impl<V: Dim, M: Dim, D: Dim> FeedForwards for Full<V, M, D> {
     /// With a tied output, these logits are divided by sqrt(dim), as the paper's code does in this pass alone.
     fn feed_forwards<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
         let mut h = self.embed(x);
-        for ff in self.layers.iter().filter_map(|layer| layer.ff.as_ref()) {
-            h = h.clone() + ff.forward(&h);
+        for (i, layer) in self.layers.iter().enumerate() {
+            if let Some(ff) = &layer.ff {
+                h = h.clone() + ff.forward(&h, &x.site().at("layers").at(i).at("ff"));
+            }
         }
         let tied = matches!(self.output, Readout::Tied);
         let by = if tied { 1.0 / (h.dim().size() as f64).sqrt() } else { 1.0 };

@@ -4,14 +4,22 @@
 //!
 //! | site | shape | what it is | in the paper's code |
 //! |---|---|---|---|
+//! | `embed.tokens`, `embed.positions` | `[seq, dim]` | the two terms of the embedding | |
 //! | `layers.N.resid` | `[seq, dim]` | the residual stream that enters layer N | `forward(return_layer=N)` |
+//! | `layers.N.attention.in` | `[seq, dim]` | what attention reads: the stream, after its norm under pre-norm | |
+//! | `layers.N.attention.{q,k,v}` | `[seq, dim]` by head | queries and keys (after rotation), values | |
 //! | `layers.N.attention.pattern` | `[heads, seq, seq]` | attention weights | `get_layer_scores(n=N)` |
-//! | `layers.N.attention.mixed` | `[seq, dim]` | the weighted values, before `W_O` | |
+//! | `layers.N.attention.mixed` | `[seq, dim]` by head | the weighted values, before `W_O` | |
 //! | `layers.N.attention.out` | `[seq, dim]` | what attention adds | |
 //! | `layers.N.resid_mid` | `[seq, dim]` | the stream before the layer's feed-forward | `forward(return_layer=N+1, before_ffn=True)` |
-//! | `layers.N.ff.out` | `[seq, dim]` | what the feed-forward adds, if there is one | |
+//! | `layers.N.ff.in` | `[seq, dim]` | what the feed-forward reads, if there is one | |
+//! | `layers.N.ff.hidden` | `[seq, 4 dim]` | the hidden layer of an MLP, after its ReLU | |
+//! | `layers.N.ff.out` | `[seq, dim]` | what the feed-forward adds | |
 //! | `final.resid` | `[seq, dim]` | the stream that leaves the last layer | `forward(return_layer=n_layers)` |
+//! | `final.norm` | `[seq, dim]` | the same after the last norm, if there is one | |
 //! | `logits` | `[seq, vocab]` | the prediction | `forward()` |
+//!
+//! Single heads of a pattern and of the streams "by head" can be edited: `layers.0.attention.pattern[1]=ablate`.
 //!
 //! A pass of the feed-forward layers alone (`forward_ff_only`) is a model of its own, [`FeedForwardsOnly`]; the most
 //! probable next tokens (`get_top_preds`) are [`top_tokens`] of a row of logits.

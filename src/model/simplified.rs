@@ -185,8 +185,12 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
 
     /// `E[x] + pe`, `[seq, dim]`; without `pe` under rotary positions.
     fn embed<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, D> {
-        let h = self.tok_embeddings.forward(x);
-        if self.adds_positions { h + x.positions(&x.recorder().weight(&self.pe)) } else { h }
+        let site = x.site().at("embed");
+        let h = site.stream("tokens", self.tok_embeddings.forward(x));
+        if !self.adds_positions {
+            return h;
+        }
+        h + site.stream("positions", x.positions(&x.recorder().weight(&self.pe)))
     }
 
     /// `W_U h`, scaled, `[seq, vocab]`.
@@ -212,10 +216,12 @@ impl<V: Dim, M: Dim, D: Dim> Model for Simplified<V, M, D> {
         for (i, layer) in self.layers.iter().enumerate() {
             let site = site.at("layers").at(i);
             h = site.stream("resid", h);
-            let attended = layer.attention.forward(&h, &h, &site.at("attention"));
+            let input = site.at("attention").stream("in", h.clone());
+            let attended = layer.attention.forward(&input, &input, &site.at("attention"));
             h = site.stream("resid_mid", h + attended);
             if let Some(ff) = &layer.ff {
-                h = h.clone() + site.at("ff").stream("out", ff.forward(&h));
+                let site = site.at("ff");
+                h = h.clone() + ff.forward(&site.stream("in", h), &site);
             }
         }
         self.logits(&site.at("final").stream("resid", h)) // [seq, vocab]
@@ -225,8 +231,10 @@ impl<V: Dim, M: Dim, D: Dim> Model for Simplified<V, M, D> {
 impl<V: Dim, M: Dim, D: Dim> FeedForwards for Simplified<V, M, D> {
     fn feed_forwards<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
         let mut h = self.embed(x);
-        for ff in self.layers.iter().filter_map(|layer| layer.ff.as_ref()) {
-            h = h.clone() + ff.forward(&h);
+        for (i, layer) in self.layers.iter().enumerate() {
+            if let Some(ff) = &layer.ff {
+                h = h.clone() + ff.forward(&h, &x.site().at("layers").at(i).at("ff"));
+            }
         }
         self.logits(&h)
     }

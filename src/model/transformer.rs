@@ -140,15 +140,17 @@ impl<V: Dim, M: Dim, D: Dim> Model for Transformer<V, M, D> {
 
     fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
         let site = x.site();
-        let mut h = self.pos_embeddings.add_to(self.tok_embeddings.forward(x), x); // [seq, dim]
+        let tokens = site.at("embed").stream("tokens", self.tok_embeddings.forward(x));
+        let mut h = self.pos_embeddings.add_to(tokens, x); // [seq, dim]
         for (i, layer) in self.layers.iter().enumerate() {
             let site = site.at("layers").at(i);
             h = site.stream("resid", h);
             h = layer.forward(&h, &site);
         }
-        h = site.at("final").stream("resid", h);
+        let site = site.at("final");
+        h = site.stream("resid", h);
         if let Some(norm) = &self.norm {
-            h = norm.forward(&h);
+            h = site.stream("norm", norm.forward(&h));
         }
         self.output.forward(&self.tok_embeddings, &h) // [seq, vocab]
     }

@@ -12,7 +12,8 @@ use super::{Map, RelativeBias};
 /// `b` is there with [`RelativeBias`] alone.
 /// Queries come from `x`, keys and values from `y`; in self-attention they are the same stream.
 ///
-/// Sites: `pattern` `[heads, seq, seq]`, `mixed` (before `W_O`) and `out` `[seq, dim]`.
+/// Sites: `q`, `k` (rotated, under rotary positions), `v` `[seq, dim]`, `pattern` `[heads, seq, seq]`, `mixed` (before `W_O`)
+/// and `out` `[seq, dim]`. Scores are not named: they are made in the buffer of the pattern.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -90,24 +91,28 @@ impl<D: Dim> Attention<D> {
         Attention { wq, wk, wv, wo, relative: None, scores: Scores::softmax(dim.size(), heads) }
     }
 
-    /// The pattern of queries from `x` over keys from `y`.
-    pub fn pattern<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>) -> Pattern<T> {
+    /// The pattern of queries from `x` over keys from `y`, `[heads, seq, seq]`.
+    pub fn pattern<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>, site: &Site) -> Pattern<T> {
         let Scores { heads, scale, normaliser, rotary } = self.scores;
         let (mut q, mut k) = (self.wq.forward(x), self.wk.forward(y));
         if let Some(theta) = rotary {
             (q, k) = (q.rotate(heads, theta), k.rotate(heads, theta));
         }
+        let (q, k) = (site.heads("q", q, heads), site.heads("k", k, heads));
         let pattern = Pattern::new_causal(&q, &k, heads, scale, normaliser);
-        match &self.relative {
+        let pattern = match &self.relative {
             Some(relative) => pattern.with_bias(&x.recorder().weight(&relative.weight)),
             None => pattern,
-        }
+        };
+        site.pattern("pattern", pattern)
     }
 
     /// What each position of `x` reads from `y`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>, site: &Site) -> Stream<T, D> {
-        let pattern = site.pattern("pattern", self.pattern(x, y));
-        let mixed = site.stream("mixed", pattern.mix(&self.wv.forward(y)));
+        let heads = self.scores.heads;
+        let pattern = self.pattern(x, y, site);
+        let v = site.heads("v", self.wv.forward(y), heads);
+        let mixed = site.heads("mixed", pattern.mix(&v), heads);
         site.stream("out", self.wo.forward(&mixed))
     }
 }

@@ -29,8 +29,8 @@ impl Wiring {
 /// Attention and feed-forward around a residual stream: `[seq, dim]` to the same.
 ///
 /// A norm that is absent is the identity; a feed-forward that is absent adds nothing.
-/// Sites: `attention.pattern`, `attention.mixed`, `attention.out`, `resid_mid` (the stream `h` before the feed-forward),
-/// `ff.out`.
+/// Sites: `attention.in`, `ff.in` (what the two read) and those of [`Attention`] and [`FeedForward`] under `attention` and
+/// `ff`; `resid_mid`, the stream `h` before the feed-forward.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -72,7 +72,11 @@ pub struct Block<D: Dim> {
 impl<D: Dim> Block<D> {
     /// The residual stream after the block.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
-        let attend = |y: &Stream<T, D>| self.attention.forward(y, y, &site.at("attention"));
+        let attend = |y: &Stream<T, D>| {
+            let site = site.at("attention");
+            let y = site.stream("in", y.clone());
+            self.attention.forward(&y, &y, &site)
+        };
         let norm1 = |y: &Stream<T, D>| normed(&self.attention_norm, y);
         let norm2 = |y: &Stream<T, D>| normed(&self.ff_norm, y);
         let mid = |h: Stream<T, D>| site.stream("resid_mid", h);
@@ -88,7 +92,7 @@ impl<D: Dim> Block<D> {
             }
             Wiring::NoResidual => {
                 let h = mid(attend(&norm1(x)));
-                self.ff.as_ref().map_or_else(|| h.clone(), |ff| self.ff_out(ff, &norm2(&h), site))
+                self.ff.as_ref().map_or_else(|| h.clone(), |ff| self.ff_out(ff, norm2(&h), site))
             }
         }
     }
@@ -101,13 +105,14 @@ impl<D: Dim> Block<D> {
         site: &Site,
     ) -> Stream<T, D> {
         match &self.ff {
-            Some(ff) => h + self.ff_out(ff, &input(), site),
+            Some(ff) => h + self.ff_out(ff, input(), site),
             None => h,
         }
     }
 
-    fn ff_out<T: Dim>(&self, ff: &FeedForward<D>, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
-        site.at("ff").stream("out", ff.forward(x))
+    fn ff_out<T: Dim>(&self, ff: &FeedForward<D>, x: Stream<T, D>, site: &Site) -> Stream<T, D> {
+        let site = site.at("ff");
+        ff.forward(&site.stream("in", x), &site)
     }
 }
 

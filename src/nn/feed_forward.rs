@@ -1,11 +1,13 @@
 //! Feed-forward layers.
 use crate::Module;
 use crate::backend::Dim;
-use crate::graph::Stream;
+use crate::graph::{Site, Stream};
 
 use super::Linear;
 
 /// What each position computes by itself: `[seq, dim]` to the same.
+///
+/// Sites: `hidden` `[seq, 4 dim]`, the hidden layer of an MLP after its ReLU; `out` `[seq, dim]`.
 ///
 /// ```
 /// use ihead::nn::{FeedForward, ModuleExt};
@@ -43,10 +45,11 @@ impl<D: Dim> FeedForward<D> {
     }
 
     /// The layer at every position.
-    pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
-        match self {
+    pub fn forward<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+        let out = match self {
             FeedForward::Linear(linear) => linear.forward(x),
-            FeedForward::Mlp(mlp) => mlp.w2.forward(&mlp.w1.forward(x).relu()),
-        }
+            FeedForward::Mlp(mlp) => mlp.w2.forward(&site.stream("hidden", mlp.w1.forward(x).relu())),
+        };
+        site.stream("out", out)
     }
 }

@@ -8,7 +8,7 @@ use super::{Embedding, Init, Param};
 /// A row for each position, added to the embeddings: `[seq]` to `[seq, dim]`. The paper's `p_t`.
 ///
 /// `M` is the longest sequence. Rotary and relative positions act on scores instead: [`super::Scores`],
-/// [`super::RelativeBias`].
+/// [`super::RelativeBias`]. Site: `embed.positions`, the added rows.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -74,7 +74,10 @@ impl<M: Dim, D: Dim> Positions<M, D> {
     /// `h[t] + weight[t]`, `[seq, dim]`.
     pub fn add_to<T: Dim, V: Dim>(&self, h: Stream<T, D>, x: &Tokens<T, V>) -> Stream<T, D> {
         match self.table() {
-            Some(table) => h + x.positions(&x.recorder().weight(table)),
+            Some(table) => {
+                let rows = x.positions(&x.recorder().weight(table));
+                h + x.site().at("embed").stream("positions", rows)
+            }
             None => h,
         }
     }

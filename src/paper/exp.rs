@@ -5,7 +5,7 @@ use crate::Result;
 use crate::data::Batch;
 use crate::graph::{Graph, Model};
 use crate::io::Npz;
-use crate::run::read;
+use crate::run::{Patches, read_whole};
 use crate::train::Compute;
 
 /// Writes `x` and `out` (the tokens and marks of `batch`), `scores_L` `[batch, heads, seq, seq]` (the pattern of each
@@ -28,7 +28,7 @@ pub fn write_exp(
         let layers = (0..).map_while(|l| graph.site(&format!("layers.{l}.attention.pattern")));
         let patterns = layers.enumerate().map(|(l, node)| (format!("scores_{l}"), node));
         for (name, node) in patterns.chain([("preds".to_string(), graph.logits())]) {
-            let array = match read(model, graph, batch, node, compute) {
+            let array = match read_whole(model, graph, batch, node, &Patches::default(), compute) {
                 Ok(array) => array,
                 Err(error) => {
                     failed = Err(error);

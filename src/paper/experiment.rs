@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::data::{Batch, Batches};
-use crate::graph::{Model, record};
+use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
 use crate::run::{Report, Run, Schedule, check_memory};
 use crate::train::optim::Optim;
@@ -74,7 +74,7 @@ impl<M: Model> Experiment<M> {
     fn start(self, lines: bool, watch: &mut dyn Monitor<M>) -> Result<()> {
         let (save_dir, compute) = (self.save_dir(), self.run.compute());
         let Experiment { run: args, model, batches, exp_batch, measured, .. } = self;
-        let graph = record(&model, batches.task().seq_length());
+        let graph = record_with(&model, batches.task().seq_length(), &args.edits)?;
         check_memory("data_args.seq_length", &graph, compute.threads)?;
 
         let report = Report {
@@ -89,6 +89,7 @@ impl<M: Model> Experiment<M> {
             .optim(self.optim)
             .loss(self.loss)
             .timeline(self.timeline)
+            .edits(args.edits)
             .compute(compute)
             .schedule(Schedule::every(args.eval_delta))
             .report(report)

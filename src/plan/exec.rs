@@ -109,11 +109,14 @@ impl Plan {
                 attention::dot_forward(self, weights, ws, seq, &dot);
             }
             Instr::TablePattern { .. } => tables::forward(self, weights, ws, seq, instr),
-            Instr::OneHot { out, source } => rowwise::one_hot(self, ws, seq, out, source),
+            Instr::Clamped { out, ref clamp } => rowwise::clamped(self, ws, seq, out, clamp),
+            Instr::Splice { out, base, other, ref chosen } => {
+                rowwise::splice(self, ws, seq, (out, base, other), chosen);
+            }
             Instr::Mix { out, pattern, v, .. } => {
                 attention::mix_forward(&self.program, ws, seq, (out, pattern, v));
             }
-            Instr::Pick { out, x, source } => rowwise::pick(self, ws, seq, (out, x), source),
+            Instr::Pick { out, x, ref clamp } => rowwise::pick(self, ws, seq, (out, x), clamp),
             Instr::CrossEntropy { logits } => self.cross_entropy(ws, seq, logits, loss_weight, sums),
         }
     }
@@ -142,8 +145,11 @@ impl Plan {
             Instr::Mix { out, pattern, v, .. } => {
                 attention::mix_backward(&self.program, ws, seq, (out, pattern, v));
             }
-            Instr::Pick { out, x, source } => rowwise::pick_back(self, ws, seq, (out, x), source),
-            Instr::OneHot { .. } | Instr::Transpose { .. } | Instr::CrossEntropy { .. } => {}
+            Instr::Pick { out, x, ref clamp } => rowwise::pick_back(self, ws, seq, (out, x), clamp),
+            Instr::Clamped { .. }
+            | Instr::Splice { .. }
+            | Instr::Transpose { .. }
+            | Instr::CrossEntropy { .. } => {}
         }
     }
 

@@ -1,6 +1,8 @@
 //! A lowered program: values in buffers, and the instructions that fill them.
+use std::sync::Arc;
+
 use crate::engine::RowSet;
-use crate::graph::{Index, Normaliser, WeightId};
+use crate::graph::{Clamp, Index, Normaliser, WeightId};
 
 /// A value of one sequence: a matrix in a buffer of the workspace, and perhaps its gradient in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,12 +76,14 @@ pub(crate) enum Instr {
         grid: Vec<Vec<WeightId>>,
         scoring: Scoring,
     },
-    /// One-hot rows at the source of each position.
-    OneHot { out: Val, source: Source },
+    /// A pattern that follows a rule.
+    Clamped { out: Val, clamp: Clamp },
+    /// The chosen heads of `other`, the rest of `base`; to be read, no gradient flows through it.
+    Splice { out: Val, base: Val, other: Val, chosen: Arc<[bool]> },
     /// `out_h = pattern_h v_h`; `values_t` is `v^T`, present where the pattern trains.
     Mix { out: Val, pattern: Val, v: Val, values_t: Option<Val> },
-    /// Row `source(t)` of `x` for each position `t` of `out`.
-    Pick { out: Val, x: Val, source: Source },
+    /// Row `source(t)` of `x` for each position `t` of `out`; the rule looks at one position from each.
+    Pick { out: Val, x: Val, clamp: Clamp },
     /// Mean cross-entropy of the logits; leaves the gradient of the logits.
     CrossEntropy { logits: Val },
 }
@@ -93,20 +97,13 @@ pub(crate) struct Scoring {
     pub normaliser: Normaliser,
 }
 
-/// Where a one-hot pattern looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The position before.
-    Previous,
-    /// The position after the last earlier occurrence of the token.
-    Induction,
-}
-
 /// What the lowering produces.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     pub vals: Vec<ValInfo>,
     pub instrs: Vec<Instr>,
+    /// Values that a run is given, and the slot of each.
+    pub given: Vec<(Val, usize)>,
     /// The value of each read of the request.
     pub reads: Vec<Val>,
     /// Weights that instructions add gradients to: those that train, before the loss.
@@ -127,7 +124,8 @@ impl Instr {
             | Instr::Transpose { out, .. }
             | Instr::DotPattern { out, .. }
             | Instr::TablePattern { out, .. }
-            | Instr::OneHot { out, .. }
+            | Instr::Clamped { out, .. }
+            | Instr::Splice { out, .. }
             | Instr::Mix { out, .. }
             | Instr::Pick { out, .. } => Some(out),
             Instr::CrossEntropy { .. } => None,
@@ -153,7 +151,8 @@ impl Instr {
             | Instr::Transpose { x, .. }
             | Instr::Pick { x, .. } => vec![*x],
             Instr::DotPattern { q, k, keys_t, .. } => vec![*q, *k, *keys_t],
-            Instr::TablePattern { .. } | Instr::OneHot { .. } => vec![],
+            Instr::TablePattern { .. } | Instr::Clamped { .. } => vec![],
+            Instr::Splice { base, other, .. } => vec![*base, *other],
             Instr::Mix { pattern, v, values_t, .. } => [*pattern, *v].into_iter().chain(*values_t).collect(),
             Instr::CrossEntropy { logits } => vec![*logits],
         }

@@ -1,14 +1,15 @@
 //! Operations on each row by itself, and picks of rows.
 use std::ops::Range;
 
+use crate::graph::Clamp;
 use crate::kernels::{
     Beta, Element, ViewMut, add_into, norm_row, norm_row_back, padded, relu, relu_back, relu_back_in_place,
     relu_in_place, rotate_pairs, rotate_pairs_back, transpose,
 };
 
 use super::exec::Plan;
-use super::program::{Layout, Source, Val};
-use super::workspace::{Sequence, Workspace, head, head_mut};
+use super::program::{Layout, Val};
+use super::workspace::{Sequence, Workspace, head, head_mut, head_stride};
 
 /// Rows of `x` at the positions of `out`.
 pub(crate) fn select<E: Element>(
@@ -32,10 +33,34 @@ fn select_queries<E: Element>(plan: &Plan, ws: &mut Workspace<E>, seq: &Sequence
             let from = head(ws.value(&plan.program, x), h, t, t);
             let mut to = head_mut(buffer, h, rows.len(), t);
             for (r, &p) in rows.iter().enumerate() {
-                // beyond the keys that a query sees, a pattern's buffer is not defined
-                let seen = p as usize + 1;
-                to.row_mut(r)[..seen].copy_from_slice(&from.row(p as usize)[..seen]);
-                to.row_mut(r)[seen..].fill(E::zero());
+                copy_seen(to.row_mut(r), from.row(p as usize), p);
+            }
+        }
+    });
+}
+
+/// A row of a pattern at position `p`: beyond the keys that a query sees, a pattern's buffer is not defined.
+fn copy_seen<E: Element>(to: &mut [E], from: &[E], p: u32) {
+    let seen = p as usize + 1;
+    to[..seen].copy_from_slice(&from[..seen]);
+    to[seen..].fill(E::zero());
+}
+
+/// Some heads of `other`, the rest of `base`, for a reader; no gradient flows through it.
+pub(crate) fn splice<E: Element>(
+    plan: &Plan,
+    ws: &mut Workspace<E>,
+    seq: &Sequence<'_>,
+    (out, base, other): (Val, Val, Val),
+    chosen: &[bool],
+) {
+    let (rows, t) = (seq.positions(plan.program.info(out).rows), seq.x.len());
+    ws.write(&plan.program, out, |ws, buffer| {
+        for (h, chosen) in chosen.iter().enumerate() {
+            let from = head(ws.value(&plan.program, if *chosen { other } else { base }), h, rows.len(), t);
+            let mut to = head_mut(buffer, h, rows.len(), t);
+            for (r, &p) in rows.iter().enumerate() {
+                copy_seen(to.row_mut(r), from.row(r), p);
             }
         }
     });
@@ -57,10 +82,10 @@ pub(crate) fn pick<E: Element>(
     ws: &mut Workspace<E>,
     seq: &Sequence<'_>,
     (out, x): (Val, Val),
-    source: Source,
+    clamp: &Clamp,
 ) {
     let rows = seq.positions(plan.program.info(out).rows);
-    copy_rows(plan, ws, (out, x), rows.iter().map(|&p| looks_at(source, seq, p as usize)));
+    copy_rows(plan, ws, (out, x), rows.iter().map(|&p| looks_at(clamp, seq, p)));
 }
 
 pub(crate) fn pick_back<E: Element>(
@@ -68,27 +93,24 @@ pub(crate) fn pick_back<E: Element>(
     ws: &mut Workspace<E>,
     seq: &Sequence<'_>,
     (out, x): (Val, Val),
-    source: Source,
+    clamp: &Clamp,
 ) {
     let rows = seq.positions(plan.program.info(out).rows);
-    add_rows(plan, ws, seq, (out, x), rows.iter().map(|&p| looks_at(source, seq, p as usize)));
+    add_rows(plan, ws, seq, (out, x), rows.iter().map(|&p| looks_at(clamp, seq, p)));
 }
 
-/// The position at which a one-hot pattern looks from position `t`.
-pub(crate) fn looks_at(source: Source, seq: &Sequence<'_>, t: usize) -> usize {
-    match source {
-        Source::Previous => t.saturating_sub(1),
-        Source::Induction => seq.x[..t].iter().rposition(|x| *x == seq.x[t]).map_or(0, |s| s + 1),
-    }
+/// The position at which a one-hot pattern looks from position `p`.
+fn looks_at(clamp: &Clamp, seq: &Sequence<'_>, p: u32) -> usize {
+    clamp.source(seq.x, p as usize).expect("rows are picked by rules that look at one position")
 }
 
-/// A one-hot pattern.
-pub(crate) fn one_hot<E: Element>(
+/// A pattern that follows a rule.
+pub(crate) fn clamped<E: Element>(
     plan: &Plan,
     ws: &mut Workspace<E>,
     seq: &Sequence<'_>,
     out: Val,
-    source: Source,
+    clamp: &Clamp,
 ) {
     let info = plan.program.info(out);
     let positions = seq.positions(info.rows);
@@ -98,7 +120,33 @@ pub(crate) fn one_hot<E: Element>(
             for (r, &p) in positions.iter().enumerate() {
                 let row = pattern.row_mut(r);
                 row.fill(E::zero());
-                row[looks_at(source, seq, p as usize)] = E::one();
+                let seen = &mut row[..=p as usize];
+                match clamp {
+                    Clamp::Nothing => {}
+                    Clamp::Uniform => seen.fill(E::from_f64(1.0 / (f64::from(p) + 1.0))),
+                    _ => seen[looks_at(clamp, seq, p)] = E::one(),
+                }
+            }
+        }
+    });
+}
+
+/// A stream or a pattern that a run is given: `[seq, cols]` or `[heads, seq, seq]`, row-major.
+pub(crate) fn given<E: Element>(
+    plan: &Plan,
+    ws: &mut Workspace<E>,
+    seq: &Sequence<'_>,
+    out: Val,
+    values: &[E],
+) {
+    let (info, t) = (plan.program.info(out), seq.x.len());
+    let positions = seq.positions(info.rows);
+    ws.write(&plan.program, out, |_, buffer| {
+        for (h, values) in values.chunks_exact(t * info.cols).enumerate() {
+            let base = if info.layout == Layout::Pattern { h * head_stride(t) } else { 0 };
+            let rows = buffer[base..].chunks_exact_mut(padded(info.cols));
+            for (to, &p) in rows.zip(positions) {
+                to[..info.cols].copy_from_slice(&values[p as usize * info.cols..][..info.cols]);
             }
         }
     });

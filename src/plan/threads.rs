@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Error;
 use crate::data::Batch;
-use crate::engine::{Engine, Observer, ParamSource, Request, RowLists};
+use crate::engine::{Engine, Given, Observer, ParamSource, Request, RowLists};
 use crate::graph::Graph;
 use crate::kernels::Element;
 use crate::nn::ParamId;
 
 use super::exec::{Plan, Sums};
 use super::lower::lower;
+use super::rowwise;
 use super::weights::{Matrix, Weights};
 use super::workspace::{Sequence, Workspace};
 
@@ -30,6 +31,7 @@ pub struct CpuEngine<E> {
     total: Sums<E>,
     leaf_shapes: Vec<(usize, usize)>,
     request: Request,
+    given: Given<E>,
     seq: usize,
     vocab: usize,
     all: Vec<u32>,
@@ -77,6 +79,7 @@ impl<E: Element> CpuEngine<E> {
             total,
             leaf_shapes,
             request: request.clone(),
+            given: Given::new(&graph),
             seq,
             vocab: graph.vocab(),
             all: (0..seq as u32).collect(),
@@ -112,6 +115,7 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         observer: &Observer<'_, E>,
     ) -> Result<f64, Error> {
         self.request.check((self.seq, self.vocab), batch, rows)?;
+        self.given.check(batch.batch)?;
         self.weights.load(params);
         let selected = self.request.loss_positions(batch, rows);
         let loss_weight = 1.0 / selected.max(1) as f64;
@@ -135,6 +139,10 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
                     sets.clear();
                     sets.extend(rows.iter().map(|r| r.sequence(i)));
                     let seq = Sequence { x, y, sets: &sets, all: &this.all, zeros: &this.zeros };
+                    for &(val, slot) in &this.plan.program.given {
+                        let values = this.given.sequences(slot, i..i + 1);
+                        rowwise::given(&this.plan, &mut ws, &seq, val, values);
+                    }
                     this.plan.run(&this.weights, &mut ws, &seq, loss_weight, &mut sums, (i, observer));
                 }
                 merging.lock().expect("a worker of this engine has panicked").arrive(
@@ -148,6 +156,10 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         self.total = total;
         self.weights.backward(&self.plan.program.leaves, &self.total.leaves);
         Ok(if selected == 0 { f64::NAN } else { self.total.loss })
+    }
+
+    fn give(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<(), Error> {
+        self.given.put(site, shape, values)
     }
 
     fn gradient(&self, param: ParamId) -> Option<&[E]> {

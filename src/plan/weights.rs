@@ -187,6 +187,11 @@ impl<E: Element> Weights<E> {
                 }
             }
             WeightOp::Identity => (0..out.rows).for_each(|i| out.row_mut(i)[i] = E::one()),
+            WeightOp::Constant(ref values) => {
+                for (r, row) in values.chunks_exact(out.cols).enumerate() {
+                    out.row_mut(r).iter_mut().zip(row).for_each(|(o, v)| *o = E::from_f64(*v));
+                }
+            }
         }
     }
 
@@ -217,7 +222,7 @@ impl<E: Element> Weights<E> {
             }
         };
         match self.nodes[i].op {
-            WeightOp::Identity => {}
+            WeightOp::Identity | WeightOp::Constant(_) => {}
             WeightOp::Param(id) => {
                 let flat = self.by_param.get_mut(&id).expect("every parameter that trains has a gradient");
                 for (r, row) in flat.chunks_exact_mut(dy.cols).enumerate() {
@@ -258,7 +263,7 @@ impl<E: Element> Weights<E> {
 
 fn inputs(op: &WeightOp) -> Vec<WeightId> {
     match *op {
-        WeightOp::Param(_) | WeightOp::Identity => vec![],
+        WeightOp::Param(_) | WeightOp::Identity | WeightOp::Constant(_) => vec![],
         WeightOp::Transpose(a) | WeightOp::Scale(a, _) => vec![a],
         WeightOp::Product(a, b) | WeightOp::Sum(a, b) | WeightOp::ScaleColumns(a, b) => vec![a, b],
     }

@@ -22,6 +22,11 @@ impl Evaluator {
         Ok(Evaluator { evaluation, engine, size: (graph.seq(), graph.vocab()) })
     }
 
+    /// Its engine.
+    pub fn engine(&mut self) -> &mut dyn Engine<f32> {
+        self.engine.as_mut()
+    }
+
     /// Whether `batch` can be measured.
     pub fn check(&self, batch: &Batch) -> Result<()> {
         Request::default().check(self.size, batch, &[])

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use crate::data::Batch;
 use crate::engine::{Read, Request, RowSet, ignore};
-use crate::graph::{Edit, Graph, Model, NodeId, record_with};
+use crate::graph::{Edit, Edits, Graph, Model, NodeId, record_with};
 use crate::io::Array;
 use crate::nn::{ModuleExt, Params};
 use crate::probe::{Metric, Record};
@@ -12,6 +12,7 @@ use crate::train::{Compute, LossOn};
 use crate::{Error, Result};
 
 use super::evaluator::Evaluator;
+use super::patches::Patches;
 
 /// Metrics of a model on a batch.
 ///
@@ -92,11 +93,9 @@ impl Gradients {
 /// Looks at a model as it is, with options: [`measure`], [`activations`] and [`gradients`] are without.
 ///
 /// ```
-/// use std::collections::BTreeMap;
-///
 /// use ihead::config::Config;
 /// use ihead::data::Batch;
-/// use ihead::graph::Edit;
+/// use ihead::graph::{Edit, Edits};
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// use ihead::run::Inspect;
 /// use ihead::train::LossOn;
@@ -104,7 +103,7 @@ impl Gradients {
 /// let sizes = SimplifiedArgs::defaults();
 /// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
-/// let clamp = BTreeMap::from([("layers.0.attention.pattern".to_string(), Edit::PreviousToken)]);
+/// let clamp = Edits::default().with("layers.0.attention.pattern", Edit::PreviousToken);
 /// let gradients = Inspect::new(&model).edits(clamp).gradients(&batch, LossOn::All)?;
 /// // layer 0's keys act through its pattern alone
 /// assert!(gradients.of("layers.0.attention.wk.weight")?.values.iter().all(|g| *g == 0.0));
@@ -113,19 +112,59 @@ impl Gradients {
 /// ```
 pub struct Inspect<'a, M> {
     model: &'a M,
-    edits: BTreeMap<String, Edit>,
+    edits: Edits,
+    patches: Patches,
     compute: Compute,
 }
 
 impl<'a, M: Model> Inspect<'a, M> {
     /// As it is, on all cores.
     pub fn new(model: &'a M) -> Self {
-        Inspect { model, edits: BTreeMap::new(), compute: Compute::default() }
+        Inspect { model, edits: Edits::default(), patches: Patches::default(), compute: Compute::default() }
     }
 
     /// With some of its sites edited.
-    pub fn edits(mut self, edits: BTreeMap<String, Edit>) -> Self {
-        self.edits = edits;
+    pub fn edits(mut self, edits: Edits) -> Self {
+        self.edits = self.edits.and(edits);
+        self
+    }
+
+    /// With these values for a site, [`activations`] of another batch of as many sequences, or of other weights:
+    /// `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a pattern.
+    ///
+    /// ```
+    /// use ihead::config::Config;
+    /// use ihead::data::Batch;
+    /// use ihead::model::{Simplified, SimplifiedArgs};
+    /// use ihead::probe::Metric;
+    /// use ihead::run::{Inspect, activations, measure};
+    ///
+    /// let sizes = SimplifiedArgs::defaults();
+    /// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+    /// let clean = Batch { x: vec![7, 1, 7, 1], y: vec![1, 7, 1, 2], marks: vec![0; 4], batch: 1, seq: 4 };
+    /// let corrupt = Batch { x: vec![5, 1, 7, 1], ..clean.clone() };
+    ///
+    /// // the residual stream of the clean batch decides everything behind it
+    /// let resid = activations(&model, &clean, "layers.1.resid")?;
+    /// let patched = Inspect::new(&model).patch("layers.1.resid", resid).measure([Metric::loss("loss")], &corrupt)?;
+    /// let expected = measure(&model, [Metric::loss("loss")], &clean)?;
+    /// assert!((patched.get("loss").unwrap() - expected.get("loss").unwrap()).abs() < 1e-5);
+    /// # Ok::<(), ihead::Error>(())
+    /// ```
+    pub fn patch(self, site: impl Into<String>, values: Array) -> Self {
+        self.patch_heads(site, [], values)
+    }
+
+    /// The same for some heads of a site; `values` are those of all its heads.
+    pub fn patch_heads(
+        mut self,
+        site: impl Into<String>,
+        heads: impl IntoIterator<Item = usize>,
+        values: Array,
+    ) -> Self {
+        let site = site.into();
+        self.edits = self.edits.on_heads(&site, heads, Edit::Patch);
+        self.patches.put(site, values);
         self
     }
 
@@ -142,6 +181,7 @@ impl<'a, M: Model> Inspect<'a, M> {
     pub fn measure(&self, metrics: impl IntoIterator<Item = Metric>, batch: &Batch) -> Result<Record> {
         let metrics = metrics.into_iter().collect();
         let mut evaluator = Evaluator::new(metrics, &self.graph(batch)?, self.compute)?;
+        self.patches.give(evaluator.engine())?;
         evaluator.run(&Params::of(self.model), batch)
     }
 
@@ -154,7 +194,7 @@ impl<'a, M: Model> Inspect<'a, M> {
         let graph = self.graph(batch)?;
         let names = || graph.sites().keys().map(String::as_str);
         let node = graph.site(site).ok_or_else(|| Error::unknown("site", site, names()))?;
-        read(self.model, &graph, batch, node, self.compute)
+        read_whole(self.model, &graph, batch, node, &self.patches, self.compute)
     }
 
     /// The loss on a batch, and its gradients.
@@ -164,6 +204,7 @@ impl<'a, M: Model> Inspect<'a, M> {
     pub fn gradients(&self, batch: &Batch, loss: LossOn) -> Result<Gradients> {
         let (graph, params) = (self.graph(batch)?, Params::of(self.model));
         let mut engine = self.compute.engine(&graph, &loss.request(), &|id| params.trains(id))?;
+        self.patches.give(engine.as_mut())?;
         let found = engine.run(&params, batch, &loss.rows(batch), &ignore)?;
         let by_name = self.model.training().into_iter().map(|(name, param)| {
             let shape = param.dims();
@@ -176,18 +217,7 @@ impl<'a, M: Model> Inspect<'a, M> {
 
     fn graph(&self, batch: &Batch) -> Result<Graph> {
         check_length("the batch", batch.seq, self.model)?;
-        let graph = record_with(self.model, batch.seq, self.edits.clone());
-        check_edits(&self.edits, &graph)?;
-        Ok(graph)
-    }
-}
-
-/// Refuses edits of what the model has not.
-pub(super) fn check_edits(edits: &BTreeMap<String, Edit>, graph: &Graph) -> Result<()> {
-    let names = || graph.sites().keys().map(String::as_str);
-    match edits.keys().find(|name| graph.site(name).is_none()) {
-        Some(name) => Err(Error::unknown("site", name, names())),
-        None => Ok(()),
+        record_with(self.model, batch.seq, &self.edits)
     }
 }
 
@@ -203,15 +233,17 @@ pub(super) fn check_length(what: &str, seq: usize, model: &impl Model) -> Result
 }
 
 /// The values of a node for every sequence of a batch.
-pub(crate) fn read(
+pub(crate) fn read_whole(
     model: &impl Model,
     graph: &Graph,
     batch: &Batch,
     node: NodeId,
+    patches: &Patches,
     compute: Compute,
 ) -> Result<Array> {
     let request = Request { loss: None, reads: vec![(node, RowSet::All)] };
     let mut engine = compute.engine(graph, &request, &|_| false)?;
+    patches.give(engine.as_mut())?;
     let info = &graph.nodes()[node.index()];
     let (heads, n, seq) = (if info.op.is_pattern() { info.cols } else { 1 }, batch.batch, batch.seq);
     let slots: Vec<Mutex<Vec<f32>>> = (0..n).map(|_| Mutex::default()).collect();

@@ -5,6 +5,7 @@
 //! | [`Run`] | trains, measures at a [`Schedule`], prints, writes the files of a run |
 //! | [`History`] | what was measured, by iteration |
 //! | [`measure`], [`activations`], [`gradients`] | the same of a model as it is, without a run; [`Inspect`] has their options |
+//! | [`Inspect::patch`], [`at_positions`], [`mean_ablation`] | activations of other inputs or weights, put in |
 //! | [`Table`] | aligned columns, for sweeps |
 //!
 //! ```
@@ -35,6 +36,7 @@
 mod evaluator;
 mod history;
 mod inspect;
+mod patches;
 mod probes;
 mod recorder;
 mod report;
@@ -44,10 +46,12 @@ mod training;
 
 pub use history::History;
 pub use inspect::{Gradients, Inspect, activations, gradients, measure};
+pub use patches::{at_positions, mean_ablation};
 pub use report::Report;
 pub use schedule::Schedule;
 pub use table::{Cell, Table};
 pub use training::Run;
 
-pub(crate) use inspect::read;
+pub(crate) use inspect::read_whole;
+pub(crate) use patches::Patches;
 pub(crate) use training::check_memory;

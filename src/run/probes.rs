@@ -1,8 +1,6 @@
 //! All that a run measures.
-use std::collections::BTreeMap;
-
 use crate::data::Batch;
-use crate::graph::{Edit, Graph, Model, record_with};
+use crate::graph::{Edits, Graph, Model, record_with};
 use crate::nn::Params;
 use crate::probe::{Metric, Record, Unit, WeightProbe, record_weights};
 use crate::train::Compute;
@@ -35,7 +33,7 @@ impl Wanted {
         &self,
         model: &M,
         graph: &Graph,
-        edits: &BTreeMap<String, Edit>,
+        edits: &Edits,
         compute: Compute,
     ) -> Result<Probes> {
         self.check_names()?;
@@ -47,7 +45,7 @@ impl Wanted {
         let mut sets = Vec::new();
         for (metrics, batch) in &self.sets {
             check_length("a test batch", batch.seq, model)?;
-            let graph = record_with(model, batch.seq, edits.clone());
+            let graph = record_with(model, batch.seq, edits)?;
             let evaluator = Evaluator::new(metrics.clone(), &graph, compute)?;
             evaluator.check(batch)?;
             sets.push((evaluator, batch.clone()));

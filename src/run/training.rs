@@ -1,18 +1,17 @@
 //! A run.
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
 use crate::engine::Request;
-use crate::graph::{Edit, Graph, Model};
+use crate::graph::{Edits, Graph, Model};
 use crate::probe::{Metric, WeightProbe};
 use crate::train::optim::Optim;
 use crate::train::{Compute, LossOn, Monitor, Outputs, Progress, Step, Timeline, Trainer};
 use crate::{Error, Result};
 
-use super::inspect::{check_edits, check_length};
+use super::inspect::check_length;
 use super::probes::Wanted;
 use super::recorder::{Recorder, Watch};
 use super::{History, Report, Schedule};
@@ -82,7 +81,7 @@ impl<M: Model> Run<M> {
     }
 
     /// With some of the model's sites edited, in training and in all that is measured.
-    pub fn edits(mut self, edits: BTreeMap<String, Edit>) -> Self {
+    pub fn edits(mut self, edits: Edits) -> Self {
         self.trainer.edits = edits;
         self
     }
@@ -204,8 +203,7 @@ impl<M: Model> Run<M> {
         trainer.timeline.check(model)?;
         self.schedule.check()?;
         check_length("the task", seq, model)?;
-        let graph = trainer.graph(seq);
-        check_edits(&trainer.edits, &graph)?;
+        let graph = trainer.graph(seq)?;
         if task.vocab() > graph.vocab() {
             let (name, vocab) = (task.name(), task.vocab());
             let message = format!("{name} has {vocab} tokens, the model a vocabulary of {}", graph.vocab());

@@ -6,6 +6,7 @@ use crate::config::{Config, Problem};
 use crate::data::{
     Batch, BatchOptions, Batches, BigramData, Counts, NumpyRng, TriggerOptions, TriggerTask, sample,
 };
+use crate::graph::Edits;
 use crate::nn::Module;
 use crate::{Error, Result};
 
@@ -158,6 +159,9 @@ pub struct RunArgs {
     pub seed: u64,
     /// Initial weights: a safetensors file with the names of the state dict.
     pub init_from: Option<PathBuf>,
+    /// Changes of activations, in training and in all that is measured: SITE=EDIT, SITE[HEADS]=EDIT, ...
+    #[config(default = Edits::default())]
+    pub edits: Edits,
     /// Sequences of the test batch.
     #[config(default = 512, min = 1)]
     pub test_batch_size: usize,

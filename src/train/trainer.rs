@@ -1,12 +1,11 @@
 //! The loop.
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::Result;
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
 use crate::engine::{Engine, ignore};
-use crate::graph::{Edit, Graph, Model, record_with};
+use crate::graph::{Edits, Graph, Model, record_with};
 use crate::nn::{ModuleExt, Params};
+use crate::{Error, Result};
 
 use super::optim::{AdamW, Optim, Optimizer};
 use super::{Action, Compute, LossOn, Timeline};
@@ -97,8 +96,8 @@ pub struct Trainer<M> {
     pub timeline: Timeline,
     /// What the loss is over.
     pub loss: LossOn,
-    /// Changes of the model's sites, by name.
-    pub edits: BTreeMap<String, Edit>,
+    /// Changes of the model's sites.
+    pub edits: Edits,
     /// Where to compute.
     pub compute: Compute,
 }
@@ -111,14 +110,25 @@ impl<M: Model> Trainer<M> {
             optim: Optim::AdamW(AdamW::new(1e-3, (0.9, 0.95), 1e-8, 0.0)),
             timeline: Timeline::default(),
             loss: LossOn::All,
-            edits: BTreeMap::new(),
+            edits: Edits::default(),
             compute: Compute::default(),
         }
     }
 
     /// The model as it is trained on sequences of `seq` tokens: recorded with the edits.
-    pub fn graph(&self, seq: usize) -> Graph {
-        record_with(&self.model, seq, self.edits.clone())
+    ///
+    /// # Errors
+    /// If an edit does not fit the model, or is a patch: a run has no other activations to put in.
+    pub fn graph(&self, seq: usize) -> Result<Graph> {
+        let graph = record_with(&self.model, seq, &self.edits)?;
+        match graph.given().first() {
+            Some(site) => {
+                let message =
+                    format!("'{}' is patched, which a run cannot do; `run::Inspect::patch` can", site.name);
+                Err(Error::usage(message))
+            }
+            None => Ok(graph),
+        }
     }
 
     /// Trains for `max_iters` steps, or until the monitor returns an error.
@@ -131,7 +141,7 @@ impl<M: Model> Trainer<M> {
         max_iters: Option<usize>,
         monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
-        let graph = self.graph(batches.task().seq_length());
+        let graph = self.graph(batches.task().seq_length())?;
         let mut loader = Loader::new(batches, LoaderOptions::default())?;
         let mut iterations = (0..).take_while(|i| max_iters.is_none_or(|end| *i < end));
         self.steps(&graph, &mut loader, &mut iterations, monitor)

@@ -4,7 +4,6 @@ use ihead::config;
 use ihead::data::Batch;
 use ihead::eager::EagerEngine;
 use ihead::engine::{Engine, RowLists, RowSet, ignore};
-use ihead::graph::Edit;
 use ihead::graph::{Graph, Model, record, record_with};
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
 use ihead::nn::{ModuleExt, Params};
@@ -12,7 +11,7 @@ use ihead::plan::CpuEngine;
 
 use crate::common::{Case, fill, worst};
 use crate::fd::Values;
-use crate::models::{BODIES, SEQ, Tiny, batch, engine, graph, loss, marked};
+use crate::models::{BODIES, SEQ, Tiny, batch, edits, engine, graph, loss, marked};
 
 /// The two engines in f64 on the same graph: losses, and gradients of every parameter.
 fn assert_agreement(tiny: &Tiny, graph: &Graph, rows: RowSet, what: &str) {
@@ -53,15 +52,9 @@ fn both_engines_agree_on_every_operation() {
 fn both_engines_agree_on_edits_and_frozen_parameters() {
     for body in BODIES {
         let mut tiny = Tiny::new(body);
-        for (site, edit) in [
-            ("pattern", Edit::PreviousToken),
-            ("first", Edit::Induction),
-            ("second", Edit::Induction),
-            ("mixed", Edit::Scale(2.0)),
-            ("body", Edit::Ablate),
-        ] {
-            let edited = record_with(&tiny, SEQ, [(site.to_string(), edit)].into());
-            assert_agreement(&tiny, &edited, RowSet::Set(0), &format!("{body:?} {site} {edit:?}"));
+        for edits in edits(&tiny) {
+            let edited = record_with(&tiny, SEQ, &edits).unwrap();
+            assert_agreement(&tiny, &edited, RowSet::Set(0), &format!("{body:?} {edits}"));
         }
         for frozen in ["tok", "a", "unembed"] {
             tiny.set_trains(frozen, false).unwrap();

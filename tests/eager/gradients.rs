@@ -1,12 +1,10 @@
 //! Each operation by finite differences.
-use std::collections::BTreeMap;
-
-use ihead::engine::RowSet;
-use ihead::graph::{Edit, record_with};
+use ihead::engine::{Engine, RowSet, ignore};
+use ihead::graph::{Edit, Edits, record_with};
 use ihead::nn::ModuleExt;
 
 use crate::fd::{Values, assert_gradients};
-use crate::models::{BODIES, Body, SEQ, Tiny, batch, engine, graph, loss, marked};
+use crate::models::{BODIES, Body, SEQ, Tiny, batch, edits, engine, graph, loss, marked};
 
 /// The parameters of which a body makes no use.
 fn unused(body: Body) -> Vec<&'static str> {
@@ -40,13 +38,19 @@ fn every_operation_by_finite_differences() {
 #[test]
 fn edits_by_finite_differences() {
     let batch = batch();
-    let tiny = Tiny::new(Body::TwoLayers);
-    let cases = [("second", Edit::Induction), ("first", Edit::PreviousToken), ("body", Edit::Scale(0.5))];
-    for (site, edit) in cases {
-        let graph = record_with(&tiny, SEQ, BTreeMap::from([(site.to_string(), edit)]));
+    let mut tiny = Tiny::new(Body::TwoLayers);
+    for edits in edits(&tiny) {
+        let graph = record_with(&tiny, SEQ, &edits).unwrap();
         let mut engine = engine(&graph, &loss(RowSet::Set(0)), &tiny);
         let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &marked(&batch));
-        assert!(without.is_empty(), "{site}: {without:?}");
+        // what has no gradient has no effect either
+        let mut run = |tiny: &Tiny| engine.run(&Values::of(tiny), &batch, &marked(&batch), &ignore).unwrap();
+        let before = run(&tiny);
+        for name in without {
+            tiny.update(&name, &mut |values| values.iter_mut().for_each(|v| *v += 0.5)).unwrap();
+            assert_eq!(run(&tiny), before, "{edits}: {name}");
+        }
+        tiny.init_all(11);
     }
 }
 
@@ -57,7 +61,7 @@ fn what_acts_only_through_an_edited_site_has_no_gradient() {
     let cases =
         [("pattern", Edit::Induction, vec!["a", "b"]), ("body", Edit::Ablate, vec!["tok", "pos", "a", "b"])];
     for (site, edit, expected) in cases {
-        let graph = record_with(&tiny, SEQ, BTreeMap::from([(site.to_string(), edit)]));
+        let graph = record_with(&tiny, SEQ, &Edits::default().with(site, edit)).unwrap();
         let mut engine = engine(&graph, &loss(RowSet::All), &tiny);
         let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &marked(&batch));
         let expected: Vec<&str> = expected.into_iter().chain(["gain", "bias"]).collect();

@@ -9,5 +9,6 @@ mod fd;
 mod agreement;
 mod gradients;
 mod models;
+mod patches;
 mod requests;
 mod values;

@@ -3,7 +3,7 @@ use ihead::backend::{Const, Cpu, Dim};
 use ihead::data::Batch;
 use ihead::eager::EagerEngine;
 use ihead::engine::{Request, RowLists, RowSet};
-use ihead::graph::{Graph, Model, Normaliser, Pattern, Stream, Tokens, Weight, record};
+use ihead::graph::{Edit, Edits, Graph, Model, Normaliser, Pattern, Stream, Tokens, Weight, record};
 use ihead::nn::{Init, ModuleExt, Param, Params};
 
 pub const VOCAB: usize = 7;
@@ -134,7 +134,7 @@ impl Model for Tiny {
             if let Some(relative) = &self.relative {
                 pattern = pattern.with_bias(&r.weight(relative));
             }
-            site.stream("mixed", site.pattern(name, pattern).mix(h))
+            site.heads("mixed", site.pattern(name, pattern).mix(h), heads)
         };
         let h = match self.body {
             Body::Nothing => h,
@@ -192,6 +192,44 @@ pub fn marked(batch: &Batch) -> [RowLists; 1] {
 /// A request for the loss alone.
 pub fn loss(rows: RowSet) -> Request {
     Request { loss: Some(rows), reads: vec![] }
+}
+
+/// The edits that `tiny` has sites for, each alone, and some of them together: every kind, of all heads and of some.
+pub fn edits(tiny: &Tiny) -> Vec<Edits> {
+    let row = || Edit::Row((0..DIM).map(|c| 0.3 * c as f64 - 0.4).collect());
+    let rows = (0..SEQ).map(|t| (0..DIM).map(|c| (t * c) as f64 * 0.1).collect()).collect();
+    let parents = Edit::Parents((0..SEQ as u32).map(|t| t / 2).collect());
+    let of_patterns = [
+        Edit::Ablate,
+        Edit::PreviousToken,
+        Edit::Induction,
+        Edit::FirstToken,
+        Edit::CurrentToken,
+        Edit::Uniform,
+        parents,
+    ];
+    let of_streams = [Edit::Ablate, Edit::Scale(2.0), row(), Edit::Rows(rows)];
+    let one = |site: &str, heads: &[usize], edit: &Edit| {
+        Edits::default().on_heads(site, heads.iter().copied(), edit.clone())
+    };
+    let mut all = Vec::new();
+    let (graph, has) = (graph(tiny), |site: &str| graph(tiny).site(site).is_some());
+    for site in ["pattern", "first", "second"].into_iter().filter(|site| has(site)) {
+        let heads = graph.nodes()[graph.site(site).unwrap().index()].cols;
+        all.extend(of_patterns.iter().map(|edit| one(site, &[], edit)));
+        all.extend(of_patterns.iter().map(|edit| one(site, &[heads - 1], edit)));
+        if heads > 1 {
+            all.push(one(site, &[0], &Edit::Uniform).on_heads(site, [1], Edit::Ablate));
+        }
+    }
+    for site in ["mixed", "body"].into_iter().filter(|site| has(site)) {
+        all.extend(of_streams.iter().map(|edit| one(site, &[], edit)));
+    }
+    if matches!(tiny.body, Body::Attention(2.., _)) {
+        all.push(one("pattern", &[0], &Edit::Induction).and(one("mixed", &[1], &row())));
+        all.extend(of_streams.iter().map(|edit| one("mixed", &[1], edit)));
+    }
+    all
 }
 
 pub fn graph(tiny: &Tiny) -> Graph {

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use ihead::backend::Cpu;
 use ihead::eager::EagerEngine;
 use ihead::engine::{Engine, Read, Request, RowSet};
-use ihead::graph::{Edit, Normaliser, record_with};
+use ihead::graph::{Edit, Edits, Normaliser, record_with};
 use ihead::nn::Param;
 
 use crate::fd::Values;
@@ -36,8 +36,15 @@ fn embedded(tiny: &Tiny) -> Rows {
 
 /// The engine's value at a site for sequence 2, `[heads][t]`.
 fn site(tiny: &Tiny, name: &str, edits: &[(&str, Edit)]) -> Vec<Rows> {
-    let edits = edits.iter().map(|(site, edit)| (site.to_string(), *edit)).collect();
-    let graph = record_with(tiny, SEQ, edits);
+    site_with(
+        tiny,
+        name,
+        &edits.iter().fold(Edits::default(), |all, (site, edit)| all.with(*site, edit.clone())),
+    )
+}
+
+fn site_with(tiny: &Tiny, name: &str, edits: &Edits) -> Vec<Rows> {
+    let graph = record_with(tiny, SEQ, edits).unwrap();
     let request = Request { loss: None, reads: vec![(graph.site(name).unwrap(), RowSet::All)] };
     let mut engine = EagerEngine::<f64, Cpu>::new(Cpu::default(), &graph, &request, &|_| false);
     let found = Mutex::new(Vec::new());
@@ -125,22 +132,43 @@ fn patterns_are_normalised_scores_of_the_keys_so_far() {
     }
 }
 
+/// Whether each position looks at one other, and which.
+fn sources(pattern: &Rows) -> Vec<usize> {
+    let at = |row: &Vec<f64>| {
+        assert!(row.iter().all(|w| *w == 0.0 || *w == 1.0) && row.iter().sum::<f64>() == 1.0);
+        row.iter().position(|w| *w == 1.0).unwrap()
+    };
+    pattern.iter().map(at).collect()
+}
+
 #[test]
 fn edited_patterns_look_where_they_should() {
+    let tiny = Tiny::new(Body::Attention(2, Normaliser::Softmax));
+    let pattern = |edit: Edit| site(&tiny, "pattern", &[("pattern", edit)]);
+    let cases = [
+        (Edit::PreviousToken, [0, 0, 1, 2, 3, 4]),
+        (Edit::FirstToken, [0; SEQ]),
+        (Edit::CurrentToken, [0, 1, 2, 3, 4, 5]),
+        (Edit::Parents(vec![0, 0, 2, 1, 1, 3]), [0, 0, 2, 1, 1, 3]),
+    ];
+    for (edit, expected) in cases {
+        pattern(edit).iter().for_each(|head| assert_eq!(sources(head), expected));
+    }
+    for (t, row) in pattern(Edit::Uniform)[1].iter().enumerate() {
+        let expected = |j: usize| if j <= t { 1.0 / (t + 1) as f64 } else { 0.0 };
+        assert!(row.iter().enumerate().all(|(j, w)| *w == expected(j)), "{row:?}");
+    }
+    assert!(pattern(Edit::Ablate).iter().flatten().flatten().all(|w| *w == 0.0));
+}
+
+#[test]
+fn a_pattern_of_induction_looks_behind_the_last_occurrence() {
     let tiny = Tiny::new(Body::Attention(2, Normaliser::Softmax));
     let batch = batch();
     let tokens = batch.sequence(2).0;
     let mut behind_an_occurrence = 0;
-    let previous = site(&tiny, "pattern", &[("pattern", Edit::PreviousToken)]);
-    let induction = site(&tiny, "pattern", &[("pattern", Edit::Induction)]);
-    for (previous, induction) in previous.iter().zip(&induction) {
-        for t in 0..SEQ {
-            let at = |row: &[f64]| {
-                assert!(row.iter().all(|w| *w == 0.0 || *w == 1.0) && row.iter().sum::<f64>() == 1.0);
-                row.iter().position(|w| *w == 1.0).unwrap()
-            };
-            assert_eq!(at(&previous[t]), t.saturating_sub(1));
-            let source = at(&induction[t]);
+    for head in site(&tiny, "pattern", &[("pattern", Edit::Induction)]) {
+        for (t, source) in sources(&head).into_iter().enumerate() {
             if source == 0 {
                 assert!(!tokens[..t].contains(&tokens[t]));
             } else {
@@ -151,5 +179,32 @@ fn edited_patterns_look_where_they_should() {
         }
     }
     assert!(behind_an_occurrence > 0, "the batch has recurring tokens");
-    assert!(site(&tiny, "body", &[("body", Edit::Ablate)])[0].iter().flatten().all(|x| *x == 0.0));
+}
+
+#[test]
+fn edited_streams_are_what_the_edit_says() {
+    let tiny = Tiny::new(Body::Linear);
+    let body = |edit: Edit| site(&tiny, "body", &[("body", edit)]).remove(0);
+    let plain = site(&tiny, "body", &[]).remove(0);
+    assert!(body(Edit::Ablate).iter().flatten().all(|x| *x == 0.0));
+    let halved: Rows = plain.iter().map(|row| row.iter().map(|x| 0.5 * x).collect()).collect();
+    assert_close(&body(Edit::Scale(0.5)), &halved);
+    let rows: Rows = (0..SEQ + 1).map(|t| (0..DIM).map(|c| (t + 10 * c) as f64).collect()).collect();
+    assert_eq!(body(Edit::Row(rows[3].clone())), vec![rows[3].clone(); SEQ]);
+    assert_eq!(body(Edit::Rows(rows.clone())), rows[..SEQ]);
+}
+
+#[test]
+fn edits_of_one_head_leave_the_others() {
+    let tiny = Tiny::new(Body::Attention(2, Normaliser::Softmax));
+    let edits =
+        Edits::default().on_heads("pattern", [1], Edit::FirstToken).on_heads("mixed", [0], Edit::Ablate);
+    let (plain, found) = (site(&tiny, "pattern", &[]), site_with(&tiny, "pattern", &edits));
+    assert_eq!(found[0], plain[0]);
+    assert_eq!(sources(&found[1]), [0; SEQ]);
+    let first = embedded(&tiny)[0].clone();
+    for row in &site_with(&tiny, "mixed", &edits)[0] {
+        assert_eq!(row[..DIM / 2], [0.0; DIM / 2]);
+        assert_eq!(row[DIM / 2..], first[DIM / 2..]);
+    }
 }

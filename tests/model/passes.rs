@@ -1,6 +1,6 @@
 //! The partial passes that the paper's model classes have.
 use ihead::config::Config;
-use ihead::graph::{Model, record};
+use ihead::graph::{Graph, Model, record};
 use ihead::model::{FeedForwardsOnly, Full, FullArgs, Simplified, SimplifiedArgs, top_tokens};
 use ihead::nn::{Init, LayerNorm, Linear, Mlp, ModuleExt, Param};
 
@@ -48,27 +48,22 @@ fn embedded(model: &impl Model, positions: Option<&str>) -> Rows {
 
 #[test]
 fn sites_are_those_of_the_documented_list() {
+    let layer = |n: usize, ff: &[&str]| -> Vec<String> {
+        let attention = ["in", "k", "mixed", "out", "pattern", "q", "v"].map(|a| format!("attention.{a}"));
+        let ff = ff.iter().map(|name| format!("ff.{name}"));
+        let names = attention.into_iter().chain(ff).chain(["resid".into(), "resid_mid".into()]);
+        names.map(|name| format!("layers.{n}.{name}")).collect()
+    };
+    let expected = |last: &[&str], ff: &[&str]| -> Vec<String> {
+        let first = ["embed.positions", "embed.tokens"].iter().chain(last).map(ToString::to_string);
+        first.chain(layer(0, &[])).chain(layer(1, ff)).chain(["logits".into()]).collect()
+    };
+    let names = |graph: Graph| graph.sites().keys().cloned().collect::<Vec<_>>();
     let args = SimplifiedArgs { final_ffn: true, ..SimplifiedArgs::defaults() };
-    let graph = record(&simplified(&args), SEQ);
-    let names: Vec<&str> = graph.sites().keys().map(String::as_str).collect();
-    let expected = [
-        "final.resid",
-        "layers.0.attention.mixed",
-        "layers.0.attention.out",
-        "layers.0.attention.pattern",
-        "layers.0.resid",
-        "layers.0.resid_mid",
-        "layers.1.attention.mixed",
-        "layers.1.attention.out",
-        "layers.1.attention.pattern",
-        "layers.1.ff.out",
-        "layers.1.resid",
-        "layers.1.resid_mid",
-        "logits",
-    ];
-    assert_eq!(names, expected);
-    let full = record(&full(&FullArgs { no_first_layer_ffn: true, ..FullArgs::defaults() }), SEQ);
-    assert_eq!(full.sites().keys().map(String::as_str).collect::<Vec<_>>(), expected);
+    assert_eq!(names(record(&simplified(&args), SEQ)), expected(&["final.resid"], &["in", "out"]));
+    let model = full(&FullArgs { no_first_layer_ffn: true, ..FullArgs::defaults() });
+    let expected = expected(&["final.norm", "final.resid"], &["hidden", "in", "out"]);
+    assert_eq!(names(record(&model, SEQ)), expected);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A run: what it measures and when, what it writes, and what it refuses before its first step.
 #![allow(missing_docs)]
+mod edited;
 mod records;
 mod refused;
 

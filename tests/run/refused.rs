@@ -1,9 +1,8 @@
 //! Nothing is made before everything is found right.
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ihead::data::{BatchOptions, Batches, NumpyRng, Task};
-use ihead::graph::Edit;
+use ihead::graph::{Edit, Edits};
 use ihead::probe::{Association, Head, Key, Metric, Path, Recall};
 use ihead::run::{Inspect, Run, Schedule, activations};
 use ihead::train::{Action, Timeline};
@@ -25,7 +24,7 @@ fn names_that_the_model_has_not() {
     let did_you_mean = "did you mean 'layers.0.attention.pattern'?";
     refused(run().on(&test_batch(), [looks("layers.0.attention.patern")]), did_you_mean);
     refused(run().on_training([looks("layers.0.attention.patern")]), did_you_mean);
-    let edits = BTreeMap::from([("layers.0.attention.patern".to_string(), Edit::PreviousToken)]);
+    let edits = Edits::default().with("layers.0.attention.patern", Edit::PreviousToken);
     refused(run().edits(edits.clone()), did_you_mean);
     let recall = Recall::new("r", Path::rows("tok_embedding.weight"), Association::identity(65));
     refused(run().weights([recall]), "did you mean 'tok_embeddings.weight'?");

@@ -2,7 +2,7 @@
 use crate::engine::RowSet;
 use crate::graph::{Index, NodeId, Op, WeightId};
 
-use super::super::program::{Instr, Layout, Scoring, Source, Val, ValInfo};
+use super::super::program::{Instr, Layout, Scoring, Val, ValInfo};
 use super::super::tables::MOST_TERMS;
 use super::{LARGEST_MAPPED_TABLE, Lowering, Term, only_lookups, plain};
 
@@ -45,15 +45,32 @@ impl Lowering<'_> {
                     out
                 }
             }
-            op => {
-                let source = source_of(&op).expect("the operation is a pattern");
+            Op::ClampedPattern { clamp, .. } => {
                 let out = self.pattern_val(rows, heads, false);
-                self.emit(Instr::OneHot { out, source });
+                self.emit(Instr::Clamped { out, clamp });
                 out
             }
+            Op::SplicedPattern { base, other, chosen } => {
+                let [base, other] = [base, other].map(|part| self.read_pattern(part, rows));
+                let out = self.pattern_val(rows, heads, false);
+                self.emit(Instr::Splice { out, base, other, chosen });
+                out
+            }
+            Op::Given { slot, .. } => {
+                let out = self.pattern_val(rows, heads, false);
+                self.program.given.push((out, slot));
+                out
+            }
+            _ => unreachable!("the operation is a pattern"),
         };
         self.patterns.insert((node, rows), val);
         val
+    }
+
+    /// A pattern at exactly these rows, to be read.
+    pub(super) fn read_pattern(&mut self, node: NodeId, rows: RowSet) -> Val {
+        let pattern = self.pattern(node, rows);
+        if self.program.info(pattern).rows == rows { pattern } else { self.select(pattern, rows) }
     }
 
     fn table_rows(&self, sum: &[Term]) -> usize {
@@ -163,9 +180,11 @@ impl Lowering<'_> {
     /// `map (pattern v)` with the map pending.
     fn mix_of(&mut self, pattern: NodeId, v: Val, map: Option<WeightId>, rows: RowSet) -> Vec<Term> {
         let cols = self.program.info(v).cols;
-        if let Some(source) = source_of(&self.op(pattern)) {
+        if let Op::ClampedPattern { clamp, .. } = self.op(pattern)
+            && clamp.is_one_hot()
+        {
             let out = self.val(rows, cols, self.val_trains(v));
-            self.emit(Instr::Pick { out, x: v, source });
+            self.emit(Instr::Pick { out, x: v, clamp });
             return vec![Term::Dense { val: out, map, scale: 1.0 }];
         }
         let pattern = self.pattern(pattern, rows);
@@ -194,13 +213,5 @@ fn index_of(term: &Term) -> Index {
     match *term {
         Term::Lookup { index, .. } => index,
         Term::Dense { .. } => unreachable!("only lookups have an index"),
-    }
-}
-
-fn source_of(op: &Op) -> Option<Source> {
-    match op {
-        Op::PreviousPattern { .. } => Some(Source::Previous),
-        Op::InductionPattern { .. } => Some(Source::Induction),
-        _ => None,
     }
 }

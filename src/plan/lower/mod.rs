@@ -75,8 +75,7 @@ impl Lowering<'_> {
     fn run(&mut self) {
         for (node, rows) in &self.request.reads {
             let val = if self.op(*node).is_pattern() {
-                let pattern = self.pattern(*node, *rows);
-                if self.program.info(pattern).rows == *rows { pattern } else { self.select(pattern, *rows) }
+                self.read_pattern(*node, *rows)
             } else {
                 self.dense(*node, *rows)
             };
@@ -146,7 +145,7 @@ impl Lowering<'_> {
         for i in self.trains.len()..self.graph.weights().len() {
             let trains = match self.graph.weights()[i].op {
                 WeightOp::Param(id) => self.request.loss.is_some() && (self.param_trains)(id),
-                WeightOp::Identity => false,
+                WeightOp::Identity | WeightOp::Constant(_) => false,
                 WeightOp::Transpose(a) | WeightOp::Scale(a, _) => self.trains[a.index()],
                 WeightOp::Product(a, b) | WeightOp::Sum(a, b) | WeightOp::ScaleColumns(a, b) => {
                     self.trains[a.index()] || self.trains[b.index()]
@@ -224,6 +223,11 @@ impl Lowering<'_> {
         let cols = self.cols(node);
         match self.op(node) {
             Op::Zero => vec![],
+            Op::Given { slot, .. } => {
+                let out = self.val(rows, cols, false);
+                self.program.given.push((out, slot));
+                vec![plain(out)]
+            }
             Op::Lookup { table, index } => vec![Term::Lookup { table, index }],
             Op::Add(a, b) => {
                 let mut sum = self.summand(a, rows);
@@ -258,7 +262,7 @@ impl Lowering<'_> {
                 vec![plain(out)]
             }
             Op::Mix { pattern, v } => self.mix(pattern, v, rows),
-            Op::Pattern { .. } | Op::PreviousPattern { .. } | Op::InductionPattern { .. } => {
+            Op::Pattern { .. } | Op::ClampedPattern { .. } | Op::SplicedPattern { .. } => {
                 unreachable!("a pattern is no stream")
             }
         }

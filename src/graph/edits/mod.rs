@@ -1,0 +1,177 @@
+//! Changes of named activations, as values.
+mod text;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::nn::matches;
+use crate::{Error, Result};
+
+use super::clamp::Clamp;
+use super::{Graph, Model, record_with};
+
+/// A change of one activation, made while the model is recorded. It is written as its text: `previous_token`,
+/// `scale(0.5)`.
+///
+/// | edit | text | of |
+/// |---|---|---|
+/// | [`Ablate`](Self::Ablate) | `ablate` | streams and patterns |
+/// | [`Scale`](Self::Scale) | `scale(0.5)` | streams |
+/// | [`Row`](Self::Row) | `row(0.5, 1)` | streams |
+/// | [`Rows`](Self::Rows) | `rows((0.5, 1), (0, 2))` | streams |
+/// | [`PreviousToken`](Self::PreviousToken) | `previous_token` | patterns |
+/// | [`Induction`](Self::Induction) | `induction` | patterns |
+/// | [`FirstToken`](Self::FirstToken) | `first_token` | patterns |
+/// | [`CurrentToken`](Self::CurrentToken) | `current_token` | patterns |
+/// | [`Uniform`](Self::Uniform) | `uniform` | patterns |
+/// | [`Parents`](Self::Parents) | `parents(0, 0, 1)` | patterns |
+/// | [`Patch`](Self::Patch) | `patch` | streams and patterns |
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Edit {
+    /// The activation is zero; a pattern looks nowhere.
+    Ablate,
+    /// The activation times a factor.
+    Scale(f64),
+    /// The same row at every position, `[dim]`: a mean, for mean ablation.
+    Row(Vec<f64>),
+    /// A row for each position, `[seq, dim]`; there may be more rows than positions.
+    Rows(Vec<Vec<f64>>),
+    /// Attention to the position before (position 0 looks at itself).
+    PreviousToken,
+    /// Attention to the position behind the last earlier occurrence of the current token (to position 0 where there is
+    /// none): what an induction head does.
+    Induction,
+    /// Attention to position 0.
+    FirstToken,
+    /// Attention of each position to itself.
+    CurrentToken,
+    /// Attention to all positions so far, with equal weights.
+    Uniform,
+    /// Attention to a fixed position for each, `[seq]`, none of them later; there may be more than positions.
+    Parents(Vec<u32>),
+    /// What an engine is given for it ([`crate::engine::Engine::give`]): the same activation of another batch, or of other
+    /// weights.
+    Patch,
+}
+
+impl Edit {
+    /// What can become of a stream, in words.
+    pub(super) const OF_STREAMS: &str = "ablate, scale, row, rows, patch";
+    /// What can become of a pattern, in words.
+    pub(super) const OF_PATTERNS: &str =
+        "ablate, previous_token, induction, first_token, current_token, uniform, parents, patch";
+
+    /// The rule of a pattern, checked for `seq` positions; `None` if this edit is not of patterns.
+    pub(super) fn clamp(&self, seq: usize) -> Result<Option<Clamp>, String> {
+        Ok(Some(match self {
+            Edit::Ablate => Clamp::Nothing,
+            Edit::PreviousToken => Clamp::Previous,
+            Edit::Induction => Clamp::Induction,
+            Edit::FirstToken => Clamp::First,
+            Edit::CurrentToken => Clamp::Current,
+            Edit::Uniform => Clamp::Uniform,
+            Edit::Parents(parents) => {
+                if parents.len() < seq {
+                    return Err(format!(
+                        "{} parents, expected one for each of {seq} positions",
+                        parents.len()
+                    ));
+                }
+                if let Some((t, parent)) = parents.iter().enumerate().find(|(t, p)| **p as usize > *t) {
+                    return Err(format!("position {t} would look at {parent}, which comes later"));
+                }
+                Clamp::Parents(Arc::from(&parents[..seq]))
+            }
+            Edit::Scale(_) | Edit::Row(_) | Edit::Rows(_) | Edit::Patch => return Ok(None),
+        }))
+    }
+}
+
+/// One edit, of a site or of some heads of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    /// The name, in which `*` stands for any characters.
+    pub site: String,
+    /// The heads, of all if empty.
+    pub heads: Vec<usize>,
+    /// What becomes of it.
+    pub edit: Edit,
+}
+
+/// Edits of named activations, in order; where two are of the same activation, the second changes what the first left.
+///
+/// Their text, on a command line and in records, is `SITE=EDIT, ...`; `SITE[0,2]=EDIT` edits two heads, and `*` in a name
+/// stands for any characters. As a field of a `#[derive(Config)]` struct, `#[config(default = Edits::default())]` makes it a
+/// setting.
+///
+/// ```
+/// use ihead::graph::{Edit, Edits};
+///
+/// let edits = Edits::default()
+///     .with("layers.*.attention.pattern", Edit::PreviousToken)
+///     .on_heads("layers.1.attention.pattern", [0, 2], Edit::Ablate);
+/// let text = "layers.*.attention.pattern=previous_token, layers.1.attention.pattern[0,2]=ablate";
+/// assert_eq!(edits.to_string(), text);
+/// assert_eq!(text.parse::<Edits>()?, edits);
+///
+/// let error = "layers.0.ff.out=scael(0.5)".parse::<Edits>().unwrap_err();
+/// assert_eq!(error.to_string(), "no edit 'scael'; did you mean 'scale'?");
+/// # Ok::<(), ihead::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Edits {
+    entries: Vec<Entry>,
+}
+
+impl Edits {
+    /// These edits and one more, of the activations that `site` names (`*` stands for any characters).
+    pub fn with(self, site: impl Into<String>, edit: Edit) -> Self {
+        self.on_heads(site, [], edit)
+    }
+
+    /// These edits and one more, of some heads (all, if none is listed) of a pattern or of a stream that has heads: queries,
+    /// keys, values, and what they mix.
+    pub fn on_heads(
+        mut self,
+        site: impl Into<String>,
+        heads: impl IntoIterator<Item = usize>,
+        edit: Edit,
+    ) -> Self {
+        self.entries.push(Entry { site: site.into(), heads: heads.into_iter().collect(), edit });
+        self
+    }
+
+    /// These edits, then those.
+    pub fn and(mut self, others: Edits) -> Self {
+        self.entries.extend(others.entries);
+        self
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Checks every name, head and size against the model, for sequences of `seq` tokens.
+    ///
+    /// # Errors
+    /// If an edit is of no site (the nearest name is in the message), or does not fit its site.
+    pub fn check(&self, model: &impl Model, seq: usize) -> Result<()> {
+        if self.is_empty() { Ok(()) } else { record_with(model, seq, self).map(drop) }
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The error of the first edit that is of no site of a recorded model.
+    pub(super) fn unknown(&self, graph: &Graph) -> Option<Error> {
+        let names = || graph.sites().keys().map(String::as_str);
+        let known = |entry: &&Entry| names().any(|name| matches(&entry.site, name));
+        let unknown = self.entries.iter().find(|entry| !known(entry))?;
+        Some(Error::unknown("site", &unknown.site, names()))
+    }
+}

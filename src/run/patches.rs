@@ -1,0 +1,107 @@
+//! Activations that are put in for others.
+use crate::data::Batch;
+use crate::engine::Engine;
+use crate::graph::{Edit, Edits, Model};
+use crate::io::Array;
+use crate::{Error, Result};
+
+use super::activations;
+
+/// The values of patched sites.
+#[derive(Default)]
+pub(crate) struct Patches(Vec<(String, Array)>);
+
+impl Patches {
+    /// Takes the values of one more site.
+    pub fn put(&mut self, site: String, values: Array) {
+        self.0.push((site, values));
+    }
+
+    /// Gives them to an engine.
+    pub fn give(&self, engine: &mut dyn Engine<f32>) -> Result<()> {
+        self.0.iter().try_for_each(|(site, values)| engine.give(site, &values.shape, &values.values))
+    }
+}
+
+/// The activations `own` with those of `other` at some positions, where `take(sequence, position)` holds: both
+/// `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of patterns.
+///
+/// ```
+/// use ihead::io::Array;
+/// use ihead::run::at_positions;
+/// let own = Array { shape: vec![1, 3, 2], values: vec![0.0; 6] };
+/// let other = Array { shape: vec![1, 3, 2], values: vec![1.0; 6] };
+/// let mixed = at_positions(&own, &other, |_sequence, position| position == 1)?;
+/// assert_eq!(mixed.values, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+/// # Ok::<(), ihead::Error>(())
+/// ```
+///
+/// # Errors
+/// If they have different shapes, or are not activations.
+pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> bool) -> Result<Array> {
+    if own.shape != other.shape {
+        return Err(Error::shape("activations", &own.shape, &other.shape));
+    }
+    let (heads, seq, cols) = match own.shape[..] {
+        [_, seq, dim] => (1, seq, dim),
+        [_, heads, seq, keys] => (heads, seq, keys),
+        _ => {
+            return Err(Error::usage(format!(
+                "activations of shape {:?}, expected [batch, seq, dim]",
+                own.shape
+            )));
+        }
+    };
+    let mut mixed = own.clone();
+    let rows = mixed.values.chunks_exact_mut(cols.max(1)).zip(other.values.chunks_exact(cols.max(1)));
+    for (row, (to, from)) in rows.enumerate() {
+        if take(row / (heads * seq), row % seq) {
+            to.copy_from_slice(from);
+        }
+    }
+    Ok(mixed)
+}
+
+/// Edits that hold each of these streams at its mean over a batch: mean ablation.
+///
+/// ```
+/// use ihead::config::Config;
+/// use ihead::data::Batch;
+/// use ihead::model::{Simplified, SimplifiedArgs};
+/// use ihead::probe::Metric;
+/// use ihead::run::{Inspect, mean_ablation};
+///
+/// let sizes = SimplifiedArgs::defaults();
+/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+/// let batch = Batch { x: vec![7, 1, 7, 1], y: vec![1, 7, 1, 2], marks: vec![0; 4], batch: 1, seq: 4 };
+/// let edits = mean_ablation(&model, &batch, ["layers.0.attention.out"])?;
+/// let found = Inspect::new(&model).edits(edits).measure([Metric::loss("loss")], &batch)?;
+/// assert!(found.get("loss").is_some());
+/// # Ok::<(), ihead::Error>(())
+/// ```
+///
+/// # Errors
+/// If the model has no such site, the site is a pattern, or the batch does not fit the model.
+pub fn mean_ablation<'a>(
+    model: &impl Model,
+    batch: &Batch,
+    sites: impl IntoIterator<Item = &'a str>,
+) -> Result<Edits> {
+    let mut edits = Edits::default();
+    for site in sites {
+        let found = activations(model, batch, site)?;
+        let [_, _, dim] = found.shape[..] else {
+            return Err(Error::usage(format!(
+                "'{site}' is an attention pattern; the mean of a stream is a row"
+            )));
+        };
+        let mut mean = vec![0.0; dim];
+        for row in found.values.chunks_exact(dim.max(1)) {
+            mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+        }
+        let rows = (batch.batch * batch.seq).max(1) as f64;
+        mean.iter_mut().for_each(|sum| *sum /= rows);
+        edits = edits.with(site, Edit::Row(mean));
+    }
+    Ok(edits)
+}

@@ -1,0 +1,139 @@
+//! Edited sites in a run and in what is measured.
+use ihead::data::{Batch, NumpyRng, sample};
+use ihead::graph::{Edit, Edits};
+use ihead::nn::{AnyParam, ModuleExt};
+use ihead::probe::Metric;
+use ihead::run::{Inspect, activations, at_positions, mean_ablation, measure};
+use ihead::train::LossOn;
+use ihead::train::optim::{AdamW, Optim};
+
+use super::{Model, model, run, task, test_batch};
+
+fn other_batch() -> Batch {
+    sample(&task(), &mut NumpyRng::new(&[7]), 8).unwrap()
+}
+
+fn loss(inspect: &Inspect<'_, Model>, batch: &Batch) -> f64 {
+    inspect.measure([Metric::loss("loss")], batch).unwrap().get("loss").unwrap()
+}
+
+fn plain_loss(model: &Model, batch: &Batch) -> f64 {
+    measure(model, [Metric::loss("loss")], batch).unwrap().get("loss").unwrap()
+}
+
+/// Activations are shown in single precision, so a patch of them is what it stands for up to rounding.
+#[track_caller]
+fn assert_close(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
+}
+
+/// Variation 6: layer 1's keys act through its pattern alone; layer 0's also through what layer 0 writes, but not past
+/// their own pattern.
+#[test]
+fn what_acts_only_through_a_clamped_pattern_has_no_gradient_and_keeps_its_bits() {
+    for (edits, held) in [
+        ("", &[][..]),
+        ("layers.0.attention.pattern=previous_token", &[0][..]),
+        ("layers.1.attention.pattern=induction", &[1]),
+        ("layers.0.attention.pattern=previous_token, layers.1.attention.pattern=induction", &[0, 1]),
+        ("layers.0.attention.pattern=uniform, layers.1.attention.pattern=ablate", &[0, 1]),
+    ] {
+        let edits: Edits = edits.parse().unwrap();
+        let before = model();
+        let gradients =
+            Inspect::new(&before).edits(edits.clone()).gradients(&test_batch(), LossOn::All).unwrap();
+        let optim = Optim::AdamW(AdamW::new(0.01, (0.9, 0.95), 1e-8, 0.1)); // decay would change them
+        let mut run = run().optim(optim).edits(edits.clone());
+        run.train(5).unwrap();
+        for layer in 0..2 {
+            let name = format!("layers.{layer}.attention.wk.weight");
+            let zero = gradients.of(&name).unwrap().values.iter().all(|g| *g == 0.0);
+            let same = before.tensor(&name).unwrap().values() == run.model().tensor(&name).unwrap().values();
+            assert_eq!((zero, same), (held.contains(&layer), held.contains(&layer)), "{edits}: {name}");
+        }
+        let output = |model: &Model| model.tensor("output.weight").map(AnyParam::values).unwrap();
+        assert_ne!(output(&before), output(run.model()), "{edits}: the output map trains");
+    }
+}
+
+#[test]
+fn a_run_is_measured_as_it_is_trained() {
+    let edits = Edits::default().with("layers.0.attention.out", Edit::Ablate);
+    let mut run = run().edits(edits.clone()).on(&test_batch(), [Metric::loss("test")]);
+    let history = run.train(3).unwrap();
+    assert_eq!(history.last("test").unwrap(), loss(&Inspect::new(run.model()).edits(edits), &test_batch()));
+    assert_ne!(history.last("test").unwrap(), plain_loss(run.model(), &test_batch()));
+}
+
+#[test]
+fn a_run_has_nothing_to_patch_with() {
+    let edits = Edits::default().with("layers.0.attention.out", Edit::Patch);
+    let error = run().edits(edits).train(1).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "'layers.0.attention.out' is patched, which a run cannot do; `run::Inspect::patch` can"
+    );
+}
+
+#[test]
+fn a_patch_puts_in_what_another_model_or_input_has() {
+    let (own, batch, other) = (model(), test_batch(), other_batch());
+    let input = activations(&own, &other, "layers.0.resid").unwrap();
+    let patched = Inspect::new(&own).patch("layers.0.resid", input.clone());
+    let expected = Batch { y: batch.y.clone(), ..other };
+    assert_close(loss(&patched, &batch), plain_loss(&own, &expected));
+
+    // other weights in layer 0 alone: what enters layer 1 is all that they do
+    let mut trained = model();
+    trained.update("layers.0.attention.wk.weight", &mut |values| values.fill(0.3)).unwrap();
+    let stream = activations(&trained, &batch, "layers.1.resid").unwrap();
+    assert!((plain_loss(&own, &batch) - plain_loss(&trained, &batch)).abs() > 1e-3);
+    let patched = Inspect::new(&own).patch("layers.1.resid", stream);
+    assert_close(loss(&patched, &batch), plain_loss(&trained, &batch));
+
+    // a pattern, whole and by heads; one head is all there is
+    let pattern = activations(&trained, &batch, "layers.0.attention.pattern").unwrap();
+    let site = "layers.0.attention.pattern";
+    for patched in [
+        Inspect::new(&own).patch(site, pattern.clone()),
+        Inspect::new(&own).patch_heads(site, [0], pattern.clone()),
+    ] {
+        assert_close(loss(&patched, &batch), plain_loss(&trained, &batch));
+    }
+}
+
+#[test]
+fn a_patch_at_some_positions_is_felt_from_there_on() {
+    let (own, batch, other) = (model(), test_batch(), other_batch());
+    let site = "layers.0.resid";
+    let [here, there] = [&batch, &other].map(|batch| activations(&own, batch, site).unwrap());
+    let mixed = at_positions(&here, &there, |_, position| position == 9).unwrap();
+    let logits = |inspect: Inspect<'_, Model>| inspect.activations(&batch, "logits").unwrap().values;
+    let (plain, patched) = (logits(Inspect::new(&own)), logits(Inspect::new(&own).patch(site, mixed)));
+    let rows = plain.chunks(65).zip(patched.chunks(65));
+    for (row, (plain, patched)) in rows.enumerate() {
+        let (i, t) = (row / 16, row % 16);
+        let other_token = batch.sequence(i).0[9] != other.sequence(i).0[9];
+        let differ = plain.iter().zip(patched).any(|(a, b)| (a - b).abs() > 1e-5);
+        assert_eq!(differ, other_token && t >= 9, "sequence {i}, position {t}");
+    }
+}
+
+#[test]
+fn mean_ablation_holds_a_stream_at_its_mean() {
+    let (own, batch) = (model(), test_batch());
+    let edits = mean_ablation(&own, &batch, ["layers.1.attention.out", "layers.0.attention.q"]).unwrap();
+    let read_back: Edits = edits.to_string().parse().unwrap();
+    assert_eq!(read_back, edits);
+    let inspect = Inspect::new(&own).edits(edits);
+    let held = inspect.activations(&batch, "layers.1.attention.out").unwrap();
+    let free = activations(&own, &batch, "layers.1.attention.out").unwrap();
+    for column in 0..8 {
+        let values = |values: &[f32]| values.iter().skip(column).step_by(8).copied().collect::<Vec<f32>>();
+        let free = values(&free.values);
+        let mean = free.iter().map(|x| f64::from(*x)).sum::<f64>() / free.len() as f64;
+        assert!(values(&held.values).iter().all(|x| (f64::from(*x) - mean).abs() < 1e-6));
+    }
+    let error = mean_ablation(&own, &batch, ["layers.1.attention.pattern"]).unwrap_err().to_string();
+    assert_eq!(error, "'layers.1.attention.pattern' is an attention pattern; the mean of a stream is a row");
+}
