@@ -173,3 +173,19 @@ fn without_a_folder_nothing_is_written_and_each_evaluation_is_a_line() {
     let starts: Vec<&str> = stdout.lines().filter_map(|line| line.split([' ', ':']).next()).collect();
     assert_eq!(starts, ["0", "memory", "norms", "2", "memory", "norms"], "{stdout}");
 }
+
+#[test]
+fn variations_run_from_their_settings_and_end_in_a_table() {
+    for (name, args, heading) in [
+        ("v2_attention_sinks", &["steps=2"][..], "run "),
+        ("v5_latent_graph", &["steps=2", "length=8"][..], "iter "),
+    ] {
+        let output = run(name, &line(args));
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{name}: {stdout}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(stdout.lines().any(|line| line.trim_start().starts_with(heading)), "{name}: {stdout}");
+        let wrong = run(name, &line(&["stepps=2"]));
+        assert_eq!(wrong.status.code(), Some(2), "{name}");
+        assert!(String::from_utf8_lossy(&wrong.stderr).contains("'steps'"), "{name}");
+    }
+}
