@@ -45,6 +45,7 @@ pub mod paper;
 pub mod plan;
 pub mod probe;
 pub mod run;
+mod text;
 pub mod train;
 
 pub use config::{Config, main};

@@ -189,3 +189,46 @@ fn variations_run_from_their_settings_and_end_in_a_table() {
         assert!(String::from_utf8_lossy(&wrong.stderr).contains("'steps'"), "{name}");
     }
 }
+
+#[test]
+fn a_timeline_on_the_command_line_and_the_stored_weights_measured_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let save = format!("save_dir={}", dir.path().display());
+    let small =
+        ["max_iters=4", "eval_delta=2", "data_args.k=5", "optim_args.batch_size=4", "test_batch_size=4"];
+    for program in ["ihead_basic", "ihead_full"] {
+        let timeline = "timeline=0: freeze(output.weight), every 2: snapshot, 1..3: linear(0.1, 0)";
+        let mut args = line(&small);
+        args.extend([save.clone(), timeline.into()]);
+        let output = run(program, &args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let params = json_lines(&dir.path().join("res.jsonl")).unwrap();
+        let recorded = std::fs::read_to_string(dir.path().join("params.json")).unwrap();
+        assert!(recorded.contains("every 2: snapshot"), "{recorded}");
+
+        let mut again = line(&small);
+        again.push(format!("reprobe={}", dir.path().display()));
+        let output = run(program, &again);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let table = String::from_utf8(output.stdout).unwrap();
+        let first: Vec<&str> = table.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(first, ["weights", "0", "2", "final"], "{table}");
+        let rows = json_lines(&dir.path().join("reprobe.jsonl")).unwrap();
+        // iteration 1 is not evaluated, but iteration 2's training batch is not the first: compare the keys
+        let keys = |row: &serde_json::Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert!(keys(&rows[0])[1..].iter().all(|key| params[0].get(key).is_some()), "{}", rows[0]);
+    }
+}
+
+#[test]
+fn a_timeline_that_does_not_fit_is_refused_with_the_nearest_name() {
+    for (timeline, said) in [
+        ("0: freze(output.weight)", "did you mean 'freeze'?"),
+        ("0: freeze(ouput.weight)", "did you mean 'output.weight'?"),
+        ("0: snapshot", "snapshots, which need a folder"),
+    ] {
+        let output = run("ihead_basic", &line(&["max_iters=1", &format!("timeline={timeline}")]));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && error.contains(said), "{timeline}: {error}");
+    }
+}

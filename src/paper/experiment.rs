@@ -28,7 +28,7 @@ pub struct Experiment<M> {
     pub exp_batch: Option<Batch>,
     /// The optimiser.
     pub optim: Optim,
-    /// What changes during the run.
+    /// What changes during the run, before the changes of its settings.
     pub timeline: Timeline,
     /// What the loss is over.
     pub loss: LossOn,
@@ -88,7 +88,7 @@ impl<M: Model> Experiment<M> {
         let mut run = Run::new(model, batches)
             .optim(self.optim)
             .loss(self.loss)
-            .timeline(self.timeline)
+            .timeline(self.timeline.and(args.timeline))
             .edits(args.edits)
             .compute(compute)
             .schedule(Schedule::every(args.eval_delta))
@@ -99,6 +99,9 @@ impl<M: Model> Experiment<M> {
                 .on_training(measured.metrics)
                 .on(&self.test_batch, [measured.test])
                 .weights(measured.recalls);
+        }
+        if let Some(dir) = &args.reprobe {
+            return run.reprobe(dir).map(drop);
         }
         if let Some(dir) = &save_dir {
             run = run.save_to(dir);

@@ -37,6 +37,7 @@ mod rows;
 mod select;
 mod sequence;
 mod state_dict;
+mod svd;
 mod weights;
 
 pub use association::{Association, Pairs};

@@ -40,7 +40,7 @@ mod patches;
 mod probes;
 mod recorder;
 mod report;
-mod schedule;
+mod reprobe;
 mod table;
 mod training;
 
@@ -48,9 +48,10 @@ pub use history::History;
 pub use inspect::{Gradients, Inspect, activations, gradients, measure};
 pub use patches::{at_positions, mean_ablation};
 pub use report::Report;
-pub use schedule::Schedule;
 pub use table::{Cell, Table};
 pub use training::Run;
+
+pub use crate::train::Schedule;
 
 pub(crate) use inspect::read_whole;
 pub(crate) use patches::Patches;

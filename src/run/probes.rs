@@ -1,9 +1,9 @@
 //! All that a run measures.
 use crate::data::Batch;
-use crate::graph::{Edits, Graph, Model, record_with};
+use crate::graph::{Edits, Model, record_with};
 use crate::nn::Params;
 use crate::probe::{Metric, Record, Unit, WeightProbe, record_weights};
-use crate::train::Compute;
+use crate::train::{Compute, Edited, Initial, WeightEdit, initial_of};
 use crate::{Error, Result};
 
 use super::evaluator::Evaluator;
@@ -15,48 +15,53 @@ pub(super) struct Wanted {
     /// On the training batch, before the update.
     pub training: Vec<Metric>,
     /// On fixed batches, after the update.
-    pub sets: Vec<(Vec<Metric>, Batch)>,
+    pub sets: Vec<TestSet>,
     /// On the weights, after the update.
     pub weights: Vec<WeightProbe>,
 }
 
+/// Metrics of a fixed batch.
+#[derive(Clone)]
+pub(super) struct TestSet {
+    pub batch: Batch,
+    pub metrics: Vec<Metric>,
+    /// Changes of the weights for this measurement alone.
+    pub edited: Vec<WeightEdit>,
+}
+
 /// What is measured, made ready for a model.
 pub(super) struct Probes {
+    wanted: Wanted,
+    seq: usize,
+    compute: Compute,
+    initial: Initial,
     training: Option<Evaluator>,
-    sets: Vec<(Evaluator, Batch)>,
-    weights: Vec<WeightProbe>,
+    /// One for each test set.
+    sets: Vec<Evaluator>,
 }
 
 impl Wanted {
-    /// Makes it ready for a model that is recorded in `graph` on the training batches, with these edits.
-    pub fn open<M: Model>(
-        &self,
-        model: &M,
-        graph: &Graph,
-        edits: &Edits,
-        compute: Compute,
-    ) -> Result<Probes> {
+    /// Makes it ready for a model, on training batches of `seq` tokens, with these sites edited.
+    pub fn open<M: Model>(self, model: &M, seq: usize, edits: &Edits, compute: Compute) -> Result<Probes> {
         self.check_names()?;
-        let metrics = &self.training;
-        let training = match metrics.is_empty() {
-            true => None,
-            false => Some(Evaluator::new(metrics.clone(), graph, compute)?),
-        };
-        let mut sets = Vec::new();
-        for (metrics, batch) in &self.sets {
-            check_length("a test batch", batch.seq, model)?;
-            let graph = record_with(model, batch.seq, edits)?;
-            let evaluator = Evaluator::new(metrics.clone(), &graph, compute)?;
-            evaluator.check(batch)?;
-            sets.push((evaluator, batch.clone()));
+        for set in &self.sets {
+            check_length("a test batch", set.batch.seq, model)?;
+            set.edited.iter().try_for_each(|edit| edit.check(model))?;
         }
         record_weights(&self.weights, model)?;
-        Ok(Probes { training, sets, weights: self.weights.clone() })
+        let needs_initial = self.sets.iter().flat_map(|set| &set.edited).any(WeightEdit::needs_initial);
+        let initial = if needs_initial { initial_of(model) } else { Initial::new() };
+        let mut probes = Probes { wanted: self, seq, compute, initial, training: None, sets: vec![] };
+        probes.reopen(model, edits)?;
+        for (evaluator, set) in probes.sets.iter().zip(&probes.wanted.sets) {
+            evaluator.check(&set.batch)?;
+        }
+        Ok(probes)
     }
 
     /// Refuses two numbers of one name.
     fn check_names(&self) -> Result<()> {
-        let sets = self.sets.iter().flat_map(|(metrics, _)| metrics);
+        let sets = self.sets.iter().flat_map(|set| &set.metrics);
         let metrics = self.training.iter().chain(sets).map(Metric::name);
         let mut seen = vec!["iter"];
         for name in metrics.chain(self.weights.iter().map(WeightProbe::name)) {
@@ -72,6 +77,18 @@ impl Wanted {
 }
 
 impl Probes {
+    /// Makes the engines anew, for other edits.
+    pub fn reopen<M: Model>(&mut self, model: &M, edits: &Edits) -> Result<()> {
+        let open = |metrics: &[Metric], seq| {
+            Evaluator::new(metrics.to_vec(), &record_with(model, seq, edits)?, self.compute)
+        };
+        let training = &self.wanted.training;
+        self.training = if training.is_empty() { None } else { Some(open(training, self.seq)?) };
+        let sets = self.wanted.sets.iter().map(|set| open(&set.metrics, set.batch.seq));
+        self.sets = sets.collect::<Result<_>>()?;
+        Ok(())
+    }
+
     /// The metrics of the training batch.
     pub fn before(&mut self, model: &impl Model, batch: &Batch) -> Result<Record> {
         match &mut self.training {
@@ -94,15 +111,16 @@ impl Probes {
     /// Test sets and weights.
     pub fn of_model(&mut self, model: &impl Model) -> Result<Record> {
         let mut record = Record::new();
-        for (evaluator, batch) in &mut self.sets {
-            record.extend(evaluator.run(&Params::of(model), batch)?);
+        for (evaluator, set) in self.sets.iter_mut().zip(&self.wanted.sets) {
+            let edited = Edited::new(model, &set.edited, &self.initial)?;
+            record.extend(evaluator.run(&edited, &set.batch)?);
         }
-        record.extend(record_weights(&self.weights, model)?);
+        record.extend(record_weights(&self.wanted.weights, model)?);
         Ok(record)
     }
 
     /// Whether a probe of weights has this name.
     pub fn is_of_weights(&self, name: &str) -> bool {
-        self.weights.iter().any(|probe| probe.name() == name)
+        self.wanted.weights.iter().any(|probe| probe.name() == name)
     }
 }

@@ -3,7 +3,7 @@ use serde_json::{Map, Value};
 
 use crate::Result;
 use crate::data::Batch;
-use crate::graph::Model;
+use crate::graph::{Edits, Model};
 use crate::probe::Record;
 use crate::train::{Monitor, Outputs, Progress, Step};
 
@@ -25,18 +25,30 @@ pub(super) struct Recorder {
 pub(super) struct Watch<'a, M> {
     pub recorder: &'a mut Recorder,
     pub progress: Progress,
-    /// The last iteration, if there is one.
-    pub last: Option<usize>,
+    /// The last iteration.
+    pub last: usize,
     pub own: &'a mut dyn Monitor<M>,
 }
 
 impl<M: Model> Monitor<M> for Watch<'_, M> {
     fn before_update(&mut self, iteration: usize, model: &M, batch: &Batch) -> Result<()> {
         let recorder = &mut *self.recorder;
-        if recorder.schedule.contains(iteration, self.last == Some(iteration)) {
+        if recorder.schedule.contains(iteration, self.last == iteration) {
             recorder.before = Some(recorder.probes.before(model, batch)?);
         }
         self.own.before_update(iteration, model, batch)
+    }
+
+    fn edited(&mut self, model: &M, edits: &Edits) -> Result<()> {
+        self.recorder.probes.reopen(model, edits)?;
+        self.own.edited(model, edits)
+    }
+
+    fn snapshot(&mut self, iteration: usize, model: &M) -> Result<()> {
+        if let Some(outputs) = &self.recorder.outputs {
+            outputs.snapshot(iteration, model)?;
+        }
+        self.own.snapshot(iteration, model)
     }
 
     fn after_update(&mut self, step: &Step<'_, M>) -> Result<()> {
@@ -66,17 +78,17 @@ impl Recorder {
             record = record.not_applicable_as(number);
         }
         if let Some(outputs) = &mut self.outputs {
-            outputs.record(&with_iteration(step.iteration, &record))?;
+            outputs.record(&labelled("iter", step.iteration.into(), &record))?;
         }
         self.history.push(step.iteration, record);
         Ok(())
     }
 }
 
-/// `iter`, then the record.
-fn with_iteration(iteration: usize, record: &Record) -> Value {
+/// A label, then the record.
+pub(super) fn labelled(key: &str, label: Value, record: &Record) -> Value {
     let mut object = Map::new();
-    object.insert("iter".into(), iteration.into());
+    object.insert(key.into(), label);
     if let Ok(Value::Object(entries)) = serde_json::to_value(record) {
         object.extend(entries);
     }

@@ -8,11 +8,11 @@ use crate::engine::Request;
 use crate::graph::{Edits, Graph, Model};
 use crate::probe::{Metric, WeightProbe};
 use crate::train::optim::Optim;
-use crate::train::{Compute, LossOn, Monitor, Outputs, Progress, Step, Timeline, Trainer};
+use crate::train::{Compute, LossOn, Monitor, Outputs, Progress, Step, Timeline, Trainer, WeightEdit};
 use crate::{Error, Result};
 
 use super::inspect::check_length;
-use super::probes::Wanted;
+use super::probes::{Probes, TestSet, Wanted};
 use super::recorder::{Recorder, Watch};
 use super::{History, Report, Schedule};
 
@@ -23,15 +23,16 @@ use super::{History, Report, Schedule};
 /// metric has that name. Everything that can be refused is refused before the first step and before a file is touched.
 ///
 /// The folder of [`save_to`](Self::save_to) holds `run.json` (what the run was made of), `params.json` (the settings of
-/// the program, if [they are given](Self::settings)), `res.jsonl` (a line at each evaluation) and `final.safetensors`.
+/// the program, if [they are given](Self::settings)), `res.jsonl` (a line at each evaluation), `final.safetensors`, and
+/// `snapshots/ITERATION.safetensors` where the timeline takes them.
 ///
 /// [The module](super) has an example.
 pub struct Run<M> {
-    trainer: Trainer<M>,
+    pub(super) trainer: Trainer<M>,
     batches: Batches,
     wanted: Wanted,
     schedule: Schedule,
-    report: Report,
+    pub(super) report: Report,
     dir: Option<PathBuf>,
     settings: Option<String>,
     started: Option<Started>,
@@ -39,7 +40,6 @@ pub struct Run<M> {
 
 /// What is open once the first step is taken.
 struct Started {
-    graph: Graph,
     loader: Loader,
     recorder: Recorder,
     /// The iteration that comes next.
@@ -106,8 +106,20 @@ impl<M: Model> Run<M> {
 
     /// Measures these on a fixed batch, after the update. There may be any number of fixed batches, of any length;
     /// names must be different in all of them.
-    pub fn on(mut self, batch: &Batch, metrics: impl IntoIterator<Item = Metric>) -> Self {
-        self.wanted.sets.push((metrics.into_iter().collect(), batch.clone()));
+    pub fn on(self, batch: &Batch, metrics: impl IntoIterator<Item = Metric>) -> Self {
+        self.on_edited([], batch, metrics)
+    }
+
+    /// Measures these on a fixed batch, after the update, for a copy of the model with some of its weights changed: what
+    /// would be without a memory. Training is not touched.
+    pub fn on_edited(
+        mut self,
+        edited: impl IntoIterator<Item = WeightEdit>,
+        batch: &Batch,
+        metrics: impl IntoIterator<Item = Metric>,
+    ) -> Self {
+        let (metrics, edited) = (metrics.into_iter().collect(), edited.into_iter().collect());
+        self.wanted.sets.push(TestSet { batch: batch.clone(), metrics, edited });
         self
     }
 
@@ -157,6 +169,11 @@ impl<M: Model> Run<M> {
         &self.trainer.model
     }
 
+    /// The training batches, from their beginning.
+    pub fn batches(&self) -> &Batches {
+        &self.batches
+    }
+
     /// The model, to go on with.
     pub fn into_model(self) -> M {
         self.trainer.model
@@ -180,14 +197,12 @@ impl<M: Model> Run<M> {
             Some(started) => started,
             None => self.start()?,
         };
-        let (first, progress) =
-            (started.next, if self.report.lines { Progress::new(steps) } else { Progress::silent() });
-        let last = steps.map(|steps| (first + steps).saturating_sub(1));
+        let progress = if self.report.lines { Progress::new(steps) } else { Progress::silent() };
+        let iterations = started.next..steps.map_or(usize::MAX, |steps| started.next.saturating_add(steps));
+        started.next = iterations.end;
+        let (last, seq) = (iterations.end.saturating_sub(1), self.batches.task().seq_length());
         let mut watch = Watch { recorder: &mut started.recorder, progress, last, own };
-        let next = &mut started.next;
-        let mut iterations =
-            (first..).take_while(|i| steps.is_none_or(|n| *i < first + n)).inspect(|i| *next = i + 1);
-        self.trainer.steps(&started.graph, &mut started.loader, &mut iterations, &mut watch)?;
+        self.trainer.steps(seq, &mut started.loader, iterations, &mut watch)?;
         if let Some(dir) = &self.dir {
             crate::io::save(&dir.join("final.safetensors"), &self.trainer.model)?;
         }
@@ -198,20 +213,12 @@ impl<M: Model> Run<M> {
 
     /// Checks everything, then makes the files.
     fn start(&self) -> Result<Started> {
-        let (trainer, task) = (&self.trainer, self.batches.task());
-        let (model, seq) = (&trainer.model, task.seq_length());
-        trainer.timeline.check(model)?;
-        self.schedule.check()?;
-        check_length("the task", seq, model)?;
-        let graph = trainer.graph(seq)?;
-        if task.vocab() > graph.vocab() {
-            let (name, vocab) = (task.name(), task.vocab());
-            let message = format!("{name} has {vocab} tokens, the model a vocabulary of {}", graph.vocab());
-            return Err(Error::usage(message));
+        let probes = self.check()?;
+        if self.dir.is_none() && self.trainer.timeline.takes_snapshots() {
+            return Err(Error::usage(
+                "the timeline takes snapshots, which need a folder: `save_to`, or save_dir=...",
+            ));
         }
-        check_memory("seq_length", &graph, trainer.compute.threads)?;
-        trainer.compute.engine(&graph, &Request::default(), &|_| false)?;
-        let probes = self.wanted.open(model, &graph, &trainer.edits, trainer.compute)?;
         let loader = Loader::new(self.batches.clone(), LoaderOptions::default())?;
         let files = self.dir.as_ref().map(|dir| {
             let description = format!("{:#}\n", self.describe());
@@ -225,7 +232,25 @@ impl<M: Model> Run<M> {
             history: History::default(),
             before: None,
         };
-        Ok(Started { graph, loader, recorder, next: 0 })
+        Ok(Started { loader, recorder, next: 0 })
+    }
+
+    /// Checks everything, without touching a file.
+    pub(super) fn check(&self) -> Result<Probes> {
+        let (trainer, task) = (&self.trainer, self.batches.task());
+        let (model, seq) = (&trainer.model, task.seq_length());
+        check_length("the task", seq, model)?;
+        trainer.timeline.check(model, seq, &trainer.edits)?;
+        self.schedule.check()?;
+        let graph = trainer.graph(seq)?;
+        if task.vocab() > graph.vocab() {
+            let (name, vocab) = (task.name(), task.vocab());
+            let message = format!("{name} has {vocab} tokens, the model a vocabulary of {}", graph.vocab());
+            return Err(Error::usage(message));
+        }
+        check_memory("seq_length", &graph, trainer.compute.threads)?;
+        trainer.compute.engine(&graph, &Request::default(), &|_| false)?;
+        self.wanted.clone().open(model, seq, &trainer.edits, trainer.compute)
     }
 
     /// What the run is made of, for `run.json`.
@@ -233,7 +258,7 @@ impl<M: Model> Run<M> {
         let (trainer, task) = (&self.trainer, self.batches.task());
         json!({
             "task": { "name": task.name(), "vocab": task.vocab(), "seq_length": task.seq_length() },
-            "optim": trainer.optim,
+            "optim": trainer.optim.to_string(),
             "loss": trainer.loss,
             "timeline": trainer.timeline,
             "edits": trainer.edits,

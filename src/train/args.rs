@@ -11,7 +11,7 @@ use crate::nn::Module;
 use crate::{Error, Result};
 
 use super::optim::{AdamW, Optim, Sgd};
-use super::{Compute, Device, Precision};
+use super::{Compute, Device, Precision, Timeline};
 
 /// Settings of the task: bigrams with triggers.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -162,6 +162,11 @@ pub struct RunArgs {
     /// Changes of activations, in training and in all that is measured: SITE=EDIT, SITE[HEADS]=EDIT, ...
     #[config(default = Edits::default())]
     pub edits: Edits,
+    /// What changes on the way, WHEN: CHANGE, ...; as in 0: freeze(layers.1.*), 300: release(layers.1.*), every 100: snapshot.
+    #[config(default = Timeline::default())]
+    pub timeline: Timeline,
+    /// Instead of training, measures the stored snapshots and final weights in this folder of an earlier run.
+    pub reprobe: Option<PathBuf>,
     /// Sequences of the test batch.
     #[config(default = 512, min = 1)]
     pub test_batch_size: usize,

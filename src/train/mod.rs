@@ -8,13 +8,20 @@ mod loss_on;
 pub mod optim;
 mod outputs;
 mod progress;
+mod schedule;
 mod timeline;
 mod trainer;
+mod weight_edit;
 
 pub use args::{DataArgs, OptimArgs, RunArgs};
 pub use device::{Compute, Device, Precision};
 pub use loss_on::LossOn;
 pub use outputs::Outputs;
 pub use progress::Progress;
-pub use timeline::{Action, Event, Timeline};
+pub use schedule::Schedule;
+pub use timeline::{Action, Curve, Timeline};
 pub use trainer::{Monitor, Step, Times, Trainer};
+pub use weight_edit::WeightEdit;
+
+pub(crate) use outputs::snapshots;
+pub(crate) use weight_edit::{Edited, Initial, initial_of};

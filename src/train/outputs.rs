@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::nn::Module;
 use crate::{Error, Result};
 
 /// The folder of a run: `run.json`, `params.json`, `res.jsonl`, and what is saved later.
@@ -15,7 +16,7 @@ pub struct Outputs {
 
 impl Outputs {
     /// Makes the folder and writes `run.json`, what the run is made of, and `params.json`, the settings of its program;
-    /// earlier records in the folder are replaced.
+    /// earlier records and snapshots in the folder are replaced.
     ///
     /// # Errors
     /// If the folder or a file in it cannot be made.
@@ -30,6 +31,9 @@ impl Outputs {
             text.map_or(Ok(()), write)?;
         }
         file.set_len(0).map_err(failed)?;
+        for (_, path) in snapshots(&dir)? {
+            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+        }
         Ok(Outputs { dir, records: BufWriter::new(file) })
     }
 
@@ -47,4 +51,35 @@ impl Outputs {
         let written = self.records.write_all(line.as_bytes()).and_then(|()| self.records.flush());
         written.map_err(|e| Error::io("write", self.dir.join("res.jsonl"), e))
     }
+
+    /// Writes all weights to `snapshots/ITERATION.safetensors`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn snapshot(&self, iteration: usize, module: &(impl Module + ?Sized)) -> Result<()> {
+        let dir = self.dir.join("snapshots");
+        std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
+        crate::io::save(&dir.join(format!("{iteration}.safetensors")), module)
+    }
+}
+
+/// The snapshots in the folder of a run, by iteration.
+///
+/// # Errors
+/// If the folder is there and cannot be read.
+pub(crate) fn snapshots(dir: &Path) -> Result<Vec<(usize, PathBuf)>> {
+    let dir = dir.join("snapshots");
+    if !dir.is_dir() {
+        return Ok(vec![]);
+    }
+    let failed = |e| Error::io("read", &dir, e);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name =
+            path.file_name().and_then(|name| name.to_str()?.strip_suffix(".safetensors")?.parse().ok());
+        found.extend(name.map(|iteration: usize| (iteration, path)));
+    }
+    found.sort();
+    Ok(found)
 }

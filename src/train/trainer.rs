@@ -1,4 +1,5 @@
 //! The loop.
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
@@ -8,6 +9,7 @@ use crate::nn::{ModuleExt, Params};
 use crate::{Error, Result};
 
 use super::optim::{AdamW, Optim, Optimizer};
+use super::weight_edit::{Initial, initial_of};
 use super::{Action, Compute, LossOn, Timeline};
 
 /// What a step has taken.
@@ -48,6 +50,24 @@ pub trait Monitor<M> {
     /// Ends the run.
     fn before_update(&mut self, iteration: usize, model: &M, batch: &Batch) -> Result<()> {
         let _ = (iteration, model, batch);
+        Ok(())
+    }
+
+    /// Called when the timeline has changed the edits of sites.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn edited(&mut self, model: &M, edits: &Edits) -> Result<()> {
+        let _ = (model, edits);
+        Ok(())
+    }
+
+    /// Called when the timeline asks for a snapshot, before the step of the iteration.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn snapshot(&mut self, iteration: usize, model: &M) -> Result<()> {
+        let _ = (iteration, model);
         Ok(())
     }
 
@@ -100,6 +120,17 @@ pub struct Trainer<M> {
     pub edits: Edits,
     /// Where to compute.
     pub compute: Compute,
+    /// The weights before the first step, if the timeline goes back to them.
+    initial: Option<Initial>,
+}
+
+/// What the changes of an iteration ask for.
+#[derive(Clone, Copy, Default)]
+struct Changed {
+    /// Other parameters train.
+    trains: bool,
+    /// Other sites are edited.
+    edits: bool,
 }
 
 impl<M: Model> Trainer<M> {
@@ -112,6 +143,7 @@ impl<M: Model> Trainer<M> {
             loss: LossOn::All,
             edits: Edits::default(),
             compute: Compute::default(),
+            initial: None,
         }
     }
 
@@ -141,29 +173,38 @@ impl<M: Model> Trainer<M> {
         max_iters: Option<usize>,
         monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
-        let graph = self.graph(batches.task().seq_length())?;
+        let seq = batches.task().seq_length();
+        self.timeline.check(&self.model, seq, &self.edits)?;
         let mut loader = Loader::new(batches, LoaderOptions::default())?;
-        let mut iterations = (0..).take_while(|i| max_iters.is_none_or(|end| *i < end));
-        self.steps(&graph, &mut loader, &mut iterations, monitor)
+        self.steps(seq, &mut loader, 0..max_iters.unwrap_or(usize::MAX), monitor)
     }
 
-    /// Takes the steps of these iterations on `graph`, with batches of `loader`.
+    /// Takes the steps of these iterations, with batches of `loader`, whose sequences have `seq` tokens; the timeline has
+    /// been checked.
     ///
     /// # Errors
     /// Those of [`run`](Self::run).
     pub fn steps(
         &mut self,
-        graph: &Graph,
+        seq: usize,
         loader: &mut Loader,
-        iterations: &mut dyn Iterator<Item = usize>,
+        iterations: Range<usize>,
         monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
-        self.timeline.check(&self.model)?;
-        let begin = Instant::now();
+        if self.initial.is_none() && self.timeline.needs_initial() {
+            self.initial = Some(initial_of(&self.model));
+        }
+        let (begin, end) = (Instant::now(), iterations.end);
+        let mut graph = self.graph(seq)?;
         let mut engine: Option<Box<dyn Engine<f32>>> = None;
         for iteration in iterations {
-            if self.apply(iteration)? || engine.is_none() {
-                engine = Some(self.engine(graph)?);
+            let changed = self.apply(iteration, iteration + 1 == end, monitor)?;
+            if changed.edits {
+                graph = self.graph(seq)?;
+                monitor.edited(&self.model, &self.edits)?;
+            }
+            if changed.edits || changed.trains || engine.is_none() {
+                engine = Some(self.engine(&graph)?);
             }
             let Some(engine) = &mut engine else { continue };
             let asked = Instant::now();
@@ -179,19 +220,40 @@ impl<M: Model> Trainer<M> {
         Ok(())
     }
 
-    /// Makes the changes of an iteration; returns whether other parameters train now.
-    fn apply(&mut self, iteration: usize) -> Result<bool> {
-        let mut changed = false;
-        for event in self.timeline.of(iteration) {
-            match &event.action {
-                Action::Freeze(pattern) => self.model.set_trains(pattern, false)?,
-                Action::Release(pattern) => self.model.set_trains(pattern, true)?,
-                Action::LearningRate(rate) => {
-                    self.optim.set_learning_rate(*rate);
-                    continue;
+    /// Makes the changes of an iteration.
+    fn apply(&mut self, iteration: usize, last: bool, monitor: &mut dyn Monitor<M>) -> Result<Changed> {
+        let mut changed = Changed::default();
+        let rate = self.timeline.learning_rate(iteration);
+        rate.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
+        let actions: Vec<Action> = self.timeline.actions(iteration, last).cloned().collect();
+        for action in actions {
+            match action {
+                Action::Freeze(pattern) => {
+                    self.model.set_trains(&pattern, false)?;
+                    changed.trains = true;
+                }
+                Action::Release(pattern) => {
+                    self.model.set_trains(&pattern, true)?;
+                    changed.trains = true;
+                }
+                Action::LearningRate(rate) => self.optim.set_learning_rate(rate),
+                Action::Edit(edits) => {
+                    self.edits = std::mem::take(&mut self.edits).and(edits);
+                    changed.edits = true;
+                }
+                Action::Unedit(pattern) => {
+                    self.edits = self.edits.without(&pattern);
+                    changed.edits = true;
+                }
+                Action::Weights(edit) => {
+                    edit.change(&mut self.model, self.initial.as_ref().unwrap_or(&Initial::new()))?;
+                }
+                Action::Snapshot => monitor.snapshot(iteration, &self.model)?,
+                Action::Optim(optim) => {
+                    self.optim = *optim;
+                    rate.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
                 }
             }
-            changed = true;
         }
         Ok(changed)
     }
@@ -211,8 +273,9 @@ impl<M: Model> Trainer<M> {
             }
         }
         for (name, gradient) in &gradients {
-            let optim = &mut self.optim;
-            self.model.update(name, &mut |values| optim.step(name, values, gradient))?;
+            let (optim, mut stepped) = (&mut self.optim, Ok(()));
+            self.model.update(name, &mut |values| stepped = optim.step(name, values, gradient))?;
+            stepped?;
         }
         Ok((loss, gradients))
     }

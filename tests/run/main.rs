@@ -3,6 +3,7 @@
 mod edited;
 mod records;
 mod refused;
+mod timeline;
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ fn names_that_the_model_has_not() {
     refused(run().edits(edits.clone()), did_you_mean);
     let recall = Recall::new("r", Path::rows("tok_embedding.weight"), Association::identity(65));
     refused(run().weights([recall]), "did you mean 'tok_embeddings.weight'?");
-    let timeline = Timeline::default().at(9, Action::Release("layers.1.attention.wkk.weight".into()));
+    let timeline = Timeline::default().at(9, Action::release("layers.1.attention.wkk.weight"));
     refused(run().timeline(timeline), "did you mean 'layers.1.attention.wk.weight'?");
 
     let error = Inspect::new(&model()).edits(edits).measure([Metric::loss("l")], &test_batch()).unwrap_err();

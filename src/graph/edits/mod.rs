@@ -150,6 +150,17 @@ impl Edits {
         self
     }
 
+    /// These edits without those of sites that `pattern` matches (`*` stands for any characters).
+    pub fn without(&self, pattern: &str) -> Edits {
+        let stays = |entry: &&Entry| !matches(pattern, &entry.site);
+        Edits { entries: self.entries.iter().filter(stays).cloned().collect() }
+    }
+
+    /// The names and patterns of the edited sites.
+    pub fn sites(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.site.as_str())
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -3,6 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::config::{FieldType, Kind, Value};
+use crate::text::{serde_as_text, split};
 use crate::{Error, Result};
 
 use super::{Edit, Edits, Entry};
@@ -74,24 +75,6 @@ fn numbers(text: &str) -> Option<Vec<f64>> {
     split(text)?.into_iter().map(number).collect()
 }
 
-/// The items between commas that are in no brackets; `None` if brackets do not fit or there is none.
-fn split(text: &str) -> Option<Vec<&str>> {
-    let (mut items, mut start, mut depth) = (Vec::new(), 0, 0usize);
-    for (at, symbol) in text.char_indices() {
-        match symbol {
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth = depth.checked_sub(1)?,
-            ',' if depth == 0 => {
-                items.push(text[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    items.push(text[start..].trim());
-    (depth == 0 && items.iter().all(|item| !item.is_empty())).then_some(items)
-}
-
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -161,23 +144,7 @@ impl fmt::Display for Edits {
     }
 }
 
-macro_rules! as_text {
-    ($($ty:ty)*) => {$(
-        impl From<$ty> for String {
-            fn from(value: $ty) -> String {
-                value.to_string()
-            }
-        }
-
-        impl TryFrom<String> for $ty {
-            type Error = Error;
-            fn try_from(text: String) -> Result<$ty> {
-                text.parse()
-            }
-        }
-    )*};
-}
-as_text!(Edit Edits);
+serde_as_text!(Edit, Edits);
 
 impl FieldType for Edits {
     fn kind() -> Kind {

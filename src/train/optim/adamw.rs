@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
+
 use super::Optimizer;
+use super::state::{State, check};
 
 /// `p *= 1 - lr weight_decay`; `m = b1 m + (1 - b1) g`; `v = b2 v + (1 - b2) g^2`;
 /// `p -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)`, with a step count `t` of each parameter's own.
@@ -21,8 +24,8 @@ pub struct AdamW {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Moments {
     steps: u32,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    first: State,
+    second: State,
 }
 
 impl AdamW {
@@ -32,13 +35,22 @@ impl AdamW {
     }
 }
 
+impl AdamW {
+    /// The numbers that it was made of.
+    pub(super) fn settings(&self) -> Vec<f64> {
+        vec![self.learning_rate, self.betas.0, self.betas.1, self.eps, self.weight_decay]
+    }
+}
+
 impl Optimizer for AdamW {
-    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) {
-        if !self.moments.contains_key(name) {
-            let zeros = vec![0.0; values.len()];
-            self.moments.insert(name.to_string(), Moments { steps: 0, first: zeros.clone(), second: zeros });
-        }
-        let Some(Moments { steps, first, second }) = self.moments.get_mut(name) else { return };
+    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) -> Result<()> {
+        check(name, "the gradient", values.len(), gradient.len())?;
+        let zeros = || State(vec![0.0; values.len()]);
+        let new = || Moments { steps: 0, first: zeros(), second: zeros() };
+        let Moments { steps, first: State(first), second: State(second) } =
+            self.moments.entry(name.to_string()).or_insert_with(new);
+        check(name, "the first moment", values.len(), first.len())?;
+        check(name, "the second moment", values.len(), second.len())?;
         *steps += 1;
         let (b1, b2) = self.betas;
         let count = f64::from(*steps);
@@ -52,6 +64,7 @@ impl Optimizer for AdamW {
             *v = b2 * *v + c2 * g * g;
             *p = *p * keep - rate * *m / (v.sqrt() / root + eps);
         }
+        Ok(())
     }
 
     fn set_learning_rate(&mut self, rate: f64) {
@@ -67,7 +80,7 @@ mod tests {
     fn the_first_step_is_the_sign_of_the_gradient() {
         let mut adam = AdamW::new(0.1, (0.9, 0.99), 1e-8, 0.5);
         let mut p = [1.0, 1.0];
-        adam.step("w", &mut p, &[3.0, -0.2]);
+        adam.step("w", &mut p, &[3.0, -0.2]).unwrap();
         // decayed to 0.95, then by the rate against the gradient
         assert!((p[0] - 0.85).abs() < 1e-6 && (p[1] - 1.05).abs() < 1e-6, "{p:?}");
     }
@@ -76,8 +89,8 @@ mod tests {
     fn two_steps_by_hand() {
         let mut adam = AdamW::new(0.01, (0.9, 0.95), 1e-8, 0.0);
         let mut p = [0.0];
-        adam.step("w", &mut p, &[1.0]);
-        adam.step("w", &mut p, &[-0.5]);
+        adam.step("w", &mut p, &[1.0]).unwrap();
+        adam.step("w", &mut p, &[-0.5]).unwrap();
         // m = 0.9 * 0.1 - 0.05 = 0.04, over 0.19; v = 0.95 * 0.05 + 0.05 * 0.25 = 0.06, over 0.0975
         let second = 0.01 * (0.04 / 0.19) / (0.06_f64 / 0.0975).sqrt();
         assert!((f64::from(p[0]) - (-0.01 - second)).abs() < 1e-7, "{p:?}");

@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
+
 use super::Optimizer;
+use super::state::{State, check};
 
 /// `g += weight_decay p`; `buf = momentum buf + g`, at first `buf = g`; `p -= learning_rate buf`.
 ///
@@ -11,17 +14,18 @@ use super::Optimizer;
 /// use ihead::train::optim::{Optimizer, Sgd};
 /// let mut sgd = Sgd::new(0.5, 0.9, 0.0);
 /// let mut p = [1.0];
-/// sgd.step("w", &mut p, &[1.0]);
+/// sgd.step("w", &mut p, &[1.0])?;
 /// assert_eq!(p, [0.5]);
-/// sgd.step("w", &mut p, &[1.0]); // buf = 0.9 + 1
+/// sgd.step("w", &mut p, &[1.0])?; // buf = 0.9 + 1
 /// assert!((p[0] - -0.45).abs() < 1e-6);
+/// # Ok::<(), ihead::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sgd {
     learning_rate: f64,
     momentum: f64,
     weight_decay: f64,
-    buffers: BTreeMap<String, Vec<f32>>,
+    buffers: BTreeMap<String, State>,
 }
 
 impl Sgd {
@@ -31,24 +35,34 @@ impl Sgd {
     }
 }
 
+impl Sgd {
+    /// The numbers that it was made of.
+    pub(super) fn settings(&self) -> Vec<f64> {
+        vec![self.learning_rate, self.momentum, self.weight_decay]
+    }
+}
+
 impl Optimizer for Sgd {
-    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) {
+    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) -> Result<()> {
+        check(name, "the gradient", values.len(), gradient.len())?;
         let (rate, momentum, decay) =
             (self.learning_rate as f32, self.momentum as f32, self.weight_decay as f32);
         let decayed = gradient.iter().zip(values.iter()).map(|(g, p)| g + decay * p);
         if momentum == 0.0 {
             let steps: Vec<f32> = decayed.collect();
             values.iter_mut().zip(steps).for_each(|(p, g)| *p -= rate * g);
-            return;
+            return Ok(());
         }
         let buffer = match self.buffers.get_mut(name) {
-            Some(buffer) => {
+            Some(State(buffer)) => {
+                check(name, "the momentum", values.len(), buffer.len())?;
                 buffer.iter_mut().zip(decayed).for_each(|(b, g)| *b = momentum * *b + g);
                 buffer
             }
-            None => self.buffers.entry(name.to_string()).or_insert(decayed.collect()),
+            None => &mut self.buffers.entry(name.to_string()).or_insert(State(decayed.collect())).0,
         };
         values.iter_mut().zip(buffer.iter()).for_each(|(p, b)| *p -= rate * b);
+        Ok(())
     }
 
     fn set_learning_rate(&mut self, rate: f64) {
@@ -64,7 +78,7 @@ mod tests {
     fn decay_is_part_of_the_gradient() {
         let mut sgd = Sgd::new(0.1, 0.0, 0.5);
         let mut p = [2.0];
-        sgd.step("w", &mut p, &[0.0]);
+        sgd.step("w", &mut p, &[0.0]).unwrap();
         assert!((p[0] - 1.9).abs() < 1e-6);
     }
 
@@ -72,12 +86,30 @@ mod tests {
     fn saved_state_goes_on_with_the_same_bits() {
         let mut sgd = Sgd::new(0.03, 0.9, 1e-4);
         let mut p = [0.1, -0.7];
-        sgd.step("w", &mut p, &[0.3, 0.2]);
+        sgd.step("w", &mut p, &[0.3, 0.2]).unwrap();
         let mut again: Sgd = serde_json::from_str(&serde_json::to_string(&sgd).unwrap()).unwrap();
         assert_eq!(again, sgd);
         let mut q = p;
-        sgd.step("w", &mut p, &[0.1, 0.9]);
-        again.step("w", &mut q, &[0.1, 0.9]);
+        sgd.step("w", &mut p, &[0.1, 0.9]).unwrap();
+        again.step("w", &mut q, &[0.1, 0.9]).unwrap();
         assert_eq!(p, q);
+    }
+
+    #[test]
+    fn a_gradient_of_another_size_changes_nothing() {
+        let mut sgd = Sgd::new(0.1, 0.9, 0.0);
+        let mut p = [1.0, 2.0];
+        let error = sgd.step("w", &mut p, &[1.0]).unwrap_err().to_string();
+        assert_eq!((error.as_str(), p), ("the gradient of w: expected shape [2], found [1]", [1.0, 2.0]));
+    }
+
+    #[test]
+    fn state_that_is_no_number_survives_being_saved() {
+        let mut sgd = Sgd::new(0.1, 0.9, 0.0);
+        sgd.step("w", &mut [1.0, 1.0, 1.0], &[f32::NAN, f32::NEG_INFINITY, -0.0]).unwrap();
+        let json = serde_json::to_string(&sgd).unwrap();
+        let again: Sgd = serde_json::from_str(&json).unwrap();
+        let State(state) = &again.buffers["w"];
+        assert!(state[0].is_nan() && state[1] == f32::NEG_INFINITY && state[2] == 0.0, "{json}");
     }
 }

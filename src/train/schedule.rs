@@ -1,5 +1,7 @@
 //! At which iterations.
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -7,14 +9,20 @@ use crate::{Error, Result};
 
 /// Some of the iterations of a run, counted from 0.
 ///
+/// Its text, on a command line and in records, is a list with `and`: `every 100`, `powers of 2`, iterations such as
+/// `0 1 5`, `last`.
+///
 /// ```
-/// use ihead::run::Schedule;
+/// use ihead::train::Schedule;
 /// let dense_at_first = Schedule::powers(2).and(Schedule::every(100)).and_last();
 /// let chosen: Vec<usize> = (0..=250).filter(|i| dense_at_first.contains(*i, *i == 250)).collect();
 /// assert_eq!(chosen, [0, 1, 2, 4, 8, 16, 32, 64, 100, 128, 200, 250]);
+/// assert_eq!(dense_at_first.to_string(), "every 100 and powers of 2 and last");
+/// assert_eq!("every 100 and powers of 2 and last".parse::<Schedule>()?, dense_at_first);
+/// # Ok::<(), ihead::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(into = "String", try_from = "String")]
 pub struct Schedule {
     every: BTreeSet<usize>,
     powers: BTreeSet<usize>,
@@ -82,6 +90,58 @@ impl Schedule {
         }
     }
 }
+
+impl From<usize> for Schedule {
+    fn from(iteration: usize) -> Schedule {
+        Schedule::at([iteration])
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = Error;
+
+    /// # Errors
+    /// If the text is of another form, or says every 0 iterations or powers of less than 2.
+    fn from_str(text: &str) -> Result<Schedule> {
+        let form =
+            "expected iterations (0 1 5), 'every 100', 'powers of 2', 'last', or some of them with 'and'";
+        let misfit = || Error::usage(format!("schedule '{}': {form}", text.trim()));
+        let number = |text: &str| text.trim().parse::<usize>().map_err(|_| misfit());
+        let mut schedule = Schedule::never();
+        for part in text.split(" and ").map(str::trim) {
+            let part = if let Some(n) = part.strip_prefix("every ") {
+                Schedule::every(number(n)?)
+            } else if let Some(base) = part.strip_prefix("powers of ") {
+                Schedule::powers(number(base)?)
+            } else if part == "last" {
+                Schedule::never().and_last()
+            } else if part == "never" {
+                Schedule::never()
+            } else if part.is_empty() {
+                return Err(misfit());
+            } else {
+                Schedule::at(part.split_whitespace().map(number).collect::<Result<Vec<_>>>()?)
+            };
+            schedule = schedule.and(part);
+        }
+        schedule.check()?;
+        Ok(schedule)
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at: Vec<String> = self.at.iter().map(ToString::to_string).collect();
+        let mut parts: Vec<String> = Vec::new();
+        parts.extend((!at.is_empty()).then(|| at.join(" ")));
+        parts.extend(self.every.iter().map(|n| format!("every {n}")));
+        parts.extend(self.powers.iter().map(|base| format!("powers of {base}")));
+        parts.extend(self.last.then(|| "last".into()));
+        f.write_str(if parts.is_empty() { "never".into() } else { parts.join(" and ") }.as_str())
+    }
+}
+
+crate::text::serde_as_text!(Schedule);
 
 /// Whether it is 0 or a power of `base`.
 fn is_power(iteration: usize, base: usize) -> bool {

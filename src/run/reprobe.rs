@@ -1,0 +1,63 @@
+//! Stored weights, measured later.
+use std::path::Path;
+
+use crate::graph::Model;
+use crate::probe::Record;
+use crate::train::{Progress, snapshots};
+use crate::{Error, Result};
+
+use super::recorder::labelled;
+use super::{Cell, Run, Table};
+
+impl<M: Model> Run<M> {
+    /// Measures the stored weights of an earlier run instead of training: its snapshots in order of time, then
+    /// `final.safetensors`. What is measured is what this run measures, so a probe may be younger than the weights; metrics
+    /// of the training batch are those of the first. The records, by iteration or `final`, are returned, printed as a
+    /// table, and written to `reprobe.jsonl` in that folder.
+    ///
+    /// # Errors
+    /// If something of this run does not fit (as for [`train`](Self::train)), there are no stored weights, or they are not
+    /// of this model; then no file is touched.
+    pub fn reprobe(&mut self, dir: impl AsRef<Path>) -> Result<Vec<(String, Record)>> {
+        let dir = dir.as_ref();
+        let mut stored: Vec<_> = snapshots(dir)?.into_iter().map(|(i, path)| (i.to_string(), path)).collect();
+        let last = dir.join("final.safetensors");
+        stored.extend(last.exists().then(|| ("final".to_string(), last)));
+        if stored.is_empty() {
+            let message = "expected the folder of a run, with final.safetensors or snapshots/*.safetensors";
+            return Err(Error::format(dir, message));
+        }
+        let mut probes = self.check()?;
+        let batch = self.batches().clone().next_batch()?;
+        let mut records = Vec::new();
+        for (name, path) in stored {
+            crate::io::load(&path, &mut self.trainer.model)?;
+            let mut record = probes.before(&self.trainer.model, &batch)?;
+            record.extend(probes.of_model(&self.trainer.model)?);
+            records.push((name, record));
+        }
+        let line = |(name, record): &(String, Record)| {
+            format!("{}\n", labelled("weights", name.as_str().into(), record))
+        };
+        let text: String = records.iter().map(line).collect();
+        crate::io::write_atomically(&dir.join("reprobe.jsonl"), text.as_bytes())?;
+        if self.report.lines {
+            Progress::new(None).line(table(&records).to_string().trim_end());
+        }
+        Ok(records)
+    }
+}
+
+/// A row for each stored weights, a column for each number.
+fn table(records: &[(String, Record)]) -> Table {
+    let names = records.first().into_iter().flat_map(|(_, record)| record.entries()).map(|e| e.name.as_str());
+    let names: Vec<&str> = names.collect();
+    let mut table = Table::new(std::iter::once("weights").chain(names.iter().copied()));
+    for (name, record) in records {
+        let numbers: Vec<Option<f64>> = names.iter().map(|name| record.get(name)).collect();
+        let mut cells: Vec<&dyn Cell> = vec![name];
+        cells.extend(numbers.iter().map(|number| number as &dyn Cell));
+        table.cells(&cells);
+    }
+    table
+}

@@ -1,0 +1,85 @@
+//! Step sizes that change from iteration to iteration.
+use std::fmt;
+use std::ops::Range;
+
+use crate::text::{call, numbers};
+use crate::{Error, Result};
+
+/// The shape of a change from one step size to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// A straight line.
+    Linear,
+    /// Half a cosine wave: slow at both ends.
+    Cosine,
+}
+
+/// The step size between two iterations: `from` at the first, `to` at the end and later.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rate {
+    pub during: Range<usize>,
+    pub curve: Curve,
+    pub from: f64,
+    pub to: f64,
+}
+
+impl Rate {
+    pub const NAMES: [&'static str; 2] = ["linear", "cosine"];
+
+    /// The step size at an iteration, if it is one of those at which it changes, the end included.
+    pub fn at(&self, iteration: usize) -> Option<f64> {
+        let Range { start, end } = self.during;
+        if iteration < start || iteration > end {
+            return None;
+        }
+        let share = (iteration - start) as f64 / (end - start).max(1) as f64;
+        let share = match self.curve {
+            Curve::Linear => share,
+            Curve::Cosine => (1.0 - (std::f64::consts::PI * share).cos()) / 2.0,
+        };
+        // exact at both ends
+        Some(if iteration == end { self.to } else { self.from + (self.to - self.from) * share })
+    }
+
+    /// The one of a text `START..END: linear(FROM, TO)`, whose parts are given.
+    pub fn parse(when: &str, what: &str) -> Result<Rate> {
+        let misfit = || {
+            let form = "expected linear(FROM, TO) or cosine(FROM, TO) between two iterations, each step size at least 0, \
+                        as in 0..1000: cosine(0.03, 0)";
+            Error::usage(format!("'{}: {}': {form}", when.trim(), what.trim()))
+        };
+        let (start, end) = when.split_once("..").ok_or_else(misfit)?;
+        let iteration = |text: &str| text.trim().parse::<usize>().map_err(|_| misfit());
+        let (name, inside) = call(what).ok_or_else(misfit)?;
+        let curve = match name {
+            "linear" => Curve::Linear,
+            "cosine" => Curve::Cosine,
+            _ => return Err(Error::unknown("step size between two iterations", name, Rate::NAMES)),
+        };
+        let [from, to] = numbers(inside).ok_or_else(misfit)?;
+        Ok(Rate { during: iteration(start)?..iteration(end)?, curve, from, to })
+    }
+
+    /// Refuses ends that come before their beginning and step sizes below 0.
+    pub fn check(&self) -> Result<()> {
+        if self.during.is_empty() {
+            let message = format!("'{self}': expected an end after the beginning");
+            return Err(Error::usage(message));
+        }
+        if ![self.from, self.to].iter().all(|rate| rate.is_finite() && *rate >= 0.0) {
+            return Err(Error::usage(format!("'{self}': expected step sizes of at least 0")));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.curve {
+            Curve::Linear => "linear",
+            Curve::Cosine => "cosine",
+        };
+        let Range { start, end } = self.during;
+        write!(f, "{start}..{end}: {name}({}, {})", self.from, self.to)
+    }
+}

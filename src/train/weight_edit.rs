@@ -1,0 +1,251 @@
+//! Changes of weights, as values.
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::ParamSource;
+use crate::io::Array;
+use crate::nn::{Module, ModuleExt, ParamId, Params, matches};
+use crate::probe::Matrix;
+use crate::text::{call, numbers, serde_as_text, split};
+use crate::{Error, Result};
+
+/// What becomes of a weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Change {
+    Rank(usize),
+    RankShare(f64),
+    Zero,
+    Scale(f64),
+    Initial,
+}
+
+/// A change of the weights that a name or pattern (`*`) matches: in a timeline, or for a measurement alone
+/// ([`Run::on_edited`](crate::run::Run::on_edited)).
+///
+/// | made by | text | a weight becomes |
+/// |---|---|---|
+/// | [`rank`](Self::rank) | `rank(layers.1.ff.weight, 4)` | the nearest matrix of at most this rank |
+/// | [`rank_share`](Self::rank_share) | `rank_share(layers.1.ff.weight, 0.1)` | the same, with a share of the full rank |
+/// | [`zero`](Self::zero) | `zero(layers.1.ff.weight)` | zero |
+/// | [`scale`](Self::scale) | `scale(layers.*.attention.wo.weight, 0.5)` | a multiple |
+/// | [`initial`](Self::initial) | `initial(layers.1.*)` | what it was before the first step of the run |
+///
+/// ```
+/// use ihead::train::WeightEdit;
+/// let edit = WeightEdit::rank_share("layers.1.ff.weight", 0.1);
+/// assert_eq!(edit.to_string(), "rank_share(layers.1.ff.weight, 0.1)");
+/// assert_eq!("rank_share(layers.1.ff.weight, 0.1)".parse::<WeightEdit>()?, edit);
+/// # Ok::<(), ihead::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct WeightEdit {
+    pattern: String,
+    change: Change,
+}
+
+/// The weights of a model before the first step, by name.
+pub(crate) type Initial = HashMap<String, Vec<f32>>;
+
+impl WeightEdit {
+    /// The names of all changes.
+    pub(crate) const NAMES: [&str; 5] = ["rank", "rank_share", "zero", "scale", "initial"];
+
+    /// The nearest matrix of at most this rank, by the largest singular values.
+    pub fn rank(pattern: impl Into<String>, rank: usize) -> Self {
+        WeightEdit { pattern: pattern.into(), change: Change::Rank(rank) }
+    }
+
+    /// The same, with this share of the full rank, from 0 to 1, to the nearest rank.
+    pub fn rank_share(pattern: impl Into<String>, share: f64) -> Self {
+        WeightEdit { pattern: pattern.into(), change: Change::RankShare(share) }
+    }
+
+    /// Zero.
+    pub fn zero(pattern: impl Into<String>) -> Self {
+        WeightEdit { pattern: pattern.into(), change: Change::Zero }
+    }
+
+    /// A multiple.
+    pub fn scale(pattern: impl Into<String>, by: f64) -> Self {
+        WeightEdit { pattern: pattern.into(), change: Change::Scale(by) }
+    }
+
+    /// What it was before the first step.
+    pub fn initial(pattern: impl Into<String>) -> Self {
+        WeightEdit { pattern: pattern.into(), change: Change::Initial }
+    }
+
+    /// Checks the change against the model.
+    ///
+    /// # Errors
+    /// If the pattern matches no weight (the nearest name is in the message), a rank is asked of a vector, or a number is
+    /// out of range.
+    pub fn check(&self, model: &(impl Module + ?Sized)) -> Result<()> {
+        let names = self.matching(model)?;
+        let misfit = |what: String| Err(Error::usage(format!("weight edit '{self}': {what}")));
+        match self.change {
+            Change::RankShare(share) if !(0.0..=1.0).contains(&share) => {
+                return misfit(format!("{share} is no share; expected from 0 to 1"));
+            }
+            Change::Scale(by) if !by.is_finite() => return misfit(format!("{by} is not finite")),
+            Change::Rank(_) | Change::RankShare(_) => {}
+            Change::Zero | Change::Scale(_) | Change::Initial => return Ok(()),
+        }
+        for name in names {
+            let axes = model.tensor(&name)?.dims().len();
+            if axes != 2 {
+                return misfit(format!("'{name}' has {axes} axes, a rank is of a matrix"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it needs the initial weights.
+    pub(crate) fn needs_initial(&self) -> bool {
+        self.change == Change::Initial
+    }
+
+    /// The weights that it changes.
+    fn matching(&self, model: &(impl Module + ?Sized)) -> Result<Vec<String>> {
+        let names: Vec<String> = model.tensors().into_iter().map(|(name, _, _)| name).collect();
+        let found: Vec<String> = names.iter().filter(|name| matches(&self.pattern, name)).cloned().collect();
+        let unknown = || Error::unknown("weight", &self.pattern, names.iter().map(String::as_str));
+        if found.is_empty() { Err(unknown()) } else { Ok(found) }
+    }
+
+    /// The values of one weight after the change.
+    fn apply(&self, name: &str, weight: Array, initial: &Initial) -> Result<Vec<f32>> {
+        let Array { shape, values } = weight;
+        Ok(match self.change {
+            Change::Zero => vec![0.0; values.len()],
+            Change::Scale(by) => values.iter().map(|v| (f64::from(*v) * by) as f32).collect(),
+            Change::Initial => {
+                let known = || initial.keys().map(String::as_str);
+                initial.get(name).cloned().ok_or_else(|| Error::unknown("initial weight", name, known()))?
+            }
+            Change::Rank(_) | Change::RankShare(_) => {
+                let [rows, cols] = shape[..] else { return Err(Error::shape(name, &[0, 0], &shape)) };
+                let full = rows.min(cols);
+                let rank = match self.change {
+                    Change::Rank(rank) => rank,
+                    Change::RankShare(share) => (share * full as f64).round() as usize,
+                    _ => full,
+                };
+                if rank >= full {
+                    return Ok(values);
+                }
+                let cut = Matrix::from_f32(rows, cols, &values)?.truncated(rank);
+                cut.values().iter().map(|v| *v as f32).collect()
+            }
+        })
+    }
+
+    /// Changes the model.
+    pub(crate) fn change(&self, model: &mut (impl Module + ?Sized), initial: &Initial) -> Result<()> {
+        for (name, values) in Edited::new(model, std::slice::from_ref(self), initial)?.by_name {
+            model.update(&name, &mut |weight| weight.copy_from_slice(&values))?;
+        }
+        Ok(())
+    }
+}
+
+/// A model with some of its weights changed, which itself stays as it is.
+pub(crate) struct Edited<'a> {
+    params: Params<'a>,
+    by_id: HashMap<ParamId, Vec<f32>>,
+    by_name: Vec<(String, Vec<f32>)>,
+}
+
+impl<'a> Edited<'a> {
+    /// `model` after these edits, one after the other.
+    pub fn new(
+        model: &'a (impl Module + ?Sized),
+        edits: &[WeightEdit],
+        initial: &Initial,
+    ) -> Result<Edited<'a>> {
+        let mut edited = Edited { params: Params::of(model), by_id: HashMap::new(), by_name: Vec::new() };
+        for edit in edits {
+            let mut seen = Vec::new();
+            for name in edit.matching(model)? {
+                let tensor = model.tensor(&name)?;
+                if seen.contains(&tensor.id()) {
+                    continue; // tied: one weight under two names
+                }
+                seen.push(tensor.id());
+                let values = edited.by_id.remove(&tensor.id()).unwrap_or_else(|| tensor.values());
+                let changed = edit.apply(&name, Array { shape: tensor.dims(), values }, initial)?;
+                edited.by_id.insert(tensor.id(), changed.clone());
+                edited.by_name.push((name, changed));
+            }
+        }
+        Ok(edited)
+    }
+}
+
+impl ParamSource<f32> for Edited<'_> {
+    fn read(&self, id: ParamId, into: &mut [f32]) {
+        match self.by_id.get(&id) {
+            Some(values) => into.iter_mut().zip(values).for_each(|(to, from)| *to = *from),
+            None => self.params.read(id, into),
+        }
+    }
+}
+
+/// All weights of a model, by name.
+pub(crate) fn initial_of(model: &(impl Module + ?Sized)) -> Initial {
+    model.tensors().into_iter().map(|(name, _, tensor)| (name, tensor.values())).collect()
+}
+
+impl FromStr for WeightEdit {
+    type Err = Error;
+
+    /// # Errors
+    /// If the text is no change of weights: the nearest is in the message. Names of weights are checked against a model.
+    fn from_str(text: &str) -> Result<WeightEdit> {
+        let misfit =
+            |example: &str| Error::usage(format!("weight edit '{}': expected {example}", text.trim()));
+        let (name, inside) = call(text).ok_or_else(|| misfit("a closing bracket"))?;
+        let items = split(inside).unwrap_or_default();
+        let (pattern, value) = match items[..] {
+            [pattern] => (pattern, None),
+            [pattern, value] => (pattern, Some(value)),
+            _ => return Err(misfit("one name or pattern of weights, as in zero(layers.1.ff.weight)")),
+        };
+        let number = || value.and_then(numbers::<1>).map(|[number]| number);
+        let edit = match name {
+            "rank" => value.and_then(|v| v.parse().ok()).map(|rank| WeightEdit::rank(pattern, rank)),
+            "rank_share" => number().map(|share| WeightEdit::rank_share(pattern, share)),
+            "scale" => number().map(|by| WeightEdit::scale(pattern, by)),
+            "zero" => value.is_none().then(|| WeightEdit::zero(pattern)),
+            "initial" => value.is_none().then(|| WeightEdit::initial(pattern)),
+            _ => return Err(Error::unknown("weight edit", name, WeightEdit::NAMES)),
+        };
+        edit.ok_or_else(|| {
+            misfit(match name {
+                "rank" => "a number of ranks, as in rank(layers.1.ff.weight, 4)",
+                "rank_share" => "a share, as in rank_share(layers.1.ff.weight, 0.1)",
+                "scale" => "a factor, as in scale(layers.1.ff.weight, 0.5)",
+                _ => "nothing behind the name or pattern",
+            })
+        })
+    }
+}
+
+impl fmt::Display for WeightEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pattern = &self.pattern;
+        match self.change {
+            Change::Rank(rank) => write!(f, "rank({pattern}, {rank})"),
+            Change::RankShare(share) => write!(f, "rank_share({pattern}, {share})"),
+            Change::Zero => write!(f, "zero({pattern})"),
+            Change::Scale(by) => write!(f, "scale({pattern}, {by})"),
+            Change::Initial => write!(f, "initial({pattern})"),
+        }
+    }
+}
+
+serde_as_text!(WeightEdit);

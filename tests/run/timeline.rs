@@ -1,0 +1,213 @@
+//! What changes during a run: exactly what was said, from exactly then on.
+use ihead::graph::{Edit, Edits};
+use ihead::nn::ModuleExt;
+use ihead::probe::{Matrix, Metric};
+use ihead::run::{Inspect, Schedule};
+use ihead::train::optim::{Optim, Sgd};
+use ihead::train::{Action, Curve, Step, Timeline, WeightEdit};
+
+use super::{Model, model, run, test_batch};
+
+const WK: &str = "layers.1.attention.wk.weight";
+const WO: &str = "layers.1.attention.wo.weight";
+
+fn values(model: &Model, name: &str) -> Vec<f32> {
+    model.tensor(name).unwrap().values()
+}
+
+/// The values of a parameter after each step.
+fn course(timeline: Timeline, name: &str, steps: usize) -> Vec<Vec<f32>> {
+    let mut seen = Vec::new();
+    run()
+        .timeline(timeline)
+        .optim(Optim::Sgd(Sgd::new(0.1, 0.0, 0.0)))
+        .train_watched(Some(steps), &mut |step: &Step<'_, Model>| {
+            seen.push(values(step.model, name));
+            Ok(())
+        })
+        .unwrap();
+    seen
+}
+
+#[test]
+fn a_frozen_parameter_keeps_its_bits_until_it_is_released() {
+    let seen =
+        course("0: freeze(layers.1.*), 3: release(layers.1.attention.wk.weight)".parse().unwrap(), WK, 5);
+    let initial = values(&model(), WK);
+    assert!(seen[..3].iter().all(|v| *v == initial));
+    assert!(seen[3] != initial && seen[4] != seen[3]);
+}
+
+#[test]
+fn a_step_size_of_zero_moves_nothing_and_a_curve_is_followed() {
+    let seen = course(
+        Timeline::default().rate(2..4, Curve::Linear, 0.0, 0.2).at(0, Action::LearningRate(0.0)),
+        WO,
+        4,
+    );
+    let initial = values(&model(), WO);
+    assert!(seen[..3].iter().all(|v| *v == initial), "zero until iteration 2, the beginning of the line");
+    assert!(seen[3] != initial);
+}
+
+#[test]
+fn weights_are_changed_once_and_can_go_back_to_the_initial_ones() {
+    let timeline = Timeline::default()
+        .at(0, Action::freeze(WO))
+        .at(1, WeightEdit::scale(WO, 2.0))
+        .at(2, WeightEdit::rank(WO, 1))
+        .at(3, WeightEdit::initial("layers.1.attention.w*"));
+    let seen = course(timeline, WO, 4);
+    let initial = values(&model(), WO);
+    assert_eq!(seen[0], initial);
+    assert!(seen[1].iter().zip(&initial).all(|(a, b)| *a == 2.0 * b));
+    let cut = Matrix::from_f32(8, 8, &seen[2]).unwrap().singular_values();
+    assert!(cut[0] > 0.1 && cut[1] < 1e-6, "{cut:?}");
+    assert_eq!(seen[3], initial);
+}
+
+#[test]
+fn edits_begin_and_end_with_what_is_measured() {
+    let clamp = Edits::default().with("layers.0.attention.pattern", Edit::PreviousToken);
+    let timeline = Timeline::default().at(1, clamp.clone()).at(3, Action::unedit("layers.0.*"));
+    let mut gradients = Vec::new();
+    let mut begun = run().timeline(timeline).every(1).on(&test_batch(), [Metric::loss("test")]);
+    let mut models = Vec::new();
+    let history = begun
+        .train_watched(Some(4), &mut |step: &Step<'_, Model>| {
+            let name = "layers.0.attention.wk.weight";
+            let found = step.gradients.iter().find(|(n, _)| n == name);
+            gradients.push(found.is_some_and(|(_, g)| g.iter().any(|v| *v != 0.0)));
+            models.push(Inspect::new(step.model).measure([Metric::loss("test")], &test_batch()).unwrap());
+            Ok(())
+        })
+        .unwrap();
+    // layer 0's keys act through its pattern alone: nothing reaches them through a clamp
+    assert_eq!(gradients, [true, false, false, true]);
+    let unedited: Vec<bool> = history
+        .column("test")
+        .unwrap()
+        .iter()
+        .zip(&models)
+        .map(|((_, edited), plain)| plain.get("test") == Some(*edited))
+        .collect();
+    assert_eq!(unedited, [true, false, false, true]);
+}
+
+#[test]
+fn measuring_an_edited_copy_leaves_training_alone() {
+    let (all, none) = (WeightEdit::rank_share(WO, 1.0), WeightEdit::zero("layers.*.attention.wo.weight"));
+    let loss = |name: &str| [Metric::loss(name)];
+    let mut edited = run()
+        .every(1)
+        .on(&test_batch(), loss("as_it_is"))
+        .on_edited([all], &test_batch(), loss("full_rank"))
+        .on_edited([none], &test_batch(), loss("without"));
+    let history = edited.train(3).unwrap();
+    assert_eq!(history.last("as_it_is").unwrap(), history.last("full_rank").unwrap());
+    assert!(history.last("as_it_is").unwrap() != history.last("without").unwrap());
+    let mut plain = run();
+    plain.train(3).unwrap();
+    assert_eq!(values(plain.model(), WO), values(edited.model(), WO));
+    let mut zeroed = model();
+    ihead::nn::Module::visit_mut(&mut zeroed, "", &mut |name, _, tensor| {
+        if !name.is_empty() {
+            tensor.write(&values(edited.model(), name)).unwrap();
+        }
+    });
+    for layer in 0..2 {
+        zeroed.update(&format!("layers.{layer}.attention.wo.weight"), &mut |v| v.fill(0.0)).unwrap();
+    }
+    let by_hand = ihead::run::measure(&zeroed, loss("l"), &test_batch()).unwrap();
+    assert_eq!(by_hand.get("l"), Some(history.last("without").unwrap()));
+}
+
+#[test]
+fn another_optimiser_begins_anew() {
+    let switched = course("2: sgd(learning_rate=0)".parse().unwrap(), WO, 4);
+    assert!(switched[0] != switched[1]);
+    assert!(switched[1] == switched[2] && switched[2] == switched[3]);
+}
+
+#[test]
+fn snapshots_hold_the_weights_before_their_step_and_can_be_measured_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let timeline = Timeline::default().at(Schedule::at([0, 2]), Action::Snapshot);
+    let mut first =
+        run().timeline(timeline).every(1).on(&test_batch(), [Metric::loss("test")]).save_to(dir.path());
+    let history = first.train(3).unwrap();
+    let mut stored = model();
+    ihead::io::load(&dir.path().join("snapshots/0.safetensors"), &mut stored).unwrap();
+    assert_eq!(values(&stored, WO), values(&model(), WO));
+
+    // a probe that the run did not have, beside one that it had
+    let mut later = run().on(&test_batch(), [Metric::loss("test"), Metric::accuracy("new")]);
+    let found = later.reprobe(dir.path()).unwrap();
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["0", "2", "final"]);
+    let test = history.column("test").unwrap();
+    assert_eq!(found[1].1.get("test"), Some(test[1].1), "before step 2 is after step 1");
+    assert_eq!(found[2].1.get("test"), Some(test[2].1));
+    assert!(found.iter().all(|(_, record)| record.get("new").is_some()));
+    let lines = std::fs::read_to_string(dir.path().join("reprobe.jsonl")).unwrap();
+    assert!(lines.starts_with(r#"{"weights":"0","test":"#) && lines.lines().count() == 3, "{lines}");
+
+    // a new run in the folder does not leave the snapshots of the old one
+    run().save_to(dir.path()).train(1).unwrap();
+    assert!(!dir.path().join("snapshots/2.safetensors").exists());
+    let empty = tempfile::tempdir().unwrap();
+    assert!(run().reprobe(empty.path()).unwrap_err().to_string().contains("expected the folder of a run"));
+}
+
+#[test]
+fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
+    let refused = |text: &str| match text.parse::<Timeline>() {
+        Err(error) => error.to_string(),
+        Ok(timeline) => {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("run");
+            let error = run().timeline(timeline).save_to(&path).train(1).unwrap_err().to_string();
+            assert!(!path.exists(), "a folder was made before `{error}`");
+            error
+        }
+    };
+    for (text, said) in [
+        ("0: freeze(layers.1.attention.wkk.weight)", "did you mean 'layers.1.attention.wk.weight'?"),
+        ("0: freze(layers.*)", "no change of a run 'freze'; did you mean 'freeze'?"),
+        ("freeze(layers.*)", "expected WHEN: CHANGE"),
+        ("0: freeze()", "expected a name or pattern"),
+        ("soon: freeze(layers.*)", "schedule 'soon': expected iterations"),
+        ("every 0: snapshot", "every 0 iterations"),
+        ("0: learning_rate(-1)", "expected a number of at least 0"),
+        ("5..5: linear(0, 1)", "expected an end after the beginning"),
+        ("0..9: linear(0, 1), 8..12: cosine(1, 0)", "are at the same time"),
+        ("3: cosine(1, 0)", "expected two iterations"),
+        ("0..9: cosin(1, 0)", "did you mean 'cosine'?"),
+        ("0: edit(layers.0.attention.patern=previous_token)", "did you mean 'layers.0.attention.pattern'?"),
+        ("0: unedit(layers.0.*)", "no edited site 'layers.0.*'"),
+        ("0: rank(output.wieght, 2)", "did you mean 'output.weight'?"),
+        ("0: rank_share(output.weight, 2)", "2 is no share"),
+        ("0: rank(output.weight)", "as in rank(layers.1.ff.weight, 4)"),
+        ("0: sgd(momentun=1)", "did you mean 'momentum'?"),
+    ] {
+        let error = refused(text);
+        assert!(error.contains(said), "{text}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let snapshot: Timeline = "0: snapshot".parse().unwrap();
+    let error = run().timeline(snapshot).train(1).unwrap_err().to_string();
+    assert!(error.contains("snapshots, which need a folder"), "{error}");
+}
+
+#[test]
+fn a_timeline_is_the_same_after_writing_and_reading() {
+    let text = "0: freeze(layers.*.attention.wk.weight), 0..100: linear(0, 0.03), \
+                100..900: cosine(0.03, 0), 300: edit(layers.0.attention.pattern=previous_token), \
+                every 50 and powers of 2 and last: snapshot, 400: rank_share(output.weight, 0.5), \
+                500: unedit(layers.*), 600: adamw(learning_rate=0.01, beta1=0.9, beta2=0.95, eps=0.00000001, \
+                weight_decay=0), 700: zero(output.weight)";
+    let timeline: Timeline = text.parse().unwrap();
+    assert_eq!(timeline.to_string(), text);
+    let json = serde_json::to_string(&timeline).unwrap();
+    assert_eq!(serde_json::from_str::<Timeline>(&json).unwrap(), timeline);
+}
