@@ -1,4 +1,4 @@
-//! The nearest known name to one that is not known, for error messages.
+//! Names: patterns of them, and the nearest known name to one that is not known, for error messages.
 
 /// The name in `known` that `name` most likely stands for, or `None` if nothing is near.
 ///
@@ -27,6 +27,19 @@ pub fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String 
         Some(known) => format!("; did you mean '{known}'?"),
         None => String::new(),
     }
+}
+
+/// Whether `name` is `pattern`, in which `*` stands for any characters.
+///
+/// ```
+/// use ihead::names::matches;
+/// assert!(matches("layers.*.wk.weight", "layers.0.attention.wk.weight"));
+/// assert!(!matches("layers.0", "layers.0.attention.wk.weight"));
+/// ```
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(name) = name.strip_prefix(head) else { return false };
+    (0..=name.len()).filter(|i| name.is_char_boundary(*i)).any(|i| matches(rest, &name[i..]))
 }
 
 /// Case and the choice of separator do not count.

@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::backend::{Const, Dim};
-use crate::nn::{Module, Param, matches};
+use crate::names::matches;
+use crate::nn::{Module, Param};
 use crate::{Error, Result};
 
 use super::edits::{Edit, Edits};

@@ -2,7 +2,9 @@
 mod atomic;
 mod npz;
 mod state_dict;
+mod stored;
 
 pub use atomic::{write_atomically, write_atomically_with};
 pub use npz::Npz;
 pub use state_dict::{Array, load, read, save};
+pub use stored::stored;

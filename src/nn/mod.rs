@@ -33,7 +33,6 @@ pub use embedding::Embedding;
 pub use feed_forward::{FeedForward, Mlp};
 pub use init::Init;
 pub use linear::{Linear, LowRank, Map};
-pub(crate) use module::matches;
 pub use module::{Module, ModuleExt, ParamField, Params, Role, Visitor, VisitorMut, join};
 pub use norm::LayerNorm;
 pub use param::{AnyParam, Param, ParamId, norm};

@@ -3,6 +3,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::engine::ParamSource;
 use crate::kernels::Element;
+use crate::names::matches;
 use crate::{Error, Result};
 
 use super::param::{AnyParam, Param, ParamId};
@@ -257,13 +258,6 @@ pub trait ModuleExt: Module {
 }
 
 impl<M: Module + ?Sized> ModuleExt for M {}
-
-/// Whether `name` is `pattern`, in which `*` stands for any characters.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(name) = name.strip_prefix(head) else { return false };
-    (0..=name.len()).filter(|i| name.is_char_boundary(*i)).any(|i| matches(rest, &name[i..]))
-}
 
 /// The parameters of a module by identity: what an engine reads.
 pub struct Params<'a> {

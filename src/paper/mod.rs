@@ -4,6 +4,7 @@
 //! names (the paper's sections 4 and 5). `examples/ihead_basic.rs` and `examples/ihead_full.rs` are the programs.
 mod exp;
 mod experiment;
+pub mod theory;
 
 pub use exp::write_exp;
 pub use experiment::{Experiment, Measured};

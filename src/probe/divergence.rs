@@ -1,5 +1,5 @@
 //! Whether a chain of weights holds a table of distributions.
-use crate::kernels::cross_entropy_row;
+use crate::kernels::{Element, cross_entropy_row};
 use crate::{Error, Result};
 
 use super::{Counter, Matrix, Path, StateDict};
@@ -67,13 +67,11 @@ impl Divergence {
 }
 
 /// `KL(p || softmax(logits)) = sum_j p_j (ln p_j - logits_j) + ln sum_j exp(logits_j)`, over the `p_j > 0`.
-fn kl(p: &[f64], logits: &[f64]) -> f64 {
-    if logits.is_empty() {
-        return 0.0;
-    }
-    let log_sum = cross_entropy_row(logits, 0) + logits[0];
+pub(super) fn kl<E: Element>(p: &[f64], logits: &[E]) -> f64 {
+    let Some(first) = logits.first() else { return 0.0 };
+    let log_sum = cross_entropy_row(logits, 0) + first.to_f64();
     let terms = p.iter().zip(logits).filter(|(p, _)| **p > 0.0);
-    terms.map(|(p, logit)| p * (p.ln() - (logit - log_sum))).sum()
+    terms.map(|(p, logit)| p * (p.ln() - (logit.to_f64() - log_sum))).sum()
 }
 
 #[cfg(test)]

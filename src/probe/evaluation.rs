@@ -7,7 +7,8 @@ use crate::graph::{Graph, NodeId};
 use crate::kernels::Element;
 use crate::{Error, Result};
 
-use super::glance::{Glance, Places, Resolved, ResolvedMeasure};
+use super::attribution::{self, Against, Term};
+use super::glance::{Glance, Places, Resolved, ResolvedMeasure, ResolvedNorm};
 use super::{Counter, Head, Key, Measure, Metric, Record, Select, Sequence};
 
 /// A list of metrics, made ready for one graph.
@@ -25,13 +26,14 @@ use super::{Counter, Head, Key, Measure, Metric, Record, Select, Sequence};
 ///
 /// fn accuracies(
 ///     graph: &Graph,
-///     engine_for: impl Fn(Request) -> Box<dyn Engine<f32>>,
+///     engine_for: impl Fn(&Graph, Request) -> Box<dyn Engine<f32>>,
 ///     params: &dyn ParamSource<f32>,
 ///     batch: &Batch,
 /// ) -> ihead::Result<Record> {
 ///     let metrics = vec![Metric::accuracy("acc_end").over(Select::marks(2..).and(Select::last(500)))];
 ///     let evaluation = Evaluation::new(metrics, graph, 0)?; // once
-///     let mut engine = engine_for(Request { loss: None, reads: evaluation.reads().to_vec() });
+///     let request = Request { loss: None, reads: evaluation.reads().to_vec() };
+///     let mut engine = engine_for(evaluation.graph(graph), request);
 ///     let rows = evaluation.rows(batch); // at each batch
 ///     let pass = evaluation.pass(batch, &rows);
 ///     engine.run(params, batch, &rows, &|i, reads| pass.observe(i, reads))?;
@@ -41,6 +43,8 @@ use super::{Counter, Head, Key, Measure, Metric, Record, Select, Sequence};
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     metrics: Vec<Metric>,
+    /// The graph with the nodes that metrics added to it, if they did.
+    extended: Option<Graph>,
     resolved: Vec<Resolved>,
     places: Places,
     reads: Vec<(NodeId, RowSet)>,
@@ -53,7 +57,8 @@ impl Evaluation {
     /// run.
     ///
     /// # Errors
-    /// Two metrics of one name; a head whose site the graph lacks, is no pattern, or has fewer heads.
+    /// Two metrics of one name; a head whose site the graph lacks, is no pattern, or has fewer heads; a term or a token
+    /// that the logits have not.
     pub fn new(metrics: impl IntoIterator<Item = Metric>, graph: &Graph, first_set: usize) -> Result<Self> {
         let metrics: Vec<Metric> = metrics.into_iter().collect();
         for (i, metric) in metrics.iter().enumerate() {
@@ -61,7 +66,14 @@ impl Evaluation {
                 return Err(Error::usage(format!("two metrics are named '{}'", metric.name())));
             }
         }
-        let mut wanted = Wanted { graph, reads: Vec::new(), places: Places::default(), heads: Vec::new() };
+        let mut extended = None;
+        let mut terms = Vec::new();
+        if metrics.iter().any(|metric| matches!(metric.measure(), Measure::Logit { term: Some(_), .. })) {
+            terms = attribution::split(extended.insert(graph.clone()));
+        }
+        let graph = extended.as_ref().unwrap_or(graph);
+        let mut wanted =
+            Wanted { graph, terms, reads: Vec::new(), places: Places::default(), heads: Vec::new() };
         let resolved = metrics.iter().map(|metric| wanted.metric(metric)).collect::<Result<_>>()?;
         let Wanted { reads: wanted, places, .. } = wanted;
         let (mut reads, mut sets) = (Vec::new(), Vec::new());
@@ -74,7 +86,13 @@ impl Evaluation {
                 }
             });
         }
-        Ok(Evaluation { metrics, resolved, places, reads, sets })
+        Ok(Evaluation { metrics, extended, resolved, places, reads, sets })
+    }
+
+    /// The graph that the engine has to run: `graph`, the one that this evaluation was made for, or the same with what
+    /// the metrics add to it ([`attribution`]).
+    pub fn graph<'a>(&'a self, graph: &'a Graph) -> &'a Graph {
+        self.extended.as_ref().unwrap_or(graph)
     }
 
     /// The metrics.
@@ -216,6 +234,7 @@ fn missing(mut wanted: impl Iterator<Item = u32>, shown: &[u32]) -> Option<u32> 
 /// Gathers what the metrics read.
 struct Wanted<'a> {
     graph: &'a Graph,
+    terms: Vec<Term>,
     reads: Vec<(NodeId, Select)>,
     places: Places,
     heads: Vec<Head>,
@@ -233,6 +252,31 @@ impl Wanted<'_> {
                 self.logits(select);
                 ResolvedMeasure::Accuracy
             }
+            Measure::TopK(k) => {
+                self.logits(select);
+                ResolvedMeasure::TopK(*k)
+            }
+            Measure::Rank => {
+                self.logits(select);
+                ResolvedMeasure::Rank
+            }
+            Measure::Probability => {
+                self.logits(select);
+                ResolvedMeasure::Probability
+            }
+            Measure::Margin => {
+                self.logits(select);
+                ResolvedMeasure::Logit { read: None, norm: None, against: Against::BestOther }
+            }
+            Measure::Entropy => {
+                self.logits(select);
+                ResolvedMeasure::Entropy
+            }
+            Measure::Kl(predictor) => {
+                self.logits(select);
+                ResolvedMeasure::Kl(predictor.clone())
+            }
+            Measure::Logit { term, against } => self.logit(term.as_deref(), *against, select)?,
             Measure::Share(of) => ResolvedMeasure::Share(of.clone()),
             Measure::Attention { head, key, by, through } => {
                 let through = through.as_ref().map(|other| self.head(other, select)).transpose()?;
@@ -250,6 +294,26 @@ impl Wanted<'_> {
 
     fn logits(&mut self, select: &Select) {
         self.places.logits = Some(self.read(self.graph.logits(), select));
+    }
+
+    fn logit(&mut self, term: Option<&str>, against: Against, select: &Select) -> Result<ResolvedMeasure> {
+        if let Against::Token(token) = against
+            && token as usize >= self.graph.vocab()
+        {
+            let vocab = self.graph.vocab();
+            return Err(Error::usage(format!("token {token} is outside the model's vocabulary of {vocab}")));
+        }
+        self.logits(select);
+        let Some(name) = term else { return Ok(ResolvedMeasure::Logit { read: None, norm: None, against }) };
+        let known = self.terms.iter().map(|term| term.name.as_str());
+        let term = self.terms.iter().find(|term| term.name == name);
+        let term = term.ok_or_else(|| Error::unknown("term of the logits", name, known))?.clone();
+        let norm = term.norm.map(|norm| ResolvedNorm {
+            term: self.read(norm.term, select),
+            whole: self.read(norm.whole, select),
+            eps: norm.eps,
+        });
+        Ok(ResolvedMeasure::Logit { read: Some(self.read(term.logits, select)), norm, against })
     }
 
     /// The number of a head, whose rows are wanted at these positions.

@@ -1,8 +1,12 @@
 //! The metrics of one sequence.
+use std::sync::Arc;
+
 use crate::engine::Read;
 use crate::kernels::{Element, argmax, cross_entropy_row};
 
-use super::{By, Counter, Key, Select, Sequence};
+use super::attribution::Against;
+use super::divergence::kl;
+use super::{By, Counter, Key, Predictor, Select, Sequence};
 
 /// A metric whose heads are numbers in a list of heads.
 #[derive(Clone, Debug)]
@@ -16,8 +20,32 @@ pub(super) struct Resolved {
 pub(super) enum ResolvedMeasure {
     Loss,
     Accuracy,
+    TopK(usize),
+    Rank,
+    Probability,
+    Entropy,
+    Kl(Arc<dyn Predictor>),
+    /// Without a read, of the logits.
+    Logit {
+        read: Option<usize>,
+        norm: Option<ResolvedNorm>,
+        against: Against,
+    },
     Share(Select),
-    Attention { head: usize, key: Key, by: By, through: Option<usize> },
+    Attention {
+        head: usize,
+        key: Key,
+        by: By,
+        through: Option<usize>,
+    },
+}
+
+/// See [`super::attribution::Norm`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ResolvedNorm {
+    pub term: usize,
+    pub whole: usize,
+    pub eps: f64,
 }
 
 /// Where the heads and the logits are among the reads.
@@ -36,13 +64,15 @@ pub(super) struct Glance<'a, E> {
     predicted: Vec<Option<u32>>,
     /// `[heads, seq]`
     attended: Vec<Option<u32>>,
+    /// Room for a law, `[vocab]`.
+    law: Vec<f64>,
 }
 
 impl<'a, E: Element> Glance<'a, E> {
     pub fn new(sequence: Sequence<'a>, reads: &'a [Read<'a, E>], places: &'a Places) -> Self {
         let n = sequence.len();
         let attended = vec![None; n * places.heads.len()];
-        Glance { sequence, reads, places, predicted: vec![None; n], attended }
+        Glance { sequence, reads, places, predicted: vec![None; n], attended, law: Vec::new() }
     }
 
     pub fn count(&mut self, metric: &Resolved) -> Counter {
@@ -63,6 +93,41 @@ impl<'a, E: Element> Glance<'a, E> {
         match measure {
             ResolvedMeasure::Loss => Some(cross_entropy_row(self.logits(t)?, self.sequence.y[t] as usize)),
             ResolvedMeasure::Accuracy => Some(share(self.predicted(t)? == self.sequence.y[t])),
+            ResolvedMeasure::TopK(k) => Some(share(self.rank(t)? <= *k)),
+            ResolvedMeasure::Rank => Some(self.rank(t)? as f64),
+            ResolvedMeasure::Probability => {
+                Some((-cross_entropy_row(self.logits(t)?, self.sequence.y[t] as usize)).exp())
+            }
+            ResolvedMeasure::Entropy => {
+                let logits = self.logits(t)?;
+                // -sum p ln p with -ln p the loss of each token
+                let loss = cross_entropy_row(logits, 0) + logits.first()?.to_f64();
+                let losses = logits.iter().map(|logit| loss - logit.to_f64());
+                Some(losses.map(|loss| loss * (-loss).exp()).sum())
+            }
+            ResolvedMeasure::Kl(predictor) => {
+                let logits = self.logits(t)?;
+                self.law.clear();
+                self.law.resize(logits.len(), 0.0);
+                let known = predictor.predict(&self.sequence.x[..=t], &mut self.law);
+                known.then(|| kl(&self.law, logits))
+            }
+            ResolvedMeasure::Logit { read, norm, against } => {
+                let logits = self.logits(t)?;
+                let row = read.map_or(logits, |read| self.row(read, t));
+                let scale = norm.map_or(1.0, |norm| {
+                    let [term, whole] = [norm.term, norm.whole].map(|read| variance(self.row(read, t)));
+                    ((term + norm.eps) / (whole + norm.eps)).sqrt()
+                });
+                let y = self.sequence.y[t] as usize;
+                let baseline = match against {
+                    Against::Zero => 0.0,
+                    Against::Mean => row.iter().map(|v| v.to_f64()).sum::<f64>() / row.len() as f64,
+                    Against::BestOther => row[best_other(logits, y)?].to_f64(),
+                    Against::Token(token) => row[*token as usize].to_f64(),
+                };
+                Some(scale * (row[y].to_f64() - baseline))
+            }
             ResolvedMeasure::Share(of) => Some(share(of.holds(&self.sequence, t))),
             ResolvedMeasure::Attention { head, key, by, through } => {
                 let q = match through {
@@ -85,8 +150,20 @@ impl<'a, E: Element> Glance<'a, E> {
     }
 
     fn logits(&self, t: usize) -> Option<&'a [E]> {
-        let read = self.reads[self.places.logits?];
-        Some(read.row(row_of(&read, t)))
+        Some(self.row(self.places.logits?, t))
+    }
+
+    /// Position `t` of a stream.
+    fn row(&self, read: usize, t: usize) -> &'a [E] {
+        let read = self.reads[read];
+        read.row(row_of(&read, t))
+    }
+
+    /// The rank of the next token, from 1; of equals the first is before.
+    fn rank(&self, t: usize) -> Option<usize> {
+        let (logits, y) = (self.logits(t)?, self.sequence.y[t] as usize);
+        let before = |(j, logit): (usize, &E)| *logit > logits[y] || *logit == logits[y] && j < y;
+        Some(1 + logits.iter().enumerate().filter(|token| before(*token)).count())
     }
 
     fn predicted(&mut self, t: usize) -> Option<u32> {
@@ -122,4 +199,19 @@ fn row_of<E>(read: &Read<'_, E>, t: usize) -> usize {
         return t;
     }
     positions.binary_search(&(t as u32)).expect("the pass has seen that every row asked for is shown")
+}
+
+/// The token with the largest logit but for `y`; `None` if there is no other.
+fn best_other<E: Element>(logits: &[E], y: usize) -> Option<usize> {
+    let (below, above) = (&logits[..y], &logits[y + 1..]);
+    let best = [(below, 0), (above, y + 1)].into_iter().filter(|(part, _)| !part.is_empty());
+    let best = best.map(|(part, start)| start + argmax(part));
+    best.reduce(|a, b| if logits[b] > logits[a] { b } else { a })
+}
+
+/// The biased variance.
+fn variance<E: Element>(row: &[E]) -> f64 {
+    let n = row.len() as f64;
+    let mean = row.iter().map(|v| v.to_f64()).sum::<f64>() / n;
+    row.iter().map(|v| (v.to_f64() - mean).powi(2)).sum::<f64>() / n
 }

@@ -4,9 +4,10 @@
 //!
 //! | about | a probe is | made of | gives |
 //! |---|---|---|---|
-//! | predictions | [`Metric`]: a [`Measure`] over a [`Select`] | logits | [`Counter`] |
+//! | predictions | [`Metric`]: a [`Measure`] over a [`Select`], perhaps against a [`Predictor`] | logits | [`Counter`] |
+//! | terms of the logits | [`Metric`]s of [`attribution`] | the residual stream's terms | [`Counter`] |
 //! | patterns | [`Metric`]: how a [`Head`] looks at a [`Key`] | attention patterns | [`Counter`] |
-//! | weights | [`Recall`]: a [`Path`] of maps and an [`Association`]; [`Divergence`]; in types [`Rows`] | parameters by name ([`StateDict`]) | [`Recalled`], [`Counter`] |
+//! | weights | [`Recall`]: a formula ([`recall!`](crate::recall)) of a [`Path`] and an [`Association`]; [`Divergence`]; in types [`Rows`] | parameters by name ([`StateDict`]) | [`Recalled`], [`Counter`] |
 //!
 //! An [`Evaluation`] measures a list of metrics while an engine runs a batch; [`record_weights`] measures a list of
 //! [`WeightProbe`]s. Both end in a [`Record`]: named numbers with units, one JSON object.
@@ -21,6 +22,7 @@
 //! metrics.extend(head_scores("l1h0", &Head::of_layer(1, 0)));
 //! ```
 mod association;
+pub mod attribution;
 mod counter;
 mod divergence;
 mod evaluation;
@@ -31,6 +33,7 @@ pub mod paper;
 mod path;
 mod patterns;
 mod predictions;
+mod predictor;
 mod recall;
 mod record;
 mod rows;
@@ -49,6 +52,7 @@ pub use matrix::Matrix;
 pub use path::Path;
 pub use patterns::{Head, Key, KeyRule, head_scores};
 pub use predictions::{By, Measure, Metric};
+pub use predictor::{Bigram, BigramTable, Law, Predictor, Uniform, Unigram};
 pub use recall::{Recall, Recalled};
 pub use record::{Entry, Record, Unit, Value};
 pub use rows::Rows;

@@ -1,5 +1,8 @@
 //! Metrics of a batch: what is averaged, over which positions.
-use super::{Head, Key, Select, Unit};
+use std::sync::Arc;
+
+use super::attribution::Against;
+use super::{Head, Key, Predictor, Select, Unit};
 
 /// A number about a batch: the mean of a [`Measure`] over the positions of a [`Select`].
 ///
@@ -28,6 +31,26 @@ pub enum Measure {
     Loss,
     /// 1 if `argmax logits[t] = y[t]`.
     Accuracy,
+    /// 1 if at most `k - 1` tokens have a larger logit than the next token.
+    TopK(usize),
+    /// The number of tokens with a larger logit than the next token, plus 1 (of equals the lower token is first).
+    Rank,
+    /// `softmax(logits[t])[y[t]]`.
+    Probability,
+    /// `logits[t, y[t]]` minus the largest other logit: above 0 where the prediction is right.
+    Margin,
+    /// `-sum_v p_v ln p_v` with `p = softmax(logits[t])`.
+    Entropy,
+    /// `KL(p || softmax(logits[t]))`, `p` the law that a predictor gives after `x[0..=t]`.
+    Kl(Arc<dyn Predictor>),
+    /// What a term of the residual stream, or all of them, adds to the logit of the next token; see
+    /// [`super::attribution`].
+    Logit {
+        /// The term's name; all of them together without it.
+        term: Option<String>,
+        /// What the logit is compared with.
+        against: Against,
+    },
     /// 1 if another choice of positions holds too.
     Share(Select),
     /// How a head's row `t` looks at certain keys.
@@ -66,6 +89,57 @@ impl Metric {
     /// The share of right predictions.
     pub fn accuracy(name: impl Into<String>) -> Self {
         Metric::new(name, Measure::Accuracy)
+    }
+
+    /// The share of positions at which the next token is among the `k` most likely ones.
+    pub fn top_k(name: impl Into<String>, k: usize) -> Self {
+        Metric::new(name, Measure::TopK(k))
+    }
+
+    /// The mean rank of the next token, from 1.
+    pub fn rank(name: impl Into<String>) -> Self {
+        Metric::new(name, Measure::Rank)
+    }
+
+    /// The mean probability of the next token.
+    pub fn probability(name: impl Into<String>) -> Self {
+        Metric::new(name, Measure::Probability)
+    }
+
+    /// The mean margin of the next token's logit over the largest other one.
+    pub fn margin(name: impl Into<String>) -> Self {
+        Metric::new(name, Measure::Margin)
+    }
+
+    /// The mean logit of the next token.
+    pub fn logit(name: impl Into<String>, against: Against) -> Self {
+        Metric::new(name, Measure::Logit { term: None, against })
+    }
+
+    /// The mean of what a [term](super::attribution) adds to the logit of the next token.
+    pub fn logit_from(name: impl Into<String>, term: impl Into<String>, against: Against) -> Self {
+        Metric::new(name, Measure::Logit { term: Some(term.into()), against })
+    }
+
+    /// The mean entropy of the predictions.
+    pub fn entropy(name: impl Into<String>) -> Self {
+        Metric::new(name, Measure::Entropy)
+    }
+
+    /// The mean divergence of the predictions from a predictor's, `KL(predictor || model)`.
+    ///
+    /// ```
+    /// use ihead::probe::{Bigram, Metric, Select, Uniform, Unigram};
+    /// let late = || Select::marks(0..) & Select::last(16);
+    /// let metrics = [
+    ///     Metric::kl("kl_uniform", Uniform).over(late()),
+    ///     Metric::kl("kl_unigram", Unigram { alpha: 1.0 }).over(late()),
+    ///     Metric::kl("kl_bigram", Bigram { alpha: 1.0 }).over(late()),
+    /// ];
+    /// assert!(metrics[1].to_string().starts_with("kl_unigram: KL from the unigrams so far over "));
+    /// ```
+    pub fn kl(name: impl Into<String>, predictor: impl Predictor + 'static) -> Self {
+        Metric::new(name, Measure::Kl(Arc::new(predictor)))
     }
 
     /// The share of positions at which `of` holds.
@@ -116,8 +190,11 @@ impl Metric {
     /// What the number is counted in.
     pub fn unit(&self) -> Unit {
         match self.measure {
-            Measure::Loss => Unit::Nats,
-            Measure::Accuracy | Measure::Share(_) | Measure::Attention { .. } => Unit::Share,
+            Measure::Loss | Measure::Entropy | Measure::Kl(_) => Unit::Nats,
+            Measure::Accuracy | Measure::TopK(_) | Measure::Probability => Unit::Share,
+            Measure::Share(_) | Measure::Attention { .. } => Unit::Share,
+            Measure::Margin | Measure::Logit { .. } => Unit::Logits,
+            Measure::Rank => Unit::Count,
         }
     }
 }
@@ -128,6 +205,16 @@ impl std::fmt::Display for Metric {
         match &self.measure {
             Measure::Loss => write!(f, "cross-entropy")?,
             Measure::Accuracy => write!(f, "accuracy")?,
+            Measure::TopK(k) => write!(f, "share of targets among the top {k}")?,
+            Measure::Rank => write!(f, "rank of the target")?,
+            Measure::Probability => write!(f, "probability of the target")?,
+            Measure::Margin => write!(f, "margin of the target")?,
+            Measure::Entropy => write!(f, "entropy of the prediction")?,
+            Measure::Kl(predictor) => write!(f, "KL from {}", predictor.words())?,
+            Measure::Logit { term: Some(term), against } => {
+                write!(f, "what {term} adds to the target's logit, {against}")?;
+            }
+            Measure::Logit { term: None, against } => write!(f, "the target's logit, {against}")?,
             Measure::Share(of) => write!(f, "share of {of}")?,
             Measure::Attention { head, key, by, through } => {
                 let how = if *by == By::Argmax { "largest weight" } else { "weight" };

@@ -6,8 +6,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 pub enum Unit {
     /// A loss or divergence, in nats.
     Nats,
-    /// A share, from 0 to 1.
+    /// A share or a probability, from 0 to 1.
     Share,
+    /// A difference of logits.
+    Logits,
     /// A Euclidean norm.
     Norm,
     /// Seconds.

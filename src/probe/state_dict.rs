@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use crate::io::Array;
 use crate::nn::{Module, ModuleExt};
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 use super::Matrix;
 
@@ -31,6 +31,17 @@ pub trait StateDict {
             let short = names.iter().filter_map(|name| name.strip_suffix(".weight"));
             Error::unknown("weight", name, names.iter().map(String::as_str).chain(short))
         })
+    }
+
+    /// The names that a pattern matches, in order; `*` stands for any characters.
+    ///
+    /// # Errors
+    /// If it matches none: the nearest name is in the message.
+    fn matching(&self, pattern: &str) -> Result<Vec<String>> {
+        let (found, others): (Vec<String>, Vec<String>) =
+            self.names().into_iter().partition(|name| names::matches(pattern, name));
+        let unknown = || Error::unknown("weight", pattern, others.iter().map(String::as_str));
+        if found.is_empty() { Err(unknown()) } else { Ok(found) }
     }
 
     /// Whether there is a weight of this name.

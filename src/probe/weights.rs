@@ -1,5 +1,5 @@
 //! Probes of weights, as a list.
-use crate::Result;
+use crate::{Error, Result};
 
 use super::{Divergence, Recall, Record, StateDict, Unit, Value};
 
@@ -10,6 +10,13 @@ pub enum WeightProbe {
     Recall(Recall),
     /// A mean divergence.
     Divergence(Divergence),
+    /// The Euclidean norm of a weight.
+    Norm {
+        /// The key in a record.
+        name: String,
+        /// The weight's name.
+        weight: String,
+    },
     /// A name for what this model has not.
     NotApplicable {
         /// The key in a record.
@@ -32,12 +39,21 @@ impl From<Divergence> for WeightProbe {
 }
 
 impl WeightProbe {
+    /// The norms, named `norm_NAME`, of the weights whose names a pattern matches; `*` stands for any characters.
+    ///
+    /// # Errors
+    /// If it matches none: the nearest name is in the message.
+    pub fn norms(pattern: &str, weights: &dyn StateDict) -> Result<Vec<Self>> {
+        let matched = weights.matching(pattern)?.into_iter();
+        Ok(matched.map(|weight| WeightProbe::Norm { name: format!("norm_{weight}"), weight }).collect())
+    }
+
     /// Its name, the key in a record.
     pub fn name(&self) -> &str {
         match self {
             WeightProbe::Recall(recall) => recall.name(),
             WeightProbe::Divergence(divergence) => divergence.name(),
-            WeightProbe::NotApplicable { name, .. } => name,
+            WeightProbe::Norm { name, .. } | WeightProbe::NotApplicable { name, .. } => name,
         }
     }
 
@@ -46,6 +62,7 @@ impl WeightProbe {
         match self {
             WeightProbe::Recall(_) => Unit::Share,
             WeightProbe::Divergence(_) => Unit::Nats,
+            WeightProbe::Norm { .. } => Unit::Norm,
             WeightProbe::NotApplicable { unit, .. } => *unit,
         }
     }
@@ -58,6 +75,10 @@ impl WeightProbe {
         Ok(match self {
             WeightProbe::Recall(recall) => recall.evaluate(weights)?.share().into(),
             WeightProbe::Divergence(divergence) => divergence.evaluate(weights)?.mean().into(),
+            WeightProbe::Norm { weight, .. } => {
+                let squares = weights.matrix(weight)?.values().iter().map(|v| v * v).sum::<f64>();
+                squares.sqrt().into()
+            }
             WeightProbe::NotApplicable { .. } => Value::NotApplicable,
         })
     }
@@ -66,10 +87,13 @@ impl WeightProbe {
 /// The numbers of a list of probes for these weights.
 ///
 /// # Errors
-/// If there is no weight of a name, or shapes do not fit.
+/// If there is no weight of a name, shapes do not fit, or two probes have one name.
 pub fn record_weights(probes: &[WeightProbe], weights: &dyn StateDict) -> Result<Record> {
     let mut record = Record::new();
-    for probe in probes {
+    for (i, probe) in probes.iter().enumerate() {
+        if probes[..i].iter().any(|other| other.name() == probe.name()) {
+            return Err(Error::usage(format!("two probes are named '{}'", probe.name())));
+        }
         record.insert(probe.name(), probe.unit(), probe.evaluate(weights)?);
     }
     Ok(record)

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ParamSource;
 use crate::io::Array;
-use crate::nn::{Module, ModuleExt, ParamId, Params, matches};
+use crate::names::matches;
+use crate::nn::{Module, ModuleExt, ParamId, Params};
 use crate::probe::Matrix;
 use crate::text::{call, numbers, serde_as_text, split};
 use crate::{Error, Result};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::matches;
+use crate::names::matches;
 use crate::{Error, Result};
 
 use super::clamp::Clamp;

@@ -1,0 +1,85 @@
+//! Probes stored weights with formulas from the command line: of some files, or of every snapshot of a run. No model is
+//! built: a formula finds the weights by their names.
+//!
+//! ```text
+//! cargo run --release --example probe -- run=runs/basic norms="['layers.*.wk.weight']" \
+//!     recalls="['copies: tok_embeddings -> layers.1.attention.wv -> layers.1.attention.wo -> output => self',
+//!               'back: pe ~ pe -> layers.0.attention.wk => previous among 0..64']"
+//! ```
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ihead::probe::{Recall, Unit, WeightProbe, record_weights};
+use ihead::run::{Cell, Table};
+use ihead::{Config, Error, io};
+
+/// Probes stored weights.
+#[derive(Config)]
+struct Args {
+    /// A run's folder: its snapshots in order, then its final weights.
+    run: Option<PathBuf>,
+    /// Files of weights (safetensors).
+    #[config(default = vec![])]
+    weights: Vec<PathBuf>,
+    /// Recalls: `NAME: rows -> maps => self`, or `NAME: rows -> maps ~ keys -> maps => previous`.
+    #[config(default = vec![])]
+    recalls: Vec<Recall>,
+    /// The norms of the weights of these names; `*` stands for any characters.
+    #[config(default = vec![])]
+    norms: Vec<String>,
+    /// JSON lines instead of a table.
+    #[config(default = false)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    ihead::main(run)
+}
+
+fn run(args: Args) -> ihead::Result<()> {
+    let mut files: Vec<(String, PathBuf)> = match &args.run {
+        Some(run) => {
+            let label = |iteration: Option<usize>| iteration.map_or("final".into(), |i| i.to_string());
+            io::stored(run)?.into_iter().map(|(iteration, path)| (label(iteration), path)).collect()
+        }
+        None => Vec::new(),
+    };
+    files.extend(args.weights.iter().map(|path| (path.display().to_string(), path.clone())));
+    let Some((_, first)) = files.first() else {
+        return Err(Error::usage("nothing to probe; expected run=FOLDER or weights=[FILE, ...]"));
+    };
+    let first = io::read(first)?;
+    let mut probes: Vec<WeightProbe> = args.recalls.iter().cloned().map(WeightProbe::from).collect();
+    for pattern in &args.norms {
+        probes.extend(WeightProbe::norms(pattern, &first)?);
+    }
+    if probes.is_empty() {
+        return Err(Error::usage("nothing to measure; expected recalls=[...] or norms=[...]"));
+    }
+
+    let chances = args.recalls.iter().map(|recall| Ok(recall.evaluate(&first)?.chance));
+    let chances = chances.collect::<ihead::Result<Vec<Option<f64>>>>()?;
+    let mut table = Table::new(["weights"].into_iter().chain(probes.iter().map(WeightProbe::name)));
+    for (label, path) in &files {
+        let mut record = record_weights(&probes, &io::read(path)?)?;
+        let numbers: Vec<Option<f64>> = record.entries().iter().map(|entry| entry.value.number()).collect();
+        row(&mut table, label, &numbers);
+        if args.json {
+            for (recall, chance) in args.recalls.iter().zip(&chances) {
+                record.insert(format!("{}_chance", recall.name()), Unit::Share, *chance);
+            }
+            println!("{}", serde_json::json!({ "weights": label, "probes": record }));
+        }
+    }
+    if !args.json {
+        row(&mut table, "chance", &chances);
+        print!("{table}");
+    }
+    Ok(())
+}
+
+/// Adds a row of numbers after a label.
+fn row(table: &mut Table, label: &str, numbers: &[Option<f64>]) {
+    let cells = [&label as &dyn Cell].into_iter().chain(numbers.iter().map(|number| number as &dyn Cell));
+    table.cells(&cells.collect::<Vec<_>>());
+}

@@ -1,0 +1,40 @@
+//! The weights that a run has left in its folder.
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// The files of weights in a run's folder, in order: `snapshots/ITERATION.safetensors` by iteration, then
+/// `final.safetensors`; each with its iteration, or `None` for the final one.
+///
+/// # Errors
+/// If the folder cannot be read, a snapshot has no iteration for a name, or there is no file of weights.
+pub fn stored(run: &Path) -> Result<Vec<(Option<usize>, PathBuf)>> {
+    let dir = run.join("snapshots");
+    let mut files = Vec::new();
+    if dir.is_dir() {
+        let failed = |e| Error::io("read", &dir, e);
+        for entry in std::fs::read_dir(&dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_none_or(|end| end != "safetensors") {
+                continue;
+            }
+            let iteration =
+                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            let Some(iteration) = iteration else {
+                let message = "expected a snapshot's name to be its iteration, as in 300.safetensors";
+                return Err(Error::format(path, message));
+            };
+            files.push((Some(iteration), path));
+        }
+    }
+    files.sort();
+    let last = run.join("final.safetensors");
+    if last.is_file() {
+        files.push((None, last));
+    }
+    if files.is_empty() {
+        let message = "expected a run's folder, with final.safetensors or snapshots in it";
+        return Err(Error::format(run, message));
+    }
+    Ok(files)
+}

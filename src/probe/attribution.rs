@@ -1,0 +1,199 @@
+//! Which terms of the residual stream make the logits: direct logit attribution.
+//!
+//! The logits are a linear map of a sum of terms, `logits[t] = W_U sum_i term_i[t]`: the embeddings, the positions, what
+//! each attention head and each feed-forward writes. So each term adds `W_U term_i[t]` to the logits, and these add up to
+//! the logits exactly. A final layer norm is not linear; with its scale held at what it is for the whole stream,
+//! `W_U gain (term_i - mean(term_i)) / sqrt(var(stream) + eps)`, the terms and the norm's bias add up to the logits again.
+//!
+//! Terms are found in the recorded graph, whatever the model: [`terms`] lists them, under the names of their sites
+//! (`layers.1.attention.out`, with several heads `layers.1.attention.out[0]` and so on; else `embedding`, `positions`,
+//! `bias`). [`metrics`] makes a metric of each; [`Metric::logit`] is their sum. Nothing is computed for terms that no metric
+//! asks for.
+//!
+//! ```
+//! use ihead::config::Config;
+//! use ihead::graph::record;
+//! use ihead::model::{Simplified, SimplifiedArgs};
+//! use ihead::probe::attribution::{Against, metrics, terms};
+//! use ihead::probe::{Metric, Select};
+//!
+//! let sizes = SimplifiedArgs::defaults();
+//! let graph = record(&Simplified::new(65, 32, 16, &sizes)?.init(1, &sizes)?, 32);
+//! let found = terms(&graph);
+//! assert_eq!(found, ["embedding", "positions", "layers.0.attention.out", "layers.1.attention.out"]);
+//!
+//! // what each adds to the logit of the next token minus the mean logit, where the context tells the next token
+//! let known = Select::marks(2..);
+//! let mut all: Vec<Metric> = metrics("adds.", &graph, Against::Mean).map(|m| m.over(known.clone())).collect();
+//! all.push(Metric::logit("adds_up_to", Against::Mean).over(known));
+//! assert_eq!(all[3].name(), "adds.layers.1.attention.out");
+//! # Ok::<(), ihead::Error>(())
+//! ```
+use std::fmt;
+
+use crate::graph::{Graph, Index, NodeId, Op};
+
+use super::Metric;
+
+/// What the logit of the next token is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// Nothing: the logit itself.
+    Zero,
+    /// The mean over all tokens.
+    Mean,
+    /// The largest logit of another token: then the sum of the terms is the margin.
+    BestOther,
+    /// The logit of this token.
+    Token(u32),
+}
+
+impl fmt::Display for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Against::Zero => write!(f, "by itself"),
+            Against::Mean => write!(f, "minus the mean logit"),
+            Against::BestOther => write!(f, "minus the largest other logit"),
+            Against::Token(token) => write!(f, "minus that of token {token}"),
+        }
+    }
+}
+
+/// The names of the terms of the logits.
+pub fn terms(graph: &Graph) -> Vec<String> {
+    split(&mut graph.clone()).into_iter().map(|term| term.name).collect()
+}
+
+/// A metric for each term, named `prefix` and the term's name: the mean over all positions of what it adds to the logit
+/// of the next token.
+pub fn metrics(prefix: &str, graph: &Graph, against: Against) -> impl Iterator<Item = Metric> {
+    let of = move |prefix: &str, term: String| Metric::logit_from(format!("{prefix}{term}"), term, against);
+    let prefix = prefix.to_string();
+    terms(graph).into_iter().map(move |term| of(&prefix, term))
+}
+
+/// A term of the logits.
+#[derive(Clone, Debug)]
+pub(super) struct Term {
+    pub name: String,
+    /// What it adds to the logits `[seq, vocab]`, but for the norm's scale.
+    pub logits: NodeId,
+    pub norm: Option<Norm>,
+}
+
+/// A final norm: `logits` are those of the term normalised by itself, and are to be multiplied by
+/// `sqrt(var(term) + eps) / sqrt(var(whole) + eps)`.
+#[derive(Clone, Debug)]
+pub(super) struct Norm {
+    pub term: NodeId,
+    pub whole: NodeId,
+    pub eps: f64,
+}
+
+/// Splits the logits of a graph into terms; what each adds becomes a node of the graph.
+pub(super) fn split(graph: &mut Graph) -> Vec<Term> {
+    let logits = graph.logits();
+    let mut split = Split { graph, terms: Vec::new() };
+    split.descend(logits, &mut Vec::new(), false);
+    split.terms
+}
+
+struct Split<'a> {
+    graph: &'a mut Graph,
+    terms: Vec<Term>,
+}
+
+impl Split<'_> {
+    /// Splits `node`, whose value goes through the operations `above`, the last of them first, to the logits.
+    fn descend(&mut self, node: NodeId, above: &mut Vec<Op>, summed: bool) {
+        let op = self.graph.nodes()[node.index()].op.clone();
+        let normed = above.iter().any(|op| matches!(op, Op::Normalise { .. }));
+        let inside = match op {
+            Op::Add(a, b) => {
+                self.descend(a, above, true);
+                self.descend(b, above, true);
+                return;
+            }
+            Op::Scale { x, .. } => x,
+            Op::Gain { x, .. } | Op::Normalise { x, .. } if !normed => x,
+            Op::Linear { x, .. } if !summed => x,
+            _ => return self.leaf(node, above),
+        };
+        above.push(op);
+        self.descend(inside, above, summed);
+        above.pop();
+    }
+
+    /// A term, or the heads that it is made of.
+    fn leaf(&mut self, node: NodeId, above: &[Op]) {
+        let name = self.name(node);
+        let heads = self.heads(node);
+        if heads.len() < 2 {
+            return self.term(name, node, above);
+        }
+        for (h, node) in heads.into_iter().enumerate() {
+            self.term(format!("{name}[{h}]"), node, above);
+        }
+    }
+
+    fn term(&mut self, name: String, node: NodeId, above: &[Op]) {
+        let (mut logits, mut norm) = (node, None);
+        for op in above.iter().rev() {
+            if let Op::Normalise { x: whole, eps } = *op {
+                norm = Some(Norm { term: logits, whole, eps });
+            }
+            logits = self.again(op, logits);
+        }
+        let same = self.terms.iter().filter(|term| term.name == name).count();
+        let name = if same == 0 { name } else { format!("{name}#{}", same + 1) };
+        self.terms.push(Term { name, logits, norm });
+    }
+
+    /// The same operation of another stream.
+    fn again(&mut self, op: &Op, x: NodeId) -> NodeId {
+        let width = self.graph.nodes()[x.index()].cols;
+        match *op {
+            Op::Linear { weight, .. } => {
+                let rows = self.graph.weights()[weight.index()].rows;
+                self.graph.node(Op::Linear { weight, x }, rows)
+            }
+            Op::Scale { by, .. } => self.graph.node(Op::Scale { x, by }, width),
+            Op::Gain { gain, .. } => self.graph.node(Op::Gain { x, gain }, width),
+            Op::Normalise { eps, .. } => self.graph.node(Op::Normalise { x, eps }, width),
+            _ => x,
+        }
+    }
+
+    /// What each head writes; empty for what is no attention.
+    fn heads(&mut self, node: NodeId) -> Vec<NodeId> {
+        let (mix, out) = match self.graph.nodes()[node.index()].op {
+            Op::Linear { x, weight } => (x, Some(weight)),
+            _ => (node, None),
+        };
+        let Op::Mix { pattern, .. } = self.graph.nodes()[mix.index()].op else { return Vec::new() };
+        let (heads, width) = (self.graph.nodes()[pattern.index()].cols, self.graph.nodes()[mix.index()].cols);
+        (0..heads)
+            .map(|head| {
+                let each = width / heads;
+                let mask: Vec<f64> = (0..width).map(|c| f64::from(c / each == head)).collect();
+                let gain = self.graph.constant(1, width, mask.into());
+                let kept = self.graph.node(Op::Gain { x: mix, gain }, width);
+                match out {
+                    Some(weight) => self.again(&Op::Linear { weight, x: mix }, kept),
+                    None => kept,
+                }
+            })
+            .collect()
+    }
+
+    fn name(&self, node: NodeId) -> String {
+        let site =
+            || self.graph.sites().iter().find(|(_, named)| **named == node).map(|(name, _)| name.clone());
+        match self.graph.nodes()[node.index()].op {
+            Op::Lookup { index: Index::Tokens, .. } => "embedding".into(),
+            Op::Lookup { index: Index::Positions, .. } => "positions".into(),
+            Op::Lookup { index: Index::First, .. } => "bias".into(),
+            _ => site().unwrap_or_else(|| "term".into()),
+        }
+    }
+}
