@@ -110,13 +110,7 @@ fn time(args: &Args, name: &str, model: &impl Model, loss: RowSet) -> ihead::Res
     let mut timed = seconds.split_off(2);
     timed.sort_by(f64::total_cmp);
     let (Args { batch, seq, dim, .. }, median) = (args, timed[timed.len() / 2]);
-    println!("{name} ihead batch={batch} seq={seq} dim={dim} seconds={median:.4} rss_mb={}", peak_mb());
+    let peak = ihead::memory::peak().unwrap_or(0) >> 20;
+    println!("{name} ihead batch={batch} seq={seq} dim={dim} seconds={median:.4} rss_mb={peak}");
     Ok(())
-}
-
-/// Peak resident memory of this process in MB; 0 where the system does not tell.
-fn peak_mb() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|l| l.split_whitespace().next()?.parse::<usize>().ok()).map_or(0, |kb| kb / 1024)
 }

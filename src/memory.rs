@@ -30,12 +30,28 @@ pub fn check(key: &str, what: &str, bytes: f64) -> Result<()> {
 
 /// Bytes of memory of this machine, or the smaller limit of this process's control group; known on Linux.
 pub fn installed() -> Option<u64> {
-    let total = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let total = total.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let total = total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)?;
+    let total = field("/proc/meminfo", "MemTotal:")?;
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let limit = limit.and_then(|text| text.trim().parse().ok()).unwrap_or(u64::MAX);
     Some(total.min(limit))
+}
+
+/// The most bytes that this process has held in memory at once; known on Linux.
+///
+/// ```
+/// let before = ihead::memory::peak();
+/// let held = vec![1_u8; 1 << 24];
+/// assert!(ihead::memory::peak() >= before && held[5] == 1);
+/// ```
+pub fn peak() -> Option<u64> {
+    field("/proc/self/status", "VmHWM:")
+}
+
+/// Bytes that a file of the system tells in kB behind this name.
+fn field(path: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// `bytes` in the unit that a reader grasps: `3.2 GB`.
