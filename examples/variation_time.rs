@@ -12,9 +12,7 @@ use std::sync::Arc;
 use ihead::backend::Dim;
 use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, TriggerOptions, TriggerTask};
 use ihead::graph::{Edits, Model, Normaliser};
-use ihead::model::{
-    FeedForwardKind, Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs,
-};
+use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs};
 use ihead::nn::ModuleExt;
 use ihead::train::optim::{AdamW, Optim};
 use ihead::train::{Compute, LossOn, Monitor, Precision, Step, Trainer};
@@ -131,7 +129,8 @@ fn time<M: Model>(
     let threads = args.threads.unwrap_or(Compute::default().threads);
     let compute = Compute { threads, precision: args.precision, ..Compute::default() };
     let optim = Optim::AdamW(AdamW::new(0.003, (0.9, 0.95), 1e-8, 0.0));
-    let mut trainer = Trainer { optim, loss, edits, compute, ..Trainer::new(model) };
+    let mut trainer = Trainer::new(model);
+    (trainer.optim, trainer.loss, trainer.edits, trainer.compute) = (optim, loss, edits, compute);
     let mut seconds = Seconds(Vec::new());
     trainer.run(batches, Some(args.steps + 2), &mut seconds)?;
     let mut timed = seconds.0.split_off(2);
