@@ -17,7 +17,7 @@ use super::{Engine, Observer, ParamSource, Read, RowLists};
 /// use ihead::engine::{Engine, Request, RowSet, Widened, ignore};
 /// use ihead::graph::record;
 /// use ihead::model::{Simplified, SimplifiedArgs};
-/// use ihead::nn::Params;
+/// use ihead::nn::{ModuleExt, Params};
 /// use ihead::plan::CpuEngine;
 ///
 /// let sizes = SimplifiedArgs::defaults();
@@ -28,7 +28,8 @@ use super::{Engine, Observer, ParamSource, Read, RowLists};
 /// let mut engine = Widened::new(CpuEngine::<f64>::new(&graph, &request, &trains, 1)?, &graph);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// engine.run(&params, &batch, &[], &ignore)?;
-/// let gradient: &[f32] = engine.gradient(model.layers[1].attention.wk.weight.id()).unwrap();
+/// let wk = model.tensor("layers.1.attention.wk.weight")?.id();
+/// let gradient: &[f32] = engine.gradient(wk).unwrap();
 /// assert_eq!(gradient.len(), 16 * 16);
 /// # Ok::<(), ihead::Error>(())
 /// ```
