@@ -1,18 +1,15 @@
-//! Is noise stored in the feed-forward layer?
-//!
-//! In training, the output of a trigger is one noise token with probability 0.3, and never in the test set. The model is
-//! measured with its linear feed-forward layer truncated to a share of its rank; training is not touched.
-//!
-//! Measured after 400 steps, in half a minute: the probability of the right output on the clean test set is 0.589, 0.456, 0.335
-//! and 0.267 with shares of 1, 0.2, 0.1 and 0 of the rank (accuracy 0.89, 0.71, 0.57, 0.84), and the loss elsewhere rises from
-//! 2.24 to 2.92. So in this model the layer holds the bigrams, and truncation does not raise the probability; but with a rank of
-//! 0 the accuracy comes back to nearly that of the whole layer.
+//! Variation 3. Is noise stored in the feed-forward layer? In training the output of a trigger is one noise token with probability
+//! 0.3, never in the test set; measured with the linear feed-forward layer truncated to a share of its rank, training untouched.
 //!
 //! ```text
 //! cargo run --release --example v3_noise_and_rank
 //! ```
-use std::process::ExitCode;
-use std::sync::Arc;
+//!
+//! Reached after 400 steps, in 13 s: the probability of the right output is 0.589, 0.456, 0.335, 0.267 with shares 1, 0.2, 0.1, 0 of
+//! the rank, accuracy 0.890, 0.712, 0.567, 0.843, loss elsewhere 2.24 to 2.92. After 2000 steps: 0.621, 0.481, 0.442, 0.270 and
+//! 0.910, 0.693, 0.771, 0.900. That is not the literature's direction: without the layer the right output is not more probable
+//! here, though it is nearly as often the first.
+use std::{process::ExitCode, sync::Arc};
 
 use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, TriggerOptions, TriggerTask, sample};
 use ihead::model::{Simplified, SimplifiedArgs};
@@ -27,18 +24,12 @@ const SHARES: [f64; 4] = [1.0, 0.2, 0.1, 0.0];
 /// Trains with noisy outputs and truncates the feed-forward layer.
 #[derive(Config)]
 struct Args {
-    /// Number of training steps.
+    /// Training steps.
     #[config(default = 400, min = 1)]
     steps: usize,
-    /// Step size of AdamW.
-    #[config(default = 0.003, min = 0.0)]
-    learning_rate: f64,
     /// How often an output is noise in training.
     #[config(default = 0.3, min = 0.0, max = 1.0)]
     noise: f64,
-    /// Threads; the result does not depend on it.
-    #[config(default = 2, min = 1)]
-    threads: usize,
 }
 
 /// Bigrams with triggers, whose outputs are sometimes replaced by a token of their own.
@@ -51,11 +42,9 @@ impl Task for Noisy {
     fn vocab(&self) -> usize {
         self.clean.vocab() + 1
     }
-
     fn seq_length(&self) -> usize {
         self.clean.seq_length()
     }
-
     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]) {
         self.clean.sequence(rng, tokens, marks);
         for t in 0..marks.len() {
@@ -81,10 +70,8 @@ fn run(args: Args) -> Result<()> {
     let sizes = SimplifiedArgs { dim: 128, max_length: 64, final_ffn: true, ..SimplifiedArgs::defaults() };
     let model = Simplified::new(66, 64, 128, &sizes)?.init(42, &sizes)?;
 
-    let mut run = Run::new(model, batches)
-        .optim(Optim::AdamW(AdamW::new(args.learning_rate, (0.9, 0.95), 1e-8, 0.0)))
-        .threads(args.threads)
-        .every(100);
+    let mut run =
+        Run::new(model, batches).optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.95), 1e-8, 0.0))).every(100);
     for share in SHARES {
         let (known, bigram) = (Select::marks(2..), Select::marks(0..=0));
         let metrics = [

@@ -21,35 +21,23 @@ struct Args {
     /// States of a chain.
     #[config(default = 3, min = 2)]
     states: usize,
-    /// Tokens of a sequence.
-    #[config(default = 64, min = 2)]
-    seq: usize,
-    /// Steps.
+    /// Training steps.
     #[config(default = 400, min = 1)]
     steps: usize,
-    /// Step size.
-    #[config(default = 0.003, above = 0.0)]
-    learning_rate: f64,
-    /// Seed of data and initial weights.
-    #[config(default = 0)]
-    seed: u64,
 }
 
 /// Each sequence has a transition matrix of its own, whose rows are uniform over the simplex (Dirichlet, all ones).
 struct Chains {
     states: usize,
-    seq: usize,
 }
 
 impl Task for Chains {
     fn vocab(&self) -> usize {
         self.states
     }
-
     fn seq_length(&self) -> usize {
-        self.seq
+        64
     }
-
     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], _: &mut [i32]) {
         // shares of exponential variables are uniform over the simplex
         let weights: Vec<f64> = (0..self.states * self.states).map(|_| -(1.0 - rng.random()).ln()).collect();
@@ -72,23 +60,21 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(args: Args) -> ihead::Result<()> {
-    let task = Arc::new(Chains { states: args.states, seq: args.seq });
-    let test = sample(&*task, &mut NumpyRng::new(&[args.seed, 1]), 256)?;
-    let batches = Batches::new(task, BatchOptions { batch_size: 64, seed: args.seed, workers: 1 })?;
+    let task = Arc::new(Chains { states: args.states });
+    let test = sample(&*task, &mut NumpyRng::new(&[0, 1]), 256)?;
+    let batches = Batches::new(task, BatchOptions { batch_size: 64, seed: 0, workers: 1 })?;
     let sizes = FullArgs { n_layers: 2, n_heads: 1, no_ffn: true, ..FullArgs::defaults() };
-    let model = Full::new(args.states, args.seq, 32, &sizes)?.init(args.seed);
-    let late = || Select::last(args.seq / 2);
+    let model = Full::new(args.states, 64, 32, &sizes)?.init(0);
+    let late = || Select::last(32);
+    let metrics = [
+        Metric::loss("loss_late").over(late()),
+        Metric::kl("kl_uniform", Uniform).over(late()),
+        Metric::kl("kl_unigram", Unigram { alpha: 1.0 }).over(late()),
+        Metric::kl("kl_bigram", Bigram { alpha: 1.0 }).over(late()),
+    ];
     let mut run = Run::new(model, batches)
-        .optim(Optim::AdamW(AdamW::new(args.learning_rate, (0.9, 0.99), 1e-8, 0.0)))
-        .on(
-            &test,
-            [
-                Metric::loss("loss_late").over(late()),
-                Metric::kl("kl_uniform", Uniform).over(late()),
-                Metric::kl("kl_unigram", Unigram { alpha: 1.0 }).over(late()),
-                Metric::kl("kl_bigram", Bigram { alpha: 1.0 }).over(late()),
-            ],
-        )
+        .optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.99), 1e-8, 0.0)))
+        .on(&test, metrics)
         .schedule(Schedule::powers(2).and_last())
         .quiet();
     let history = run.train(args.steps)?;

@@ -1,18 +1,15 @@
-//! What slows in-context learning, and what generalises? (Section 5 of the paper, figure 4.)
-//!
-//! A sweep over the number of triggers, how rare they are, whether they are always the same, and the law of their outputs
-//! in training. Each model is tested on uniform and on bigram outputs.
-//!
-//! Measured after 300 steps, in 80 seconds: fewer triggers are faster (one fixed trigger passes an accuracy of 0.5 at step 200, five
-//! do not yet), fixed ones faster than random ones, and bigram outputs by far the fastest (step 80 and 200), but what is learnt
-//! from them does not carry over to uniform outputs (0.95 against 0.37), while the reverse does (0.89 against 0.81). Rarer triggers
-//! are not slower here (0.39, 0.33, 0.45 from ranks 0, 5, 20). The loss elsewhere is 2.50 to 2.62 when the accuracy passes 0.5.
+//! Variation 8. What slows in-context learning, and what generalises? (Section 5 of the paper, figure 4.) A sweep over the number of
+//! triggers, how rare they are, whether they are always the same, and the law of their outputs; tests on both laws.
 //!
 //! ```text
 //! cargo run --release --example v8_what_slows_learning
 //! ```
-use std::process::ExitCode;
-use std::sync::Arc;
+//!
+//! Reached in 145 s on two busy cores (77 s of processor time). Accuracy passes 0.5 at step 260 with the 5 most frequent tokens as
+//! triggers, at 580 with ranks 5 to 9, never with ranks 20 to 24; at 360 with 5 random ones; with one at 160 (fixed) and never
+//! (random). The global loss is then 2.36 to 2.55. Bigram outputs are learnt first (60 and 140) but do not carry over to uniform
+//! ones (0.58 and 0.33 against 0.99 and 0.87), while uniform outputs do to bigram ones.
+use std::{process::ExitCode, sync::Arc};
 
 use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
 use ihead::model::{Simplified, SimplifiedArgs};
@@ -36,18 +33,9 @@ const SWEEP: [(usize, Option<usize>, bool); 8] = [
 /// Sweeps over the settings of the task.
 #[derive(Config)]
 struct Args {
-    /// Number of training steps.
-    #[config(default = 300, min = 1)]
+    /// Training steps.
+    #[config(default = 800, min = 1)]
     steps: usize,
-    /// Step size of AdamW.
-    #[config(default = 0.003, min = 0.0)]
-    learning_rate: f64,
-    /// Sequences in a batch.
-    #[config(default = 32, min = 1)]
-    batch_size: usize,
-    /// Threads; the result does not depend on it.
-    #[config(default = 2, min = 1)]
-    threads: usize,
 }
 
 fn main() -> ExitCode {
@@ -69,12 +57,11 @@ fn run(args: Args) -> Result<()> {
         };
         let task =
             |bigram_outs| TriggerTask::new(data.clone(), TriggerOptions { bigram_outs, ..options.clone() });
-        let batches = BatchOptions { batch_size: args.batch_size, seed: 42, workers: 1 };
+        let batches = BatchOptions { batch_size: 64, seed: 42, workers: 1 };
         let sizes = SimplifiedArgs { dim: 64, max_length: 64, final_ffn: true, ..SimplifiedArgs::defaults() };
         let model = Simplified::new(65, 64, 64, &sizes)?.init(42, &sizes)?;
         let mut run = Run::new(model, Batches::new(Arc::new(task(bigram_outs)?), batches)?)
-            .optim(Optim::AdamW(AdamW::new(args.learning_rate, (0.9, 0.95), 1e-8, 0.0)))
-            .threads(args.threads)
+            .optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.95), 1e-8, 0.0)))
             .every(20)
             .quiet();
         for (name, bigram) in [("uniform", false), ("bigram", true)] {
@@ -90,15 +77,8 @@ fn run(args: Args) -> Result<()> {
         let triggers = rank.map_or("random".to_string(), |rank| format!("fixed from rank {rank}"));
         let learnt = history.first_above(outputs, 0.5)?;
         let global = learnt.map(|at| history.at(&format!("{outputs}_elsewhere"), at)).transpose()?;
-        table.row([
-            &k,
-            &triggers,
-            &outputs,
-            &learnt,
-            &global,
-            &history.last("uniform")?,
-            &history.last("bigram")?,
-        ]);
+        let [uniform, bigram] = [history.last("uniform")?, history.last("bigram")?];
+        table.row([&k, &triggers, &outputs, &learnt, &global, &uniform, &bigram]);
     }
     println!("{table}");
     Ok(())

@@ -177,16 +177,23 @@ fn without_a_folder_nothing_is_written_and_each_evaluation_is_a_line() {
 #[test]
 fn variations_run_from_their_settings_and_end_in_a_table() {
     for (name, args, heading) in [
+        ("v1_freezing_order", &["steps=2", "release=1"][..], "frozen "),
         ("v2_attention_sinks", &["steps=2"][..], "run "),
+        ("v3_noise_and_rank", &["steps=2"][..], "share of rank "),
+        ("v4_markov_chains", &["steps=2"][..], "step "),
         ("v5_latent_graph", &["steps=2", "length=8"][..], "iter "),
+        ("v6_clamped_circuits", &["steps=2"][..], "clamped "),
+        ("v7_theory", &["size=6", "sequences=50", "dims=[4]"][..], "embeddings "),
+        ("v8_what_slows_learning", &["steps=2"][..], "k "),
     ] {
         let output = run(name, &line(args));
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{name}: {stdout}{}", String::from_utf8_lossy(&output.stderr));
         assert!(stdout.lines().any(|line| line.trim_start().starts_with(heading)), "{name}: {stdout}");
-        let wrong = run(name, &line(&["stepps=2"]));
+        let key = args[0].split('=').next().unwrap();
+        let wrong = run(name, &line(&[&format!("{key}x=2")]));
         assert_eq!(wrong.status.code(), Some(2), "{name}");
-        assert!(String::from_utf8_lossy(&wrong.stderr).contains("'steps'"), "{name}");
+        assert!(String::from_utf8_lossy(&wrong.stderr).contains(&format!("'{key}'")), "{name}");
     }
 }
 

@@ -159,7 +159,7 @@ pub struct RunArgs {
     pub seed: u64,
     /// Initial weights: a safetensors file with the names of the state dict.
     pub init_from: Option<PathBuf>,
-    /// Changes of activations, in training and in all that is measured: SITE=EDIT, SITE[HEADS]=EDIT, ...
+    /// Changes of activations, in training and in all that is measured: `SITE=EDIT, SITE[HEADS]=EDIT, ...`
     #[config(default = Edits::default())]
     pub edits: Edits,
     /// What changes on the way, WHEN: CHANGE, ...; as in 0: freeze(layers.1.*), 300: release(layers.1.*), every 100: snapshot.
