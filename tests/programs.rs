@@ -185,6 +185,8 @@ fn variations_run_from_their_settings_and_end_in_a_table() {
         ("v6_clamped_circuits", &["steps=2"][..], "clamped "),
         ("v7_theory", &["size=6", "sequences=50", "dims=[4]"][..], "embeddings "),
         ("v8_what_slows_learning", &["steps=2"][..], "k "),
+        ("own_positions", &["steps=2"][..], "positions "),
+        ("own_patching", &["steps=2"][..], "head "),
     ] {
         let output = run(name, &line(args));
         let stdout = String::from_utf8(output.stdout).unwrap();
