@@ -1,5 +1,5 @@
 //! Optimisers: three steps by hand, a count of each parameter's own, and state that goes on with the same bits.
-use ihead::train::optim::{AdamW, Optim, Optimizer, Sgd};
+use ihead::train::optim::{AdamW, Groups, Optim, Optimizer, Sgd};
 
 fn close(found: f32, expected: f64) {
     assert!((f64::from(found) - expected).abs() < 1e-6, "{found}, expected {expected}");
@@ -85,4 +85,44 @@ fn saved_state_goes_on_with_the_same_bits() {
         let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&a_again), bits(&a));
     }
+}
+
+fn simplified() -> ihead::model::Simplified<usize, usize, usize> {
+    use ihead::config::Config;
+    let sizes = ihead::model::SimplifiedArgs::defaults();
+    ihead::model::Simplified::new(5, 8, 4, &sizes).unwrap().init(1, &sizes).unwrap()
+}
+
+#[test]
+fn each_group_has_its_own_optimiser() {
+    let mut optim =
+        Groups::new(Optim::Sgd(Sgd::new(1.0, 0.0, 0.0))).group("a.*", Optim::Sgd(Sgd::new(0.5, 0.0, 0.0)));
+    let step = |name: &str, optim: &mut Groups| {
+        let mut values = [1.0];
+        optim.step(name, &mut values, &[1.0]).unwrap();
+        values[0]
+    };
+    assert_eq!([step("a.b", &mut optim), step("b.a", &mut optim)], [0.5, 0.0]);
+    optim.set_learning_rate(0.25); // of the others
+    assert_eq!([step("a.b", &mut optim), step("b.a", &mut optim)], [0.5, 0.75]);
+    let text = Optim::from(optim).to_string();
+    assert!(
+        text.starts_with("a.*: sgd(learning_rate=0.5") && text.contains("others: sgd(learning_rate=0.25")
+    );
+}
+
+#[test]
+fn groups_that_do_not_fit_the_model_are_refused() {
+    let (model, sgd) = (simplified(), || Optim::Sgd(Sgd::new(0.5, 0.0, 0.0)));
+    let error = |patterns: &[&str]| {
+        let groups =
+            patterns.iter().fold(Groups::new(sgd()), |groups, pattern| groups.group(*pattern, sgd()));
+        Optim::from(groups).check(&model).err().map(|error| error.to_string())
+    };
+    let (first, second) = ("layers.0.attention.wk.weight", "layers.*.attention.wk.weight");
+    assert_eq!(error(&[second, "output.weight"]), None);
+    assert_eq!(error(&["layers.*"]), None, "frozen ones beside others");
+    assert!(error(&["ouput.weight"]).unwrap().contains("did you mean 'output.weight'?"));
+    assert!(error(&[first, second]).unwrap().contains(&format!("'{first}' is in two groups")));
+    assert!(error(&["layers.0.attention.wv.weight"]).unwrap().contains("frozen"));
 }

@@ -63,8 +63,8 @@ impl<M: Model> Run<M> {
     }
 
     /// With another optimiser.
-    pub fn optim(mut self, optim: Optim) -> Self {
-        self.trainer.optim = optim;
+    pub fn optim(mut self, optim: impl Into<Optim>) -> Self {
+        self.trainer.optim = optim.into();
         self
     }
 
@@ -241,6 +241,7 @@ impl<M: Model> Run<M> {
         let (model, seq) = (&trainer.model, task.seq_length());
         check_length("the task", seq, model)?;
         trainer.timeline.check(model, seq, &trainer.edits)?;
+        trainer.optim.check(model)?;
         self.schedule.check()?;
         let graph = trainer.graph(seq)?;
         if task.vocab() > graph.vocab() {

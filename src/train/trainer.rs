@@ -175,6 +175,7 @@ impl<M: Model> Trainer<M> {
     ) -> Result<()> {
         let seq = batches.task().seq_length();
         self.timeline.check(&self.model, seq, &self.edits)?;
+        self.optim.check(&self.model)?;
         let mut loader = Loader::new(batches, LoaderOptions::default())?;
         self.steps(seq, &mut loader, 0..max_iters.unwrap_or(usize::MAX), monitor)
     }

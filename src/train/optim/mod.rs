@@ -2,16 +2,19 @@
 //!
 //! A parameter that is frozen or has no gradient is not passed to [`Optimizer::step`]: no decay, no momentum, no count.
 mod adamw;
+mod groups;
 mod sgd;
 mod state;
 mod text;
 
 pub use adamw::AdamW;
+pub use groups::Groups;
 pub use sgd::Sgd;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::nn::ModuleExt;
 
 /// Changes a parameter by its gradient.
 pub trait Optimizer {
@@ -42,6 +45,18 @@ pub enum Optim {
     Sgd(Sgd),
     /// Adam with decoupled weight decay.
     AdamW(AdamW),
+    /// Groups of parameters with optimisers of their own.
+    Groups(Groups),
+}
+
+impl Optim {
+    /// Checks what it says of parameters.
+    ///
+    /// # Errors
+    /// Those of [`Groups::check`].
+    pub fn check(&self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
+        if let Optim::Groups(groups) = self { groups.check(model) } else { Ok(()) }
+    }
 }
 
 impl Optimizer for Optim {
@@ -49,6 +64,7 @@ impl Optimizer for Optim {
         match self {
             Optim::Sgd(sgd) => sgd.step(name, values, gradient),
             Optim::AdamW(adamw) => adamw.step(name, values, gradient),
+            Optim::Groups(groups) => groups.step(name, values, gradient),
         }
     }
 
@@ -56,6 +72,7 @@ impl Optimizer for Optim {
         match self {
             Optim::Sgd(sgd) => sgd.set_learning_rate(rate),
             Optim::AdamW(adamw) => adamw.set_learning_rate(rate),
+            Optim::Groups(groups) => groups.set_learning_rate(rate),
         }
     }
 }

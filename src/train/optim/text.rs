@@ -52,6 +52,10 @@ impl fmt::Display for Optim {
         let (name, values) = match self {
             Optim::Sgd(sgd) => ("sgd", SGD.iter().zip(sgd.settings()).collect::<Vec<_>>()),
             Optim::AdamW(adamw) => ("adamw", ADAMW.iter().zip(adamw.settings()).collect()),
+            Optim::Groups(groups) => {
+                groups.groups().try_for_each(|(pattern, optim)| write!(f, "{pattern}: {optim}; "))?;
+                return write!(f, "others: {}", groups.others());
+            }
         };
         let settings: Vec<String> = values.into_iter().map(|((key, _), v)| format!("{key}={v}")).collect();
         write!(f, "{name}({})", settings.join(", "))

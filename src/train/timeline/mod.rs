@@ -16,6 +16,7 @@ use crate::nn::ModuleExt;
 use crate::{Error, Result};
 
 use super::Schedule;
+use super::optim::Optim;
 
 /// All that changes during a run. A change is made at the beginning of an iteration, before its step; those of one
 /// iteration in the order in which they were added.
@@ -194,6 +195,9 @@ fn check(action: &Action, model: &impl Model, seq: usize) -> Result<()> {
         }
         Action::Edit(edits) => edits.check(model, seq),
         Action::Weights(edit) => edit.check(model),
+        Action::Optim(optim) if matches!(**optim, Optim::Groups(_)) => Err(Error::usage(
+            "a timeline changes to one optimiser for all parameters; groups are set with the run",
+        )),
         Action::LearningRate(_) | Action::Unedit(_) | Action::Snapshot | Action::Optim(_) => Ok(()),
     }
 }
