@@ -3,7 +3,7 @@
 //! Question: how fast does an induction head form on repeated random letters if positions are learned, rotary, ALiBi or absent,
 //! and if the output map is the token embeddings?
 //! Reached after 400 steps of each, in 10 s: with learned and rotary positions accuracy passes 0.5 at steps 220 and 200 and ends at
-//! 0.997 and 0.999, with induction scores of 0.96 and 0.92. ALiBi and no positions pass it at 360 and end at 0.53. With the
+//! 0.997 and 0.999, with induction scores of 0.96 and 0.92. ALiBi (of one head: a slope of 2^-8) and no positions pass it at 360 and end at 0.53. With the
 //! embeddings as the output map none learns in this time (accuracy 0.02).
 //!
 //! ```text
