@@ -9,25 +9,11 @@ use crate::{Error, Result};
 /// # Errors
 /// If the folder cannot be read, a snapshot has no iteration for a name, or there is no file of weights.
 pub fn stored(run: &Path) -> Result<Vec<(Option<usize>, PathBuf)>> {
-    let dir = run.join("snapshots");
-    let mut files = Vec::new();
-    if dir.is_dir() {
-        let failed = |e| Error::io("read", &dir, e);
-        for entry in std::fs::read_dir(&dir).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_none_or(|end| end != "safetensors") {
-                continue;
-            }
-            let iteration =
-                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
-            let Some(iteration) = iteration else {
-                let message = "expected a snapshot's name to be its iteration, as in 300.safetensors";
-                return Err(Error::format(path, message));
-            };
-            files.push((Some(iteration), path));
-        }
+    let mut files = snapshots(run)?;
+    if let Some((_, path)) = files.iter().find(|(iteration, _)| iteration.is_none()) {
+        let message = "expected a snapshot's name to be its iteration, as in 300.safetensors";
+        return Err(Error::format(path, message));
     }
-    files.sort();
     let last = run.join("final.safetensors");
     if last.is_file() {
         files.push((None, last));
@@ -37,4 +23,26 @@ pub fn stored(run: &Path) -> Result<Vec<(Option<usize>, PathBuf)>> {
         return Err(Error::format(run, message));
     }
     Ok(files)
+}
+
+/// The snapshots in a run's folder, by iteration; `None` where a file's name is no iteration.
+///
+/// # Errors
+/// If the folder of snapshots is there and cannot be read.
+pub(crate) fn snapshots(run: &Path) -> Result<Vec<(Option<usize>, PathBuf)>> {
+    let dir = run.join("snapshots");
+    if !dir.is_dir() {
+        return Ok(vec![]);
+    }
+    let failed = |e| Error::io("read", &dir, e);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|end| end == "safetensors") {
+            let iteration = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            found.push((iteration, path));
+        }
+    }
+    found.sort();
+    Ok(found)
 }

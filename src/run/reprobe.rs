@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::graph::Model;
 use crate::probe::Record;
-use crate::train::{Progress, snapshots};
+use crate::train::Progress;
 use crate::{Error, Result};
 
 use super::recorder::labelled;
@@ -22,7 +22,8 @@ impl<M: Model> Run<M> {
     /// of this model; then no file is touched.
     pub fn reprobe(&mut self, dir: impl AsRef<Path>) -> Result<Vec<(String, Record)>> {
         let dir = dir.as_ref();
-        let mut stored: Vec<_> = snapshots(dir)?.into_iter().map(|(i, path)| (i.to_string(), path)).collect();
+        let snapshots = crate::io::snapshots(dir)?.into_iter();
+        let mut stored: Vec<_> = snapshots.filter_map(|(i, path)| Some((i?.to_string(), path))).collect();
         let last = dir.join("final.safetensors");
         stored.extend(last.exists().then(|| ("final".to_string(), last)));
         if stored.is_empty() {

@@ -23,5 +23,4 @@ pub use timeline::{Action, Curve, Timeline};
 pub use trainer::{Monitor, Step, Times, Trainer};
 pub use weight_edit::WeightEdit;
 
-pub(crate) use outputs::snapshots;
 pub(crate) use weight_edit::{Edited, Initial, initial_of};

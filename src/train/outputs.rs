@@ -31,7 +31,8 @@ impl Outputs {
             text.map_or(Ok(()), write)?;
         }
         file.set_len(0).map_err(failed)?;
-        for (_, path) in snapshots(&dir)? {
+        for (_, path) in crate::io::snapshots(&dir)?.into_iter().filter(|(iteration, _)| iteration.is_some())
+        {
             std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
         }
         Ok(Outputs { dir, records: BufWriter::new(file) })
@@ -61,25 +62,4 @@ impl Outputs {
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
         crate::io::save(&dir.join(format!("{iteration}.safetensors")), module)
     }
-}
-
-/// The snapshots in the folder of a run, by iteration.
-///
-/// # Errors
-/// If the folder is there and cannot be read.
-pub(crate) fn snapshots(dir: &Path) -> Result<Vec<(usize, PathBuf)>> {
-    let dir = dir.join("snapshots");
-    if !dir.is_dir() {
-        return Ok(vec![]);
-    }
-    let failed = |e| Error::io("read", &dir, e);
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(&dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name =
-            path.file_name().and_then(|name| name.to_str()?.strip_suffix(".safetensors")?.parse().ok());
-        found.extend(name.map(|iteration: usize| (iteration, path)));
-    }
-    found.sort();
-    Ok(found)
 }

@@ -147,8 +147,9 @@ impl WeightEdit {
 
     /// Changes the model.
     pub(crate) fn change(&self, model: &mut (impl Module + ?Sized), initial: &Initial) -> Result<()> {
-        for (name, values) in Edited::new(model, std::slice::from_ref(self), initial)?.by_name {
-            model.update(&name, &mut |weight| weight.copy_from_slice(&values))?;
+        let Edited { by_id, names, .. } = Edited::new(model, std::slice::from_ref(self), initial)?;
+        for (name, id) in names {
+            model.update(&name, &mut |weight| weight.copy_from_slice(&by_id[&id]))?;
         }
         Ok(())
     }
@@ -158,7 +159,8 @@ impl WeightEdit {
 pub(crate) struct Edited<'a> {
     params: Params<'a>,
     by_id: HashMap<ParamId, Vec<f32>>,
-    by_name: Vec<(String, Vec<f32>)>,
+    /// What was changed.
+    names: Vec<(String, ParamId)>,
 }
 
 impl<'a> Edited<'a> {
@@ -168,7 +170,7 @@ impl<'a> Edited<'a> {
         edits: &[WeightEdit],
         initial: &Initial,
     ) -> Result<Edited<'a>> {
-        let mut edited = Edited { params: Params::of(model), by_id: HashMap::new(), by_name: Vec::new() };
+        let mut edited = Edited { params: Params::of(model), by_id: HashMap::new(), names: Vec::new() };
         for edit in edits {
             let mut seen = Vec::new();
             for name in edit.matching(model)? {
@@ -179,8 +181,8 @@ impl<'a> Edited<'a> {
                 seen.push(tensor.id());
                 let values = edited.by_id.remove(&tensor.id()).unwrap_or_else(|| tensor.values());
                 let changed = edit.apply(&name, Array { shape: tensor.dims(), values }, initial)?;
-                edited.by_id.insert(tensor.id(), changed.clone());
-                edited.by_name.push((name, changed));
+                edited.by_id.insert(tensor.id(), changed);
+                edited.names.push((name, tensor.id()));
             }
         }
         Ok(edited)
