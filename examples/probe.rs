@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ihead::probe::{Recall, Unit, WeightProbe, record_weights};
-use ihead::run::{Cell, Table};
+use ihead::run::Table;
 use ihead::{Config, Error, io};
 
 /// Probes stored weights.
@@ -62,8 +62,7 @@ fn run(args: Args) -> ihead::Result<()> {
     let mut table = Table::new(["weights"].into_iter().chain(probes.iter().map(WeightProbe::name)));
     for (label, path) in &files {
         let mut record = record_weights(&probes, &io::read(path)?)?;
-        let numbers: Vec<Option<f64>> = record.entries().iter().map(|entry| entry.value.number()).collect();
-        row(&mut table, label, &numbers);
+        table.labelled(label, record.entries().iter().map(|entry| entry.value.number()));
         if args.json {
             for (recall, chance) in args.recalls.iter().zip(&chances) {
                 record.insert(format!("{}_chance", recall.name()), Unit::Share, *chance);
@@ -72,14 +71,8 @@ fn run(args: Args) -> ihead::Result<()> {
         }
     }
     if !args.json {
-        row(&mut table, "chance", &chances);
+        table.labelled(&"chance", chances);
         print!("{table}");
     }
     Ok(())
-}
-
-/// Adds a row of numbers after a label.
-fn row(table: &mut Table, label: &str, numbers: &[Option<f64>]) {
-    let cells = [&label as &dyn Cell].into_iter().chain(numbers.iter().map(|number| number as &dyn Cell));
-    table.cells(&cells.collect::<Vec<_>>());
 }

@@ -98,9 +98,7 @@ impl History {
         let columns: Vec<_> = names.iter().map(|name| self.column(name)).collect::<Result<_>>()?;
         let mut table = Table::new(std::iter::once("iter").chain(names.iter().copied()));
         for (row, iteration) in self.iterations().enumerate() {
-            let mut cells: Vec<&dyn super::Cell> = vec![&iteration];
-            cells.extend(columns.iter().map(|column| &column[row].1 as &dyn super::Cell));
-            table.cells(&cells);
+            table.labelled(&iteration, columns.iter().map(|column| column[row].1));
         }
         Ok(table)
     }

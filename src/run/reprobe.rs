@@ -7,7 +7,7 @@ use crate::train::Progress;
 use crate::{Error, Result};
 
 use super::recorder::labelled;
-use super::{Cell, Run, Table};
+use super::{Run, Table};
 
 impl<M: Model> Run<M> {
     /// Measures the stored weights of an earlier run instead of training: its snapshots in order of time, then
@@ -57,10 +57,7 @@ fn table(records: &[(String, Record)]) -> Table {
     let names: Vec<&str> = names.collect();
     let mut table = Table::new(std::iter::once("weights").chain(names.iter().copied()));
     for (name, record) in records {
-        let numbers: Vec<Option<f64>> = names.iter().map(|name| record.get(name)).collect();
-        let mut cells: Vec<&dyn Cell> = vec![name];
-        cells.extend(numbers.iter().map(|number| number as &dyn Cell));
-        table.cells(&cells);
+        table.labelled(name, names.iter().map(|name| record.get(name)));
     }
     table
 }

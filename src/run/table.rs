@@ -59,6 +59,13 @@ impl Table {
         self.rows.push(cells.iter().map(|cell| cell.text()).collect());
         self
     }
+
+    /// Adds a row of a label and the cells behind it.
+    pub fn labelled(&mut self, label: &dyn Cell, cells: impl IntoIterator<Item = impl Cell>) -> &mut Self {
+        let cells = cells.into_iter().map(|cell| cell.text());
+        self.rows.push(std::iter::once(label.text()).chain(cells).collect());
+        self
+    }
 }
 
 impl fmt::Display for Table {
