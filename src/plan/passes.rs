@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use crate::graph::WeightId;
 
-use super::program::{Instr, Layout, Program, Summand, Val};
+use super::program::{Instr, Layout, Program, Summand, Val, ValInfo};
 
 /// Keeps gradients only where they reach the loss: a branch that is merely read is computed, not differentiated.
 pub(crate) fn keep_gradients_before_the_loss(program: &mut Program, weight_trains: &[bool]) {
@@ -99,29 +99,23 @@ pub(crate) fn share_gradients(program: &mut Program) {
             last[home.0] = last[home.0].min(pattern);
         }
     }
+    let mut wanted = vec![false; program.vals.len()];
+    program.vals.iter().filter(|info| info.trains).for_each(|info| wanted[info.home.0] = true);
+    let gradients: Vec<usize> = (0..wanted.len()).filter(|v| wanted[*v] && first[*v].is_some()).collect();
     let mut free: HashMap<(Layout, usize, usize), Vec<usize>> = HashMap::new();
     let mut buffers = 0;
     for i in (0..program.instrs.len()).rev() {
-        let homes = (0..program.vals.len()).filter(|v| program.vals[*v].home == Val(*v));
-        let class = |v: usize| (program.vals[v].layout, program.vals[v].cols, program.vals[v].heads);
-        let (mut opened, mut closed) = (Vec::new(), Vec::new());
-        for v in homes.filter(|v| program.vals.iter().any(|info| info.home == Val(*v) && info.trains)) {
-            if first[v] == Some(i) {
-                opened.push((v, class(v)));
-            }
-            if first[v].is_some() && last[v] == i {
-                closed.push((v, class(v)));
-            }
-        }
-        for (v, class) in opened {
-            let buffer = free.get_mut(&class).and_then(Vec::pop).unwrap_or_else(|| {
+        let class = |info: &ValInfo| (info.layout, info.cols, info.heads);
+        for &v in gradients.iter().filter(|v| first[**v] == Some(i)) {
+            let left = free.get_mut(&class(&program.vals[v])).and_then(Vec::pop);
+            program.vals[v].gradient = Some(left.unwrap_or_else(|| {
                 buffers += 1;
                 buffers - 1
-            });
-            program.vals[v].gradient = Some(buffer);
+            }));
         }
-        for (v, class) in closed {
-            free.entry(class).or_default().extend(program.vals[v].gradient);
+        for &v in gradients.iter().filter(|v| last[**v] == i) {
+            let info = &program.vals[v];
+            free.entry(class(info)).or_default().extend(info.gradient);
         }
     }
     for v in 0..program.vals.len() {

@@ -244,38 +244,14 @@ impl Wanted<'_> {
     fn metric(&mut self, metric: &Metric) -> Result<Resolved> {
         let select = metric.select();
         let measure = match metric.measure() {
-            Measure::Loss => {
-                self.logits(select);
-                ResolvedMeasure::Loss
-            }
-            Measure::Accuracy => {
-                self.logits(select);
-                ResolvedMeasure::Accuracy
-            }
-            Measure::TopK(k) => {
-                self.logits(select);
-                ResolvedMeasure::TopK(*k)
-            }
-            Measure::Rank => {
-                self.logits(select);
-                ResolvedMeasure::Rank
-            }
-            Measure::Probability => {
-                self.logits(select);
-                ResolvedMeasure::Probability
-            }
-            Measure::Margin => {
-                self.logits(select);
-                ResolvedMeasure::Logit { read: None, norm: None, against: Against::BestOther }
-            }
-            Measure::Entropy => {
-                self.logits(select);
-                ResolvedMeasure::Entropy
-            }
-            Measure::Kl(predictor) => {
-                self.logits(select);
-                ResolvedMeasure::Kl(predictor.clone())
-            }
+            Measure::Loss => self.of_logits(select, ResolvedMeasure::Loss),
+            Measure::Accuracy => self.of_logits(select, ResolvedMeasure::Accuracy),
+            Measure::TopK(k) => self.of_logits(select, ResolvedMeasure::TopK(*k)),
+            Measure::Rank => self.of_logits(select, ResolvedMeasure::Rank),
+            Measure::Probability => self.of_logits(select, ResolvedMeasure::Probability),
+            Measure::Entropy => self.of_logits(select, ResolvedMeasure::Entropy),
+            Measure::Kl(predictor) => self.of_logits(select, ResolvedMeasure::Kl(predictor.clone())),
+            Measure::Margin => self.logit(None, Against::BestOther, select)?,
             Measure::Logit { term, against } => self.logit(term.as_deref(), *against, select)?,
             Measure::Share(of) => ResolvedMeasure::Share(of.clone()),
             Measure::Attention { head, key, by, through } => {
@@ -283,7 +259,7 @@ impl Wanted<'_> {
                 // from where `through` looks, any position may be the query
                 let queries = if through.is_some() { &Select::All } else { select };
                 if matches!(key, Key::PredictedToken) {
-                    self.logits(queries);
+                    self.want_logits(queries);
                 }
                 let head = self.head(head, queries)?;
                 ResolvedMeasure::Attention { head, key: key.clone(), by: *by, through }
@@ -292,8 +268,14 @@ impl Wanted<'_> {
         Ok(Resolved { measure, select: select.clone() })
     }
 
-    fn logits(&mut self, select: &Select) {
+    fn want_logits(&mut self, select: &Select) {
         self.places.logits = Some(self.read(self.graph.logits(), select));
+    }
+
+    /// A measure of the logits at these positions.
+    fn of_logits(&mut self, select: &Select, measure: ResolvedMeasure) -> ResolvedMeasure {
+        self.want_logits(select);
+        measure
     }
 
     fn logit(&mut self, term: Option<&str>, against: Against, select: &Select) -> Result<ResolvedMeasure> {
@@ -303,7 +285,7 @@ impl Wanted<'_> {
             let vocab = self.graph.vocab();
             return Err(Error::usage(format!("token {token} is outside the model's vocabulary of {vocab}")));
         }
-        self.logits(select);
+        self.want_logits(select);
         let Some(name) = term else { return Ok(ResolvedMeasure::Logit { read: None, norm: None, against }) };
         let known = self.terms.iter().map(|term| term.name.as_str());
         let term = self.terms.iter().find(|term| term.name == name);
