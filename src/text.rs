@@ -27,9 +27,14 @@ pub(crate) fn call(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The numbers between commas, all finite.
-pub(crate) fn numbers<const N: usize>(text: &str) -> Option<[f64; N]> {
+pub(crate) fn numbers(text: &str) -> Option<Vec<f64>> {
     let number = |text: &str| text.parse().ok().filter(|x: &f64| x.is_finite());
-    split(text)?.into_iter().map(number).collect::<Option<Vec<f64>>>()?.try_into().ok()
+    split(text)?.into_iter().map(number).collect()
+}
+
+/// The same, so many of them.
+pub(crate) fn exactly<const N: usize>(text: &str) -> Option<[f64; N]> {
+    numbers(text)?.try_into().ok()
 }
 
 /// Writes and reads a type as its text.
@@ -50,3 +55,24 @@ macro_rules! serde_as_text {
     )*};
 }
 pub(crate) use serde_as_text;
+
+/// Makes a type that has a text a setting, whose value is that text.
+macro_rules! setting_as_text {
+    ($ty:ty) => {
+        impl $crate::config::FieldType for $ty {
+            fn kind() -> $crate::config::Kind {
+                $crate::config::Kind::Text
+            }
+
+            fn from_json(json: &serde_json::Value) -> Result<Self, String> {
+                let text = <String as $crate::config::FieldType>::from_json(json)?;
+                text.parse().map_err(|error: $crate::Error| error.to_string())
+            }
+
+            fn to_json(&self) -> serde_json::Value {
+                self.to_string().into()
+            }
+        }
+    };
+}
+pub(crate) use setting_as_text;

@@ -2,9 +2,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::config::{FieldType, Kind};
+use crate::text::{serde_as_text, setting_as_text};
 use crate::{Error, Result};
 
 use super::{Association, Counter, Path, StateDict};
@@ -44,7 +44,8 @@ const BLOCK: usize = 256;
 /// assert_eq!(built.to_string(), recall.to_string());
 /// # Ok::<(), ihead::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Recall {
     name: String,
     inputs: Path,
@@ -161,29 +162,6 @@ impl fmt::Display for Recall {
     }
 }
 
-impl Serialize for Recall {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Recall {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// A setting of a program: `recalls="['copies: tok_embeddings -> output => self']"`.
-impl FieldType for Recall {
-    fn kind() -> Kind {
-        Kind::Text
-    }
-
-    fn from_json(json: &serde_json::Value) -> Result<Self, String> {
-        String::from_json(json)?.parse().map_err(|e: Error| e.to_string())
-    }
-
-    fn to_json(&self) -> serde_json::Value {
-        self.to_string().into()
-    }
-}
+serde_as_text!(Recall);
+// `recalls="['copies: tok_embeddings -> output => self']"`
+setting_as_text!(Recall);

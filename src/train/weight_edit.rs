@@ -10,7 +10,7 @@ use crate::io::Array;
 use crate::names::matches;
 use crate::nn::{Module, ModuleExt, ParamId, Params};
 use crate::probe::Matrix;
-use crate::text::{call, numbers, serde_as_text, split};
+use crate::text::{call, exactly, serde_as_text, split};
 use crate::{Error, Result};
 
 /// What becomes of a weight.
@@ -218,7 +218,7 @@ impl FromStr for WeightEdit {
             [pattern, value] => (pattern, Some(value)),
             _ => return Err(misfit("one name or pattern of weights, as in zero(layers.1.ff.weight)")),
         };
-        let number = || value.and_then(numbers::<1>).map(|[number]| number);
+        let number = || value.and_then(exactly::<1>).map(|[number]| number);
         let edit = match name {
             "rank" => value.and_then(|v| v.parse().ok()).map(|rank| WeightEdit::rank(pattern, rank)),
             "rank_share" => number().map(|share| WeightEdit::rank_share(pattern, share)),

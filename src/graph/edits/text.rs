@@ -2,8 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::{FieldType, Kind, Value};
-use crate::text::{serde_as_text, split};
+use crate::text::{exactly, numbers, serde_as_text, setting_as_text, split};
 use crate::{Error, Result};
 
 use super::{Edit, Edits, Entry};
@@ -60,7 +59,7 @@ fn misfit(text: &str, what: &str) -> Error {
 /// An edit from what stands between its brackets; `None` if that does not fit.
 fn with_values(name: &str, values: &str) -> Option<Edit> {
     match name {
-        "scale" => <[f64; 1]>::try_from(numbers(values)?).ok().map(|[by]| Edit::Scale(by)),
+        "scale" => exactly(values).map(|[by]| Edit::Scale(by)),
         "row" => numbers(values).map(Edit::Row),
         "rows" => {
             let row = |text: &str| numbers(text.strip_prefix('(')?.strip_suffix(')')?);
@@ -68,11 +67,6 @@ fn with_values(name: &str, values: &str) -> Option<Edit> {
         }
         _ => split(values)?.into_iter().map(|p| p.parse().ok()).collect::<Option<_>>().map(Edit::Parents),
     }
-}
-
-fn numbers(text: &str) -> Option<Vec<f64>> {
-    let number = |text: &str| text.parse().ok().filter(|x: &f64| x.is_finite());
-    split(text)?.into_iter().map(number).collect()
 }
 
 impl fmt::Display for Edit {
@@ -146,17 +140,4 @@ impl fmt::Display for Edits {
 
 serde_as_text!(Edit, Edits);
 
-impl FieldType for Edits {
-    fn kind() -> Kind {
-        Kind::Text
-    }
-
-    fn from_json(json: &Value) -> Result<Self, String> {
-        let text = String::from_json(json)?;
-        text.parse().map_err(|error: Error| error.to_string())
-    }
-
-    fn to_json(&self) -> Value {
-        Value::String(self.to_string())
-    }
-}
+setting_as_text!(Edits);

@@ -3,7 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::graph::Edits;
-use crate::text::{call, numbers};
+use crate::text::{call, exactly};
 use crate::train::WeightEdit;
 use crate::train::optim::Optim;
 use crate::{Error, Result};
@@ -82,7 +82,7 @@ impl FromStr for Action {
             "freeze" => Action::Freeze(pattern()?),
             "release" => Action::Release(pattern()?),
             "learning_rate" => {
-                let rate = numbers::<1>(inside).filter(|[rate]| *rate >= 0.0);
+                let rate = exactly::<1>(inside).filter(|[rate]| *rate >= 0.0);
                 let [rate] =
                     rate.ok_or_else(|| misfit("a number of at least 0, as in learning_rate(0.01)"))?;
                 Action::LearningRate(rate)

@@ -2,7 +2,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::text::{call, numbers};
+use crate::text::{call, exactly};
 use crate::{Error, Result};
 
 /// The shape of a change from one step size to another.
@@ -56,7 +56,7 @@ impl Rate {
             "cosine" => Curve::Cosine,
             _ => return Err(Error::unknown("step size between two iterations", name, Rate::NAMES)),
         };
-        let [from, to] = numbers(inside).ok_or_else(misfit)?;
+        let [from, to] = exactly(inside).ok_or_else(misfit)?;
         Ok(Rate { during: iteration(start)?..iteration(end)?, curve, from, to })
     }
 

@@ -2,8 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::{FieldType, Kind, Value};
-use crate::text::{serde_as_text, split};
+use crate::text::{serde_as_text, setting_as_text, split};
 use crate::{Error, Result};
 
 use super::{Change, Rate, Timeline};
@@ -54,16 +53,4 @@ impl fmt::Display for Timeline {
 
 serde_as_text!(Timeline);
 
-impl FieldType for Timeline {
-    fn kind() -> Kind {
-        Kind::Text
-    }
-
-    fn from_json(json: &Value) -> Result<Self, String> {
-        String::from_json(json)?.parse().map_err(|error: Error| error.to_string())
-    }
-
-    fn to_json(&self) -> Value {
-        Value::String(self.to_string())
-    }
-}
+setting_as_text!(Timeline);
