@@ -1,7 +1,7 @@
 //! What names cost: a training step of the simplified model as it is, with every activation named, and of the same formulas
 //! without any name; then with edits.
 #![allow(missing_docs)]
-#[path = "../tests/common/unnamed.rs"]
+#[path = "../tests/all/common/unnamed.rs"]
 mod unnamed;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@
 //! (recalls 0.10 and 0.05, accuracy 0.07); W_O^2 alone recalls 0.97 with both keys waiting (accuracy 0.34). After the release all
 //! reach accuracy 0.96 to 0.98; with nothing frozen 0.99.
 //!
-//! Exact: what is frozen keeps its bits until it is released (`tests/run/timeline.rs`).
+//! Exact: what is frozen keeps its bits until it is released (`tests/all/run/timeline.rs`).
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};

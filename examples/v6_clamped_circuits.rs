@@ -8,7 +8,7 @@
 //! Reached in 6 s: accuracy passes 0.9 at iteration 190 with no clamp, 90 with layer 0's, 30 with layer 1's or both. With layer 1
 //! clamped layer 0 never learns to look back (0.04 of the positions; 0.73 with no clamp).
 //!
-//! Exact: what acts only through a clamped pattern has no gradient, and keeps its bits (`tests/run/edited.rs`).
+//! Exact: what acts only through a clamped pattern has no gradient, and keeps its bits (`tests/all/run/edited.rs`).
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};

@@ -8,7 +8,7 @@
 //! embeddings of dim 32, 64, 128, 256: accuracy 0.185, 0.532, 0.705, 0.829; the recall of W_K^1 is 0.258 to 0.774.
 //! 45 s on two busy cores (15 s of processor time). `dims=[512,1024]`: 0.976 and 0.980, in 26 s of processor time more.
 //!
-//! Exact: in the reverse order the keys' gradients are zero (`tests/theory.rs`).
+//! Exact: in the reverse order the keys' gradients are zero (`tests/all/theory.rs`).
 use ihead::Config;
 use ihead::data::{NumpyRng, sample};
 use ihead::nn::ModuleExt;

@@ -19,7 +19,8 @@ pub type Tensors = BTreeMap<String, Tensor>;
 /// A case.
 pub struct Case {
     dir: PathBuf,
-    json: Value,
+    /// Of `case.json`.
+    pub json: Value,
 }
 
 impl Case {
@@ -40,12 +41,17 @@ impl Case {
 
     /// The command line that repeats it from the recorded initial weights, with its files in `save_dir`.
     pub fn command_line(&self, save_dir: &Path) -> Vec<String> {
-        let recorded = self.json["overrides"].as_array().into_iter().flatten();
-        let mut line: Vec<String> = recorded.filter_map(Value::as_str).map(String::from).collect();
+        let mut line = self.overrides();
         line.push(format!("init_from={}", self.dir.join("init.safetensors").display()));
         line.push(format!("test_batch_size={}", self.json["test_sequences"]));
         line.push(format!("save_dir={}", save_dir.display()));
         line
+    }
+
+    /// The command line that it was recorded with.
+    pub fn overrides(&self) -> Vec<String> {
+        let recorded = self.json["overrides"].as_array().into_iter().flatten();
+        recorded.filter_map(Value::as_str).map(String::from).collect()
     }
 
     /// The resolved settings.

@@ -1,0 +1,5 @@
+//! What several subjects share.
+pub mod cases;
+pub mod fd;
+pub mod maths;
+pub mod unnamed;

@@ -1,0 +1,129 @@
+//! Edits as text, and edits that a model cannot take.
+use ihead::Config;
+use ihead::config::{self, Exit};
+use ihead::graph::{Edit, Edits, record_with};
+use ihead::model::{Full, FullArgs};
+
+fn full() -> Full<usize, usize, usize> {
+    Full::new(7, 8, 12, &FullArgs { n_heads: 3, ..FullArgs::defaults() }).unwrap().init(1)
+}
+
+fn refused(edits: &str) -> String {
+    edits.parse::<Edits>().and_then(|edits| edits.check(&full(), 6)).unwrap_err().to_string()
+}
+
+/// Every edit, once.
+fn all() -> Edits {
+    let pattern = "layers.1.attention.pattern";
+    Edits::default()
+        .with(pattern, Edit::PreviousToken)
+        .with(pattern, Edit::Induction)
+        .with(pattern, Edit::FirstToken)
+        .with(pattern, Edit::CurrentToken)
+        .with(pattern, Edit::Uniform)
+        .on_heads(pattern, [0, 2], Edit::Parents(vec![0, 0, 1, 3, 2, 0, 1]))
+        .on_heads("layers.*.attention.pattern", [1], Edit::Ablate)
+        .with("layers.0.ff.out", Edit::Scale(-0.1))
+        .with("layers.0.resid", Edit::Row((0..12).map(|c| 1.0 / (3.0 + f64::from(c))).collect()))
+        .with("layers.1.resid_mid", Edit::Rows((0..6).map(|t| vec![f64::from(t) * 1e-7; 12]).collect()))
+}
+
+#[test]
+fn text_is_read_back_as_what_was_written() {
+    let (edits, text) = (all(), all().to_string());
+    assert_eq!(text.parse::<Edits>().unwrap(), edits);
+    let json = serde_json::to_string(&edits).unwrap();
+    assert_eq!(serde_json::from_str::<Edits>(&json).unwrap(), edits);
+    assert_eq!(serde_json::to_string(&Edit::Scale(0.5)).unwrap(), r#""scale(0.5)""#);
+    assert_eq!("".parse::<Edits>().unwrap(), Edits::default());
+    assert_eq!(
+        " a.b [1] = scale( 2 ) ,c=ablate ".parse::<Edits>().unwrap().to_string(),
+        "a.b[1]=scale(2), c=ablate"
+    );
+    assert!(record_with(&full(), 6, &edits).is_ok());
+}
+
+#[test]
+fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
+    for (text, expected) in [
+        ("a=previus_token", "no edit 'previus_token'; did you mean 'previous_token'?"),
+        ("a", "edit 'a': expected SITE=EDIT, as in layers.0.attention.pattern=previous_token"),
+        ("=ablate", "edit '=ablate': expected SITE=EDIT, as in layers.0.attention.pattern=previous_token"),
+        ("a=scale", "edit 'scale': expected finite numbers, as in scale(0.5)"),
+        ("a=scale(x)", "edit 'scale(x)': expected finite numbers, as in scale(0.5)"),
+        ("a=scale(1, 2)", "edit 'scale(1, 2)': expected finite numbers, as in scale(0.5)"),
+        ("a=row(1, inf)", "edit 'row(1, inf)': expected finite numbers, as in row(0.5, 1)"),
+        ("a=rows(1, 2)", "edit 'rows(1, 2)': expected finite numbers, as in rows((0.5, 1), (0, 2))"),
+        ("a=parents(0, -1)", "edit 'parents(0, -1)': expected finite numbers, as in parents(0, 0, 1)"),
+        ("a=ablate(0)", "edit 'ablate(0)': it takes no values"),
+        ("a=row(1", "edit 'a=row(1': brackets or commas do not fit"),
+        ("a=ablate,,b=ablate", "edit 'a=ablate,,b=ablate': brackets or commas do not fit"),
+        (
+            "a[x]=ablate",
+            "edit 'a[x]=ablate': expected heads by number, as in layers.0.attention.pattern[0,2]=ablate",
+        ),
+    ] {
+        assert_eq!(text.parse::<Edits>().unwrap_err().to_string(), expected, "{text}");
+    }
+}
+
+/// Before, each of these was silently without effect.
+#[test]
+fn an_edit_without_effect_is_refused() {
+    let patterns = "ablate, previous_token, induction, first_token, current_token, uniform, parents, patch";
+    for (text, expected) in [
+        (
+            "layers.0.attention.patern=ablate",
+            "no site 'layers.0.attention.patern'; did you mean 'layers.0.attention.pattern'?".to_string(),
+        ),
+        (
+            "layers.0.attention.pattern=scale(0.5)",
+            format!("edit of 'layers.0.attention.pattern': a pattern takes {patterns}, not scale(0.5)"),
+        ),
+        (
+            "layers.1.ff.out=previous_token",
+            "edit of 'layers.1.ff.out': a stream takes ablate, scale, row, rows, patch, not previous_token"
+                .into(),
+        ),
+        (
+            "layers.0.attention.pattern[3]=ablate",
+            "head 3 of 'layers.0.attention.pattern', which has heads 0 to 2".into(),
+        ),
+        ("layers.0.resid[1]=ablate", "head 1 of 'layers.0.resid', which has one head".into()),
+        ("layers.0.resid=row(1, 2)", "edit of 'layers.0.resid': a row of 2 values, expected 12".into()),
+        (
+            "layers.0.attention.pattern=parents(0, 0)",
+            "edit of 'layers.0.attention.pattern': 2 parents, expected one for each of 6 positions".into(),
+        ),
+        (
+            "layers.0.attention.pattern=parents(0, 0, 3, 0, 0, 0)",
+            "edit of 'layers.0.attention.pattern': position 2 would look at 3, which comes later".into(),
+        ),
+    ] {
+        assert_eq!(refused(text), expected, "{text}");
+    }
+    let short = Edits::default().with("layers.0.resid", Edit::Rows(vec![vec![0.0; 12]; 5]));
+    let error = short.check(&full(), 6).unwrap_err().to_string();
+    assert_eq!(error, "edit of 'layers.0.resid': 5 rows, expected one for each of 6 positions");
+}
+
+#[derive(Config)]
+struct Args {
+    /// Changes of activations.
+    #[config(default = Edits::default())]
+    edits: Edits,
+}
+
+#[test]
+fn edits_are_a_setting() {
+    let text = "layers.0.attention.pattern[1]=previous_token, layers.0.ff.out=scale(0.5)";
+    let args = config::parse::<Args>(vec![format!("edits={text}")]).unwrap().args;
+    assert_eq!(args.edits.to_string(), text);
+    assert_eq!(args.to_value()["edits"], text);
+    assert_eq!(Args::from_value(&args.to_value()).unwrap().edits, args.edits);
+
+    let Err(Exit::Fail(problems)) = config::parse::<Args>(vec!["edits=a=ablat".into()]) else {
+        panic!("an edit that is none was taken")
+    };
+    assert!(problems[0].to_string().contains("did you mean 'ablate'?"), "{}", problems[0]);
+}

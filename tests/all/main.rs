@@ -1,0 +1,25 @@
+//! Everything that needs no process of its own: one module a subject. `cargo test --test all SUBJECT` runs some of it.
+mod blocks;
+mod common;
+mod config;
+mod data_golden;
+mod data_law;
+mod data_loader;
+mod data_properties;
+mod eager;
+mod edits;
+mod golden;
+mod io;
+mod kernels;
+mod levels;
+mod model;
+mod module;
+mod optim;
+mod probe_formula;
+mod probe_golden;
+mod probe_predictions;
+mod probe_properties;
+mod reads;
+mod run;
+mod sites;
+mod theory;

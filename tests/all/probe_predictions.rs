@@ -1,0 +1,262 @@
+//! Metrics of predictions and terms of the logits against their definitions written out.
+use std::sync::{Arc, Mutex};
+
+use ihead::backend::Cpu;
+use ihead::config::Config;
+use ihead::data::{Batch, NumpyRng, Task};
+use ihead::eager::EagerEngine;
+use ihead::engine::{Engine, Read, Request, RowSet};
+use ihead::graph::{Model, record};
+use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
+use ihead::nn::{Module, ModuleExt, Params};
+use ihead::plan::CpuEngine;
+use ihead::probe::attribution::{Against, metrics, terms};
+use ihead::probe::{
+    Bigram, BigramTable, Evaluation, Law, Matrix, Metric, Predictor, Record, Select, Uniform, Unigram,
+};
+
+use crate::common::maths::softmax;
+
+const VOCAB: usize = 11;
+const SEQ: usize = 9;
+
+fn batch(sequences: usize) -> Batch {
+    let mut batch = Batch::new(sequences, SEQ);
+    let mut rng = NumpyRng::new(&[4]);
+    batch.draw_each(|tokens, marks| {
+        tokens.fill_with(|| rng.below(VOCAB as u32));
+        marks.iter_mut().enumerate().for_each(|(t, mark)| *mark = (t % 3) as i32);
+    });
+    batch
+}
+
+/// The metrics, the same of both engines, and the logits of each sequence, `[batch, seq * vocab]`.
+fn measure<M: Model + Module>(model: &M, metrics: Vec<Metric>, batch: &Batch) -> (Record, Vec<Vec<f64>>) {
+    let graph = record(model, batch.seq);
+    let evaluation = Evaluation::new(metrics, &graph, 0).unwrap();
+    let request = Request { loss: None, reads: evaluation.reads().to_vec() };
+    let extended = evaluation.graph(&graph);
+    let mut plan = CpuEngine::<f64>::new(extended, &request, &|_| false, 2).unwrap();
+    let mut eager = EagerEngine::<f64, Cpu>::new(Cpu::default(), extended, &request, &|_| false);
+    let rows = evaluation.rows(batch);
+    let measured = |engine: &mut dyn Engine<f64>| {
+        let pass = evaluation.pass(batch, &rows);
+        engine.run(&Params::of(model), batch, &rows, &|i, reads| pass.observe(i, reads)).unwrap();
+        pass.finish().unwrap()
+    };
+    let (found, other) = (measured(&mut plan), measured(&mut eager));
+    for (a, b) in found.entries().iter().zip(other.entries()) {
+        let apart = a.value.number().zip(b.value.number()).map(|(a, b)| (a - b).abs());
+        assert!(apart.is_none_or(|apart| apart < 1e-9), "{a:?} and {b:?}");
+    }
+
+    let logits = Mutex::new(vec![Vec::new(); batch.batch]);
+    let request = Request { loss: None, reads: vec![(graph.logits(), RowSet::All)] };
+    let mut engine = CpuEngine::<f64>::new(&graph, &request, &|_| false, 1).unwrap();
+    let observe = |i: usize, reads: &[Read<'_, f64>]| {
+        logits.lock().unwrap()[i] = (0..SEQ).flat_map(|t| reads[0].row(t).to_vec()).collect();
+    };
+    engine.run(&Params::of(model), batch, &[], &observe).unwrap();
+    (found, logits.into_inner().unwrap())
+}
+
+/// A task that says that the current token comes again.
+struct Again;
+
+impl Task for Again {
+    fn vocab(&self) -> usize {
+        VOCAB
+    }
+
+    fn seq_length(&self) -> usize {
+        SEQ
+    }
+
+    fn sequence(&self, _: &mut NumpyRng, _: &mut [u32], _: &mut [i32]) {}
+
+    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
+        tokens.last().is_some_and(|last| {
+            law[*last as usize] = 1.0;
+            true
+        })
+    }
+}
+
+fn simplified() -> Simplified<usize, usize, usize> {
+    let sizes = SimplifiedArgs { final_ffn: true, linear_final_ffn: false, ..SimplifiedArgs::defaults() };
+    Simplified::new(VOCAB, SEQ, 8, &sizes).unwrap().init(3, &sizes).unwrap()
+}
+
+fn full(args: &FullArgs) -> Full<usize, usize, usize> {
+    let mut model = Full::new(VOCAB, SEQ, 8, args).unwrap().init(3);
+    // gains and biases that are neither 1 nor 0
+    let names: Vec<String> = model.tensors().into_iter().map(|(name, ..)| name).collect();
+    for name in names.iter().filter(|name| name.contains("norm")) {
+        let change = |(i, value): (usize, &mut f32)| *value += 0.3 * (i as f32 - 2.0);
+        model.update(name, &mut |values| values.iter_mut().enumerate().for_each(change)).unwrap();
+    }
+    model
+}
+
+/// The mean over the positions with mark 2 of `value(sequence, t, logits)`.
+fn mean(batch: &Batch, logits: &[Vec<f64>], value: impl Fn(usize, usize, &[f64]) -> f64) -> f64 {
+    let places = (0..batch.batch).flat_map(|i| (0..SEQ).map(move |t| (i, t)));
+    let values: Vec<f64> = places
+        .filter(|(i, t)| batch.marks[i * SEQ + t] == 2)
+        .map(|(i, t)| value(i, t, &logits[i][t * VOCAB..(t + 1) * VOCAB]))
+        .collect();
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn close(found: Option<f64>, expected: f64) {
+    assert!(found.is_some_and(|found| (found - expected).abs() < 1e-9), "{found:?}, expected {expected}");
+}
+
+#[test]
+fn metrics_of_predictions_are_their_definitions() {
+    let (model, batch) = (simplified(), batch(3));
+    let known = Select::marks(2..);
+    let table: Vec<f64> =
+        (0..VOCAB * VOCAB).map(|i| if i % VOCAB == i / VOCAB { 0.5 } else { 0.05 }).collect();
+    let table = Matrix::new(VOCAB, VOCAB, table).unwrap();
+    let never = |_: &[u32], _: &mut [f64]| false;
+    let metrics = [
+        Metric::top_k("top3", 3),
+        Metric::top_k("top1", 1),
+        Metric::accuracy("accuracy"),
+        Metric::rank("rank"),
+        Metric::probability("probability"),
+        Metric::margin("margin"),
+        Metric::entropy("entropy"),
+        Metric::kl("uniform", Uniform),
+        Metric::kl("unigram", Unigram { alpha: 0.5 }),
+        Metric::kl("bigram", Bigram { alpha: 0.5 }),
+        Metric::kl("bigram0", Bigram { alpha: 0.0 }),
+        Metric::kl("table", BigramTable(table.clone())),
+        Metric::kl("law", Law(Arc::new(Again))),
+        Metric::kl("never", never),
+    ];
+    let metrics = metrics.into_iter().map(|metric| metric.over(known.clone())).collect();
+    let (found, logits) = measure(&model, metrics, &batch);
+    let y = |i: usize, t: usize| batch.y[i * SEQ + t] as usize;
+    let rank = |i, t, logits: &[f64]| logits.iter().filter(|v| **v > logits[y(i, t)]).count();
+    let mean = |value: &dyn Fn(usize, usize, &[f64]) -> f64| mean(&batch, &logits, value);
+    close(found.get("top3"), mean(&|i, t, logits| f64::from(u8::from(rank(i, t, logits) < 3))));
+    assert_eq!(found.get("top1"), found.get("accuracy"));
+    close(found.get("rank"), mean(&|i, t, logits| 1.0 + rank(i, t, logits) as f64));
+    close(found.get("probability"), mean(&|i, t, logits| softmax(logits)[y(i, t)]));
+    let best_other = |y: usize, logits: &[f64]| {
+        (0..VOCAB).filter(|j| *j != y).map(|j| logits[j]).fold(f64::NEG_INFINITY, f64::max)
+    };
+    close(found.get("margin"), mean(&|i, t, logits| logits[y(i, t)] - best_other(y(i, t), logits)));
+    close(found.get("entropy"), mean(&|_, _, logits| softmax(logits).iter().map(|p| -p * p.ln()).sum()));
+    let kl = |predictor: &dyn Predictor, i: usize, t: usize, logits: &[f64]| {
+        let mut law = [0.0; VOCAB];
+        predictor.predict(&batch.x[i * SEQ..i * SEQ + t + 1], &mut law).then(|| {
+            let terms = law.iter().zip(softmax(logits)).filter(|(p, _)| **p > 0.0);
+            terms.map(|(p, q)| p * (p / q).ln()).sum::<f64>()
+        })
+    };
+    let predictors: [(&str, &dyn Predictor); 4] = [
+        ("uniform", &Uniform),
+        ("unigram", &Unigram { alpha: 0.5 }),
+        ("bigram", &Bigram { alpha: 0.5 }),
+        ("table", &BigramTable(table)),
+    ];
+    for (name, predictor) in predictors {
+        close(found.get(name), mean(&|i, t, logits| kl(predictor, i, t, logits).unwrap()));
+    }
+    close(found.get("law"), mean(&|i, t, logits| -softmax(logits)[batch.x[i * SEQ + t] as usize].ln()));
+    // a position whose token is new has no bigram to go by
+    let new = |i: usize, t: usize| !batch.x[i * SEQ..i * SEQ + t].contains(&batch.x[i * SEQ + t]);
+    let share_new = mean(&|i, t, _| f64::from(u8::from(new(i, t))));
+    assert!(share_new > 0.0 && share_new < 1.0);
+    let sum = mean(&|i, t, logits| kl(&Bigram { alpha: 0.0 }, i, t, logits).unwrap_or(0.0));
+    close(found.get("bigram0"), sum / (1.0 - share_new));
+    assert_eq!(found.get("never"), None);
+}
+
+/// The sum of the terms against the logits, for each comparison.
+fn check_terms<M: Model + Module>(model: &M, expected: &[&str]) {
+    let (batch, graph) = (batch(3), record(model, SEQ));
+    assert_eq!(terms(&graph), expected);
+    for against in [Against::Zero, Against::Mean, Against::BestOther, Against::Token(4)] {
+        let over = |metric: Metric| metric.over(Select::marks(2..));
+        let mut all: Vec<Metric> = metrics("adds.", &graph, against).map(over).collect();
+        all.push(over(Metric::logit("sum", against)));
+        let (found, logits) = measure(model, all, &batch);
+        let parts: f64 = terms(&graph).iter().map(|term| found.get(&format!("adds.{term}")).unwrap()).sum();
+        close(found.get("sum"), parts);
+        close(
+            Some(parts),
+            mean(&batch, &logits, |i, t, logits| {
+                let y = batch.y[i * SEQ + t] as usize;
+                let others = || (0..VOCAB).filter(|j| *j != y).map(|j| logits[j]);
+                logits[y]
+                    - match against {
+                        Against::Zero => 0.0,
+                        Against::Mean => logits.iter().sum::<f64>() / VOCAB as f64,
+                        Against::BestOther => others().fold(f64::NEG_INFINITY, f64::max),
+                        Against::Token(token) => logits[token as usize],
+                    }
+            }),
+        );
+    }
+}
+
+#[test]
+fn terms_add_up_to_the_logits() {
+    check_terms(
+        &simplified(),
+        &["embedding", "positions", "layers.0.attention.out", "layers.1.attention.out", "layers.1.ff.out"],
+    );
+}
+
+#[test]
+fn terms_of_a_normed_model_of_many_heads_add_up_to_the_logits() {
+    let heads = |layer: usize| [0, 1].map(|head| format!("layers.{layer}.attention.out[{head}]"));
+    let ([a, b], [c, d]) = (heads(0), heads(1));
+    let args = FullArgs { n_heads: 2, ..FullArgs::defaults() };
+    check_terms(
+        &full(&args),
+        &["embedding", "positions", &a, &b, "layers.0.ff.out", &c, &d, "layers.1.ff.out", "bias"],
+    );
+    let args = FullArgs { n_heads: 2, no_wo: true, no_ffn: true, ..FullArgs::defaults() };
+    let model = full(&args);
+    assert_eq!(terms(&record(&model, SEQ)).len(), 7);
+}
+
+#[test]
+fn a_head_s_term_is_what_the_model_lacks_without_it() {
+    // with no layer above, the term of a head is the difference that ablating its output makes
+    let (model, batch) = (simplified(), batch(2));
+    let name = "layers.1.attention.out";
+    let (found, _) = measure(&model, vec![Metric::logit_from("term", name, Against::Zero)], &batch);
+    let direct = found.get("term").unwrap();
+    let mut without = simplified();
+    without.update("layers.1.attention.wo.weight", &mut |values| values.fill(0.0)).unwrap();
+    // layer 1's feed-forward reads what the head writes, so only the direct part is compared
+    let ff = |model: &Simplified<usize, usize, usize>| {
+        let metrics = vec![
+            Metric::logit("all", Against::Zero),
+            Metric::logit_from("ff", "layers.1.ff.out", Against::Zero),
+        ];
+        let (found, _) = measure(model, metrics, &batch);
+        found.get("all").unwrap() - found.get("ff").unwrap()
+    };
+    close(Some(direct), ff(&model) - ff(&without));
+}
+
+#[test]
+fn terms_and_tokens_that_are_not_there_are_named() {
+    let graph = record(&simplified(), SEQ);
+    let told = |metric: Metric| Evaluation::new([metric], &graph, 0).unwrap_err().to_string();
+    assert_eq!(
+        told(Metric::logit_from("a", "layers.1.atention.out", Against::Mean)),
+        "no term of the logits 'layers.1.atention.out'; did you mean 'layers.1.attention.out'?"
+    );
+    assert_eq!(
+        told(Metric::logit("a", Against::Token(11))),
+        "token 11 is outside the model's vocabulary of 11"
+    );
+}

@@ -1,0 +1,9 @@
+//! The example programs from outside. They must be built: `cargo test` does it, `cargo test --test programs` by itself does not.
+mod bad_input;
+// more than these tests read
+#[allow(dead_code)]
+#[path = "../../examples/parity/case.rs"]
+mod case;
+mod paper;
+mod probe;
+mod process;
