@@ -5,6 +5,7 @@ use std::path::Path;
 use ihead::Result;
 use ihead::data::Batch;
 use ihead::graph::{Model, record};
+use ihead::nn::Values;
 use ihead::paper::Experiment;
 use ihead::run::activations;
 use ihead::train::Step;
@@ -77,7 +78,8 @@ pub fn check<M: Model>(case: &Case, experiment: Experiment<M>, dir: &Path) -> Re
     experiment.watch(&mut |step: &Step<'_, M>| {
         losses.push(step.loss);
         if step.iteration == 0 {
-            gradients = step.gradients.iter().cloned().collect();
+            let of = |(name, g): &(String, Values)| (name.clone(), g.single().into_owned());
+            gradients = step.gradients.iter().map(of).collect();
         }
         Ok(())
     })?;

@@ -2,11 +2,13 @@
 //!
 //! Two engines exist: [`crate::plan`] (the CPU, by far the faster) and [`crate::eager`] (dfdx operations on any dfdx
 //! device: the reference, and the GPU).
+mod any;
 mod given;
 mod params;
 mod rows;
 mod widened;
 
+pub use any::AnyEngine;
 pub(crate) use given::Given;
 pub use params::ParamSource;
 pub use rows::{RowLists, RowSet};

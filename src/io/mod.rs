@@ -6,6 +6,6 @@ mod stored;
 
 pub use atomic::{write_atomically, write_atomically_with};
 pub use npz::Npz;
-pub use state_dict::{Array, load, read, save};
+pub use state_dict::{Array, load, read, save, write};
 pub(crate) use stored::snapshots;
 pub use stored::stored;

@@ -5,44 +5,60 @@ use std::path::Path;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::nn::{Module, ModuleExt, ParamId};
+use crate::nn::{Module, ModuleExt, ParamId, Values};
 use crate::{Error, Result};
 
 use super::write_atomically;
 
-/// A tensor of a file.
+/// A tensor: an activation or a gradient in single precision, or a file's tensor in its own (`Array<Values>`).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Array {
+pub struct Array<V = Vec<f32>> {
     /// Sizes.
     pub shape: Vec<usize>,
     /// Values, row-major.
-    pub values: Vec<f32>,
+    pub values: V,
 }
 
-/// Writes every parameter and buffer of `module` under its names, as f32; the file is whole or not there.
+/// Writes every parameter and buffer of `module` under its names, F64 where the values are kept in double precision and
+/// F32 otherwise; the file is whole or not there.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn save(path: &Path, module: &(impl Module + ?Sized)) -> Result<()> {
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = module
-        .tensors()
+    let tensors = module.tensors();
+    write(path, tensors.iter().map(|(name, _, tensor)| (name.as_str(), tensor.dims(), tensor.data())))
+}
+
+/// Writes tensors as a safetensors file, each as F32 or F64 as its values are kept, to the last bit; [`read`] is its counterpart.
+/// The file is whole or not there.
+///
+/// # Errors
+/// If a shape has not as many elements as there are values, or the file cannot be written.
+pub fn write<'a>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (&'a str, Vec<usize>, &'a Values)>,
+) -> Result<()> {
+    let encoded: Vec<(&str, Vec<usize>, Dtype, Vec<u8>)> = tensors
         .into_iter()
-        .map(|(name, _, t)| (name, t.dims(), t.values().iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .map(|(name, shape, values)| match values {
+            Values::Single(v) => (name, shape, Dtype::F32, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Values::Double(v) => (name, shape, Dtype::F64, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        })
         .collect();
     let mut views = Vec::new();
-    for (name, shape, bytes) in &tensors {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        views.push((name.as_str(), view.map_err(|e| Error::format(path, e.to_string()))?));
+    for (name, shape, dtype, bytes) in &encoded {
+        let view = TensorView::new(*dtype, shape.clone(), bytes);
+        views.push((*name, view.map_err(|e| Error::format(path, format!("{name}: {e}")))?));
     }
     let content = safetensors::serialize(views, None).map_err(|e| Error::format(path, e.to_string()))?;
     write_atomically(path, &content)
 }
 
-/// Reads every tensor of a safetensors file; f32 and f64.
+/// Reads every tensor of a safetensors file, F32 or F64, in its own precision.
 ///
 /// # Errors
 /// If the file is missing, truncated, no safetensors file, or has tensors of another type.
-pub fn read(path: &Path) -> Result<BTreeMap<String, Array>> {
+pub fn read(path: &Path) -> Result<BTreeMap<String, Array<Values>>> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| {
         Error::format(path, format!("not a whole safetensors file of {} bytes: {e}", bytes.len()))
@@ -51,8 +67,8 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array>> {
     for (name, view) in file.tensors() {
         let data = view.data();
         let values = match view.dtype() {
-            Dtype::F32 => data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Dtype::F64 => data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+            Dtype::F32 => Values::Single(data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
+            Dtype::F64 => Values::Double(data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
             other => {
                 let message = format!("{name} has type {other:?}, expected F32 or F64");
                 return Err(Error::format(path, message));
@@ -64,6 +80,10 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array>> {
 }
 
 /// Sets every parameter and buffer of `module` from a safetensors file; nothing is changed unless all fit.
+///
+/// Each tensor is kept in the precision that it has in the file. A run goes on in its own: with `precision=double` nothing
+/// is lost, otherwise 64 bits are rounded to 32 before the first step, and a value that is too large for them is refused
+/// there ([`ModuleExt::set_storage`]).
 ///
 /// # Errors
 /// If the file cannot be read, lacks a name, has one that the module lacks, or a tensor of another shape; or if two
@@ -95,13 +115,14 @@ pub fn load(path: &Path, module: &mut (impl Module + ?Sized)) -> Result<()> {
     let mut written = Ok(());
     module.visit_mut("", &mut |name, _, tensor| {
         if let (Ok(()), Some(array)) = (&written, arrays.get(name)) {
-            written = tensor.write(&array.values);
+            tensor.set_storage(array.values.storage());
+            written = tensor.put(array.values.clone());
         }
     });
     written
 }
 
 /// Whether the values are the same, NaN included.
-fn same_bits(a: &[f32], b: &[f32]) -> bool {
-    a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits()))
+fn same_bits(a: &Values, b: &Values) -> bool {
+    a.iter().map(f64::to_bits).eq(b.iter().map(f64::to_bits))
 }

@@ -26,6 +26,7 @@ mod param;
 mod positions;
 mod readout;
 mod relative;
+mod values;
 
 pub use attention::{Attention, Scores};
 pub use block::{Block, Wiring};
@@ -39,3 +40,4 @@ pub use param::{AnyParam, Param, ParamId, norm};
 pub use positions::{PositionTable, Positions, sin_cos};
 pub use readout::Readout;
 pub use relative::RelativeBias;
+pub use values::{Storage, Stored, Values, ValuesMut};

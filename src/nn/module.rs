@@ -7,6 +7,7 @@ use crate::names::matches;
 use crate::{Error, Result};
 
 use super::param::{AnyParam, Param, ParamId};
+use super::values::{Storage, ValuesMut};
 
 /// What a tensor of a module is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,28 +233,99 @@ pub trait ModuleExt: Module {
         }
     }
 
-    /// Calls `change` with the values of the tensor of this name.
+    /// Calls `change` with the values of the tensor of this name, in single precision. If they are kept in double, a value
+    /// that `change` leaves as it was keeps its 64 bits; [`update_f64`](Self::update_f64) shows all of them.
     ///
     /// # Errors
     /// If there is none.
     fn update(&mut self, name: &str, change: &mut dyn FnMut(&mut [f32])) -> Result<()> {
+        self.edit_tensor(name, &mut |tensor| match tensor.data_mut() {
+            ValuesMut::Single(values) => change(values),
+            ValuesMut::Double(values) => {
+                let before: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+                let mut after = before.clone();
+                change(&mut after);
+                for ((value, before), after) in values.iter_mut().zip(before).zip(after) {
+                    if after.to_bits() != before.to_bits() {
+                        *value = f64::from(after);
+                    }
+                }
+            }
+        })
+    }
+
+    /// Calls `change` with the values of the tensor of this name, in double precision; they are rounded afterwards if they
+    /// are kept in single.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn update_f64(&mut self, name: &str, change: &mut dyn FnMut(&mut [f64])) -> Result<()> {
+        self.edit_tensor(name, &mut |tensor| match tensor.data_mut() {
+            ValuesMut::Double(values) => change(values),
+            ValuesMut::Single(values) => {
+                let mut wide: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
+                change(&mut wide);
+                values.iter_mut().zip(wide).for_each(|(to, from)| *to = from as f32);
+            }
+        })
+    }
+
+    /// Calls `edit` with the tensor of this name.
+    ///
+    /// # Errors
+    /// If there is none: the nearest name is in the message.
+    fn edit_tensor(&mut self, name: &str, edit: &mut dyn FnMut(&mut dyn AnyParam)) -> Result<()> {
         let mut found = false;
         let mut names_seen = Vec::new();
-        let mut written = Ok(());
         self.visit_mut("", &mut |n, _, tensor| {
             names_seen.push(n.to_string());
             if n == name && !found {
                 found = true;
-                let mut values = tensor.values();
-                change(&mut values);
-                written = tensor.write(&values);
+                edit(tensor);
             }
         });
-        if found {
-            written
-        } else {
-            Err(Error::unknown("parameter", name, names_seen.iter().map(String::as_str)))
+        let unknown = || Error::unknown("parameter", name, names_seen.iter().map(String::as_str));
+        if found { Ok(()) } else { Err(unknown()) }
+    }
+
+    /// Refuses values that this precision cannot hold.
+    ///
+    /// # Errors
+    /// If a tensor has a finite value beyond the largest of 32 bits, and `storage` is single: its name and the value are in
+    /// the message.
+    fn check_storage(&self, storage: Storage) -> Result<()> {
+        for (name, _, tensor) in self.tensors() {
+            if let Some(value) = tensor.data().beyond(storage) {
+                let message = format!(
+                    "{name} has the value {value:e}, beyond single precision ({:e}); precision=double keeps it",
+                    f32::MAX
+                );
+                return Err(Error::usage(message));
+            }
         }
+        Ok(())
+    }
+
+    /// Keeps all values in this precision from now on; from double to single they are rounded to the nearest.
+    ///
+    /// ```
+    /// use ihead::nn::{Linear, ModuleExt, Storage, Values};
+    /// let mut map = Linear::new(1, 1);
+    /// map.init_all(0);
+    /// map.set_storage(Storage::Double)?;
+    /// map.update_f64("weight", &mut |w| w[0] = 0.1)?;
+    /// assert_eq!(*map.tensor("weight")?.data(), Values::Double(vec![0.1]));
+    /// map.set_storage(Storage::Single)?;
+    /// assert_eq!(*map.tensor("weight")?.data(), Values::Single(vec![0.1]));
+    /// # Ok::<(), ihead::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`check_storage`](Self::check_storage); then nothing is changed.
+    fn set_storage(&mut self, storage: Storage) -> Result<()> {
+        self.check_storage(storage)?;
+        self.visit_mut("", &mut |_, _, tensor| tensor.set_storage(storage));
+        Ok(())
     }
 }
 
@@ -286,10 +358,8 @@ impl<'a> Params<'a> {
 
 impl<E: Element> ParamSource<E> for Params<'_> {
     fn read(&self, id: ParamId, into: &mut [E]) {
-        let mut values = vec![0.0; into.len()];
         if let Some(param) = self.by_id.get(&id) {
-            param.read_into(&mut values);
+            param.data().copy_to(into);
         }
-        into.iter_mut().zip(values).for_each(|(to, from)| *to = E::from_f64(f64::from(from)));
     }
 }

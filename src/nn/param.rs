@@ -5,6 +5,7 @@ use crate::backend::{Cpu, Shape, Tensor, TensorFromVec};
 use crate::{Error, Result};
 
 use super::init::Init;
+use super::values::{Storage, Values, ValuesMut};
 
 /// The identity of a parameter, unique in the process: what graphs and engines know it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,8 +20,9 @@ impl ParamId {
 
 /// A parameter or buffer of shape `S`: `(R, C)` for a matrix, `(D,)` for a vector, of dfdx `Dim`s.
 ///
-/// It lives on the host, in f32; engines copy it to where they compute. A dim that is `Const` is checked by the compiler
-/// wherever the parameter is used.
+/// It lives on the host; engines copy it to where they compute. Its values are kept in single precision unless
+/// something asks for double ([`AnyParam::set_storage`]): a run with `precision=double` and a file of 64-bit tensors do. A dim that is
+/// `Const` is checked by the compiler wherever the parameter is used.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -30,7 +32,8 @@ impl ParamId {
 /// ```
 #[derive(Debug)]
 pub struct Param<S: Shape> {
-    tensor: Tensor<S, f32, Cpu>,
+    shape: S,
+    values: Values,
     init: Init,
     trains: bool,
     id: ParamId,
@@ -48,8 +51,8 @@ impl<S: Shape> Param<S> {
         if let Some(problem) = init.problem(n) {
             panic!("the law of a parameter of shape {:?} {problem}", shape.concrete());
         }
-        let tensor = Cpu::default().tensor_from_vec(vec![0.0; n], shape);
-        Param { tensor, init, trains: true, id: ParamId::new() }
+        let values = Values::zeros(Storage::Single, n);
+        Param { shape, values, init, trains: true, id: ParamId::new() }
     }
 
     /// A parameter that trains, with these values, row-major, now and when it is initialised.
@@ -62,8 +65,8 @@ impl<S: Shape> Param<S> {
             let expected: Vec<usize> = shape.concrete().into_iter().collect();
             return Err(Error::shape("parameter", &expected, &[found]));
         }
-        let tensor = Cpu::default().tensor_from_vec(values.clone(), shape);
-        Ok(Param { tensor, init: Init::Given(values), trains: true, id: ParamId::new() })
+        let (init, values) = (Init::Given(values.clone()), Values::Single(values));
+        Ok(Param { shape, values, init, trains: true, id: ParamId::new() })
     }
 
     /// The same parameter, frozen.
@@ -74,13 +77,12 @@ impl<S: Shape> Param<S> {
 
     /// Its shape.
     pub fn shape(&self) -> &S {
-        use crate::backend::HasShape;
-        self.tensor.shape()
+        &self.shape
     }
 
-    /// Its values, as a dfdx tensor of that shape.
-    pub fn tensor(&self) -> &Tensor<S, f32, Cpu> {
-        &self.tensor
+    /// Its values, as a dfdx tensor of that shape; rounded, if they are kept in double precision.
+    pub fn tensor(&self) -> Tensor<S, f32, Cpu> {
+        Cpu::default().tensor_from_vec(self.values(), self.shape)
     }
 
     /// Its identity.
@@ -93,7 +95,7 @@ impl<S: Shape> Param<S> {
         self.shape().concrete().into_iter().collect()
     }
 
-    /// Its values, row-major.
+    /// Its values, row-major, in single precision: rounded, if they are kept in double.
     pub fn values(&self) -> Vec<f32> {
         AnyParam::values(self)
     }
@@ -134,25 +136,37 @@ pub trait AnyParam: Send + Sync {
     /// Draws its initial values again, for the name `name`: [`Init::draw`].
     fn draw(&mut self, seed: u64, name: &str);
 
-    /// Copies its values, row-major, into a slice of the right length.
-    fn read_into(&self, into: &mut [f32]);
+    /// Its values, row-major, as they are kept.
+    fn data(&self) -> &Values;
+
+    /// Its values, row-major, to be changed in place.
+    fn data_mut(&mut self) -> ValuesMut<'_>;
+
+    /// Keeps its values in this precision from now on; from double to single they are rounded.
+    fn set_storage(&mut self, storage: Storage);
+
+    /// Replaces its values, row-major, which are rounded if they are kept in single precision.
+    ///
+    /// # Errors
+    /// If the number of values is not that of the shape.
+    fn put(&mut self, values: Values) -> Result<()>;
 
     /// Replaces its values, row-major.
     ///
     /// # Errors
     /// If the number of values is not that of the shape.
-    fn write(&mut self, values: &[f32]) -> Result<()>;
+    fn write(&mut self, values: &[f32]) -> Result<()> {
+        self.put(Values::Single(values.to_vec()))
+    }
 
-    /// Its values, row-major.
+    /// Its values, row-major, in single precision: rounded, if they are kept in double.
     fn values(&self) -> Vec<f32> {
-        let mut values = vec![0.0; self.dims().iter().product()];
-        self.read_into(&mut values);
-        values
+        self.data().single().into_owned()
     }
 
     /// The Euclidean norm of its values, summed in f64.
     fn norm(&self) -> f64 {
-        norm(&self.values())
+        self.data().norm()
     }
 }
 
@@ -179,19 +193,30 @@ impl<S: Shape> AnyParam for Param<S> {
 
     fn draw(&mut self, seed: u64, name: &str) {
         // `Param::new` has checked that the law gives as many values as the shape has
-        self.tensor.copy_from(&self.init.draw(seed, name, self.shape().num_elements()));
+        let drawn = self.init.draw(seed, name, self.shape.num_elements());
+        self.values = Values::Single(drawn).stored(self.values.storage());
     }
 
-    fn read_into(&self, into: &mut [f32]) {
-        self.tensor.copy_into(into);
+    fn data(&self) -> &Values {
+        &self.values
     }
 
-    fn write(&mut self, values: &[f32]) -> Result<()> {
-        let expected = self.shape().num_elements();
-        if values.len() != expected {
+    fn data_mut(&mut self) -> ValuesMut<'_> {
+        self.values.view_mut()
+    }
+
+    fn set_storage(&mut self, storage: Storage) {
+        if self.values.storage() != storage {
+            let values = std::mem::replace(&mut self.values, Values::zeros(storage, 0));
+            self.values = values.stored(storage);
+        }
+    }
+
+    fn put(&mut self, values: Values) -> Result<()> {
+        if values.len() != self.shape.num_elements() {
             return Err(Error::shape("parameter", &self.dims(), &[values.len()]));
         }
-        self.tensor.copy_from(values);
+        self.values = values.stored(self.values.storage());
         Ok(())
     }
 }

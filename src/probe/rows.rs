@@ -1,7 +1,7 @@
 //! Probes of weights in types: widths checked by the compiler.
 use crate::Result;
 use crate::backend::Dim;
-use crate::nn::Param;
+use crate::nn::{AnyParam, Param};
 
 use super::map::relu;
 use super::{Association, Counter, Matrix};
@@ -94,5 +94,5 @@ impl<D: Dim> Rows<D> {
 
 fn matrix<R: Dim, C: Dim>(param: &Param<(R, C)>) -> Result<Matrix> {
     let (rows, cols) = param.shape();
-    Matrix::from_f32(rows.size(), cols.size(), &param.values())
+    Matrix::new(rows.size(), cols.size(), param.data().double().into_owned())
 }

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use crate::io::Array;
-use crate::nn::{Module, ModuleExt};
+use crate::nn::{Module, ModuleExt, Values};
 use crate::{Error, Result, names};
 
 use super::Matrix;
@@ -51,6 +51,18 @@ pub trait StateDict {
 }
 
 /// A stored state dict ([`io::read`](crate::io::read)).
+impl StateDict for BTreeMap<String, Array<Values>> {
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
+
+    fn find(&self, name: &str) -> Option<Matrix> {
+        let array = self.get(name)?;
+        of_shape(&array.shape, array.values.double().into_owned())
+    }
+}
+
+/// A state dict of one's own.
 impl StateDict for BTreeMap<String, Array> {
     fn names(&self) -> Vec<String> {
         self.keys().cloned().collect()
@@ -58,15 +70,15 @@ impl StateDict for BTreeMap<String, Array> {
 
     fn find(&self, name: &str) -> Option<Matrix> {
         let array = self.get(name)?;
-        of_shape(&array.shape, &array.values)
+        of_shape(&array.shape, array.values.iter().map(|v| f64::from(*v)).collect())
     }
 }
 
 /// A vector is one row.
-fn of_shape(shape: &[usize], values: &[f32]) -> Option<Matrix> {
+fn of_shape(shape: &[usize], values: Vec<f64>) -> Option<Matrix> {
     match *shape {
-        [cols] => Matrix::from_f32(1, cols, values).ok(),
-        [rows, cols] => Matrix::from_f32(rows, cols, values).ok(),
+        [cols] => Matrix::new(1, cols, values).ok(),
+        [rows, cols] => Matrix::new(rows, cols, values).ok(),
         _ => None,
     }
 }
@@ -79,6 +91,6 @@ impl<M: Module> StateDict for M {
     fn find(&self, name: &str) -> Option<Matrix> {
         let tensors = self.tensors();
         let (_, _, tensor) = tensors.into_iter().find(|(known, _, _)| known == name)?;
-        of_shape(&tensor.dims(), &tensor.values())
+        of_shape(&tensor.dims(), tensor.data().double().into_owned())
     }
 }

@@ -1,7 +1,7 @@
 //! Metrics of one graph on an engine of their own.
 use crate::Result;
 use crate::data::Batch;
-use crate::engine::{Engine, ParamSource, Request};
+use crate::engine::{AnyEngine, ParamSource, Request};
 use crate::graph::Graph;
 use crate::probe::{Evaluation, Metric, Record};
 use crate::train::Compute;
@@ -9,7 +9,7 @@ use crate::train::Compute;
 /// An evaluation that is kept from batch to batch, with its engine.
 pub(super) struct Evaluator {
     evaluation: Evaluation,
-    engine: Box<dyn Engine<f32>>,
+    engine: AnyEngine,
     size: (usize, usize),
 }
 
@@ -23,8 +23,8 @@ impl Evaluator {
     }
 
     /// Its engine.
-    pub fn engine(&mut self) -> &mut dyn Engine<f32> {
-        self.engine.as_mut()
+    pub fn engine(&mut self) -> &mut AnyEngine {
+        &mut self.engine
     }
 
     /// Whether `batch` can be measured.
@@ -33,10 +33,20 @@ impl Evaluator {
     }
 
     /// The metrics of these weights on a batch.
-    pub fn run(&mut self, params: &dyn ParamSource<f32>, batch: &Batch) -> Result<Record> {
+    pub fn run<P>(&mut self, params: &P, batch: &Batch) -> Result<Record>
+    where
+        P: ParamSource<f32> + ParamSource<f64>,
+    {
         let rows = self.evaluation.rows(batch);
         let pass = self.evaluation.pass(batch, &rows);
-        self.engine.run(params, batch, &rows, &|i, reads| pass.observe(i, reads))?;
+        match &mut self.engine {
+            AnyEngine::Single(engine) => {
+                engine.run(params, batch, &rows, &|i, reads| pass.observe(i, reads))?
+            }
+            AnyEngine::Double(engine) => {
+                engine.run(params, batch, &rows, &|i, reads| pass.observe(i, reads))?
+            }
+        };
         pass.finish()
     }
 }

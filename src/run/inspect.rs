@@ -3,9 +3,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use crate::data::Batch;
-use crate::engine::{Read, Request, RowSet, ignore};
+use crate::engine::{AnyEngine, Read, Request, RowSet};
 use crate::graph::{Edit, Edits, Graph, Model, NodeId, record_with};
 use crate::io::Array;
+use crate::kernels::Element;
 use crate::nn::{ModuleExt, Params};
 use crate::probe::{Metric, Record};
 use crate::train::{Compute, LossOn};
@@ -204,12 +205,12 @@ impl<'a, M: Model> Inspect<'a, M> {
     pub fn gradients(&self, batch: &Batch, loss: LossOn) -> Result<Gradients> {
         let (graph, params) = (self.graph(batch)?, Params::of(self.model));
         let mut engine = self.compute.engine(&graph, &loss.request(), &|id| params.trains(id))?;
-        self.patches.give(engine.as_mut())?;
-        let found = engine.run(&params, batch, &loss.rows(batch), &ignore)?;
+        self.patches.give(&mut engine)?;
+        let found = engine.run(&params, batch, &loss.rows(batch))?;
         let by_name = self.model.training().into_iter().map(|(name, param)| {
             let shape = param.dims();
             let zeros = || vec![0.0; shape.iter().product()];
-            let values = engine.gradient(param.id()).map_or_else(zeros, <[f32]>::to_vec);
+            let values = engine.gradient(param.id()).map_or_else(zeros, |g| g.single().into_owned());
             (name, Array { shape, values })
         });
         Ok(Gradients { loss: found, by_name: by_name.collect() })
@@ -243,20 +244,30 @@ pub(crate) fn read_whole(
 ) -> Result<Array> {
     let request = Request { loss: None, reads: vec![(node, RowSet::All)] };
     let mut engine = compute.engine(graph, &request, &|_| false)?;
-    patches.give(engine.as_mut())?;
+    patches.give(&mut engine)?;
     let info = &graph.nodes()[node.index()];
     let (heads, n, seq) = (if info.op.is_pattern() { info.cols } else { 1 }, batch.batch, batch.seq);
     let slots: Vec<Mutex<Vec<f32>>> = (0..n).map(|_| Mutex::default()).collect();
-    let observe = |i: usize, reads: &[Read<'_, f32>]| {
-        let read = &reads[0];
-        let rows = (0..heads).flat_map(|h| (0..read.rows).map(move |r| (h, r)));
-        let values = rows.flat_map(|(h, r)| read.head_row(h, r)).copied().collect();
-        if let Ok(mut slot) = slots[i].lock() {
-            *slot = values;
+    let params = Params::of(model);
+    match &mut engine {
+        AnyEngine::Single(engine) => {
+            engine.run(&params, batch, &[], &|i, reads| keep(&slots[i], heads, reads))?
+        }
+        AnyEngine::Double(engine) => {
+            engine.run(&params, batch, &[], &|i, reads| keep(&slots[i], heads, reads))?
         }
     };
-    engine.run(&Params::of(model), batch, &[], &observe)?;
     let values = slots.into_iter().flat_map(|slot| slot.into_inner().unwrap_or_default()).collect();
     let shape = if info.op.is_pattern() { vec![n, heads, seq, seq] } else { vec![n, seq, info.cols] };
     Ok(Array { shape, values })
+}
+
+/// Keeps the one activation that is shown, in single precision.
+fn keep<E: Element>(slot: &Mutex<Vec<f32>>, heads: usize, reads: &[Read<'_, E>]) {
+    let read = &reads[0];
+    let rows = (0..heads).flat_map(|h| (0..read.rows).map(move |r| (h, r)));
+    let values = rows.flat_map(|(h, r)| read.head_row(h, r)).map(|v| v.to_f64() as f32).collect();
+    if let Ok(mut slot) = slot.lock() {
+        *slot = values;
+    }
 }

@@ -1,6 +1,6 @@
 //! Activations that are put in for others.
 use crate::data::Batch;
-use crate::engine::Engine;
+use crate::engine::AnyEngine;
 use crate::graph::{Edit, Edits, Model};
 use crate::io::Array;
 use crate::{Error, Result};
@@ -18,7 +18,7 @@ impl Patches {
     }
 
     /// Gives them to an engine.
-    pub fn give(&self, engine: &mut dyn Engine<f32>) -> Result<()> {
+    pub fn give(&self, engine: &mut AnyEngine) -> Result<()> {
         self.0.iter().try_for_each(|(site, values)| engine.give(site, &values.shape, &values.values))
     }
 }

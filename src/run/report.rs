@@ -1,6 +1,6 @@
 //! What a run shows and writes of its measurements.
 use crate::graph::Model;
-use crate::nn::{ModuleExt, norm};
+use crate::nn::ModuleExt;
 use crate::probe::{Record, Unit};
 use crate::train::Step;
 
@@ -71,7 +71,7 @@ pub(super) fn norms(step: &Step<'_, impl Model>) -> Record {
     for (name, param) in step.model.training() {
         let gradient = step.gradients.iter().find(|(n, _)| *n == name);
         record.insert(format!("norm_{name}"), Unit::Norm, param.norm());
-        record.insert(format!("gradnorm_{name}"), Unit::Norm, gradient.map(|(_, g)| norm(g)));
+        record.insert(format!("gradnorm_{name}"), Unit::Norm, gradient.map(|(_, g)| g.norm()));
     }
     record
 }
@@ -84,7 +84,7 @@ fn attention_norms(step: &Step<'_, impl Model>) -> String {
             ["wq", "wk", "wv", "wo"].iter().any(|w| name.ends_with(&format!("attention.{w}.weight")));
         if wanted {
             let gradient = step.gradients.iter().find(|(n, _)| *n == name);
-            let gradient = gradient.map_or("frozen".into(), |(_, g)| format!("grad {:.4}", norm(g)));
+            let gradient = gradient.map_or("frozen".into(), |(_, g)| format!("grad {:.4}", g.norm()));
             line.push_str(&format!(" {name} {:.4} ({gradient})", tensor.norm()));
         }
     }

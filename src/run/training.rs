@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
 use crate::engine::Request;
 use crate::graph::{Edits, Graph, Model};
+use crate::nn::ModuleExt;
 use crate::probe::{Metric, WeightProbe};
 use crate::train::optim::Optim;
 use crate::train::{Compute, LossOn, Monitor, Outputs, Progress, Step, Timeline, Trainer, WeightEdit};
@@ -240,6 +241,7 @@ impl<M: Model> Run<M> {
         let (trainer, task) = (&self.trainer, self.batches.task());
         let (model, seq) = (&trainer.model, task.seq_length());
         check_length("the task", seq, model)?;
+        model.check_storage(trainer.compute.precision.storage())?;
         trainer.timeline.check(model, seq, &trainer.edits)?;
         trainer.optim.check(model)?;
         self.schedule.check()?;

@@ -176,7 +176,7 @@ pub struct RunArgs {
     /// Where to compute.
     #[config(default = Device::Cpu)]
     pub device: Device,
-    /// Precision of the arithmetic on the processor.
+    /// Precision on the processor: of the arithmetic, and with double also of weights, optimiser and files.
     #[config(default = Precision::Auto, applies = "device=cpu")]
     pub precision: Precision,
 }

@@ -1,11 +1,11 @@
 //! Where a run computes.
-use crate::Result;
 use crate::backend::DeviceKind;
 use crate::config::Config;
-use crate::engine::{Engine, Request, Widened};
+use crate::engine::{AnyEngine, Request, Widened};
 use crate::graph::Graph;
-use crate::nn::ParamId;
+use crate::nn::{ParamId, Storage};
 use crate::plan::CpuEngine;
+use crate::{Error, Result};
 
 /// Where a run computes.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +16,14 @@ pub enum Device {
     Cuda,
 }
 
-/// The precision of arithmetic; parameters, and what is written of them, are single in any case.
+/// The precision of a run.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// Double for models so small that nobody waits for them, single for others.
+    /// Single, but small models, for which nobody waits, are computed in double and rounded once a step.
     Auto,
     /// 32 bits.
     Single,
-    /// 64 bits, on the processor: gradients are exact to their last bit, in about twice the time.
+    /// 64 bits, on the processor, in about twice the time: weights, gradients, optimiser, files. Nothing is rounded to 32.
     Double,
 }
 
@@ -31,21 +31,26 @@ pub enum Precision {
 const SMALL: usize = 1 << 20;
 
 impl Precision {
-    fn is_double(self, graph: &Graph) -> bool {
-        let parameters: usize = graph.params().iter().map(|param| param.rows * param.cols).sum();
+    /// The precision in which parameters, and what an optimiser remembers of them, are kept.
+    pub fn storage(self) -> Storage {
         match self {
-            Precision::Auto => graph.seq().saturating_mul(parameters) <= SMALL,
-            Precision::Single => false,
-            Precision::Double => true,
+            Precision::Auto | Precision::Single => Storage::Single,
+            Precision::Double => Storage::Double,
         }
+    }
+
+    /// Whether parameters in single precision are computed with in double.
+    fn widens(self, graph: &Graph) -> bool {
+        let parameters: usize = graph.params().iter().map(|param| param.rows * param.cols).sum();
+        self == Precision::Auto && graph.seq().saturating_mul(parameters) <= SMALL
     }
 }
 
 /// A device, a precision, and the threads of the processor that a run may use; the result does not depend on these.
 ///
 /// Why the precision matters: AdamW moves an entry by about its step size however small the gradient is, so where a gradient is
-/// of the order of single precision's rounding, the entry goes this way or that. A small model in double precision goes as the
-/// recorded runs of the paper's program do.
+/// of the order of single precision's rounding, the entry goes this way or that; and while a memory forms, a run amplifies any
+/// difference. In double precision a model goes as the recorded runs of the paper's program do.
 ///
 /// ```
 /// use ihead::train::{Compute, Device, Precision};
@@ -74,20 +79,32 @@ impl Compute {
     /// An engine for `graph` that computes what `request` asks for.
     ///
     /// # Errors
-    /// If the device is not there, or this build does not support it.
+    /// If the device is not there, this build does not support it, or it cannot compute in double precision.
     pub fn engine(
         self,
         graph: &Graph,
         request: &Request,
         trains: &dyn Fn(ParamId) -> bool,
-    ) -> Result<Box<dyn Engine<f32>>> {
-        match self.device {
-            Device::Cpu if self.precision.is_double(graph) => {
-                let engine = CpuEngine::<f64>::new(graph, request, trains, self.threads)?;
-                Ok(Box::new(Widened::new(engine, graph)))
+    ) -> Result<AnyEngine> {
+        Ok(match (self.device, self.precision) {
+            (Device::Cpu, Precision::Double) => {
+                AnyEngine::Double(Box::new(CpuEngine::new(graph, request, trains, self.threads)?))
             }
-            Device::Cpu => Ok(Box::new(CpuEngine::new(graph, request, trains, self.threads)?)),
-            Device::Cuda => crate::eager::open(DeviceKind::Cuda, graph, request, trains),
-        }
+            (Device::Cpu, precision) if precision.widens(graph) => {
+                let engine = CpuEngine::<f64>::new(graph, request, trains, self.threads)?;
+                AnyEngine::Single(Box::new(Widened::new(engine, graph)))
+            }
+            (Device::Cpu, _) => {
+                AnyEngine::Single(Box::new(CpuEngine::new(graph, request, trains, self.threads)?))
+            }
+            (Device::Cuda, Precision::Double) => {
+                let message =
+                    "precision=double computes on the processor; leave device=cpu, or precision=single";
+                return Err(Error::usage(message));
+            }
+            (Device::Cuda, _) => {
+                AnyEngine::Single(crate::eager::open(DeviceKind::Cuda, graph, request, trains)?)
+            }
+        })
     }
 }

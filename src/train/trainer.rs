@@ -1,11 +1,12 @@
 //! The loop.
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
-use crate::engine::{Engine, ignore};
+use crate::engine::AnyEngine;
 use crate::graph::{Edits, Graph, Model, record_with};
-use crate::nn::{ModuleExt, Params};
+use crate::nn::{ModuleExt, Params, Values, ValuesMut};
 use crate::{Error, Result};
 
 use super::optim::{AdamW, Optim, Optimizer};
@@ -24,7 +25,7 @@ pub struct Times {
 }
 
 /// The gradient of each parameter that trains, by name.
-type Gradients = Vec<(String, Vec<f32>)>;
+type Gradients = Vec<(String, Values)>;
 
 /// A step that has been taken.
 pub struct Step<'a, M> {
@@ -36,8 +37,8 @@ pub struct Step<'a, M> {
     pub model: &'a M,
     /// The loss before the update; NaN over nothing.
     pub loss: f64,
-    /// The gradient of each parameter that trains, by name, of this step.
-    pub gradients: &'a [(String, Vec<f32>)],
+    /// The gradient of each parameter that trains, by name, of this step, in the precision of the run.
+    pub gradients: &'a [(String, Values)],
     /// What it has taken.
     pub times: Times,
 }
@@ -192,12 +193,13 @@ impl<M: Model> Trainer<M> {
         iterations: Range<usize>,
         monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
+        self.model.set_storage(self.compute.precision.storage())?;
         if self.initial.is_none() && self.timeline.needs_initial() {
             self.initial = Some(initial_of(&self.model));
         }
         let (begin, end) = (Instant::now(), iterations.end);
         let mut graph = self.graph(seq)?;
-        let mut engine: Option<Box<dyn Engine<f32>>> = None;
+        let mut engine: Option<AnyEngine> = None;
         for iteration in iterations {
             let changed = self.apply(iteration, iteration + 1 == end, monitor)?;
             if changed.edits {
@@ -213,7 +215,7 @@ impl<M: Model> Trainer<M> {
             let data = asked.elapsed();
             monitor.before_update(iteration, &self.model, &batch)?;
             let started = Instant::now();
-            let (loss, gradients) = self.step(engine.as_mut(), &batch)?;
+            let (loss, gradients) = self.step(engine, &batch)?;
             let times = Times { data, step: started.elapsed(), total: begin.elapsed() };
             let (model, gradients) = (&self.model, &gradients[..]);
             monitor.after_update(&Step { iteration, batch: &batch, model, loss, gradients, times })?;
@@ -259,25 +261,32 @@ impl<M: Model> Trainer<M> {
         Ok(changed)
     }
 
-    fn engine(&self, graph: &Graph) -> Result<Box<dyn Engine<f32>>> {
+    fn engine(&self, graph: &Graph) -> Result<AnyEngine> {
         let params = Params::of(&self.model);
         self.compute.engine(graph, &self.loss.request(), &|id| params.trains(id))
     }
 
     /// One step: the loss, and the gradient of each parameter that trains.
-    fn step(&mut self, engine: &mut dyn Engine<f32>, batch: &Batch) -> Result<(f64, Gradients)> {
-        let loss = engine.run(&Params::of(&self.model), batch, &self.loss.rows(batch), &ignore)?;
-        let mut gradients = Vec::new();
+    fn step(&mut self, engine: &mut AnyEngine, batch: &Batch) -> Result<(f64, Gradients)> {
+        let loss = engine.run(&Params::of(&self.model), batch, &self.loss.rows(batch))?;
+        let (mut gradients, mut places) = (Vec::new(), HashMap::new());
         for (name, param) in self.model.training() {
             if let Some(gradient) = engine.gradient(param.id()) {
-                gradients.push((name, gradient.to_vec()));
+                places.insert(param.id(), gradients.len());
+                gradients.push((name, gradient));
             }
         }
-        for (name, gradient) in &gradients {
-            let (optim, mut stepped) = (&mut self.optim, Ok(()));
-            self.model.update(name, &mut |values| stepped = optim.step(name, values, gradient))?;
-            stepped?;
-        }
+        let (optim, mut stepped) = (&mut self.optim, Ok(()));
+        self.model.visit_mut("", &mut |_, _, tensor| {
+            // a tied parameter is seen under each name, and stepped once
+            let Some(place) = places.remove(&tensor.id()).filter(|_| stepped.is_ok()) else { return };
+            let (name, gradient) = &gradients[place];
+            stepped = match tensor.data_mut() {
+                ValuesMut::Single(values) => optim.step(name, values, &gradient.single()),
+                ValuesMut::Double(values) => optim.step(name, values, &gradient.double()),
+            };
+        });
+        stepped?;
         Ok((loss, gradients))
     }
 }

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ParamSource;
-use crate::io::Array;
+use crate::kernels::Element;
 use crate::names::matches;
-use crate::nn::{Module, ModuleExt, ParamId, Params};
+use crate::nn::{Module, ModuleExt, ParamId, Params, Values};
 use crate::probe::Matrix;
 use crate::text::{call, exactly, serde_as_text, split};
 use crate::{Error, Result};
@@ -49,7 +49,7 @@ pub struct WeightEdit {
 }
 
 /// The weights of a model before the first step, by name.
-pub(crate) type Initial = HashMap<String, Vec<f32>>;
+pub(crate) type Initial = HashMap<String, Values>;
 
 impl WeightEdit {
     /// The names of all changes.
@@ -118,18 +118,17 @@ impl WeightEdit {
         if found.is_empty() { Err(unknown()) } else { Ok(found) }
     }
 
-    /// The values of one weight after the change.
-    fn apply(&self, name: &str, weight: Array, initial: &Initial) -> Result<Vec<f32>> {
-        let Array { shape, values } = weight;
+    /// The values of one weight of this shape after the change, in double precision where they are computed.
+    fn apply(&self, name: &str, shape: &[usize], values: Values, initial: &Initial) -> Result<Values> {
         Ok(match self.change {
-            Change::Zero => vec![0.0; values.len()],
-            Change::Scale(by) => values.iter().map(|v| (f64::from(*v) * by) as f32).collect(),
+            Change::Zero => Values::zeros(values.storage(), values.len()),
+            Change::Scale(by) => Values::Double(values.iter().map(|v| v * by).collect()),
             Change::Initial => {
                 let known = || initial.keys().map(String::as_str);
                 initial.get(name).cloned().ok_or_else(|| Error::unknown("initial weight", name, known()))?
             }
             Change::Rank(_) | Change::RankShare(_) => {
-                let [rows, cols] = shape[..] else { return Err(Error::shape(name, &[0, 0], &shape)) };
+                let [rows, cols] = *shape else { return Err(Error::shape(name, &[0, 0], shape)) };
                 let full = rows.min(cols);
                 let rank = match self.change {
                     Change::Rank(rank) => rank,
@@ -139,8 +138,8 @@ impl WeightEdit {
                 if rank >= full {
                     return Ok(values);
                 }
-                let cut = Matrix::from_f32(rows, cols, &values)?.truncated(rank);
-                cut.values().iter().map(|v| *v as f32).collect()
+                let cut = Matrix::new(rows, cols, values.double().into_owned())?.truncated(rank);
+                Values::Double(cut.values().to_vec())
             }
         })
     }
@@ -148,17 +147,18 @@ impl WeightEdit {
     /// Changes the model.
     pub(crate) fn change(&self, model: &mut (impl Module + ?Sized), initial: &Initial) -> Result<()> {
         let Edited { by_id, names, .. } = Edited::new(model, std::slice::from_ref(self), initial)?;
+        let mut written = Ok(());
         for (name, id) in names {
-            model.update(&name, &mut |weight| weight.copy_from_slice(&by_id[&id]))?;
+            model.edit_tensor(&name, &mut |weight| written = weight.put(by_id[&id].clone()))?;
         }
-        Ok(())
+        written
     }
 }
 
 /// A model with some of its weights changed, which itself stays as it is.
 pub(crate) struct Edited<'a> {
     params: Params<'a>,
-    by_id: HashMap<ParamId, Vec<f32>>,
+    by_id: HashMap<ParamId, Values>,
     /// What was changed.
     names: Vec<(String, ParamId)>,
 }
@@ -179,9 +179,10 @@ impl<'a> Edited<'a> {
                     continue; // tied: one weight under two names
                 }
                 seen.push(tensor.id());
-                let values = edited.by_id.remove(&tensor.id()).unwrap_or_else(|| tensor.values());
-                let changed = edit.apply(&name, Array { shape: tensor.dims(), values }, initial)?;
-                edited.by_id.insert(tensor.id(), changed);
+                let values = edited.by_id.remove(&tensor.id()).unwrap_or_else(|| tensor.data().clone());
+                let storage = values.storage();
+                let changed = edit.apply(&name, &tensor.dims(), values, initial)?;
+                edited.by_id.insert(tensor.id(), changed.stored(storage));
                 edited.names.push((name, tensor.id()));
             }
         }
@@ -189,10 +190,10 @@ impl<'a> Edited<'a> {
     }
 }
 
-impl ParamSource<f32> for Edited<'_> {
-    fn read(&self, id: ParamId, into: &mut [f32]) {
+impl<E: Element> ParamSource<E> for Edited<'_> {
+    fn read(&self, id: ParamId, into: &mut [E]) {
         match self.by_id.get(&id) {
-            Some(values) => into.iter_mut().zip(values).for_each(|(to, from)| *to = *from),
+            Some(values) => values.copy_to(into),
             None => self.params.read(id, into),
         }
     }
@@ -200,7 +201,7 @@ impl ParamSource<f32> for Edited<'_> {
 
 /// All weights of a model, by name.
 pub(crate) fn initial_of(model: &(impl Module + ?Sized)) -> Initial {
-    model.tensors().into_iter().map(|(name, _, tensor)| (name, tensor.values())).collect()
+    model.tensors().into_iter().map(|(name, _, tensor)| (name, tensor.data().clone())).collect()
 }
 
 impl FromStr for WeightEdit {

@@ -4,7 +4,7 @@ use std::path::Path;
 use ihead::Module;
 use ihead::backend::Const;
 use ihead::io::{Npz, load, read, save};
-use ihead::nn::{Init, ModuleExt, Param};
+use ihead::nn::{Init, ModuleExt, Param, Storage, Values};
 use npyz::npz::NpzArchive;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -70,7 +70,7 @@ fn a_saved_state_comes_back_bit_by_bit_under_every_name() {
     let arrays = read(&path).unwrap();
     assert_eq!(arrays.keys().collect::<Vec<_>>(), ["bias", "output", "pe", "weight"]);
     assert_eq!(arrays["output"].shape, [2, 3]);
-    assert_eq!(bits(&arrays["output"].values), bits(&WEIGHT));
+    assert_eq!(bits(&arrays["output"].values.single()), bits(&WEIGHT));
 }
 
 #[test]
@@ -83,14 +83,53 @@ fn a_diverged_tied_state_can_be_loaded() {
     assert_eq!(all_bits(&loaded), all_bits(&saved));
 }
 
+/// Writes the tensors of [`Tied`] as F64.
+fn write_f64(path: &Path, weight: [f64; 6]) {
+    let [bias, pe] = [vec![0.1, -2.5], vec![0.0]].map(Values::Double);
+    let weight = Values::Double(weight.to_vec());
+    let tensors =
+        [("weight", [2, 3].to_vec(), &weight), ("output", vec![2, 3], &weight), ("bias", vec![2], &bias)];
+    ihead::io::write(path, tensors.into_iter().chain([("pe", vec![1, 1], &pe)])).unwrap();
+}
+
+const WIDE: [f64; 6] = [0.1, -0.0, 3.5e-310, f64::INFINITY, 1e300, 1.0 + f64::EPSILON];
+
 #[test]
-fn f64_is_narrowed() {
+fn f64_stays_f64_when_it_is_loaded_and_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, again] = ["a.safetensors", "b.safetensors"].map(|name| dir.path().join(name));
+    write_f64(&path, WIDE);
+    let mut loaded = Tied::filled(WEIGHT);
+    load(&path, &mut loaded).unwrap();
+    assert_eq!(*loaded.tensor("weight").unwrap().data(), Values::Double(WIDE.to_vec()));
+    save(&again, &loaded).unwrap();
+    assert_eq!(read(&again).unwrap(), read(&path).unwrap());
+    assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&path).unwrap());
+}
+
+#[test]
+fn f64_is_rounded_for_a_run_in_single_precision() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.safetensors");
-    let bytes: Vec<u8> = [0.1_f64, -2.5].iter().flat_map(|v| v.to_le_bytes()).collect();
-    let view = TensorView::new(Dtype::F64, vec![2], &bytes).unwrap();
-    std::fs::write(&path, safetensors::serialize([("a", view)], None).unwrap()).unwrap();
-    assert_eq!(read(&path).unwrap()["a"].values, [0.1_f32, -2.5]);
+    write_f64(&path, [0.1; 6]);
+    let mut loaded = Tied::new();
+    load(&path, &mut loaded).unwrap();
+    loaded.set_storage(Storage::Single).unwrap();
+    assert_eq!(*loaded.tensor("weight").unwrap().data(), Values::Single(vec![0.1; 6]));
+}
+
+#[test]
+fn a_value_beyond_single_precision_is_refused_by_the_name_of_its_tensor() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.safetensors");
+    write_f64(&path, WIDE);
+    let mut loaded = Tied::new();
+    load(&path, &mut loaded).unwrap();
+    let message = loaded.set_storage(Storage::Single).unwrap_err().to_string();
+    let expected =
+        "weight has the value 1e300, beyond single precision (3.4028235e38); precision=double keeps it";
+    assert_eq!(message, expected);
+    assert_eq!(*loaded.tensor("bias").unwrap().data(), Values::Double(vec![0.1, -2.5]), "nothing changed");
 }
 
 /// What `load` says about a file with these tensors; the module must stay as it was.

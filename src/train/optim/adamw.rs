@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::nn::{Stored, Values};
 
 use super::Optimizer;
-use super::state::{State, check};
+use super::state::{ParamState, State, check};
 
 /// `p *= 1 - lr weight_decay`; `m = b1 m + (1 - b1) g`; `v = b2 v + (1 - b2) g^2`;
 /// `p -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)`, with a step count `t` of each parameter's own.
@@ -24,8 +25,8 @@ pub struct AdamW {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Moments {
     steps: u32,
-    first: State,
-    second: State,
+    first: Values,
+    second: Values,
 }
 
 impl AdamW {
@@ -43,27 +44,47 @@ impl AdamW {
 }
 
 impl Optimizer for AdamW {
-    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) -> Result<()> {
-        check(name, "the gradient", values.len(), gradient.len())?;
-        let zeros = || State(vec![0.0; values.len()]);
+    fn step<E: Stored>(&mut self, name: &str, values: &mut [E], gradient: &[E]) -> Result<()> {
+        let n = values.len();
+        check(name, "the gradient", n, gradient.len())?;
+        let zeros = || Values::zeros(E::STORAGE, n);
         let new = || Moments { steps: 0, first: zeros(), second: zeros() };
-        let Moments { steps, first: State(first), second: State(second) } =
-            self.moments.entry(name.to_string()).or_insert_with(new);
-        check(name, "the first moment", values.len(), first.len())?;
-        check(name, "the second moment", values.len(), second.len())?;
+        let Moments { steps, first, second } = self.moments.entry(name.to_string()).or_insert_with(new);
+        check(name, "the first moment", n, first.len())?;
+        check(name, "the second moment", n, second.len())?;
         *steps += 1;
         let (b1, b2) = self.betas;
         let count = f64::from(*steps);
-        let rate = (self.learning_rate / (1.0 - b1.powf(count))) as f32;
-        let root = (1.0 - b2.powf(count)).sqrt() as f32;
-        let keep = (1.0 - self.learning_rate * self.weight_decay) as f32;
-        let (c1, c2, b2, eps) = ((1.0 - b1) as f32, (1.0 - b2) as f32, b2 as f32, self.eps as f32);
-        let moments = first.iter_mut().zip(second.iter_mut());
+        let rate = E::from_f64(self.learning_rate / (1.0 - b1.powf(count)));
+        let root = E::from_f64((1.0 - b2.powf(count)).sqrt());
+        let keep = E::from_f64(1.0 - self.learning_rate * self.weight_decay);
+        let [c1, c2, b2, eps] = [1.0 - b1, 1.0 - b2, b2, self.eps].map(E::from_f64);
+        let moments = first.of::<E>().iter_mut().zip(second.of::<E>());
         for ((p, g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
-            *m += c1 * (g - *m);
-            *v = b2 * *v + c2 * g * g;
+            *m += c1 * (*g - *m);
+            *v = b2 * *v + c2 * *g * *g;
             *p = *p * keep - rate * *m / (v.sqrt() / root + eps);
         }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        let of = |(name, Moments { steps, first, second }): (&String, &Moments)| {
+            let moments = [("first", first), ("second", second)];
+            (name.clone(), ParamState::new(*steps, moments))
+        };
+        self.moments.iter().map(of).collect()
+    }
+
+    fn restore(&mut self, state: State) -> Result<()> {
+        let mut moments = BTreeMap::new();
+        for (name, state) in state {
+            let steps = state.steps;
+            let [first, second] = state.take(&name, "adamw", ["first", "second"])?;
+            check(&name, "the second moment", first.len(), second.len())?;
+            moments.insert(name, Moments { steps, first, second });
+        }
+        self.moments = moments;
         Ok(())
     }
 
@@ -79,7 +100,7 @@ mod tests {
     #[test]
     fn the_first_step_is_the_sign_of_the_gradient() {
         let mut adam = AdamW::new(0.1, (0.9, 0.99), 1e-8, 0.5);
-        let mut p = [1.0, 1.0];
+        let mut p = [1.0_f32, 1.0];
         adam.step("w", &mut p, &[3.0, -0.2]).unwrap();
         // decayed to 0.95, then by the rate against the gradient
         assert!((p[0] - 0.85).abs() < 1e-6 && (p[1] - 1.05).abs() < 1e-6, "{p:?}");
@@ -88,7 +109,7 @@ mod tests {
     #[test]
     fn two_steps_by_hand() {
         let mut adam = AdamW::new(0.01, (0.9, 0.95), 1e-8, 0.0);
-        let mut p = [0.0];
+        let mut p = [0.0_f32];
         adam.step("w", &mut p, &[1.0]).unwrap();
         adam.step("w", &mut p, &[-0.5]).unwrap();
         // m = 0.9 * 0.1 - 0.05 = 0.04, over 0.19; v = 0.95 * 0.05 + 0.05 * 0.25 = 0.06, over 0.0975

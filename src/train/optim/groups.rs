@@ -2,10 +2,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::names::matches;
-use crate::nn::ModuleExt;
+use crate::nn::{ModuleExt, Stored};
 use crate::{Error, Result};
 
-use super::{Optim, Optimizer};
+use super::{Optim, Optimizer, State};
 
 /// An optimiser for most parameters, and others for groups of them: their own kind, step size, decay.
 ///
@@ -84,9 +84,28 @@ impl Groups {
 }
 
 impl Optimizer for Groups {
-    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) -> Result<()> {
+    fn step<E: Stored>(&mut self, name: &str, values: &mut [E], gradient: &[E]) -> Result<()> {
         let own = self.groups.iter_mut().find(|(pattern, _)| matches(pattern, name));
         own.map_or(&mut *self.others, |(_, optim)| optim).step(name, values, gradient)
+    }
+
+    fn state(&self) -> State {
+        let mut state = self.others.state();
+        self.groups.iter().for_each(|(_, optim)| state.extend(optim.state()));
+        state
+    }
+
+    fn restore(&mut self, state: State) -> Result<()> {
+        let mut restored = self.clone();
+        let mut left = state;
+        for (pattern, optim) in &mut restored.groups {
+            let (own, others) = left.into_iter().partition(|(name, _)| matches(pattern, name));
+            optim.restore(own)?;
+            left = others;
+        }
+        restored.others.restore(left)?;
+        *self = restored;
+        Ok(())
     }
 
     fn set_learning_rate(&mut self, rate: f64) {

@@ -10,25 +10,37 @@ mod text;
 pub use adamw::AdamW;
 pub use groups::Groups;
 pub use sgd::Sgd;
+pub use state::{ParamState, State};
 
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::nn::ModuleExt;
+use crate::nn::{ModuleExt, Stored};
 
 /// Changes a parameter by its gradient.
 pub trait Optimizer {
-    /// One update of the parameter called `name`.
+    /// One update of the parameter called `name`, in the precision of its values; what is remembered of it is kept in that
+    /// precision too.
     ///
     /// # Errors
     /// If the gradient, or the state of this name, has another size than the parameter; then nothing is changed.
-    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) -> Result<()>;
+    fn step<E: Stored>(&mut self, name: &str, values: &mut [E], gradient: &[E]) -> Result<()>;
+
+    /// What it remembers of each parameter, to be saved: all that a step depends on besides the settings.
+    fn state(&self) -> State;
+
+    /// Goes on from what [`state`](Self::state) gave.
+    ///
+    /// # Errors
+    /// If the state is that of another kind of optimiser; then nothing is changed.
+    fn restore(&mut self, state: State) -> Result<()>;
 
     /// The step size from now on.
     fn set_learning_rate(&mut self, rate: f64);
 }
 
-/// An optimiser with its state, to be saved and to go on from. Its text is that of a new one.
+/// An optimiser with its state, to be saved and to go on from. Its text is that of a new one; serde writes it with its
+/// state, to the last bit, and [`Optimizer::state`] gives the state alone.
 ///
 /// ```
 /// use ihead::train::optim::Optim;
@@ -60,11 +72,27 @@ impl Optim {
 }
 
 impl Optimizer for Optim {
-    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) -> Result<()> {
+    fn step<E: Stored>(&mut self, name: &str, values: &mut [E], gradient: &[E]) -> Result<()> {
         match self {
             Optim::Sgd(sgd) => sgd.step(name, values, gradient),
             Optim::AdamW(adamw) => adamw.step(name, values, gradient),
             Optim::Groups(groups) => groups.step(name, values, gradient),
+        }
+    }
+
+    fn state(&self) -> State {
+        match self {
+            Optim::Sgd(sgd) => sgd.state(),
+            Optim::AdamW(adamw) => adamw.state(),
+            Optim::Groups(groups) => groups.state(),
+        }
+    }
+
+    fn restore(&mut self, state: State) -> Result<()> {
+        match self {
+            Optim::Sgd(sgd) => sgd.restore(state),
+            Optim::AdamW(adamw) => adamw.restore(state),
+            Optim::Groups(groups) => groups.restore(state),
         }
     }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::nn::{Stored, Values};
 
 use super::Optimizer;
-use super::state::{State, check};
+use super::state::{ParamState, State, check};
 
 /// `g += weight_decay p`; `buf = momentum buf + g`, at first `buf = g`; `p -= learning_rate buf`.
 ///
@@ -25,7 +26,7 @@ pub struct Sgd {
     learning_rate: f64,
     momentum: f64,
     weight_decay: f64,
-    buffers: BTreeMap<String, State>,
+    buffers: BTreeMap<String, Values>,
 }
 
 impl Sgd {
@@ -43,25 +44,45 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
-    fn step(&mut self, name: &str, values: &mut [f32], gradient: &[f32]) -> Result<()> {
+    fn step<E: Stored>(&mut self, name: &str, values: &mut [E], gradient: &[E]) -> Result<()> {
         check(name, "the gradient", values.len(), gradient.len())?;
-        let (rate, momentum, decay) =
-            (self.learning_rate as f32, self.momentum as f32, self.weight_decay as f32);
-        let decayed = gradient.iter().zip(values.iter()).map(|(g, p)| g + decay * p);
-        if momentum == 0.0 {
-            let steps: Vec<f32> = decayed.collect();
-            values.iter_mut().zip(steps).for_each(|(p, g)| *p -= rate * g);
+        let [rate, momentum, decay] = [self.learning_rate, self.momentum, self.weight_decay].map(E::from_f64);
+        if self.momentum == 0.0 {
+            for (p, g) in values.iter_mut().zip(gradient) {
+                *p = *p - rate * (*g + decay * *p);
+            }
             return Ok(());
         }
-        let buffer = match self.buffers.get_mut(name) {
-            Some(State(buffer)) => {
+        match self.buffers.get_mut(name) {
+            Some(buffer) => {
                 check(name, "the momentum", values.len(), buffer.len())?;
-                buffer.iter_mut().zip(decayed).for_each(|(b, g)| *b = momentum * *b + g);
-                buffer
+                for ((p, g), b) in values.iter_mut().zip(gradient).zip(buffer.of::<E>()) {
+                    *b = momentum * *b + (*g + decay * *p);
+                    *p = *p - rate * *b;
+                }
             }
-            None => &mut self.buffers.entry(name.to_string()).or_insert(State(decayed.collect())).0,
-        };
-        values.iter_mut().zip(buffer.iter()).for_each(|(p, b)| *p -= rate * b);
+            None => {
+                let buffer: Vec<E> = values.iter().zip(gradient).map(|(p, g)| *g + decay * *p).collect();
+                values.iter_mut().zip(&buffer).for_each(|(p, b)| *p = *p - rate * *b);
+                self.buffers.insert(name.to_string(), E::pack(buffer));
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        let of =
+            |(name, buffer): (&String, &Values)| (name.clone(), ParamState::new(0, [("momentum", buffer)]));
+        self.buffers.iter().map(of).collect()
+    }
+
+    fn restore(&mut self, state: State) -> Result<()> {
+        let mut buffers = BTreeMap::new();
+        for (name, state) in state {
+            let [momentum] = state.take(&name, "sgd", ["momentum"])?;
+            buffers.insert(name, momentum);
+        }
+        self.buffers = buffers;
         Ok(())
     }
 
@@ -77,7 +98,7 @@ mod tests {
     #[test]
     fn decay_is_part_of_the_gradient() {
         let mut sgd = Sgd::new(0.1, 0.0, 0.5);
-        let mut p = [2.0];
+        let mut p = [2.0_f32];
         sgd.step("w", &mut p, &[0.0]).unwrap();
         assert!((p[0] - 1.9).abs() < 1e-6);
     }
@@ -109,7 +130,7 @@ mod tests {
         sgd.step("w", &mut [1.0, 1.0, 1.0], &[f32::NAN, f32::NEG_INFINITY, -0.0]).unwrap();
         let json = serde_json::to_string(&sgd).unwrap();
         let again: Sgd = serde_json::from_str(&json).unwrap();
-        let State(state) = &again.buffers["w"];
+        let Values::Single(state) = &again.buffers["w"] else { panic!("{json}") };
         assert!(state[0].is_nan() && state[1] == f32::NEG_INFINITY && state[2] == 0.0, "{json}");
     }
 }

@@ -1,12 +1,45 @@
-//! State of a parameter in an optimiser; in JSON, NaN and infinities are words.
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+//! What an optimiser remembers.
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+use crate::nn::Values;
 use crate::{Error, Result};
 
-/// A number for each value of a parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct State(pub Vec<f32>);
+/// What an optimiser remembers of each parameter, by the parameter's name.
+pub type State = BTreeMap<String, ParamState>;
+
+/// What an optimiser remembers of one parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParamState {
+    /// Steps taken, where the optimiser counts them (AdamW); 0 otherwise.
+    pub steps: u32,
+    /// `momentum` of SGD, `first` and `second` of AdamW: a number for each value of the parameter, in its precision.
+    pub moments: BTreeMap<String, Values>,
+}
+
+impl ParamState {
+    pub(super) fn new<const N: usize>(steps: u32, moments: [(&str, &Values); N]) -> ParamState {
+        let moments = moments.into_iter().map(|(name, values)| (name.to_string(), values.clone()));
+        ParamState { steps, moments: moments.collect() }
+    }
+
+    /// The moments of these names, no fewer and no more.
+    pub(super) fn take<const N: usize>(
+        mut self,
+        param: &str,
+        optim: &str,
+        names: [&str; N],
+    ) -> Result<[Values; N]> {
+        let found: Vec<String> = self.moments.keys().cloned().collect();
+        if found != names {
+            let (expected, found) = (names.join(", "), found.join(", "));
+            let message = format!("the state of {param} has the moments [{found}], {optim} has [{expected}]");
+            return Err(Error::usage(message));
+        }
+        Ok(names.map(|name| self.moments.remove(name).unwrap_or(Values::Single(vec![]))))
+    }
+}
 
 /// Refuses a gradient or state that is not of the parameter's size.
 pub(super) fn check(name: &str, what: &str, expected: usize, found: usize) -> Result<()> {
@@ -14,32 +47,4 @@ pub(super) fn check(name: &str, what: &str, expected: usize, found: usize) -> Re
         return Ok(());
     }
     Err(Error::shape(format!("{what} of {name}"), &[expected], &[found]))
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Float {
-    Finite(f32),
-    Word(String),
-}
-
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|v| match v.is_finite() {
-            true => Float::Finite(*v),
-            false => Float::Word(v.to_string()),
-        }))
-    }
-}
-
-impl<'de> Deserialize<'de> for State {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<State, D::Error> {
-        let read = |float| match float {
-            Float::Finite(value) => Ok(value),
-            Float::Word(word) => {
-                word.parse().map_err(|_| D::Error::custom(format!("'{word}' is no number of an optimiser")))
-            }
-        };
-        Vec::<Float>::deserialize(deserializer)?.into_iter().map(read).collect::<Result<_, _>>().map(State)
-    }
 }

@@ -77,7 +77,7 @@ fn edits_begin_and_end_with_what_is_measured() {
         .train_watched(Some(4), &mut |step: &Step<'_, Model>| {
             let name = "layers.0.attention.wk.weight";
             let found = step.gradients.iter().find(|(n, _)| n == name);
-            gradients.push(found.is_some_and(|(_, g)| g.iter().any(|v| *v != 0.0)));
+            gradients.push(found.is_some_and(|(_, g)| g.iter().any(|v| v != 0.0)));
             models.push(Inspect::new(step.model).measure([Metric::loss("test")], &test_batch()).unwrap());
             Ok(())
         })

@@ -1,0 +1,53 @@
+//! An engine in the precision of a run.
+use crate::Result;
+use crate::data::Batch;
+use crate::nn::{ParamId, Values};
+
+use super::{Engine, ParamSource, RowLists, ignore};
+
+/// An engine in the precision in which a run keeps its parameters: what [`Compute::engine`](crate::train::Compute::engine)
+/// makes. Nothing is rounded between the parameters, the engine and its gradients.
+pub enum AnyEngine {
+    /// For parameters in single precision (the arithmetic may be double: [`Widened`](super::Widened)).
+    Single(Box<dyn Engine<f32>>),
+    /// For parameters in double precision.
+    Double(Box<dyn Engine<f64>>),
+}
+
+impl AnyEngine {
+    /// [`Engine::run`], which shows activations to nobody.
+    ///
+    /// # Errors
+    /// Those of [`Engine::run`].
+    pub fn run<P>(&mut self, params: &P, batch: &Batch, rows: &[RowLists]) -> Result<f64>
+    where
+        P: ParamSource<f32> + ParamSource<f64>,
+    {
+        match self {
+            AnyEngine::Single(engine) => engine.run(params, batch, rows, &ignore),
+            AnyEngine::Double(engine) => engine.run(params, batch, rows, &ignore),
+        }
+    }
+
+    /// [`Engine::give`], of values in single precision.
+    ///
+    /// # Errors
+    /// Those of [`Engine::give`].
+    pub fn give(&mut self, site: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+        match self {
+            AnyEngine::Single(engine) => engine.give(site, shape, values),
+            AnyEngine::Double(engine) => {
+                let wide: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
+                engine.give(site, shape, &wide)
+            }
+        }
+    }
+
+    /// [`Engine::gradient`].
+    pub fn gradient(&self, param: ParamId) -> Option<Values> {
+        match self {
+            AnyEngine::Single(engine) => engine.gradient(param).map(|g| Values::Single(g.to_vec())),
+            AnyEngine::Double(engine) => engine.gradient(param).map(|g| Values::Double(g.to_vec())),
+        }
+    }
+}
