@@ -6,6 +6,7 @@ mod data_golden;
 mod data_law;
 mod data_loader;
 mod data_properties;
+mod double;
 mod eager;
 mod edits;
 mod golden;

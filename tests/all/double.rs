@@ -150,7 +150,7 @@ fn both_engines_in_double_precision_go_the_same_way() {
     assert!(loss < 1e-12 && weight < 1e-12, "{loss:e} {weight:e}");
 }
 
-/// All of it: `cargo test --release --test double -- --ignored --nocapture`.
+/// All of it: `cargo test --release --test all double -- --ignored --nocapture`.
 #[test]
 #[ignore = "minutes"]
 fn both_engines_in_double_precision_go_the_same_way_through_the_transition() {
