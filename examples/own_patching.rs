@@ -86,6 +86,6 @@ fn run(args: Args) -> ihead::Result<()> {
         let added = terms.get(&format!("layers.{layer}.attention.out[{head}]"));
         table.row([&format!("{layer}.{head}"), &added, &found.get("logit"), &found.get("acc")]);
     }
-    println!("{table}");
+    ihead::output::line(&table)?;
     Ok(())
 }

@@ -75,6 +75,6 @@ fn run(args: Args) -> ihead::Result<()> {
             table.row([&names, &format!("{output:?}"), &from, &acc?, &previous?, &induction?]);
         }
     }
-    println!("{table}");
+    ihead::output::line(&table)?;
     Ok(())
 }

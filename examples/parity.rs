@@ -7,11 +7,11 @@
 //! Each argument is a folder as described in `tests/golden/README.md`. Errors are relative: of activations, gradients
 //! and weights to the largest recorded entry, of losses and norms to the recorded value. The exit status is 1 if a
 //! verdict fails, 2 if a case cannot be run.
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ihead::config::{Exit, parse};
-use ihead::{Error, Result};
+use ihead::{Error, Result, output};
 
 #[path = "parity/case.rs"]
 mod case;
@@ -29,36 +29,39 @@ use case::Case;
 use checks::{Check, check};
 
 fn main() -> ExitCode {
-    let dirs: Vec<_> = std::env::args_os().skip(1).collect();
-    if dirs.is_empty() || dirs.iter().any(|dir| dir == "--help") {
-        eprintln!("usage: parity CASE_DIR...");
+    let dirs: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    if dirs.is_empty() || dirs.iter().any(|dir| dir.as_os_str() == "--help") {
+        output::report("usage", ["parity CASE_DIR..."]);
         return ExitCode::from(if dirs.is_empty() { 2 } else { 0 });
     }
-    let (mut failed, mut broken) = (0, false);
-    println!(
-        "{:<34} {:<23} {:>9} {:>9}  {:<7} worst at",
-        "case", "quantity", "error", "tolerance", "verdict"
-    );
-    for dir in &dirs {
-        match Case::open(Path::new(dir)).and_then(|case| Ok((case.name(), run(&case)?))) {
-            Ok((name, checks)) => {
-                failed += checks.iter().filter(|check| !check.passes()).count();
-                checks.iter().for_each(|check| print(&name, check));
-            }
-            Err(error) => {
-                broken = true;
-                eprintln!("error: {}: {error}", dir.to_string_lossy());
-            }
-        }
-    }
-    println!("{} cases, {failed} verdicts failed", dirs.len());
-    ExitCode::from(if broken { 2 } else { u8::from(failed > 0) })
+    compare(&dirs).unwrap_or_else(|error| output::failed(&error))
 }
 
-fn print(name: &str, check: &Check) {
+/// Prints the table of all cases, which are opened before its first line.
+fn compare(dirs: &[PathBuf]) -> Result<ExitCode> {
+    let cases = dirs.iter().map(|dir| Case::open(dir)).collect::<Result<Vec<_>>>()?;
+    output::line(format_args!(
+        "{:<34} {:<23} {:>9} {:>9}  {:<7} worst at",
+        "case", "quantity", "error", "tolerance", "verdict"
+    ))?;
+    let mut failed = 0;
+    for case in &cases {
+        let name = case.name();
+        for check in run(case).map_err(|error| Error::usage(format!("{name}: {error}")))? {
+            failed += usize::from(!check.passes());
+            print(&name, &check)?;
+        }
+    }
+    output::line(format_args!("{} cases, {failed} verdicts failed", cases.len()))?;
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+fn print(name: &str, check: &Check) -> Result<()> {
     let verdict = if check.passes() { "ok" } else { "FAILED" };
     let Check { quantity, worst, place, tolerance } = check;
-    println!("{name:<34} {quantity:<23} {worst:>9.1e} {tolerance:>9.0e}  {verdict:<7} {place}");
+    output::line(format_args!(
+        "{name:<34} {quantity:<23} {worst:>9.1e} {tolerance:>9.0e}  {verdict:<7} {place}"
+    ))
 }
 
 /// Runs a case with the program that it was recorded from.

@@ -67,12 +67,12 @@ fn run(args: Args) -> ihead::Result<()> {
             for (recall, chance) in args.recalls.iter().zip(&chances) {
                 record.insert(format!("{}_chance", recall.name()), Unit::Share, *chance);
             }
-            println!("{}", serde_json::json!({ "weights": label, "probes": record }));
+            ihead::output::line(serde_json::json!({ "weights": label, "probes": record }))?;
         }
     }
     if !args.json {
         table.labelled(&"chance", chances);
-        print!("{table}");
+        ihead::output::print(&table)?;
     }
     Ok(())
 }

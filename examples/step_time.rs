@@ -111,6 +111,8 @@ fn time(args: &Args, name: &str, model: &impl Model, loss: RowSet) -> ihead::Res
     timed.sort_by(f64::total_cmp);
     let (Args { batch, seq, dim, .. }, median) = (args, timed[timed.len() / 2]);
     let peak = ihead::memory::peak().unwrap_or(0) >> 20;
-    println!("{name} ihead batch={batch} seq={seq} dim={dim} seconds={median:.4} rss_mb={peak}");
+    ihead::output::line(format_args!(
+        "{name} ihead batch={batch} seq={seq} dim={dim} seconds={median:.4} rss_mb={peak}"
+    ))?;
     Ok(())
 }

@@ -134,6 +134,6 @@ fn run(args: Args) -> Result<()> {
         .weights([copies])
         .every(50);
     let history = run.train(args.steps)?;
-    println!("{}", history.table(&["loss", "accuracy", "looks_back", "copies"])?);
+    ihead::output::line(history.table(&["loss", "accuracy", "looks_back", "copies"])?)?;
     Ok(())
 }

@@ -80,6 +80,6 @@ fn run(args: Args) -> Result<()> {
             table.row([&name, iteration, &wk1, &wk2, &wo2, &acc]);
         }
     }
-    println!("{table}");
+    ihead::output::line(&table)?;
     Ok(())
 }

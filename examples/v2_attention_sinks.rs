@@ -95,6 +95,6 @@ fn run(args: Args) -> ihead::Result<()> {
         let [acc, off, on] = ["acc", "to BOS off", "to BOS on"].map(|name| history.last(name));
         table.row([&name, &acc?, &off?, &on?, &norm(true), &norm(false)]);
     }
-    println!("{table}");
+    ihead::output::line(&table)?;
     Ok(())
 }

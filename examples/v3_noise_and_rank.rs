@@ -89,6 +89,6 @@ fn run(args: Args) -> Result<()> {
         let of = |name: &str| history.last(&format!("{name}_{share}"));
         table.row([&share, &of("right")?, &of("acc")?, &of("bigram")?]);
     }
-    println!("{table}");
+    ihead::output::line(&table)?;
     Ok(())
 }

@@ -57,6 +57,6 @@ fn run(args: Args) -> ihead::Result<()> {
         let nearest = (0..3).min_by(|a, b| kl[*a].total_cmp(&kl[*b])).map_or("", |i| &names[i][3..]);
         table.row([iteration, &record.get("loss_late"), &kl[0], &kl[1], &kl[2], &nearest]);
     }
-    println!("{table}");
+    ihead::output::line(&table)?;
     Ok(())
 }

@@ -73,7 +73,7 @@ fn run(args: Args) -> ihead::Result<()> {
         .threads(2)
         .quiet();
     let history = run.train(args.steps)?;
-    println!("{}", history.table(&["loss_test", "acc", "looks", "recall"])?);
+    ihead::output::line(history.table(&["loss_test", "acc", "looks", "recall"])?)?;
 
     // what the best predictor reaches that knows graph and prior
     let (mut loss, mut hits, mut n) = (0.0, 0.0, 0.0);
@@ -84,6 +84,6 @@ fn run(args: Args) -> ihead::Result<()> {
         hits += f64::from(u8::from(law.iter().all(|p| *p <= law[next])));
         n += 1.0;
     }
-    println!("the exact law: loss {:.4}, acc {:.4}", loss / n, hits / n);
+    ihead::output::line(format_args!("the exact law: loss {:.4}, acc {:.4}", loss / n, hits / n))?;
     Ok(())
 }

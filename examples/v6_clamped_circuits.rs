@@ -74,6 +74,6 @@ fn run(args: Args) -> Result<()> {
             &history.last("induction")?,
         ]);
     }
-    println!("{table}");
+    ihead::output::line(&table)?;
     Ok(())
 }

@@ -47,7 +47,7 @@ fn run(args: Args) -> ihead::Result<()> {
         let random = TwoSteps::new(n, n, dim, Embeddings::Random, 1)?;
         table.cells(&steps("random", random, &args)?.each_ref().map(|cell| cell as &dyn Cell));
     }
-    println!("{table}");
+    ihead::output::line(&table)?;
     Ok(())
 }
 

@@ -80,6 +80,6 @@ fn run(args: Args) -> Result<()> {
         let [uniform, bigram] = [history.last("uniform")?, history.last("bigram")?];
         table.row([&k, &triggers, &outputs, &learnt, &global, &uniform, &bigram]);
     }
-    println!("{table}");
+    ihead::output::line(&table)?;
     Ok(())
 }

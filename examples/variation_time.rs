@@ -136,6 +136,8 @@ fn time<M: Model>(
     let mut timed = seconds.0.split_off(2);
     timed.sort_by(f64::total_cmp);
     let (seq, median, peak) = (args.seq, timed[timed.len() / 2], ihead::memory::peak().unwrap_or(0) >> 20);
-    println!("{name} ihead batch={batch_size} seq={seq} dim={dim} seconds={median:.5} rss_mb={peak}");
+    ihead::output::line(format_args!(
+        "{name} ihead batch={batch_size} seq={seq} dim={dim} seconds={median:.5} rss_mb={peak}"
+    ))?;
     Ok(())
 }

@@ -65,6 +65,30 @@ pub enum Error {
         /// The nearest known name as the end of the sentence, or empty.
         hint: String,
     },
+    /// A run was stopped from outside after a whole step.
+    #[error("{message}")]
+    Stopped {
+        /// By what.
+        by: Stop,
+        /// Where it stopped and how to go on.
+        message: String,
+    },
+    /// A number of a run is no longer finite.
+    #[error("diverged at iteration {iteration}: {message}")]
+    Diverged {
+        /// The iteration whose step found it.
+        iteration: usize,
+        /// The number, and what was kept.
+        message: String,
+    },
+    /// A run ended before its time.
+    #[error("{error}; {kept}")]
+    Ended {
+        /// Why.
+        error: Box<Error>,
+        /// What is left of it, and where.
+        kept: String,
+    },
     /// A device or its engine failed.
     #[error("{device}: {message}")]
     Device {
@@ -75,7 +99,66 @@ pub enum Error {
     },
 }
 
+/// What stops a run from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGINT, as by Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP: the terminal is gone.
+    HangUp,
+    /// Nobody reads standard output any more.
+    ClosedOutput,
+}
+
+impl Stop {
+    /// The exit status that a shell shows for a program that it ends: 128 and the signal's number.
+    pub fn status(self) -> u8 {
+        match self {
+            Stop::HangUp => 129,
+            Stop::Interrupt => 130,
+            Stop::ClosedOutput => 141,
+            Stop::Terminate => 143,
+        }
+    }
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Stop::HangUp => "SIGHUP",
+            Stop::Interrupt => "SIGINT",
+            Stop::ClosedOutput => "the end of standard output's reader",
+            Stop::Terminate => "SIGTERM",
+        })
+    }
+}
+
 impl Error {
+    /// An [`Error::Stopped`].
+    pub fn stopped(by: Stop, message: impl Into<String>) -> Self {
+        Self::Stopped { by, message: message.into() }
+    }
+
+    /// What stopped the run, if it was stopped from outside.
+    pub fn stop(&self) -> Option<Stop> {
+        match self {
+            Self::Stopped { by, .. } => Some(*by),
+            Self::Ended { error, .. } => error.stop(),
+            _ => None,
+        }
+    }
+
+    /// The status that a program ends with: 2, or that of what stopped it.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Stopped { by, .. } => by.status(),
+            Self::Ended { error, .. } => error.status(),
+            _ => 2,
+        }
+    }
+
     /// An [`Error::Usage`].
     pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage(message.into())
@@ -94,6 +177,16 @@ impl Error {
     /// An [`Error::Format`].
     pub fn format(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
         Self::Format { path: path.as_ref().to_owned(), message: message.into() }
+    }
+
+    /// The same error of a file that a reader knows in another folder.
+    pub(crate) fn seen_at(self, stage: &Path, dir: &Path) -> Self {
+        let moved = |path: PathBuf| path.strip_prefix(stage).map(|rest| dir.join(rest)).unwrap_or(path);
+        match self {
+            Self::Io { path, what, source } => Self::Io { path: moved(path), what, source },
+            Self::Format { path, message } => Self::Format { path: moved(path), message },
+            other => other,
+        }
     }
 
     /// An [`Error::Shape`].

@@ -41,6 +41,7 @@ pub mod memory;
 pub mod model;
 pub mod names;
 pub mod nn;
+pub mod output;
 pub mod paper;
 pub mod plan;
 pub mod probe;

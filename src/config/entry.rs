@@ -1,12 +1,11 @@
 //! The `main` of a program whose command line is a configuration.
 
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use crate::Error;
+use crate::output::{self, report};
 
 use super::{Config, Exit, Parsed, Parser, Problem};
 
@@ -16,7 +15,8 @@ const FAILURE: u8 = 2;
 /// Runs `run` with the configuration of this process's command line.
 ///
 /// `--help`, `--print-config` and `--explain` print and exit with status 0. What is wrong with the command line, and an
-/// error of `run`, is printed on standard error, each a line that begins with `error: `, with status 2.
+/// error of `run`, is printed on standard error, each a line that begins with `error: `, with status 2. A run that a signal
+/// stopped ends with the status of that signal ([`Error::status`]); one whose output nobody reads any more, without a line.
 ///
 /// ```no_run
 /// /// Prints a sum.
@@ -32,8 +32,7 @@ const FAILURE: u8 = 2;
 ///
 /// fn main() -> std::process::ExitCode {
 ///     ihead::main(|args: Args| {
-///         println!("{}", args.a + args.b);
-///         Ok(())
+///         ihead::output::line(args.a + args.b)
 ///     })
 /// }
 /// ```
@@ -51,10 +50,7 @@ pub fn main_with<A: Config>(run: impl FnOnce(Parsed<A>) -> Result<(), Error>) ->
             report("warning", &parsed.warnings);
             match run(parsed) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    report("error", &[error]);
-                    ExitCode::from(FAILURE)
-                }
+                Err(error) => output::failed(&error),
             }
         }
         Err(exit) => exit.report(),
@@ -67,23 +63,13 @@ impl Exit {
         match self {
             Self::Print { text, warnings } => {
                 report("warning", warnings);
-                // A reader that went away (`| head`) is no failure.
-                let _ = std::io::stdout().write_all(text.as_bytes());
-                ExitCode::SUCCESS
+                output::print(text).map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
             }
             Self::Fail(problems) => {
                 report("error", problems);
                 ExitCode::from(FAILURE)
             }
         }
-    }
-}
-
-/// Prints each line on standard error.
-fn report(level: &str, lines: &[impl Display]) {
-    let mut stderr = std::io::stderr().lock();
-    for line in lines {
-        let _ = writeln!(stderr, "{level}: {line}");
     }
 }
 

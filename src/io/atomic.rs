@@ -29,18 +29,27 @@ pub fn write_atomically_with(
     Ok(())
 }
 
+/// How the names of temporary files begin, so that those that a killed process leaves are known.
+pub(crate) const TEMPORARY: &str = ".ihead-";
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY).suffix(".tmp");
+    builder
+}
+
 /// A temporary file with the permissions of any new file: all that the umask lets through.
 #[cfg(unix)]
 fn temporary(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
     let permissions = std::fs::Permissions::from_mode(0o666);
-    tempfile::Builder::new().permissions(permissions).tempfile_in(dir)
+    builder().permissions(permissions).tempfile_in(dir)
 }
 
 /// A temporary file.
 #[cfg(not(unix))]
 fn temporary(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    tempfile::NamedTempFile::new_in(dir)
+    builder().tempfile_in(dir)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod npz;
 mod state_dict;
 mod stored;
 
+pub(crate) use atomic::TEMPORARY;
 pub use atomic::{write_atomically, write_atomically_with};
 pub use npz::Npz;
 pub use state_dict::{Array, load, read, save, write};

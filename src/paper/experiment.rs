@@ -1,13 +1,13 @@
 //! An experiment, ready to run.
 use std::path::PathBuf;
 
-use crate::Result;
 use crate::data::{Batch, Batches};
 use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
-use crate::run::{Report, Run, Schedule, check_memory};
+use crate::run::{Earlier, Report, Run, Schedule, check_memory};
 use crate::train::optim::Optim;
 use crate::train::{LossOn, Monitor, RunArgs, Step, Timeline};
+use crate::{Result, output};
 
 use super::write_exp;
 
@@ -73,6 +73,10 @@ impl<M: Model> Experiment<M> {
 
     fn start(self, lines: bool, watch: &mut dyn Monitor<M>) -> Result<()> {
         let (save_dir, compute) = (self.save_dir(), self.run.compute());
+        let timeline = self.timeline.and(self.run.timeline.clone());
+        if lines {
+            self.run.warnings(&timeline, self.measured.is_some()).iter().for_each(output::warn);
+        }
         let Experiment { run: args, model, batches, exp_batch, measured, .. } = self;
         let graph = record_with(&model, batches.task().seq_length(), &args.edits)?;
         check_memory("data_args.seq_length", &graph, compute.threads)?;
@@ -88,12 +92,12 @@ impl<M: Model> Experiment<M> {
         let mut run = Run::new(model, batches)
             .optim(self.optim)
             .loss(self.loss)
-            .timeline(self.timeline.and(args.timeline))
+            .timeline(timeline)
             .edits(args.edits)
             .compute(compute)
             .schedule(Schedule::every(args.eval_delta))
             .report(report)
-            .settings(self.params);
+            .settings(kept(&self.params));
         if let Some(measured) = measured {
             run = run
                 .on_training(measured.metrics)
@@ -106,10 +110,30 @@ impl<M: Model> Experiment<M> {
         if let Some(dir) = &save_dir {
             run = run.save_to(dir);
         }
+        if args.overwrite {
+            run = run.earlier(Earlier::Overwrite);
+        }
+        if args.tensorboard {
+            run = run.tensorboard();
+        }
         run.train_watched(args.max_iters, watch)?;
         match (save_dir, exp_batch) {
-            (Some(dir), Some(batch)) => write_exp(&dir.join("exp.npz"), run.model(), &graph, &batch, compute),
+            (Some(dir), Some(batch)) => {
+                let written = write_exp(&dir.join("exp.npz"), run.model(), &graph, &batch, compute);
+                written.map_err(|error| run.failed(error))
+            }
             _ => Ok(()),
         }
+    }
+}
+
+/// The settings to keep: those that say what becomes of an earlier run are for this time alone.
+fn kept(params: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(params) {
+        Ok(mut settings) if settings.get("overwrite").is_some() => {
+            settings["overwrite"] = false.into();
+            format!("{settings:#}\n")
+        }
+        _ => params.into(),
     }
 }

@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use ihead_formula::Rule;
 
-use crate::kernels::argmax;
 use crate::{Error, Result};
 
+use super::best::best;
 use super::{Counter, Matrix};
 
 /// Pairs (input, target): an input is a row of a table, a target one of the candidates (columns of the scores).
@@ -120,7 +120,7 @@ impl Association {
         }
     }
 
-    /// How many inputs score highest, among the candidates (the first of equals), with their target.
+    /// How many inputs score highest, among the candidates (the first of equals), with their target; NaN if a score is NaN.
     ///
     /// `scores`: `[inputs, targets]`, a row for each row of the table.
     ///
@@ -159,7 +159,8 @@ impl Pairs {
         for (row, (_, target)) in self.pairs[pairs].iter().enumerate() {
             let scores = scores.row(row);
             among.iter_mut().zip(&self.candidates).for_each(|(to, candidate)| *to = scores[*candidate]);
-            counter.add(if self.candidates[argmax(&among)] == *target { 1.0 } else { 0.0 });
+            let hit = |at: usize| if self.candidates[at] == *target { 1.0 } else { 0.0 };
+            counter.add(best(&among).map_or(f64::NAN, hit));
         }
         Ok(counter)
     }

@@ -5,6 +5,7 @@ use crate::engine::Read;
 use crate::kernels::{Element, argmax, cross_entropy_row};
 
 use super::attribution::Against;
+use super::best::{best, has_nan};
 use super::divergence::kl;
 use super::{By, Counter, Key, Predictor, Select, Sequence};
 
@@ -61,9 +62,10 @@ pub(super) struct Glance<'a, E> {
     sequence: Sequence<'a>,
     reads: &'a [Read<'a, E>],
     places: &'a Places,
-    predicted: Vec<Option<u32>>,
-    /// `[heads, seq]`
-    attended: Vec<Option<u32>>,
+    /// What is known so far: the best token, or that there is none.
+    predicted: Vec<Option<Option<usize>>>,
+    /// The same of keys, `[heads, seq]`.
+    attended: Vec<Option<Option<usize>>>,
     /// Room for a law, `[vocab]`.
     law: Vec<f64>,
 }
@@ -92,9 +94,12 @@ impl<'a, E: Element> Glance<'a, E> {
         let share = |hit: bool| if hit { 1.0 } else { 0.0 };
         match measure {
             ResolvedMeasure::Loss => Some(cross_entropy_row(self.logits(t)?, self.sequence.y[t] as usize)),
-            ResolvedMeasure::Accuracy => Some(share(self.predicted(t)? == self.sequence.y[t])),
-            ResolvedMeasure::TopK(k) => Some(share(self.rank(t)? <= *k)),
-            ResolvedMeasure::Rank => Some(self.rank(t)? as f64),
+            ResolvedMeasure::Accuracy => {
+                let y = self.sequence.y[t] as usize;
+                Some(self.predicted(t)?.map_or(f64::NAN, |token| share(token == y)))
+            }
+            ResolvedMeasure::TopK(k) => Some(self.rank(t)?.map_or(f64::NAN, |rank| share(rank <= *k))),
+            ResolvedMeasure::Rank => Some(self.rank(t)?.map_or(f64::NAN, |rank| rank as f64)),
             ResolvedMeasure::Probability => {
                 Some((-cross_entropy_row(self.logits(t)?, self.sequence.y[t] as usize)).exp())
             }
@@ -123,6 +128,7 @@ impl<'a, E: Element> Glance<'a, E> {
                 let baseline = match against {
                     Against::Zero => 0.0,
                     Against::Mean => row.iter().map(|v| v.to_f64()).sum::<f64>() / row.len() as f64,
+                    Against::BestOther if has_nan(logits) => f64::NAN,
                     Against::BestOther => row[best_other(logits, y)?].to_f64(),
                     Against::Token(token) => row[*token as usize].to_f64(),
                 };
@@ -132,16 +138,18 @@ impl<'a, E: Element> Glance<'a, E> {
             ResolvedMeasure::Attention { head, key, by, through } => {
                 let q = match through {
                     Some(other) => self.attended(*other, t),
-                    None => t,
+                    None => Some(t),
                 };
+                let Some(q) = q else { return Some(f64::NAN) };
                 if !key.counts(q) {
                     return None;
                 }
-                let predicted = if matches!(key, Key::PredictedToken) { self.predicted(q)? } else { 0 };
+                let predicted = if matches!(key, Key::PredictedToken) { self.predicted(q)? } else { Some(0) };
+                let Some(predicted) = predicted.map(|token| token as u32) else { return Some(f64::NAN) };
                 Some(match by {
                     By::Argmax => {
                         let attended = self.attended(*head, q);
-                        share(key.is(&self.sequence, q, attended, predicted))
+                        attended.map_or(f64::NAN, |at| share(key.is(&self.sequence, q, at, predicted)))
                     }
                     By::Weight => key.weight(&self.sequence, self.weights(*head, q), predicted),
                 })
@@ -159,16 +167,18 @@ impl<'a, E: Element> Glance<'a, E> {
         read.row(row_of(&read, t))
     }
 
-    /// The rank of the next token, from 1; of equals the first is before.
-    fn rank(&self, t: usize) -> Option<usize> {
+    /// The rank of the next token, from 1; of equals the first is before. None among NaN.
+    fn rank(&self, t: usize) -> Option<Option<usize>> {
         let (logits, y) = (self.logits(t)?, self.sequence.y[t] as usize);
         let before = |(j, logit): (usize, &E)| *logit > logits[y] || *logit == logits[y] && j < y;
-        Some(1 + logits.iter().enumerate().filter(|token| before(*token)).count())
+        let rank = || 1 + logits.iter().enumerate().filter(|token| before(*token)).count();
+        Some((!has_nan(logits)).then(rank))
     }
 
-    fn predicted(&mut self, t: usize) -> Option<u32> {
+    /// The token with the largest logit; none among NaN.
+    fn predicted(&mut self, t: usize) -> Option<Option<usize>> {
         if self.predicted[t].is_none() {
-            self.predicted[t] = self.logits(t).map(|logits| argmax(logits) as u32);
+            self.predicted[t] = self.logits(t).map(best);
         }
         self.predicted[t]
     }
@@ -180,15 +190,13 @@ impl<'a, E: Element> Glance<'a, E> {
         &read.head_row(head, row_of(&read, q))[..=q]
     }
 
-    /// The key with the largest weight.
-    fn attended(&mut self, head: usize, q: usize) -> usize {
+    /// The key with the largest weight; none among NaN.
+    fn attended(&mut self, head: usize, q: usize) -> Option<usize> {
         let place = head * self.sequence.len() + q;
-        let known = self.attended[place];
-        known.unwrap_or_else(|| {
-            let key = argmax(self.weights(head, q)) as u32;
-            self.attended[place] = Some(key);
-            key
-        }) as usize
+        if self.attended[place].is_none() {
+            self.attended[place] = Some(best(self.weights(head, q)));
+        }
+        self.attended[place].flatten()
     }
 }
 

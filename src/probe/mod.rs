@@ -23,6 +23,7 @@
 //! ```
 mod association;
 pub mod attribution;
+mod best;
 mod counter;
 mod divergence;
 mod evaluation;

@@ -7,6 +7,7 @@
 //! | [`measure`], [`activations`], [`gradients`] | the same of a model as it is, without a run; [`Inspect`] has their options |
 //! | [`Inspect::patch`], [`at_positions`], [`mean_ablation`] | activations of other inputs or weights, put in |
 //! | [`Table`] | aligned columns, for sweeps |
+//! | [`RunInfo`], [`find_runs`], [`table_of_runs`] | what `run.json` says of a run, and of many |
 //!
 //! ```
 //! use std::sync::Arc;
@@ -33,18 +34,29 @@
 //! assert!(history.last("loss_known")? > 1.0);
 //! # Ok::<(), ihead::Error>(())
 //! ```
+mod appended;
+mod earlier;
 mod evaluator;
+mod folder;
 mod history;
+mod info;
 mod inspect;
+mod machine;
+mod outputs;
 mod patches;
 mod probes;
 mod recorder;
 mod report;
 mod reprobe;
+mod rescue;
+mod signals;
 mod table;
+mod tensorboard;
 mod training;
 
+pub use earlier::{Earlier, Resume};
 pub use history::History;
+pub use info::{RunInfo, Seeds, Status, find_runs, table_of_runs};
 pub use inspect::{Gradients, Inspect, activations, gradients, measure};
 pub use patches::{at_positions, mean_ablation};
 pub use report::Report;

@@ -3,7 +3,6 @@ use std::path::Path;
 
 use crate::graph::Model;
 use crate::probe::Record;
-use crate::train::Progress;
 use crate::{Error, Result};
 
 use super::recorder::labelled;
@@ -45,7 +44,7 @@ impl<M: Model> Run<M> {
         let text: String = records.iter().map(line).collect();
         crate::io::write_atomically(&dir.join("reprobe.jsonl"), text.as_bytes())?;
         if self.report.lines {
-            Progress::new(None).line(table(&records).to_string().trim_end());
+            crate::output::print(table(&records))?;
         }
         Ok(records)
     }

@@ -1,5 +1,5 @@
 //! A run.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -9,13 +9,16 @@ use crate::graph::{Edits, Graph, Model};
 use crate::nn::ModuleExt;
 use crate::probe::{Metric, WeightProbe};
 use crate::train::optim::Optim;
-use crate::train::{Compute, LossOn, Monitor, Outputs, Progress, Step, Timeline, Trainer, WeightEdit};
+use crate::train::{Compute, LossOn, Monitor, Progress, Step, Timeline, Trainer, WeightEdit};
 use crate::{Error, Result};
 
+use super::folder::{self, Found};
 use super::inspect::check_length;
+use super::outputs::{Content, Outputs};
 use super::probes::{Probes, TestSet, Wanted};
 use super::recorder::{Recorder, Watch};
-use super::{History, Report, Schedule};
+use super::signals::Watching;
+use super::{Earlier, History, Report, RunInfo, Schedule, Seeds, Status};
 
 /// Trains a model, measures it at a schedule, prints a line at each evaluation, and writes the files of a run.
 ///
@@ -35,6 +38,8 @@ pub struct Run<M> {
     schedule: Schedule,
     pub(super) report: Report,
     dir: Option<PathBuf>,
+    earlier: Earlier,
+    events: bool,
     settings: Option<String>,
     started: Option<Started>,
 }
@@ -58,6 +63,8 @@ impl<M: Model> Run<M> {
             schedule: Schedule::every(25).and_last(),
             report: Report::default(),
             dir: None,
+            earlier: Earlier::Refuse,
+            events: false,
             settings: None,
             started: None,
         }
@@ -147,6 +154,18 @@ impl<M: Model> Run<M> {
         self
     }
 
+    /// Does this with an earlier run in the folder; without it, an earlier run is refused.
+    pub fn earlier(mut self, earlier: Earlier) -> Self {
+        self.earlier = earlier;
+        self
+    }
+
+    /// Also writes what is measured as events for TensorBoard, into the folder.
+    pub fn tensorboard(mut self) -> Self {
+        self.events = true;
+        self
+    }
+
     /// Writes this text, the settings of a program, as `params.json`.
     pub fn settings(mut self, params: impl Into<String>) -> Self {
         self.settings = Some(params.into());
@@ -198,42 +217,65 @@ impl<M: Model> Run<M> {
             Some(started) => started,
             None => self.start()?,
         };
+        if let Some(outputs) = &mut started.recorder.outputs
+            && outputs.info.ended.take().is_some()
+        {
+            (outputs.info.status, outputs.info.error) = (Status::Running, None);
+            outputs.describe()?;
+        }
+        let watching = started.recorder.outputs.is_some().then(Watching::begin);
         let progress = if self.report.lines { Progress::new(steps) } else { Progress::silent() };
         let iterations = started.next..steps.map_or(usize::MAX, |steps| started.next.saturating_add(steps));
-        started.next = iterations.end;
         let (last, seq) = (iterations.end.saturating_sub(1), self.batches.task().seq_length());
         let mut watch = Watch { recorder: &mut started.recorder, progress, last, own };
-        self.trainer.steps(seq, &mut started.loader, iterations, &mut watch)?;
-        if let Some(dir) = &self.dir {
-            crate::io::save(&dir.join("final.safetensors"), &self.trainer.model)?;
-        }
+        let trained = self.trainer.steps(seq, &mut started.loader, iterations, &mut watch);
+        drop(watch);
+        started.next = started.recorder.done;
+        let ended = started.recorder.end(&self.trainer.model, trained);
+        drop(watching);
         let history = started.recorder.history.clone();
         self.started = Some(started);
-        Ok(history)
+        ended.map(|()| history)
+    }
+
+    /// Says in `run.json` that a file that belongs to the run could not be written after its end.
+    pub(crate) fn failed(&mut self, error: Error) -> Error {
+        let outputs = self.started.as_mut().and_then(|started| started.recorder.outputs.as_mut());
+        if let Some(outputs) = outputs {
+            outputs.info.status = Status::Failed;
+            outputs.info.error = Some(error.to_string());
+            let _ = outputs.describe();
+        }
+        error
     }
 
     /// Checks everything, then makes the files.
     fn start(&self) -> Result<Started> {
         let probes = self.check()?;
-        if self.dir.is_none() && self.trainer.timeline.takes_snapshots() {
-            return Err(Error::usage(
-                "the timeline takes snapshots, which need a folder: `save_to`, or save_dir=...",
-            ));
-        }
-        let loader = Loader::new(self.batches.clone(), LoaderOptions::default())?;
-        let files = self.dir.as_ref().map(|dir| {
-            let description = format!("{:#}\n", self.describe());
-            Outputs::create(dir.clone(), &description, self.settings.as_deref())
-        });
-        let recorder = Recorder {
-            schedule: self.schedule.clone(),
-            probes,
-            report: self.report.clone(),
-            outputs: files.transpose()?,
-            history: History::default(),
-            before: None,
+        let outputs = match &self.dir {
+            None if self.trainer.timeline.takes_snapshots() => {
+                let message = "the timeline takes snapshots, which need a folder: `save_to`, or save_dir=...";
+                return Err(Error::usage(message));
+            }
+            None => None,
+            Some(dir) => Some(self.outputs(dir)?),
         };
+        let loader = Loader::new(self.batches.clone(), LoaderOptions::default())?;
+        let recorder = Recorder::new(self.schedule.clone(), probes, self.report.clone(), outputs);
         Ok(Started { loader, recorder, next: 0 })
+    }
+
+    /// The files of the run.
+    fn outputs(&self, dir: &Path) -> Result<Outputs> {
+        if self.earlier != Earlier::Overwrite && folder::look(dir)? == Found::Run {
+            return Err(refused(dir));
+        }
+        let content = Content {
+            params: self.settings.as_deref(),
+            snapshots: self.trainer.timeline.takes_snapshots(),
+            events: self.events,
+        };
+        Outputs::create(dir, &content, self.describe())
     }
 
     /// Checks everything, without touching a file.
@@ -256,18 +298,43 @@ impl<M: Model> Run<M> {
         self.wanted.clone().open(model, seq, &trainer.edits, trainer.compute)
     }
 
-    /// What the run is made of, for `run.json`.
-    fn describe(&self) -> Value {
+    /// What `run.json` says of a run that begins.
+    fn describe(&self) -> RunInfo {
         let (trainer, task) = (&self.trainer, self.batches.task());
-        json!({
+        let made_of = json!({
             "task": { "name": task.name(), "vocab": task.vocab(), "seq_length": task.seq_length() },
             "optim": trainer.optim.to_string(),
             "loss": trainer.loss,
             "timeline": trainer.timeline,
             "edits": trainer.edits,
             "schedule": self.schedule,
-        })
+        });
+        let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let Compute { device, threads, precision } = trainer.compute;
+        RunInfo {
+            device: format!("{device:?}").to_lowercase(),
+            precision: format!("{precision:?}").to_lowercase(),
+            threads,
+            seeds: Seeds {
+                data: self.batches.options().seed,
+                weights: settings.and_then(|settings| settings.get("seed")?.as_u64()),
+            },
+            made_of: made_of.as_object().cloned().unwrap_or_default(),
+            ..RunInfo::begin()
+        }
     }
+}
+
+/// Why a folder with an earlier run is not written to.
+fn refused(dir: &Path) -> Error {
+    let shown = dir.display();
+    let what = RunInfo::read(dir).map_or_else(
+        |_| "holds an earlier run".into(),
+        |info| format!("holds a run ({}, {} iterations)", info.status_now(dir), info.iterations),
+    );
+    Error::usage(format!(
+        "{shown} {what}: resume=true goes on with it, overwrite=true replaces it (in code `Run::earlier`); or write to another folder"
+    ))
 }
 
 /// Refuses sequences so long that the machine cannot hold the patterns of one for each thread; `key` is what sets them.

@@ -7,7 +7,7 @@ use crate::data::{
     Batch, BatchOptions, Batches, BigramData, Counts, NumpyRng, TriggerOptions, TriggerTask, sample,
 };
 use crate::graph::Edits;
-use crate::nn::Module;
+use crate::nn::{Module, ModuleExt};
 use crate::{Error, Result};
 
 use super::optim::{AdamW, Optim, Sgd};
@@ -154,6 +154,12 @@ pub struct RunArgs {
     /// Folder that holds save_dir.
     #[config(default = "")]
     pub root_dir: PathBuf,
+    /// An earlier run in the folder is replaced, all of it, when this one is ready for its first step.
+    #[config(default = false)]
+    pub overwrite: bool,
+    /// Also writes what is measured as events for TensorBoard, into the folder.
+    #[config(default = false)]
+    pub tensorboard: bool,
     /// Seed of the data and of the initial weights.
     #[config(default = 42)]
     pub seed: u64,
@@ -170,7 +176,7 @@ pub struct RunArgs {
     /// Sequences of the test batch.
     #[config(default = 512, min = 1)]
     pub test_batch_size: usize,
-    /// Threads; all cores without it. The result does not depend on it.
+    /// Threads, at most one a core; all cores without it. The result does not depend on it.
     #[config(min = 1, max = 1024)]
     pub threads: Option<usize>,
     /// Where to compute.
@@ -202,14 +208,61 @@ impl RunArgs {
     /// Replaces the weights of `model` by those of `init_from`, if there is one.
     ///
     /// # Errors
-    /// If the file does not hold a state dict of this model.
+    /// If the file does not hold a state dict of this model, or a number in it is not finite.
     pub fn load_initial(&self, model: &mut impl Module) -> Result<()> {
-        self.init_from.as_ref().map_or(Ok(()), |path| crate::io::load(path, model))
+        let Some(path) = &self.init_from else { return Ok(()) };
+        crate::io::load(path, model)?;
+        for (name, _, tensor) in model.tensors() {
+            let values = tensor.values();
+            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+                let message =
+                    format!("{name} has {} at place {place}; expected finite numbers", values[place]);
+                return Err(Error::format(path, message));
+            }
+        }
+        Ok(())
     }
 
-    /// Where to compute.
+    /// Where to compute: on at most as many threads as the machine has cores.
     pub fn compute(&self) -> Compute {
-        let threads = self.threads.unwrap_or_else(|| Compute::default().threads);
+        let cores = Compute::default().threads;
+        let threads = self.threads.map_or(cores, |threads| threads.min(cores));
         Compute { device: self.device, threads, precision: self.precision }
+    }
+
+    /// What of these settings has no effect, or another one than it says, beside a timeline of `timeline` and for a task with
+    /// triggers or without.
+    pub fn warnings(&self, timeline: &Timeline, triggers: bool) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut warn = |is: bool, message: String| warnings.extend(is.then_some(message));
+        if let Some(threads) = self.threads {
+            let cores = self.compute().threads;
+            warn(
+                threads > cores,
+                format!("threads: {threads}, but there are {cores} cores; {cores} threads are used"),
+            );
+        }
+        let reprobes = self.reprobe.is_some();
+        let idle = |key: &str, when: &str| format!("{key}: has no effect {when}");
+        let rootless = self.save_dir.is_none() && !self.root_dir.as_os_str().is_empty();
+        warn(rootless, idle("root_dir", "without save_dir"));
+        warn(reprobes && self.max_iters.is_some(), idle("max_iters", "with reprobe, which does not train"));
+        warn(
+            reprobes && self.save_dir.is_some(),
+            idle("save_dir", "with reprobe, which writes into its own folder"),
+        );
+        warn(
+            !triggers && self.log_probes,
+            idle("log_probes", "for data_args.k=0, where nothing is measured"),
+        );
+        warn(!triggers && reprobes, idle("reprobe", "for data_args.k=0, where nothing is measured"));
+        warn(self.overwrite && self.save_dir.is_none(), idle("overwrite", "without save_dir"));
+        warn(self.tensorboard && self.save_dir.is_none(), idle("tensorboard", "without save_dir"));
+        if let Some(end) = self.max_iters {
+            for change in timeline.after(end) {
+                warn(true, format!("'{change}' comes after the last of max_iters={end} iterations"));
+            }
+        }
+        warnings
     }
 }

@@ -1,5 +1,7 @@
 //! A progress bar on a terminal, plain lines elsewhere.
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
+
+use crate::Result;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -32,18 +34,15 @@ impl Progress {
         Progress { bar: None, silent: true }
     }
 
-    /// Prints a line on standard output. A reader that went away is no failure.
-    pub fn line(&self, text: &str) {
-        if self.silent {
-            return;
-        }
-        let print = || {
-            let mut out = std::io::stdout().lock();
-            let _ = writeln!(out, "{text}").and_then(|()| out.flush());
-        };
+    /// Prints a line on standard output.
+    ///
+    /// # Errors
+    /// Those of [`output::line`](crate::output::line).
+    pub fn line(&self, text: &str) -> Result<()> {
         match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
+            _ if self.silent => Ok(()),
+            Some(bar) => bar.suspend(|| crate::output::line(text)),
+            None => crate::output::line(text),
         }
     }
 

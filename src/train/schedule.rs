@@ -74,6 +74,12 @@ impl Schedule {
             || self.powers.iter().any(|base| is_power(iteration, *base))
     }
 
+    /// Whether none of them is before `end`.
+    pub(crate) fn is_after(&self, end: usize) -> bool {
+        let listed = self.every.is_empty() && self.powers.is_empty() && !self.last;
+        listed && self.at.first().is_some_and(|first| *first >= end)
+    }
+
     /// Checks the numbers.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ impl Folder {
     /// Runs a program that must refuse these arguments; returns what it says, without `error: `.
     fn refused(&self, program: &str, args: &[String]) -> Vec<String> {
         let before = self.content();
-        let mut all = line(&["max_iters=1", "threads=2"]);
+        let mut all = line(&["max_iters=1", "threads=2", "overwrite=true"]);
         for default in ["data_args.k=5".to_string(), format!("save_dir={}", self.path("run").display())] {
             let key = default.split('=').next().unwrap();
             if !args.iter().any(|arg| arg.starts_with(key)) {
@@ -191,15 +191,16 @@ fn a_folder_that_cannot_be_made_is_refused() {
 
 #[test]
 fn earlier_records_stay_when_a_file_of_the_folder_cannot_be_written() {
+    for file in ["run.json", "params.json", "res.jsonl", "final.safetensors", "exp.npz"] {
+        let folder = Folder::new();
+        let path = folder.path("run").join(file);
+        let _ = std::fs::remove_file(&path);
+        std::fs::create_dir(&path).unwrap();
+        folder.refused_with("ihead_full", &[], &[file, "is a folder, where a file of a run would be"]);
+    }
     let folder = Folder::new();
-    std::fs::remove_file(folder.path("run/res.jsonl")).unwrap();
-    std::fs::create_dir(folder.path("run/res.jsonl")).unwrap();
-    folder.refused_with("ihead_basic", &[], &["cannot create ", "res.jsonl"]);
-    std::fs::remove_dir(folder.path("run/res.jsonl")).unwrap();
-    std::fs::write(folder.path("run/res.jsonl"), "earlier").unwrap();
-    std::fs::remove_file(folder.path("run/params.json")).unwrap();
-    std::fs::create_dir(folder.path("run/params.json")).unwrap();
-    folder.refused_with("ihead_basic", &[], &["cannot write ", "params.json"]);
+    std::fs::write(folder.path("run/snapshots"), "a file").unwrap();
+    folder.refused_with("ihead_basic", &[], &["snapshots", "is a file, where a folder would be"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The example programs from outside. They must be built: `cargo test` does it, `cargo test --test programs` by itself does not.
 mod bad_input;
+mod faults;
 // more than these tests read
 #[allow(dead_code)]
 #[path = "../../examples/parity/case.rs"]

@@ -194,14 +194,14 @@ fn variations_run_from_their_settings_and_end_in_a_table() {
 
 #[test]
 fn a_timeline_on_the_command_line_and_the_stored_weights_measured_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let save = format!("save_dir={}", dir.path().display());
     let small =
         ["max_iters=4", "eval_delta=2", "data_args.k=5", "optim_args.batch_size=4", "test_batch_size=4"];
     for program in ["ihead_basic", "ihead_full"] {
+        let dir = tempfile::tempdir().unwrap();
+        let save = format!("save_dir={}", dir.path().display());
         let timeline = "timeline=0: freeze(output.weight), every 2: snapshot, 1..3: linear(0.1, 0)";
         let mut args = line(&small);
-        args.extend([save.clone(), timeline.into()]);
+        args.extend([save, timeline.into()]);
         let output = run(program, &args);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let params = json_lines(&dir.path().join("res.jsonl")).unwrap();

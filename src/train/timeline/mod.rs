@@ -168,6 +168,16 @@ impl Timeline {
         Ok(())
     }
 
+    /// The changes, as text, that a run of `end` iterations does not come to.
+    pub(crate) fn after(&self, end: usize) -> Vec<String> {
+        let late = |change: &&Change| match change {
+            Change::At(when, _) => when.is_after(end),
+            Change::Rate(rate) => rate.during.start >= end,
+        };
+        let alone = |change: &Change| Timeline { changes: vec![change.clone()] }.to_string();
+        self.changes.iter().filter(late).map(alone).collect()
+    }
+
     fn all(&self) -> impl Iterator<Item = &Action> {
         self.changes.iter().filter_map(|change| match change {
             Change::At(_, action) => Some(action),

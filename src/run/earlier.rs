@@ -1,0 +1,67 @@
+//! What becomes of an earlier run in a run's folder.
+use std::fmt;
+use std::str::FromStr;
+
+use crate::text::setting_as_text;
+use crate::{Error, Result};
+
+/// What a [`Run`](super::Run) does when its folder holds an earlier run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Earlier {
+    /// It is refused, and the earlier run stays.
+    #[default]
+    Refuse,
+    /// The earlier run is replaced, all of it, once the new one is ready for its first step.
+    Overwrite,
+    /// It is gone on with; a folder without a run is refused.
+    Resume,
+    /// It is gone on with if there is one; otherwise a new one begins.
+    Auto,
+}
+
+impl Earlier {
+    /// Whether an earlier run is gone on with.
+    pub fn resumes(self) -> bool {
+        matches!(self, Earlier::Resume | Earlier::Auto)
+    }
+}
+
+/// The setting `resume`: `false`, `true` or `auto`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resume {
+    /// A new run.
+    #[default]
+    No,
+    /// Goes on with the run in the folder.
+    Yes,
+    /// Goes on with the run in the folder, or begins one.
+    Auto,
+}
+
+impl Resume {
+    const NAMES: [&'static str; 3] = ["false", "true", "auto"];
+}
+
+impl FromStr for Resume {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.to_lowercase().as_str() {
+            "false" => Ok(Resume::No),
+            "true" => Ok(Resume::Yes),
+            "auto" => Ok(Resume::Auto),
+            other => {
+                let hint = crate::names::hint(other, Resume::NAMES);
+                Err(Error::usage(format!("expected one of false, true, auto, found '{text}'{hint}")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Resume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Resume::NAMES[*self as usize])
+    }
+}
+
+setting_as_text!(Resume);

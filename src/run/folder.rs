@@ -1,0 +1,394 @@
+//! The folder of a run: whose it is, what it holds, and how it comes to be.
+//!
+//! ```text
+//! no run there:  stage -> (all files are written into the stage) -> install
+//! a run there:   refuse, or open it to go on, or stage beside it -> install in its place
+//! ```
+//!
+//! A stage is a folder of a known name, beside the run's folder (inside, where the folder exists without a run). Whatever moment the
+//! process is killed at, the next run finds the stage and clears it, and finds the earlier run or the new one, never half of each.
+//! On Unix a run locks its folder itself, so the lock is gone with the process and leaves no file.
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+use super::RunInfo;
+
+/// The files that a run makes, apart from those of [`is_file_of_a_run`] with numbers in their names.
+const FILES: [&str; 8] = [
+    "run.json",
+    "params.json",
+    "res.jsonl",
+    "final.safetensors",
+    "checkpoint.safetensors",
+    "rescued.safetensors",
+    "exp.npz",
+    "reprobe.jsonl",
+];
+
+/// The folder of a run's snapshots.
+const SNAPSHOTS: &str = "snapshots";
+
+/// The stage inside a folder that exists.
+const INSIDE: &str = ".ihead-new";
+
+fn is_file_of_a_run(name: &str) -> bool {
+    FILES.contains(&name) || name.starts_with("events.out.tfevents.")
+}
+
+/// What a folder holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// There is no such folder.
+    Nothing,
+    /// A folder, with no file of a run in it.
+    NoRun,
+    /// A run.
+    Run,
+}
+
+/// Looks at a folder; changes nothing.
+///
+/// # Errors
+/// If it is a file, cannot be read, or something in it stands where a file of a run should be.
+pub(super) fn look(dir: &Path) -> Result<Found> {
+    match std::fs::metadata(dir) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Err(Error::io("create", dir, std::io::ErrorKind::AlreadyExists.into())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(Error::io("create", dir, error)),
+    }
+    let mut found = Found::NoRun;
+    for path in entries(dir)? {
+        let name = name_of(&path);
+        let (file, folder) = (is_file_of_a_run(&name), name == SNAPSHOTS);
+        if file && path.is_dir() || folder && !path.is_dir() {
+            let (is, should) = if file { ("a folder", "a file of a run") } else { ("a file", "a folder") };
+            return Err(Error::format(&path, format!("is {is}, where {should} would be; move it away")));
+        }
+        if file && name != "reprobe.jsonl" || folder && !crate::io::snapshots(dir)?.is_empty() {
+            found = Found::Run;
+        }
+    }
+    // what an interrupted installation has left is no run
+    Ok(if dir.join(INSIDE).is_dir() && !dir.join("run.json").exists() { Found::NoRun } else { found })
+}
+
+/// A folder that belongs to this run alone, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Folder {
+    dir: PathBuf,
+    lock: Option<File>,
+}
+
+impl Folder {
+    /// Takes the folder of an earlier run, to go on in it.
+    ///
+    /// # Errors
+    /// If another process runs in it.
+    pub fn open(dir: &Path) -> Result<Folder> {
+        recover(dir)?;
+        let folder = Folder::take(&absolute(dir)?)?;
+        clear_temporary(&folder.dir)?;
+        Ok(folder)
+    }
+
+    /// Locks a folder that exists.
+    fn take(dir: &Path) -> Result<Folder> {
+        // between opening it and locking it, another run may have put a new folder in its place
+        for _ in 0..100 {
+            let folder = Folder { dir: dir.to_owned(), lock: lock(dir)? };
+            if folder.is_there() {
+                return Ok(folder);
+            }
+        }
+        Err(busy(dir))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether the folder is still where it was.
+    pub fn is_there(&self) -> bool {
+        match (&self.lock, std::fs::metadata(&self.dir)) {
+            (_, Err(_)) => false,
+            #[cfg(unix)]
+            (Some(lock), Ok(found)) => {
+                use std::os::unix::fs::MetadataExt;
+                lock.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()))
+            }
+            (_, Ok(_)) => true,
+        }
+    }
+}
+
+/// A folder in the making. Dropped before it is installed, it leaves everything as it was.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// Where files are written.
+    stage: Option<Folder>,
+    /// Where they will be.
+    target: PathBuf,
+    /// The folder that is there already, locked.
+    there: Option<Folder>,
+    /// Whether it holds a run that is to be replaced.
+    replaces: bool,
+    /// Folders that were made to hold it, outermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Stage {
+    /// A stage for the folder `dir`, in which [`look`] has `found` what is there.
+    ///
+    /// # Errors
+    /// If a folder cannot be made, or another process runs in it.
+    pub fn new(dir: &Path) -> Result<Stage> {
+        recover(dir)?;
+        let found = look(dir)?;
+        let made = if found == Found::Nothing { make_parents(dir)? } else { vec![] };
+        let target = absolute(dir)?;
+        let mut new = Stage { stage: None, target, there: None, replaces: found == Found::Run, made };
+        if found != Found::Nothing {
+            new.there = Some(Folder::take(&new.target)?);
+        }
+        let stage = match found {
+            Found::NoRun => new.target.join(INSIDE),
+            Found::Nothing | Found::Run => beside(&new.target, "new"),
+        };
+        if found == Found::NoRun {
+            clear_interrupted(&new.target)?;
+        } else if stage.exists() {
+            // a lock on it says that another run is about to begin here
+            drop(Folder::take(&stage).map_err(|_| busy(&new.target))?);
+            remove(&stage)?;
+        }
+        std::fs::create_dir(&stage).map_err(|e| Error::io("create", dir, e))?;
+        new.stage = Some(Folder::take(&stage)?);
+        Ok(new)
+    }
+
+    /// Where files are to be written.
+    pub fn path(&self) -> &Path {
+        self.stage.as_ref().map_or(&self.target, Folder::path)
+    }
+
+    /// Puts the stage where the run's folder is to be, all of it or nothing.
+    ///
+    /// # Errors
+    /// If the file system refuses; an earlier run is then where it was.
+    pub fn install(mut self) -> Result<Folder> {
+        let failed = |e| Error::io("create", &self.target, e);
+        let Some(stage) = self.stage.take() else { return Err(busy(&self.target)) };
+        let Folder { dir: from, lock } = &stage;
+        let installed = match &mut self.there {
+            Some(there) if !self.replaces => {
+                move_all(from, &self.target).map_err(failed)?;
+                std::fs::remove_dir(from).map_err(failed)?;
+                self.there.take()
+            }
+            there => {
+                let old = beside(&self.target, "old");
+                if there.is_some() {
+                    std::fs::rename(&self.target, &old).map_err(|e| Error::io("replace", &self.target, e))?;
+                }
+                if let Err(error) = std::fs::rename(from, &self.target) {
+                    let _ = std::fs::rename(&old, &self.target);
+                    return Err(failed(error));
+                }
+                if there.is_some() {
+                    clear_replaced(&old, &self.target)?;
+                }
+                let lock = lock.as_ref().map(File::try_clone).transpose().map_err(failed)?;
+                Some(Folder { dir: self.target.clone(), lock })
+            }
+        };
+        self.made.clear();
+        installed.ok_or_else(|| busy(&self.target))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(stage) = self.stage.take() {
+            let _ = remove(&stage.dir);
+        }
+        for dir in self.made.iter().rev() {
+            let _ = std::fs::remove_dir(dir);
+        }
+    }
+}
+
+/// Puts right what a killed process has left while it installed a folder.
+fn recover(dir: &Path) -> Result<()> {
+    let Ok(target) = absolute(dir) else { return Ok(()) };
+    let old = beside(&target, "old");
+    if !old.is_dir() {
+        return Ok(());
+    }
+    let held = Folder::take(&old).map_err(|_| busy(dir))?;
+    match target.exists() {
+        false => std::fs::rename(&old, &target).map_err(|e| Error::io("move", &held.dir, e)),
+        true => clear_replaced(&old, &target),
+    }
+}
+
+/// Removes what an interrupted installation into a folder without a run has left.
+fn clear_interrupted(dir: &Path) -> Result<()> {
+    let stage = dir.join(INSIDE);
+    if stage.is_dir() {
+        let own = |path: &PathBuf| is_file_of_a_run(&name_of(path)) && name_of(path) != "reprobe.jsonl";
+        for path in entries(dir)?.into_iter().filter(own) {
+            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+        }
+        remove(&stage)?;
+    }
+    clear_temporary(dir)
+}
+
+/// Removes the files of the run in `old`; what is not of a run goes to `new`.
+fn clear_replaced(old: &Path, new: &Path) -> Result<()> {
+    for path in entries(old)? {
+        let name = name_of(&path);
+        let failed = |e| Error::io("remove", &path, e);
+        if is_file_of_a_run(&name) || is_temporary(&name) {
+            std::fs::remove_file(&path).map_err(failed)?;
+        } else if name == SNAPSHOTS {
+            for (iteration, snapshot) in crate::io::snapshots(old)? {
+                if iteration.is_some() {
+                    std::fs::remove_file(&snapshot).map_err(|e| Error::io("remove", &snapshot, e))?;
+                }
+            }
+            clear_temporary(&path)?;
+            let kept = new.join(SNAPSHOTS);
+            if std::fs::remove_dir(&path).is_err() {
+                std::fs::create_dir_all(&kept).map_err(failed)?;
+                move_all(&path, &kept).and_then(|()| std::fs::remove_dir(&path)).map_err(failed)?;
+            }
+        } else if path.file_name().is_some_and(|name| name == INSIDE) {
+            remove(&path)?;
+        } else if let Some(name) = path.file_name() {
+            std::fs::rename(&path, new.join(name)).map_err(|e| Error::io("move", &path, e))?;
+        }
+    }
+    std::fs::remove_dir(old).map_err(|e| Error::io("remove", old, e))
+}
+
+/// Moves everything from one folder to another, `run.json` last: with it the folder holds a run.
+fn move_all(from: &Path, to: &Path) -> std::io::Result<()> {
+    let listed = std::fs::read_dir(from)?.collect::<std::io::Result<Vec<_>>>()?;
+    let mut paths: Vec<PathBuf> = listed.into_iter().map(|entry| entry.path()).collect();
+    paths.sort_by_key(|path| name_of(path) == "run.json");
+    paths.iter().try_for_each(|path| match path.file_name() {
+        Some(name) => std::fs::rename(path, to.join(name)),
+        None => Ok(()),
+    })
+}
+
+/// Removes the temporary files of writes that were not finished.
+fn clear_temporary(dir: &Path) -> Result<()> {
+    for path in entries(dir)? {
+        if is_temporary(&name_of(&path)) {
+            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+        }
+    }
+    let snapshots = dir.join(SNAPSHOTS);
+    if name_of(dir) != SNAPSHOTS && snapshots.is_dir() { clear_temporary(&snapshots) } else { Ok(()) }
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.starts_with(crate::io::TEMPORARY) && name.ends_with(".tmp")
+}
+
+/// Removes a stage.
+fn remove(stage: &Path) -> Result<()> {
+    std::fs::remove_dir_all(stage).map_err(|e| Error::io("remove", stage, e))
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |e| Error::io("read", dir, e);
+    let listed = std::fs::read_dir(dir).map_err(failed)?;
+    listed.map(|entry| Ok(entry.map_err(failed)?.path())).collect()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// The path without links, which stays right whatever the current folder becomes.
+fn absolute(dir: &Path) -> Result<PathBuf> {
+    let failed = |e| Error::io("create", dir, e);
+    if let Ok(path) = std::fs::canonicalize(dir) {
+        return Ok(path);
+    }
+    let Some(name) = dir.file_name() else { return Err(failed(std::io::ErrorKind::NotFound.into())) };
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(std::fs::canonicalize(parent).map_err(failed)?.join(name))
+}
+
+/// `parent/.NAME.WHAT`.
+fn beside(target: &Path, what: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(format!(".ihead-{what}"));
+    target.with_file_name(name)
+}
+
+/// Makes the folders around `dir`; returns those that were not there, outermost first.
+fn make_parents(dir: &Path) -> Result<Vec<PathBuf>> {
+    let lacking: Vec<&Path> =
+        dir.ancestors().skip(1).take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    let mut made = Vec::new();
+    for parent in lacking.into_iter().rev() {
+        if let Err(error) = std::fs::create_dir(parent)
+            && !parent.is_dir()
+        {
+            made.iter().rev().for_each(|dir| drop(std::fs::remove_dir(dir)));
+            return Err(Error::io("create", dir, error));
+        }
+        made.push(parent.to_owned());
+    }
+    Ok(made)
+}
+
+/// Locks a folder; without a file that is locked where the file system knows no locks.
+#[cfg(unix)]
+fn lock(dir: &Path) -> Result<Option<File>> {
+    let file = File::open(dir).map_err(|e| Error::io("open", dir, e))?;
+    // who only asks whether a run goes on here holds a lock for a moment
+    for _ in 0..10 {
+        match file.try_lock() {
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Ok(()) | Err(std::fs::TryLockError::Error(_)) => return Ok(Some(file)),
+        }
+    }
+    Err(busy(dir))
+}
+
+/// Folders cannot be locked here.
+#[cfg(not(unix))]
+fn lock(_: &Path) -> Result<Option<File>> {
+    Ok(None)
+}
+
+/// Whether a process runs in a folder now.
+pub(super) fn is_locked(dir: &Path) -> bool {
+    #[cfg(unix)]
+    return File::open(dir)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)));
+    #[cfg(not(unix))]
+    return false;
+}
+
+fn busy(dir: &Path) -> Error {
+    let by =
+        RunInfo::read(dir).map_or_else(|_| String::new(), |info| format!(" by process {}", info.process));
+    let shown = dir.display();
+    Error::usage(format!(
+        "{shown} is being written{by}; wait for the end of that run, or write to another folder"
+    ))
+}

@@ -1,0 +1,245 @@
+//! `run.json`: what a run is made of, where and when it ran, how it ended.
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+use super::{Table, folder, machine};
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It runs. A run whose process was killed says so too; [`RunInfo::status_now`] tells the two apart.
+    Running,
+    /// It has taken all its steps.
+    Done,
+    /// A signal has stopped it after a whole step, or nobody read its output any more.
+    Stopped,
+    /// An error has ended it.
+    Failed,
+    /// A number was no longer finite.
+    Diverged,
+    /// Its process was killed; never written, but found.
+    Killed,
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(format!("{self:?}").to_lowercase().as_str())
+    }
+}
+
+/// The seeds of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seeds {
+    /// Of the training batches.
+    pub data: u64,
+    /// Of the initial weights, if the program has a setting `seed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<u64>,
+}
+
+/// What `run.json` holds. It is written when a run begins, at each checkpoint and when it ends.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path();
+/// use ihead::run::{RunInfo, Status};
+/// # std::fs::write(path.join("run.json"), serde_json::to_string(&RunInfo::begin()).unwrap()).unwrap();
+/// let info = RunInfo::read(path)?; // the folder of a run
+/// assert_eq!((info.status, info.iterations), (Status::Running, 0));
+/// # Ok::<(), ihead::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// How it stands.
+    pub status: Status,
+    /// Why it ended, unless it is done.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// Steps that have been taken.
+    pub iterations: usize,
+    /// When it began, in UTC.
+    pub started: String,
+    /// When it ended.
+    #[serde(default)]
+    pub ended: Option<String>,
+    /// How often it was resumed.
+    #[serde(default)]
+    pub resumed: usize,
+    /// Seconds in all, of every part of a run that was resumed.
+    pub seconds: f64,
+    /// Seconds of a step, forward, backward and update, on average.
+    #[serde(default)]
+    pub seconds_a_step: Option<f64>,
+    /// The most bytes of memory that its process has held at once.
+    #[serde(default)]
+    pub peak_memory: Option<u64>,
+    /// Where the weights are, if they could not be written into the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rescued: Option<PathBuf>,
+    /// The library's version.
+    pub version: String,
+    /// The commit that was checked out, if there is a repository.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The number of the process.
+    pub process: u32,
+    /// The machine.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The processor.
+    #[serde(default)]
+    pub processor: Option<String>,
+    /// Its vector instructions that were used.
+    pub features: String,
+    /// Where it computed.
+    #[serde(default)]
+    pub device: String,
+    /// Threads.
+    #[serde(default)]
+    pub threads: usize,
+    /// The precision of its arithmetic.
+    #[serde(default)]
+    pub precision: String,
+    /// Seeds.
+    #[serde(default)]
+    pub seeds: Seeds,
+    /// Task, optimiser, loss, timeline, edits, schedule.
+    #[serde(flatten)]
+    pub made_of: Map<String, Value>,
+}
+
+/// The moment, as RFC 3339 in UTC.
+pub(super) fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+impl RunInfo {
+    /// That of a run which begins now in this process.
+    pub fn begin() -> RunInfo {
+        RunInfo {
+            status: Status::Running,
+            error: None,
+            iterations: 0,
+            started: now(),
+            ended: None,
+            resumed: 0,
+            seconds: 0.0,
+            seconds_a_step: None,
+            peak_memory: None,
+            rescued: None,
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: machine::commit(),
+            command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            process: std::process::id(),
+            host: machine::host(),
+            processor: machine::processor(),
+            features: machine::features(),
+            device: String::new(),
+            threads: 0,
+            precision: String::new(),
+            seeds: Seeds::default(),
+            made_of: Map::new(),
+        }
+    }
+
+    /// That of the run in a folder.
+    ///
+    /// # Errors
+    /// If there is none, or it is of another version's form.
+    pub fn read(dir: &Path) -> Result<RunInfo> {
+        let path = dir.join("run.json");
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        serde_json::from_str(&text).map_err(|e| Error::format(&path, format!("not of a run: {e}")))
+    }
+
+    /// Writes `run.json` into a folder.
+    pub(super) fn write(&self, dir: &Path) -> Result<()> {
+        let path = dir.join("run.json");
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::format(&path, e.to_string()))?;
+        crate::io::write_atomically(&path, format!("{text}\n").as_bytes())
+    }
+
+    /// How the run in `dir` stands: one that says that it runs, in a folder that no process holds, was killed.
+    pub fn status_now(&self, dir: &Path) -> Status {
+        match self.status {
+            Status::Running if !folder::is_locked(dir) => Status::Killed,
+            status => status,
+        }
+    }
+}
+
+/// The folders of runs in `dir`, itself or below, in order of their paths.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn find_runs(dir: &Path) -> Result<Vec<PathBuf>> {
+    if dir.join("run.json").is_file() {
+        return Ok(vec![dir.to_owned()]);
+    }
+    let failed = |e| Error::io("read", dir, e);
+    let listed = std::fs::read_dir(dir).map_err(failed)?;
+    let mut folders = Vec::new();
+    for entry in listed {
+        let entry = entry.map_err(failed)?;
+        // links are not followed: they may lead back
+        if entry.file_type().map_err(failed)?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    folders.sort();
+    let below = folders.iter().map(|folder| find_runs(folder)).collect::<Result<Vec<_>>>()?;
+    Ok(below.concat())
+}
+
+/// Runs as one table, a row for each folder: how it stands, how far it came, when it began, how long a step took, the memory, and
+/// why it ended. A folder whose `run.json` cannot be read has a row that says so.
+pub fn table_of_runs(dirs: &[PathBuf]) -> Table {
+    let headings = [
+        "run",
+        "status",
+        "iterations",
+        "started",
+        "seconds",
+        "s/step",
+        "memory MB",
+        "threads",
+        "precision",
+        "error",
+    ];
+    let mut table = Table::new(headings);
+    for dir in dirs {
+        let name = crate::output::plain(&dir.display().to_string());
+        let info = match RunInfo::read(dir) {
+            Ok(info) => info,
+            Err(error) => {
+                let unknown = ["-"; 7].map(|cell| cell.to_string());
+                let mut cells = vec![name, "unreadable".into()];
+                cells.extend(unknown);
+                cells.push(crate::output::plain(&error.to_string()));
+                table.cells(&cells.iter().map(|cell| cell as &dyn super::Cell).collect::<Vec<_>>());
+                continue;
+            }
+        };
+        table.row([
+            &name,
+            &info.status_now(dir).to_string(),
+            &info.iterations,
+            &info.started,
+            &format!("{:.0}", info.seconds),
+            &info.seconds_a_step,
+            &info.peak_memory.map(|bytes| bytes / 1_000_000),
+            &info.threads,
+            &info.precision,
+            &crate::output::plain(info.error.as_deref().unwrap_or("")),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,167 @@
+//! Whose a folder is, and what becomes of the run that is in it.
+use std::process::Command;
+
+use super::program;
+use super::{BOTH, Place, error_of, said};
+
+const SNAPSHOTS: &str = "timeline=every 2: snapshot";
+
+#[test]
+fn a_finished_run_is_not_overwritten_without_a_word() {
+    for name in BOTH {
+        let place = Place::new();
+        place.done(name, &["max_iters=4"]);
+        let error = place.refused(name, &["max_iters=4", "seed=7"]);
+        assert!(error.contains("holds a run (done, 4 iterations)"), "{error}");
+        for way in ["resume=true", "overwrite=true", "another folder"] {
+            assert!(error.contains(way), "{error}");
+        }
+    }
+}
+
+#[test]
+fn files_of_a_run_without_run_json_are_a_run_too() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("run")).unwrap();
+    std::fs::write(place.path("run/res.jsonl"), "{}\n").unwrap();
+    assert!(place.refused("ihead_basic", &["max_iters=1"]).contains("holds an earlier run"));
+}
+
+#[test]
+fn overwriting_replaces_every_file_of_the_earlier_run_and_no_other_file() {
+    let place = Place::new();
+    place.done("ihead_full", &["max_iters=5", SNAPSHOTS]);
+    std::fs::write(place.path("run/reprobe.jsonl"), "{}\n").unwrap();
+    std::fs::write(place.path("run/notes.md"), "mine").unwrap();
+    std::fs::write(place.path("run/snapshots/best.safetensors"), "mine too").unwrap();
+    place.done("ihead_basic", &["max_iters=3", "overwrite=true"]);
+    let files: Vec<String> = place
+        .content()
+        .into_keys()
+        .map(|path| path.strip_prefix(place.path("")).unwrap().display().to_string())
+        .filter(|path| !path.contains("checkpoint"))
+        .collect();
+    let expected = [
+        "run",
+        "run/final.safetensors",
+        "run/notes.md",
+        "run/params.json",
+        "run/res.jsonl",
+        "run/run.json",
+        "run/snapshots",
+        "run/snapshots/best.safetensors",
+    ];
+    assert_eq!(files, expected);
+    assert_eq!(std::fs::read_to_string(place.path("run/notes.md")).unwrap(), "mine");
+    assert_eq!(place.info()["iterations"], 3);
+    // the settings to begin from again do not ask for another replacement
+    assert!(std::fs::read_to_string(place.path("run/params.json")).unwrap().contains("\"overwrite\": false"));
+}
+
+#[test]
+fn a_run_that_cannot_begin_leaves_the_earlier_one_as_it_was() {
+    let place = Place::new();
+    place.done("ihead_basic", &["max_iters=4", SNAPSHOTS]);
+    for wrong in [
+        "timeline=40: edit(layers.0.attention.pattern=patch)",
+        "timeline=40: freeze(layers.7.*)",
+        "init_from=/nowhere/at.all",
+        "data_args.k=66",
+        "test_batch_size=999999999999",
+    ] {
+        place.refused("ihead_basic", &["max_iters=50", "overwrite=true", wrong]);
+    }
+}
+
+#[test]
+fn a_second_run_into_a_folder_that_is_being_written_is_refused() {
+    let place = Place::new();
+    let mut first = place.begun("ihead_basic", &[]);
+    for more in [&["overwrite=true"][..], &[][..]] {
+        let output = place.run("ihead_basic", more);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        let error = error_of(&output);
+        assert!(
+            more.is_empty() || error.contains(&format!("is being written by process {}", first.id())),
+            "{error}"
+        );
+        assert!(more.is_empty() == error.contains("holds a run (running"), "{error}");
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(place.refused("ihead_basic", &[]).contains("holds a run (killed"));
+    let lines = place.records();
+    let whole = lines.rsplit_once('\n').unwrap().0;
+    for line in whole.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    place.done("ihead_basic", &["max_iters=2", "overwrite=true"]);
+}
+
+#[test]
+fn what_a_killed_process_has_left_is_cleared_by_the_next_run() {
+    let place = Place::new();
+    place.done("ihead_basic", &["max_iters=2", "timeline=0: snapshot"]);
+    // killed while it wrote, and while a new run was made beside it
+    std::fs::write(place.path("run/.ihead-x1y2z3.tmp"), "half").unwrap();
+    std::fs::write(place.path("run/snapshots/.ihead-x1y2z3.tmp"), "half").unwrap();
+    std::fs::create_dir(place.path(".run.ihead-new")).unwrap();
+    std::fs::write(place.path(".run.ihead-new/res.jsonl"), "").unwrap();
+    place.done("ihead_basic", &["max_iters=2", "overwrite=true"]);
+    assert!(!place.content().keys().any(|path| path.display().to_string().contains("ihead-")));
+    // killed between the two moves of a replacement: the earlier run comes back
+    std::fs::rename(place.path("run"), place.path(".run.ihead-old")).unwrap();
+    std::fs::create_dir(place.path(".run.ihead-new")).unwrap();
+    let output = place.run("ihead_basic", &["max_iters=2"]);
+    assert!(error_of(&output).contains("holds a run (done, 2 iterations)"), "{}", said(&output));
+    // killed behind them: the replaced run goes, what is not of a run stays
+    let old = place.path(".run.ihead-old");
+    std::fs::create_dir(&old).unwrap();
+    std::fs::write(old.join("res.jsonl"), "old").unwrap();
+    std::fs::write(old.join("notes.md"), "mine").unwrap();
+    place.done("ihead_basic", &["max_iters=2", "overwrite=true"]);
+    assert!(!old.exists() && place.path("run/notes.md").exists());
+    // killed while files were moved into a folder that had been there
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("run/.ihead-new")).unwrap();
+    std::fs::write(place.path("run/res.jsonl"), "").unwrap();
+    place.done("ihead_basic", &["max_iters=2"]);
+}
+
+#[test]
+fn run_json_says_what_where_when_and_how_it_ended() {
+    let place = Place::new();
+    place.done("ihead_basic", &["max_iters=3", "seed=5"]);
+    let info = place.info();
+    assert_eq!(info["status"], "done");
+    assert_eq!((&info["seeds"]["data"], &info["seeds"]["weights"]), (&5.into(), &5.into()));
+    assert_eq!(info["threads"], 1);
+    assert_eq!(info["task"]["seq_length"], 8);
+    assert!(info["command"].as_array().unwrap().iter().any(|arg| arg == "seed=5"));
+    let timed = |key: &str| info[key].as_str().is_some_and(|time| time.ends_with('Z') && time.len() == 20);
+    assert!(timed("started") && timed("ended"), "{info:#}");
+    assert!(info["seconds_a_step"].as_f64().unwrap() > 0.0 && info["version"].is_string());
+    if cfg!(target_os = "linux") {
+        assert!(info["peak_memory"].as_u64().unwrap() > 1_000_000 && info["processor"].is_string());
+    }
+}
+
+#[test]
+fn runs_lists_every_run_below_a_folder() {
+    let place = Place::new();
+    place.done("ihead_basic", &["max_iters=3", &format!("save_dir={}", place.path("a/b").display())]);
+    place.done("ihead_full", &["max_iters=2", &format!("save_dir={}", place.path("c").display())]);
+    std::fs::create_dir(place.path("broken")).unwrap();
+    std::fs::write(place.path("broken/run.json"), "{").unwrap();
+    let output = Command::new(program("runs")).arg(place.path("")).output().unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{table}");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 4, "{table}");
+    let of = |end: &str| rows.iter().find(|row| row[0].ends_with(end)).unwrap();
+    assert_eq!((of("a/b")[1], of("a/b")[2]), ("done", "3"));
+    assert_eq!((of("c")[1], of("broken")[1]), ("done", "unreadable"));
+    let empty = Place::new();
+    let output = Command::new(program("runs")).arg(empty.path("")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
