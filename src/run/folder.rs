@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::{Error, Result};
 
-use super::RunInfo;
+use super::{Earlier, RunInfo};
 
 /// The files that a run makes, apart from those of [`is_file_of_a_run`] with numbers in their names.
 const FILES: [&str; 8] = [
@@ -50,11 +50,12 @@ pub(super) enum Found {
     Run,
 }
 
-/// Looks at a folder; changes nothing.
+/// Looks at a folder, after putting right what a process has left that was killed while it replaced it.
 ///
 /// # Errors
 /// If it is a file, cannot be read, or something in it stands where a file of a run should be.
 pub(super) fn look(dir: &Path) -> Result<Found> {
+    recover(dir)?;
     match std::fs::metadata(dir) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => return Err(Error::io("create", dir, std::io::ErrorKind::AlreadyExists.into())),
@@ -84,13 +85,13 @@ pub(super) struct Folder {
     lock: Option<File>,
 }
 
+#[allow(dead_code)] // resumed runs
 impl Folder {
     /// Takes the folder of an earlier run, to go on in it.
     ///
     /// # Errors
     /// If another process runs in it.
     pub fn open(dir: &Path) -> Result<Folder> {
-        recover(dir)?;
         let folder = Folder::take(&absolute(dir)?)?;
         clear_temporary(&folder.dir)?;
         Ok(folder)
@@ -143,13 +144,15 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// A stage for the folder `dir`, in which [`look`] has `found` what is there.
+    /// A stage for the folder `dir`.
     ///
     /// # Errors
-    /// If a folder cannot be made, or another process runs in it.
-    pub fn new(dir: &Path) -> Result<Stage> {
-        recover(dir)?;
+    /// If it holds a run that may not be replaced, a folder cannot be made, or another process runs in it.
+    pub fn new(dir: &Path, earlier: Earlier) -> Result<Stage> {
         let found = look(dir)?;
+        if found == Found::Run && earlier != Earlier::Overwrite {
+            return Err(refused(dir));
+        }
         let made = if found == Found::Nothing { make_parents(dir)? } else { vec![] };
         let target = absolute(dir)?;
         let mut new = Stage { stage: None, target, there: None, replaces: found == Found::Run, made };
@@ -390,5 +393,17 @@ fn busy(dir: &Path) -> Error {
     let shown = dir.display();
     Error::usage(format!(
         "{shown} is being written{by}; wait for the end of that run, or write to another folder"
+    ))
+}
+
+/// Why a folder with an earlier run is not written to.
+fn refused(dir: &Path) -> Error {
+    let shown = dir.display();
+    let what = RunInfo::read(dir).map_or_else(
+        |_| "holds an earlier run".into(),
+        |info| format!("holds a run ({}, {} iterations)", info.status_now(dir), info.iterations),
+    );
+    Error::usage(format!(
+        "{shown} {what}: resume=true goes on with it, overwrite=true replaces it (in code `Run::earlier`); or write to another folder"
     ))
 }

@@ -12,7 +12,7 @@ use super::appended::Appended;
 use super::folder::{Folder, Stage};
 use super::recorder::labelled;
 use super::tensorboard::Events;
-use super::{RunInfo, Status, info, rescue};
+use super::{Earlier, RunInfo, Status, info, rescue};
 
 /// How long the folder may be gone before a run sees it.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
@@ -43,8 +43,8 @@ impl Outputs {
     ///
     /// # Errors
     /// If a file cannot be written; then everything is as it was.
-    pub fn create(dir: &Path, content: &Content<'_>, info: RunInfo) -> Result<Outputs> {
-        let stage = Stage::new(dir)?;
+    pub fn create(dir: &Path, earlier: Earlier, content: &Content<'_>, info: RunInfo) -> Result<Outputs> {
+        let stage = Stage::new(dir, earlier)?;
         let new = stage.path();
         let said = |error: Error| error.seen_at(new, dir);
         if let Some(params) = content.params {

@@ -12,7 +12,6 @@ use crate::train::optim::Optim;
 use crate::train::{Compute, LossOn, Monitor, Progress, Step, Timeline, Trainer, WeightEdit};
 use crate::{Error, Result};
 
-use super::folder::{self, Found};
 use super::inspect::check_length;
 use super::outputs::{Content, Outputs};
 use super::probes::{Probes, TestSet, Wanted};
@@ -267,15 +266,12 @@ impl<M: Model> Run<M> {
 
     /// The files of the run.
     fn outputs(&self, dir: &Path) -> Result<Outputs> {
-        if self.earlier != Earlier::Overwrite && folder::look(dir)? == Found::Run {
-            return Err(refused(dir));
-        }
         let content = Content {
             params: self.settings.as_deref(),
             snapshots: self.trainer.timeline.takes_snapshots(),
             events: self.events,
         };
-        Outputs::create(dir, &content, self.describe())
+        Outputs::create(dir, self.earlier, &content, self.describe())
     }
 
     /// Checks everything, without touching a file.
@@ -323,18 +319,6 @@ impl<M: Model> Run<M> {
             ..RunInfo::begin()
         }
     }
-}
-
-/// Why a folder with an earlier run is not written to.
-fn refused(dir: &Path) -> Error {
-    let shown = dir.display();
-    let what = RunInfo::read(dir).map_or_else(
-        |_| "holds an earlier run".into(),
-        |info| format!("holds a run ({}, {} iterations)", info.status_now(dir), info.iterations),
-    );
-    Error::usage(format!(
-        "{shown} {what}: resume=true goes on with it, overwrite=true replaces it (in code `Run::earlier`); or write to another folder"
-    ))
 }
 
 /// Refuses sequences so long that the machine cannot hold the patterns of one for each thread; `key` is what sets them.

@@ -11,7 +11,7 @@ pub use action::Action;
 pub use rate::Curve;
 use rate::Rate;
 
-use crate::graph::{Edits, Model};
+use crate::graph::{Edits, Graph, Model, record_with};
 use crate::nn::ModuleExt;
 use crate::{Error, Result};
 
@@ -197,13 +197,25 @@ impl Change {
     }
 }
 
+/// Refuses a graph with patched sites: a run has no other activations to put in.
+pub(super) fn refuse_patches(graph: &Graph) -> Result<()> {
+    match graph.given().first() {
+        Some(site) => {
+            let message =
+                format!("'{}' is patched, which a run cannot do; `run::Inspect::patch` can", site.name);
+            Err(Error::usage(message))
+        }
+        None => Ok(()),
+    }
+}
+
 fn check(action: &Action, model: &impl Model, seq: usize) -> Result<()> {
     match action {
         Action::Freeze(pattern) | Action::Release(pattern) => model.matching(pattern).map(drop),
         Action::LearningRate(rate) if !(rate.is_finite() && *rate >= 0.0) => {
             Err(Error::usage(format!("'{action}': expected a step size of at least 0")))
         }
-        Action::Edit(edits) => edits.check(model, seq),
+        Action::Edit(edits) => refuse_patches(&record_with(model, seq, edits)?),
         Action::Weights(edit) => edit.check(model),
         Action::Optim(optim) if matches!(**optim, Optim::Groups(_)) => Err(Error::usage(
             "a timeline changes to one optimiser for all parameters; groups are set with the run",

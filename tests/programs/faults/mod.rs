@@ -3,6 +3,8 @@
 mod divergence;
 mod folders;
 mod output;
+#[cfg(unix)]
+mod signals;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ fn all(place: &Place) -> Vec<(&'static str, Vec<String>)> {
         ("step_time", ["batch=2", "seq=8", "dim=4", "steps=1"].map(String::from).to_vec()),
         ("runs", vec![place.path("run").display().to_string()]),
         ("parity", vec![golden]),
-        ("v1_freezing_order", vec!["steps=1".into()]),
+        ("v1_freezing_order", vec!["steps=2".into()]),
     ]
 }
 
