@@ -8,6 +8,7 @@
 //! | task | sequences, and marks that say what can be known | [`data`] |
 //! | probes | predictions, attention patterns, memory recalls | [`probe`] |
 //! | run | what is measured when, optimiser, timeline, files | [`run`], [`train`], [`io`] |
+//! | sweep | many runs, here or on other machines, and one table of them | [`sweep`] |
 //! | settings | a struct becomes a command line | [`mod@config`] |
 //! | engines | the CPU engine; dfdx, as reference and on GPUs | [`engine`], [`plan`], [`eager`] |
 //!
@@ -46,6 +47,7 @@ pub mod paper;
 pub mod plan;
 pub mod probe;
 pub mod run;
+pub mod sweep;
 mod text;
 pub mod train;
 

@@ -1,16 +1,20 @@
 //! The `main` of a program whose command line is a configuration.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use crate::Error;
 use crate::output::{self, report};
+use crate::sweep::{self, Outcome};
 
 use super::{Config, Exit, Parsed, Parser, Problem};
 
 /// The exit status of a program that was asked for what it cannot do.
 const FAILURE: u8 = 2;
+/// The exit status of a sweep some of whose runs failed.
+const RUNS_FAILED: u8 = 1;
 
 /// Runs `run` with the configuration of this process's command line.
 ///
@@ -48,11 +52,25 @@ pub fn main_with<A: Config>(run: impl FnOnce(Parsed<A>) -> Result<(), Error>) ->
     match parsed {
         Ok(parsed) => {
             report("warning", &parsed.warnings);
-            match run(parsed) {
+            let outcome = if parsed.once { sweep::once(parsed, run) } else { run(parsed) };
+            match outcome {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => output::failed(&error),
             }
         }
+        Err(Exit::Sweep(order)) => match sweep::sweep::<A>(&order) {
+            Ok((outcome, warnings)) => {
+                report("warning", &warnings);
+                match outcome {
+                    Outcome::Done(text) => Exit::Print { text, warnings: Vec::new() }.report(),
+                    Outcome::Failed(text) => {
+                        let _ = std::io::stderr().write_all(text.as_bytes());
+                        ExitCode::from(RUNS_FAILED)
+                    }
+                }
+            }
+            Err(problems) => Exit::Fail(problems).report(),
+        },
         Err(exit) => exit.report(),
     }
 }
@@ -67,6 +85,10 @@ impl Exit {
             }
             Self::Fail(problems) => {
                 report("error", problems);
+                ExitCode::from(FAILURE)
+            }
+            Self::Sweep(_) => {
+                report("error", ["a sweep is run by `ihead::main`, which this program does not call"]);
                 ExitCode::from(FAILURE)
             }
         }

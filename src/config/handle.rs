@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Bounds, Config, FieldType, Kind, Problem, Reader, Schema, Setting, Writer};
+use super::{Bounds, Config, Derived, FieldType, Kind, Problem, Reader, Schema, Setting, Writer};
 
 /// A field with a value.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub struct SectionField<C> {
     read: fn(&mut Reader<'_>) -> Option<C>,
     write: fn(&C, &mut Writer),
     validate: fn(&C) -> Vec<Problem>,
+    warnings: fn(&C) -> Vec<Problem>,
+    derivations: fn(&C) -> Vec<Derived>,
 }
 
 impl<C> SectionField<C> {
@@ -60,7 +62,8 @@ impl<C> SectionField<C> {
         C: Config,
     {
         let (schema, defaults) = (C::schema, C::defaults);
-        Self { schema, defaults, read: C::read, write: C::write, validate: C::validate }
+        let (validate, warnings, derivations) = (C::validate, C::warnings, C::derivations);
+        Self { schema, defaults, read: C::read, write: C::write, validate, warnings, derivations }
     }
 
     /// The section in which nothing is set.
@@ -100,6 +103,16 @@ impl<C> SectionField<C> {
     /// What is wrong with the section's values together.
     pub fn validate(&self, section: &C) -> Vec<Problem> {
         (self.validate)(section)
+    }
+
+    /// Which of the section's values have no effect.
+    pub fn warnings(&self, section: &C) -> Vec<Problem> {
+        (self.warnings)(section)
+    }
+
+    /// What follows from the section's values.
+    pub fn derivations(&self, section: &C) -> Vec<Derived> {
+        (self.derivations)(section)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::arguments::OPTIONS;
+use super::Problem;
+use super::arguments::{OPTIONS, OptionHelp, SWEEPS};
+use super::derived::Derived;
 use super::kind::Kind;
 use super::resolve::Entry;
 use super::schema::{Item, Schema, Setting};
@@ -19,11 +21,18 @@ pub(super) fn help(program: &str, schema: &Schema) -> String {
     }
     let _ = writeln!(text, "Usage: {program} [OPTION]... [KEY=VALUE]...");
     section(&mut text, "Settings:", "", schema);
-    text += "\nOptions:\n";
-    for (option, value, help) in OPTIONS {
-        let _ = writeln!(text, "  {:<16}{help}", format!("{option} {value}"));
-    }
+    options(&mut text, "Options:", &OPTIONS);
+    options(&mut text, "Sweeps:", &SWEEPS);
     text
+}
+
+fn options(text: &mut String, title: &str, options: &[OptionHelp]) {
+    const COLUMN: usize = 22;
+    let _ = writeln!(text, "\n{title}");
+    for OptionHelp { name, value, help } in options {
+        let help = wrap(help, COLUMN);
+        let _ = write!(text, "  {:<1$}{2}", format!("{name} {value}"), COLUMN - 2, help.trim_start());
+    }
 }
 
 /// The settings of a section under `title`, then its sections.
@@ -90,12 +99,19 @@ fn wrap(paragraphs: &str, indent: usize) -> String {
     text
 }
 
-/// Each value and where it comes from.
-pub(super) fn explain(entries: &[Entry<'_>]) -> String {
+/// Each value, where it comes from, and why it has no effect if it has none; then what follows from the values.
+pub(super) fn explain(entries: &[Entry<'_>], idle: &[Problem], derived: &[Derived]) -> String {
     let line = |entry: &Entry<'_>| format!("{}={}", entry.key, entry.setting.kind.to_text(&entry.value));
-    let column = entries.iter().map(|entry| line(entry).chars().count()).max().unwrap_or(0) + 2;
-    entries.iter().fold(String::new(), |mut text, entry| {
-        let _ = writeln!(text, "{:<column$}{}", line(entry), entry.origin);
+    let reason = |derived: &Derived| (derived.assignment(), format!("derived: {}", derived.reason));
+    let value = |entry: &Entry<'_>| {
+        let idle = idle.iter().find(|problem| problem.key == entry.key);
+        let idle = idle.map_or(String::new(), |problem| format!("; {}", problem.message));
+        (line(entry), format!("{}{idle}", entry.origin))
+    };
+    let lines: Vec<(String, String)> = entries.iter().map(value).chain(derived.iter().map(reason)).collect();
+    let column = lines.iter().map(|(start, _)| start.chars().count()).max().unwrap_or(0) + 2;
+    lines.iter().fold(String::new(), |mut text, (start, origin)| {
+        let _ = writeln!(text, "{start:<column$}{origin}");
         text
     })
 }

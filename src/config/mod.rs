@@ -46,18 +46,34 @@
 //! | `group` | a section: the field's type derives `Config`; `group, default(a = 1, b.c = 2)` overrides its defaults |
 //! | `flatten` | the settings of the field's type, at this level; also with `default(...)` |
 //!
-//! On the struct: `validate = path` names a `fn(&Self) -> Vec<Problem>` that checks values together, and
-//! `derived("key")` a key that a record may hold and that is not read. On a variant of an enum: `rename = "name"`.
+//! # Attributes of the struct
+//! | `#[config(...)]` | |
+//! |---|---|
+//! | `validate = path` | a `fn(&Self) -> Vec<Problem>` that checks values together |
+//! | `warn = path` | a `fn(&Self) -> Vec<Problem>` that names values which have no effect, and why |
+//! | `derive = path` | a `fn(&Self) -> Vec<Derived>`: what follows from the values, for `--explain` |
+//! | `derived("key")` | a key that a record may hold and that is not read |
+//!
+//! On a variant of an enum: `rename = "name"`. The derive also implements [`Default`], by [`Config::defaults`], so that code
+//! can write `Args { dim: 128, ..Default::default() }`.
+//!
+//! # Options that every program has
+//! `--help`, `--config FILE`, `--print-config`, `--explain` (each value with its origin), `--schema` (a JSON Schema of the
+//! file that `--config` reads), `--completions bash|zsh|fish`.
 
 mod arguments;
 mod bounds;
+mod completions;
 mod condition;
+mod derived;
 mod entry;
 mod field_type;
 mod file;
 mod handle;
 mod help;
+mod json_schema;
 mod kind;
+mod order;
 mod origin;
 mod parse;
 mod problem;
@@ -68,12 +84,14 @@ mod tree;
 
 pub use bounds::Bounds;
 pub use condition::Condition;
+pub use derived::Derived;
 pub use entry::{main, main_with};
 pub use field_type::FieldType;
 pub use file::record;
 pub use handle::{SectionField, ValueField};
 pub use ihead_macros::Config;
 pub use kind::{Choice, Kind};
+pub use order::{Emit, Order};
 pub use origin::Origin;
 pub use parse::{Exit, Parsed, Parser, parse};
 pub use problem::Problem;
@@ -104,6 +122,18 @@ pub trait Config: Sized {
 
     /// What is wrong with values that are right one by one.
     fn validate(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// Values that are right and have no effect beside the others, each with the reason.
+    ///
+    /// A value that nobody set is not warned of; nor is one needed for what `applies` says already.
+    fn warnings(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// What follows from the values, for `--explain`: the number that stands for "all cores", a size that the data decide.
+    fn derivations(&self) -> Vec<Derived> {
         Vec::new()
     }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Print};
 use super::resolve::Resolution;
 use super::tree::Reader;
-use super::{Config, Origin, Problem, file, help};
+use super::{Config, Order, Origin, Problem, completions, file, help, json_schema};
 
 /// A configuration with what is known about its making.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Parsed<A> {
     pub warnings: Vec<Problem>,
     /// Each dotted key and where its value comes from, in the order of the schema.
     pub origins: Vec<(String, Origin)>,
+    /// Whether the program is to do nothing if the folder of the run holds this run, finished: `--once`.
+    pub once: bool,
 }
 
 impl<A: Config> Parsed<A> {
@@ -47,6 +49,8 @@ pub enum Exit {
     },
     /// It is wrong: each problem is a line for standard error, with status 2.
     Fail(Vec<Problem>),
+    /// It asks for a sweep, which [`main`](super::main) does.
+    Sweep(Order),
 }
 
 /// Reads a command line as the configuration `A`; `args` begin after the name of the program.
@@ -107,9 +111,16 @@ impl<A: Config> Parser<A> {
         let schema = A::schema();
         let mut resolution = Resolution::new(&schema, &self.derived);
         let arguments = Arguments::split(args, &resolution.keys());
-        if arguments.help {
-            let text = help::help(&self.program, &schema);
-            return Err(Exit::Print { text, warnings: Vec::new() });
+        let print = |text| Err(Exit::Print { text, warnings: Vec::new() });
+        match arguments.print {
+            _ if arguments.help => return print(help::help(&self.program, &schema)),
+            Some(Print::Completions(shell)) if arguments.problems.is_empty() => {
+                return print(completions::completions(shell, &self.program, &schema));
+            }
+            Some(Print::Schema) if arguments.problems.is_empty() => {
+                return print(format!("{:#}\n", json_schema::json_schema(&schema)));
+            }
+            _ => {}
         }
         if let Some(config) = arguments.config.as_deref().map(Path::new) {
             match file::read(config) {
@@ -119,17 +130,30 @@ impl<A: Config> Parser<A> {
         }
         arguments.settings.iter().for_each(|argument| resolution.argue(argument));
         resolution.problems.extend(arguments.problems);
-        let args = configuration(&mut resolution).map_err(Exit::Fail)?;
-        let warnings = resolution.idle();
-        let parsed = Parsed { args, warnings, origins: Vec::new() };
-        if arguments.explain {
-            return Err(Exit::Print { text: help::explain(&resolution.entries), warnings: parsed.warnings });
+        if let Some(order) = arguments.order {
+            // values that do not fit together may be those of an axis, so that only the runs can be checked
+            return Err(match resolution.problems.is_empty() {
+                true => Exit::Sweep(order),
+                false => Exit::Fail(resolution.problems),
+            });
         }
-        if arguments.print_config {
-            return Err(Exit::Print { text: file::text(parsed.to_json()), warnings: parsed.warnings });
+        let args: A = configuration(&mut resolution).map_err(Exit::Fail)?;
+        let mut warnings = resolution.idle();
+        warnings.extend(resolution.set_by_someone(args.warnings()));
+        match arguments.print {
+            Some(Print::Explanation) => {
+                let text = help::explain(&resolution.entries, &warnings, &args.derivations());
+                Err(Exit::Print { text, warnings: Vec::new() })
+            }
+            Some(_) => {
+                let parsed = Parsed { args, warnings, origins: Vec::new(), once: false };
+                Err(Exit::Print { text: file::text(parsed.to_json()), warnings: parsed.warnings })
+            }
+            None => {
+                let origins = resolution.entries.into_iter().map(|entry| (entry.key, entry.origin)).collect();
+                Ok(Parsed { args, warnings, origins, once: arguments.once })
+            }
         }
-        let origins = resolution.entries.into_iter().map(|entry| (entry.key, entry.origin)).collect();
-        Ok(Parsed { origins, ..parsed })
     }
 }
 

@@ -182,6 +182,14 @@ impl<'a> Resolution<'a> {
         Some(Problem::new(entry.key.as_str(), message))
     }
 
+    /// Those warnings whose key somebody set; one of no key stays.
+    pub fn set_by_someone(&self, warnings: Vec<Problem>) -> impl Iterator<Item = Problem> {
+        warnings.into_iter().filter(|warning| {
+            let entry = self.entries.iter().find(|entry| entry.key == warning.key);
+            entry.is_none_or(|entry| entry.origin != Origin::Default)
+        })
+    }
+
     /// All values, nested.
     pub fn tree(&self) -> Map<String, Value> {
         let mut tree = Map::new();

@@ -8,9 +8,10 @@
 //! | text, path | verbatim (`007` stays `007`); one pair of quotes around the whole is taken off |
 //! | choice | one of its names |
 //! | optional | `null`, `None`, else its value; an empty text is null |
-//! | list | `[1,2,3]`, `[]`; items of text may be quoted: `['a,b',c]` |
+//! | list | `[1,2,3]`, `[]`; items of text may be quoted: `['a,b',c]`, and then a quote inside is doubled: `['it''s']` |
 //!
-//! Outside such brackets commas have no meaning.
+//! Outside such brackets commas have no meaning. Every value but one has a text that is read back as it: an optional text
+//! that is there and empty is read as null.
 
 use serde_json::Value;
 
@@ -42,7 +43,9 @@ impl Kind {
                 let write = || format!("; write [{}]", text.trim_matches(['[', ']']));
                 let items = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
                 let items = split_items(items.ok_or_else(write)?)?;
-                Ok(Value::Array(items.into_iter().map(|item| inner.parse(item)).collect::<Result<_, _>>()?))
+                Ok(Value::Array(
+                    items.into_iter().map(|item| inner.parse_item(item)).collect::<Result<_, _>>()?,
+                ))
             }
         }
     }
@@ -70,13 +73,35 @@ impl Kind {
         }
     }
 
-    /// The text of a list's item: quoted when it would split the list.
+    /// The value of a list's item: in a quoted one a doubled quote is one.
+    fn parse_item(&self, text: &str) -> Result<Value, Remark> {
+        match self {
+            Self::Text | Self::Path => Ok(Value::String(match text.chars().next() {
+                Some(quote @ ('\'' | '"')) if unquoted(text) != text => {
+                    unquoted(text).replace(&format!("{quote}{quote}"), &quote.to_string())
+                }
+                _ => text.into(),
+            })),
+            Self::Optional(inner) if !matches!(text, "null" | "None" | "" | "''" | "\"\"") => {
+                inner.parse_item(text)
+            }
+            kind => kind.parse(text),
+        }
+    }
+
+    /// The text of a list's item: quoted when it would split the list or be taken for something else.
     fn item_text(&self, value: &Value) -> String {
-        let plain = self.to_text(value);
-        let splits = |text: &str| text.contains([',', '[', ']', '\'', '"']) || text.trim() != text;
+        let splits =
+            |text: &str| text.contains([',', '[', ']', '\'', '"']) || text.trim() != text || text.is_empty();
         match (self, value) {
-            (Self::Text | Self::Path, Value::String(text)) if splits(text) => quoted(text),
-            _ => plain,
+            (Self::Optional(_), Value::String(text)) if matches!(text.as_str(), "null" | "None") => {
+                self.to_text(value)
+            }
+            (Self::Optional(inner), value) if !value.is_null() => inner.item_text(value),
+            (Self::Text | Self::Path, Value::String(text)) if splits(text) => {
+                format!("'{}'", text.replace('\'', "''"))
+            }
+            _ => self.to_text(value),
         }
     }
 }
@@ -131,9 +156,12 @@ fn split_items(inside: &str) -> Result<Vec<&str>, Remark> {
         return Ok(Vec::new());
     }
     let (mut items, mut start, mut depth, mut quote) = (Vec::new(), 0, 0usize, None);
-    for (at, symbol) in inside.char_indices() {
+    let mut symbols = inside.char_indices().peekable();
+    while let Some((at, symbol)) = symbols.next() {
+        // a doubled quote is one that does not close
+        let doubled = quote == Some(symbol) && symbols.next_if(|(_, next)| *next == symbol).is_some();
         match (quote, symbol) {
-            (Some(open), _) if open == symbol => quote = None,
+            (Some(open), _) if open == symbol && !doubled => quote = None,
             (Some(_), _) => {}
             (None, '\'' | '"') if begins_item(&inside[..at]) => quote = Some(symbol),
             (None, '[') => depth += 1,

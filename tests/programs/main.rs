@@ -8,3 +8,5 @@ mod case;
 mod paper;
 mod probe;
 mod process;
+mod settings;
+mod sweep;

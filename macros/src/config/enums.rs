@@ -9,7 +9,7 @@ use super::fields::key_objection;
 use super::syntax::{Enum, Variant};
 
 pub(super) fn validate(input: &DeriveInput, data: &DataEnum, errors: &mut Errors) -> Enum {
-    for name in Entries::of(&input.attrs, &["validate", "derived"], errors).rest() {
+    for name in Entries::of(&input.attrs, &super::ON_STRUCT, errors).rest() {
         errors.at(&name, format!("`{name}` belongs to a struct of settings, this is a choice of names"));
     }
     if data.variants.is_empty() {

@@ -9,11 +9,11 @@ use super::syntax::{Enum, Field, Override, Role, Setting, Struct};
 
 /// `impl Config` for a struct: a handle for each field, and functions that pass from handle to handle.
 pub(super) fn expand_struct(input: &Struct) -> TokenStream {
-    let Struct { ident, help, validate, derived, fields } = input;
+    let Struct { ident, help, validate, warn, derive, derived, fields } = input;
     let name = ident.to_string();
     let fields: Vec<FieldCode<'_>> =
         fields.iter().enumerate().map(|(at, field)| FieldCode::new(at, field)).collect();
-    let [reader, writer, defaults, problems] = ["reader", "writer", "defaults", "problems"].map(local);
+    let [reader, writer, defaults] = ["reader", "writer", "defaults"].map(local);
     let handles = fields.iter().map(FieldCode::handle);
     let schema = fields.iter().map(|field| field.schema(&defaults));
     let default_values = fields.iter().map(FieldCode::default);
@@ -23,8 +23,9 @@ pub(super) fn expand_struct(input: &Struct) -> TokenStream {
         quote!(#ident: #value?)
     });
     let writes = fields.iter().map(|field| field.write(&writer));
-    let checks = fields.iter().filter_map(|field| field.check(&problems));
-    let own = validate.iter().map(|path| quote!(#problems.extend(#path(self));));
+    let validate = said("validate", "Problem", validate.as_ref(), &fields);
+    let warnings = said("warnings", "Problem", warn.as_ref(), &fields);
+    let derivations = said("derivations", "Derived", derive.as_ref(), &fields);
     quote! {
         const _: () = {
             #(#handles)*
@@ -49,15 +50,34 @@ pub(super) fn expand_struct(input: &Struct) -> TokenStream {
                 fn write(&self, #writer: &mut ::ihead::config::Writer) {
                     #(#writes)*
                 }
-                fn validate(&self) -> ::std::vec::Vec<::ihead::config::Problem> {
-                    #[allow(unused_mut)]
-                    let mut #problems = ::std::vec::Vec::new();
-                    #(#own)*
-                    #(#checks)*
-                    #problems
+                #validate
+                #warnings
+                #derivations
+            }
+
+            #[automatically_derived]
+            impl ::core::default::Default for #ident {
+                fn default() -> Self {
+                    <Self as ::ihead::config::Config>::defaults()
                 }
             }
         };
+    }
+}
+
+/// The method `name`, which gathers what the function at `own` and each section say.
+fn said(name: &str, item: &str, own: Option<&syn::Path>, fields: &[FieldCode<'_>]) -> TokenStream {
+    let [all, name, item] = [local("all"), format_ident!("{name}"), format_ident!("{item}")];
+    let own = own.iter().map(|path| quote!(#all.extend(#path(self));)).collect::<Vec<_>>();
+    let inside = fields.iter().filter_map(|field| field.said(&name, &item, &all));
+    quote! {
+        fn #name(&self) -> ::std::vec::Vec<::ihead::config::#item> {
+            #[allow(unused_mut)]
+            let mut #all = ::std::vec::Vec::new();
+            #(#own)*
+            #(#inside)*
+            #all
+        }
     }
 }
 
@@ -152,15 +172,15 @@ impl<'a> FieldCode<'a> {
         }
     }
 
-    /// The check of a section's values together.
-    fn check(&self, problems: &Ident) -> Option<TokenStream> {
+    /// What a section says in the method `name`, added to `all`.
+    fn said(&self, name: &Ident, item: &Ident, all: &Ident) -> Option<TokenStream> {
         let Field { ident, key, role, .. } = self.field;
         let constant = &self.constant;
-        let inside = quote!(#constant.validate(&self.#ident));
+        let inside = quote!(#constant.#name(&self.#ident));
         match role {
             Role::Setting(_) => None,
-            Role::Group(_) => Some(quote!(#problems.extend(::ihead::config::Problem::under(#key, #inside));)),
-            Role::Flatten(_) => Some(quote!(#problems.extend(#inside);)),
+            Role::Group(_) => Some(quote!(#all.extend(::ihead::config::#item::under(#key, #inside));)),
+            Role::Flatten(_) => Some(quote!(#all.extend(#inside);)),
         }
     }
 }

@@ -25,6 +25,10 @@ pub(super) fn stub(input: &DeriveInput) -> TokenStream {
             fn read(_: &mut ::ihead::config::Reader<'_>) -> ::core::option::Option<Self> { ::core::unreachable!() }
             fn write(&self, _: &mut ::ihead::config::Writer) { ::core::unreachable!() }
         }
+        #[automatically_derived]
+        impl #generics ::core::default::Default for #ident #arguments #bounds {
+            fn default() -> Self { ::core::unreachable!() }
+        }
     };
     if matches!(input.data, Data::Enum(_)) { field_type } else { config }
 }

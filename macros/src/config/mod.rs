@@ -19,6 +19,9 @@ mod validate;
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
+/// The attributes of a struct.
+const ON_STRUCT: [&str; 4] = ["validate", "warn", "derive", "derived"];
+
 /// The impls for `input`, or its errors and stubs.
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     match validate::validate(input) {

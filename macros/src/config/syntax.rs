@@ -12,6 +12,8 @@ pub(super) struct Struct {
     pub ident: Ident,
     pub help: String,
     pub validate: Option<Path>,
+    pub warn: Option<Path>,
+    pub derive: Option<Path>,
     pub derived: Vec<LitStr>,
     pub fields: Vec<Field>,
 }

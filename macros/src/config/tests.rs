@@ -11,7 +11,7 @@ fn expansion(input: &DeriveInput) -> String {
 fn a_struct() {
     insta::assert_snapshot!(expansion(&parse_quote! {
         /// An experiment.
-        #[config(validate = check, derived("vocab_size"))]
+        #[config(validate = check, warn = idle, derive = sizes, derived("vocab_size"))]
         struct Args {
             /// Step size.
             #[config(default = 1, above = 0, max = 2.5, applies = "name!=null")]

@@ -35,8 +35,8 @@ pub(super) fn validate(input: &DeriveInput) -> Result<Input, syn::Error> {
 }
 
 fn validate_struct(input: &DeriveInput, data: &DataStruct, errors: &mut Errors) -> Struct {
-    let mut entries = Entries::of(&input.attrs, &["validate", "derived"], errors);
-    let validate = entries.path("validate", errors);
+    let mut entries = Entries::of(&input.attrs, &super::ON_STRUCT, errors);
+    let [validate, warn, derive] = ["validate", "warn", "derive"].map(|name| entries.path(name, errors));
     let derived = entries.texts("derived", errors);
     let fields = match &data.fields {
         Fields::Named(named) => {
@@ -55,7 +55,7 @@ fn validate_struct(input: &DeriveInput, data: &DataStruct, errors: &mut Errors) 
         }
         Fields::Unit => Vec::new(),
     };
-    Struct { ident: input.ident.clone(), help: help(&input.attrs), validate, derived, fields }
+    Struct { ident: input.ident.clone(), help: help(&input.attrs), validate, warn, derive, derived, fields }
 }
 
 /// The key of a field, whatever else may be wrong with it.

@@ -11,6 +11,8 @@ use super::{Args, Device, args, parse};
 fn nothing_said_gives_the_defaults_with_the_overrides_of_groups() {
     let args = args(&[]);
     assert_eq!(args, Args::defaults());
+    assert_eq!(args, Args::default());
+    assert_eq!(Args { shift: 1, ..Default::default() }.optim_args.learning_rate, 3e-4);
     assert_eq!(args.optim_args.learning_rate, 3e-4);
     assert!(!args.optim_args.use_sgd);
     assert_eq!(args.optim_args.batch_size, 512);
@@ -87,6 +89,17 @@ fn a_value_without_effect_warns() {
     assert!(warnings(&[]).is_empty());
     assert_eq!(warnings(&["root_dir=runs"]), ["root_dir: has no effect: it applies when save_dir!=null"]);
     assert!(warnings(&["root_dir=runs", "save_dir=a"]).is_empty());
+}
+
+#[test]
+fn a_program_says_which_of_its_values_have_no_effect() {
+    let warnings = |line: &[&str]| -> Vec<String> {
+        parse(line).unwrap().warnings.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(warnings(&["names=[x]"]), ["names: has no effect: there are no layers to print"]);
+    assert!(warnings(&["names=[x]", "layers=[1]"]).is_empty());
+    // what nobody set is not warned of
+    assert_eq!(warnings(&["temperature=2"]), ["temperature: has no effect in these tests"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod text;
 use std::path::PathBuf;
 
 use ihead::Config;
-use ihead::config::{self, Exit, Parsed, Problem};
+use ihead::config::{self, Derived, Exit, Parsed, Problem};
 
 /// Settings of the optimiser.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ struct OptimArgs {
 
 /// Settings of the model.
 #[derive(Config, Clone, Debug, PartialEq)]
-#[config(validate = divisible, derived("vocab_size"))]
+#[config(validate = divisible, derive = head_width, derived("vocab_size"))]
 struct ModelArgs {
     /// Width of the residual stream.
     #[config(default = 64, min = 1)]
@@ -43,6 +43,10 @@ struct ModelArgs {
 fn divisible(model: &ModelArgs) -> Vec<Problem> {
     let message = || format!("expected a multiple of n_heads={}, found {}", model.n_heads, model.dim);
     if model.dim.is_multiple_of(model.n_heads) { Vec::new() } else { vec![Problem::new("dim", message())] }
+}
+
+fn head_width(model: &ModelArgs) -> Vec<Derived> {
+    vec![Derived::new("head_width", model.dim / model.n_heads, "dim over n_heads")]
 }
 
 /// Where to compute.
@@ -71,6 +75,7 @@ struct RunArgs {
 
 /// An experiment.
 #[derive(Config, Clone, Debug, PartialEq)]
+#[config(warn = Args::idle)]
 struct Args {
     #[config(group)]
     model_args: ModelArgs,
@@ -105,6 +110,15 @@ struct Args {
     /// A word of the language as a field.
     #[config(default = false)]
     r#type: bool,
+}
+
+impl Args {
+    fn idle(&self) -> Vec<Problem> {
+        let unused = self.layers.is_empty() && self.names != ["a", "b"];
+        let mut idle = vec![Problem::new("temperature", "has no effect in these tests")];
+        idle.extend(unused.then(|| Problem::new("names", "has no effect: there are no layers to print")));
+        idle
+    }
 }
 
 fn parse(line: &[&str]) -> Result<Parsed<Args>, Exit> {

@@ -68,8 +68,31 @@ fn keys_that_do_not_exist_name_the_nearest_of_all_sections() {
         ("--max-iters=3", "no option '--max-iters'; settings are written without dashes: max_iters=VALUE"),
         ("--hlep", "no option '--hlep'; did you mean '--help'?"),
         ("--config", "--config needs a FILE after it"),
+        (
+            "--completions=bsh",
+            "--completions needs one of bash, zsh, fish, found 'bsh'; did you mean 'bash'?",
+        ),
+        ("--completions", "--completions needs one of bash, zsh, fish, found nothing"),
+        ("--explain=yes", "--explain takes no value"),
+        ("--jobs=2", "--jobs belongs to a sweep: give --sweep KEY=VALUE,VALUE... too"),
+        ("--sweep", "--sweep needs an axis after it, as in --sweep KEY=1,2,4"),
     ] {
         assert_eq!(problem(arg), expected);
+    }
+}
+
+#[test]
+fn options_of_sweeps_that_do_not_fit() {
+    for (line, expected) in [
+        (&["--sweep", "seed=1,2", "--jobs", "0"][..], "--jobs needs an integer of at least 1, found '0'"),
+        (&["--sweep", "seed=1,2", "--jobs"], "--jobs needs an integer of at least 1, found nothing"),
+        (
+            &["--sweep", "seed=1,2", "--emit", "pbs"],
+            "--emit needs one of commands, parallel, slurm, found 'pbs'",
+        ),
+        (&["--schema", "--explain"], "two things to print are asked for: give one of them"),
+    ] {
+        assert_eq!(problems(line), [expected]);
     }
 }
 

@@ -1,0 +1,130 @@
+//! How long a sweep may take: some of its runs, a few steps each.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::{Error, Result};
+
+use super::command::{share_of_threads, this_program};
+use super::runs::{Plan, Planned};
+
+/// Runs that are timed.
+const SAMPLE: usize = 4;
+/// The steps of the two timings of a run.
+const STEPS: [usize; 2] = [2, 12];
+
+/// What a run costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Cost {
+    /// Seconds before the first step.
+    start: f64,
+    /// Seconds of a step.
+    step: f64,
+}
+
+impl Plan {
+    /// A sentence about the time that these runs will take.
+    pub(super) fn estimate(&self, runs: &[&Planned], jobs: usize) -> Result<String> {
+        let Some(key) = &self.traits.steps else {
+            return Ok(
+                "no estimate: the program has none of the settings max_iters, steps, iterations".into()
+            );
+        };
+        let sampled = sample(runs.len());
+        let threads = share_of_threads(jobs);
+        let mut costs = Vec::new();
+        let mut failed = None;
+        for at in sampled {
+            match self.cost(runs[at], key, threads)? {
+                Ok(cost) => costs.push(cost),
+                Err(why) => {
+                    failed =
+                        Some(format!("no estimate: {} fails within {} steps: {why}", runs[at].name, STEPS[1]))
+                }
+            }
+        }
+        let Some(mean) = mean(&costs) else {
+            return Ok(failed.unwrap_or_else(|| "nothing is left to do".into()));
+        };
+        let steps = runs.iter().map(|run| run.settings.get(key).and_then(|value| value.as_u64()));
+        let Some(steps) = steps.collect::<Option<Vec<u64>>>() else {
+            return Ok(format!("no estimate: a run without {key} goes on until it is stopped"));
+        };
+        let all: f64 = steps.iter().map(|steps| mean.start + *steps as f64 * mean.step).sum();
+        Ok(format!(
+            "about {} with {jobs} at a time on {threads} threads each ({:.2} s to start and {:.4} s a step, measured on {} of the runs)",
+            duration(all / jobs as f64),
+            mean.start,
+            mean.step,
+            costs.len(),
+        ))
+    }
+
+    /// Two short runs, whose difference is the cost of a step; or why it fails.
+    fn cost(&self, run: &Planned, key: &str, threads: usize) -> Result<std::result::Result<Cost, String>> {
+        let folder = tempfile::tempdir().map_err(|e| Error::io("create", std::env::temp_dir(), e))?;
+        let mut taken = [0.0; 2];
+        for (taken, steps) in taken.iter_mut().zip(STEPS) {
+            let dir = folder.path().join(steps.to_string());
+            let own = |arg: &String| {
+                !arg.starts_with(&format!("{key}=")) && !arg.starts_with("save_dir=") && arg != "--once"
+            };
+            let mut args: Vec<String> = self.arguments(run, threads).into_iter().filter(own).collect();
+            args.extend([format!("{key}={steps}"), format!("save_dir={}", dir.display())]);
+            let started = Instant::now();
+            let mut command = Command::new(this_program());
+            let output = command.args(&args).stdin(Stdio::null()).output();
+            let output = output.map_err(|e| Error::io("run", this_program(), e))?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let last = said.lines().last().unwrap_or_default();
+                return Ok(Err(last.trim_start_matches("error: ").to_owned()));
+            }
+            *taken = started.elapsed().as_secs_f64();
+        }
+        let step = ((taken[1] - taken[0]) / (STEPS[1] - STEPS[0]) as f64).max(0.0);
+        Ok(Ok(Cost { start: (taken[0] - STEPS[0] as f64 * step).max(0.0), step }))
+    }
+}
+
+/// Places spread over all of them, with the first and the last.
+fn sample(runs: usize) -> Vec<usize> {
+    let mut places: Vec<usize> =
+        (0..SAMPLE.min(runs)).map(|i| i * (runs - 1) / (SAMPLE.min(runs) - 1).max(1)).collect();
+    places.dedup();
+    places
+}
+
+fn mean(costs: &[Cost]) -> Option<Cost> {
+    let of = |part: fn(&Cost) -> f64| costs.iter().map(part).sum::<f64>() / costs.len() as f64;
+    (!costs.is_empty()).then(|| Cost { start: of(|cost| cost.start), step: of(|cost| cost.step) })
+}
+
+/// Seconds for a reader: `45 s`, `3 min 20 s`, `2 h 5 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    match seconds.round() as u64 {
+        0 => format!("{seconds:.1} s"),
+        s @ 1..100 => format!("{s} s"),
+        s @ 100..6000 => format!("{} min {} s", s / 60, s % 60),
+        s => format!("{} h {} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{duration, sample};
+
+    #[test]
+    fn the_sample_is_spread() {
+        assert_eq!(sample(0), [0; 0]);
+        assert_eq!(sample(1), [0]);
+        assert_eq!(sample(3), [0, 1, 2]);
+        assert_eq!(sample(24), [0, 7, 15, 23]);
+    }
+
+    #[test]
+    fn durations_are_read_at_a_glance() {
+        let found = [0.25, 45.2, 200.0, 7500.0].map(duration);
+        assert_eq!(found, ["0.2 s", "45 s", "3 min 20 s", "2 h 5 min"]);
+    }
+}

@@ -1,0 +1,177 @@
+//! What a sweep knows of a run: a record beside the run's folder, and a lock while it runs.
+//!
+//! The run called `NAME` of the sweep in `DIR` has its files in `DIR/NAME`, and in `DIR/_sweep` its record `NAME.json`, its
+//! lock `NAME.lock` and its output `NAME.log`. They stand beside the run's folder, which belongs to the program.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Value;
+use crate::io::write_atomically;
+use crate::run::Status;
+use crate::{Error, Result};
+
+/// The folder of a sweep's own files.
+pub(super) const OWN: &str = "_sweep";
+
+/// What is known of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub status: Status,
+    /// The settings that decide what it computes.
+    pub settings: Value,
+    /// When it was begun, in seconds since 1970.
+    pub started: u64,
+    /// How long it took, of what is over.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+}
+
+/// The files of one run.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The run's own folder.
+    pub dir: PathBuf,
+    own: PathBuf,
+    name: String,
+}
+
+/// The right to run in a folder, until it is dropped or the process ends.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Place {
+    /// The files of the run in `dir`.
+    ///
+    /// # Errors
+    /// If `dir` has no name, like `/`.
+    pub fn new(dir: &Path) -> Result<Self> {
+        let Some(name) = dir.file_name() else {
+            return Err(Error::config(
+                "save_dir",
+                format!("expected a folder with a name, found '{}'", dir.display()),
+            ));
+        };
+        let own = dir.parent().unwrap_or(Path::new("")).join(OWN);
+        Ok(Self { dir: dir.to_owned(), own, name: name.to_string_lossy().into_owned() })
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.file("log")
+    }
+
+    fn file(&self, ending: &str) -> PathBuf {
+        self.own.join(format!("{}.{ending}", self.name))
+    }
+
+    pub fn create(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.own).map_err(|e| Error::io("create", &self.own, e))
+    }
+
+    /// Locks the run; the system takes the lock back when this process ends, however it does.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.file("lock");
+        let failed = |e| Error::io("lock", &path, e);
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = options.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                let holder = holder.trim();
+                let holder = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
+                let message = format!("{} is running already{holder}", self.dir.display());
+                return Err(Error::config("save_dir", message));
+            }
+            Err(std::fs::TryLockError::Error(e)) => return Err(failed(e)),
+        }
+        file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
+        write!(file, "{}", std::process::id()).map_err(failed)?;
+        Ok(Lock { _file: file })
+    }
+
+    /// Whether a process runs here.
+    pub fn is_locked(&self) -> bool {
+        let file = OpenOptions::new().read(true).write(true).open(self.file("lock"));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+    }
+
+    /// The record, if there is a whole one.
+    pub fn record(&self) -> Option<Record> {
+        serde_json::from_slice(&std::fs::read(self.file("json")).ok()?).ok()
+    }
+
+    pub fn write(&self, record: &Record) -> Result<()> {
+        let text = serde_json::to_string_pretty(record)
+            .map_err(|e| Error::format(self.file("json"), e.to_string()))?;
+        write_atomically(&self.file("json"), format!("{text}\n").as_bytes())
+    }
+
+    /// Whether this run, with these settings, has reached its end.
+    pub fn is_done(&self, settings: &Value) -> bool {
+        self.record().is_some_and(|record| record.status == Status::Done && record.settings == *settings)
+    }
+
+    /// The status that the run itself wrote into its `run.json`, if it wrote one.
+    pub fn own_status(&self) -> Option<Status> {
+        let text = std::fs::read(self.dir.join("run.json")).ok()?;
+        let value: Value = serde_json::from_slice(&text).ok()?;
+        serde_json::from_value(value.get("status")?.clone()).ok()
+    }
+
+    /// The last line of the output that says something.
+    pub fn last_line(&self) -> Option<String> {
+        const TAIL: u64 = 8192;
+        let mut file = File::open(self.log()).ok()?;
+        let length = file.metadata().ok()?.len();
+        file.seek(std::io::SeekFrom::Start(length.saturating_sub(TAIL))).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let says =
+            |line: &&str| !line.trim().is_empty() && !line.starts_with("note: run with `RUST_BACKTRACE");
+        text.lines().rev().find(says).map(|line| line.trim().trim_start_matches("error: ").to_owned())
+    }
+}
+
+/// The dotted keys at which two settings differ, each with both values.
+pub(super) fn differences(before: &Value, now: &Value) -> Vec<String> {
+    let (mut before_flat, mut now_flat) = (Vec::new(), Vec::new());
+    flat("", before, &mut before_flat);
+    flat("", now, &mut now_flat);
+    let find = |all: &[(String, Value)], key: &str| {
+        all.iter().find(|(known, _)| known == key).map_or(Value::Null, |(_, value)| value.clone())
+    };
+    let mut keys: Vec<&String> = before_flat.iter().chain(&now_flat).map(|(key, _)| key).collect();
+    keys.sort();
+    keys.dedup();
+    let pairs = keys.into_iter().map(|key| (key, find(&before_flat, key), find(&now_flat, key)));
+    pairs.filter(|(_, a, b)| a != b).map(|(key, a, b)| format!("{key} was {a} and is {b}")).collect()
+}
+
+/// Nested values at their dotted keys.
+pub(super) fn flat(prefix: &str, value: &Value, into: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flat(&key, value, into);
+            }
+        }
+        value => into.push((prefix.into(), value.clone())),
+    }
+}
+
+/// Now, in seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}

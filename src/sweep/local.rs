@@ -1,0 +1,159 @@
+//! Runs as processes of this machine.
+
+use std::fs::OpenOptions;
+use std::io::IsTerminal;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output;
+use crate::run::Status;
+use crate::{Error, Result};
+
+use super::command::{share_of_threads, this_program};
+use super::folder::Place;
+use super::runs::{Plan, Planned};
+
+/// How the runs of a sweep ended.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub done: usize,
+    pub skipped: usize,
+    /// The names of those that did not reach their end, and why.
+    pub failed: Vec<(String, String)>,
+    pub seconds: f64,
+}
+
+/// Runs all that is not finished, so many at a time. A run that fails takes none of the others with it.
+pub(super) fn run(plan: &Plan, jobs: usize) -> Result<Summary> {
+    let places = plan.runs.iter().map(|run| Place::new(&plan.dir_of(run))).collect::<Result<Vec<_>>>()?;
+    if let Some(first) = places.first() {
+        first.create()?;
+    }
+    let waiting: Vec<(&Planned, &Place)> =
+        plan.runs.iter().zip(&places).filter(|(run, place)| !place.is_done(&run.settings)).collect();
+    let display = Display::new(plan.runs.len(), plan.runs.len() - waiting.len());
+    let jobs = jobs.min(waiting.len()).max(1);
+    let (next, started) = (AtomicUsize::new(0), Instant::now());
+    let summary = Mutex::new(Summary { skipped: plan.runs.len() - waiting.len(), ..Summary::default() });
+    let worker = || {
+        while let Some((run, place)) = waiting.get(next.fetch_add(1, Ordering::Relaxed)) {
+            display.begin(&run.name);
+            let begun = Instant::now();
+            let outcome = one(plan, run, place, jobs);
+            display.end(&run.name, &outcome, begun.elapsed());
+            let mut summary = summary.lock().unwrap_or_else(|e| e.into_inner());
+            match outcome {
+                Ok(()) => summary.done += 1,
+                Err(why) => summary.failed.push((run.name.clone(), why)),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(worker);
+        }
+    });
+    display.close();
+    let mut summary = summary.into_inner().unwrap_or_else(|e| e.into_inner());
+    summary.failed.sort();
+    summary.seconds = started.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+/// One run to its end; the error is why it did not get there.
+fn one(plan: &Plan, run: &Planned, place: &Place, jobs: usize) -> std::result::Result<(), String> {
+    let log = || {
+        let file = OpenOptions::new().create(true).append(true).open(place.log());
+        file.map_err(|e| Error::io("write", place.log(), e).to_string())
+    };
+    let (out, err) = (log()?, log()?);
+    let mut command = Command::new(this_program());
+    command.args(plan.arguments(run, share_of_threads(jobs))).stdin(Stdio::null()).stdout(out).stderr(err);
+    let status = command.status().map_err(|e| format!("cannot be started: {e}"))?;
+    let last = place.last_line().unwrap_or_else(|| "it said nothing".into());
+    match (status.success(), place.record().map(|record| record.status)) {
+        (true, Some(Status::Done)) => Ok(()),
+        (_, Some(how @ (Status::Stopped | Status::Diverged))) => Err(format!("{how}: {last}")),
+        _ => Err(format!("{}: {last}", ending(status))),
+    }
+}
+
+/// A line on standard output. A reader that went away is no reason to leave runs alone.
+fn say(line: &str) {
+    let _ = output::line(line);
+}
+
+/// How a process ended.
+fn ending(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return format!("ended by signal {signal}");
+    }
+    status.code().map_or("ended".into(), |code| format!("exit status {code}"))
+}
+
+/// A line for each run that ends; on a terminal, below them a bar with the runs of this moment and the time left.
+struct Display {
+    bar: Option<ProgressBar>,
+    total: usize,
+    ended: AtomicUsize,
+    running: Mutex<Vec<String>>,
+}
+
+impl Display {
+    fn new(total: usize, ended: usize) -> Self {
+        if ended > 0 {
+            say(&format!("{ended} of {total} runs are finished already"));
+        }
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(total as u64).with_position(ended as u64);
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} left {eta} {msg}") {
+                bar.set_style(style);
+            }
+            bar.reset_eta();
+            bar
+        });
+        Self { bar, total, ended: AtomicUsize::new(ended), running: Mutex::default() }
+    }
+
+    fn begin(&self, name: &str) {
+        self.change(|running| running.push(name.into()));
+    }
+
+    fn end(&self, name: &str, outcome: &std::result::Result<(), String>, took: Duration) {
+        self.change(|running| running.retain(|other| other != name));
+        let number = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
+        let (total, seconds) = (self.total, took.as_secs_f64());
+        let line = match outcome {
+            Ok(()) => format!("[{number}/{total}] {name}: done in {seconds:.1} s"),
+            Err(why) => format!("[{number}/{total}] {name}: {why}"),
+        };
+        let print = || say(&line);
+        match &self.bar {
+            Some(bar) => {
+                bar.suspend(print);
+                bar.inc(1);
+            }
+            None => print(),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<String>)) {
+        let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        change(&mut running);
+        if let Some(bar) = &self.bar {
+            bar.set_message(running.join("  "));
+        }
+    }
+
+    fn close(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
