@@ -84,6 +84,8 @@ fn refused(exit: Exit) -> Error {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Error::usage(lines.join("; "))
         }
-        Exit::Print { .. } => Error::usage("the command line asks for a text instead of a run"),
+        Exit::Print { .. } | Exit::Sweep(_) => {
+            Error::usage("the command line asks for something else than one run")
+        }
     }
 }
