@@ -146,7 +146,7 @@ fn settings_that_do_not_fit_each_other_are_refused() {
 #[test]
 fn initial_weights_that_are_no_state_dict_of_the_model_are_refused() {
     let folder = Folder::new();
-    let golden = |case: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(case);
+    let golden = |case: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(case);
     let whole = std::fs::read(golden("basic_readme").join("init.safetensors")).unwrap();
     let write = |name: &str, bytes: &[u8]| {
         std::fs::write(folder.path(name), bytes).unwrap();

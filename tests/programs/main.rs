@@ -1,10 +1,13 @@
-//! The example programs from outside. They must be built: `cargo test` does it, `cargo test --test programs` by itself does not.
+//! The example programs from outside. They must be built:
+//! `cargo test` does it, `cargo test --test programs` by itself does not.
 mod bad_input;
 mod faults;
 // more than these tests read
 #[allow(dead_code)]
 #[path = "../../examples/parity/case.rs"]
 mod case;
+#[path = "../all/common/npz.rs"]
+mod npz;
 mod paper;
 mod probe;
 mod process;

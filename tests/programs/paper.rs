@@ -1,13 +1,12 @@
 //! The programs from outside: what they write, and that it does not depend on the number of threads.
 use std::path::{Path, PathBuf};
 
-use npyz::npz::NpzArchive;
-
 use crate::case::{Case, json_lines, tensors};
+use crate::npz;
 use crate::process::{line, program, run};
 
 fn golden(case: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(case)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(case)
 }
 
 /// Repeats a case with its program.
@@ -114,36 +113,24 @@ fn a_run_goes_on_from_the_final_weights_of_another() {
 #[test]
 fn exp_npz_holds_activations_of_the_final_weights_for_numpy() {
     let (_, dir) = repeat("full_no_counter", &[]);
-    let mut npz = NpzArchive::open(dir.path().join("exp.npz")).unwrap();
-    let mut names: Vec<String> = npz.array_names().map(String::from).collect();
-    names.sort();
+    let arrays = npz::read(&dir.path().join("exp.npz"));
+    let names: Vec<&str> = arrays.keys().map(String::as_str).collect();
     assert_eq!(names, ["out", "preds", "scores_0", "scores_1", "x"]);
-    let mut floats = |name: &str| {
-        let array = npz.by_name(name).unwrap().unwrap();
-        let shape = array.shape().to_vec();
-        (shape, array.into_vec::<f32>().unwrap())
-    };
-    let (preds_shape, preds) = floats("preds");
+    let (preds_shape, preds) = (&arrays["preds"].shape, arrays["preds"].f32s());
     let [128, seq, 65] = preds_shape[..] else { panic!("preds {preds_shape:?}") };
     assert!(preds.iter().all(|v| v.is_finite()));
     for name in ["scores_0", "scores_1"] {
-        let (shape, scores) = floats(name);
+        let (shape, scores) = (&arrays[name].shape, arrays[name].f32s());
         let [128, _, queries, keys] = shape[..] else { panic!("{name} {shape:?}") };
         assert_eq!((queries, keys), (seq, seq));
-        let seq = seq as usize;
         for (row, weights) in scores.chunks(seq).enumerate() {
             // causal, and a distribution over the keys
             assert!(weights[row % seq + 1..].iter().all(|w| *w == 0.0), "{name}");
             assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{name}");
         }
     }
-    let ints = |npz: &mut NpzArchive<_>, name: &str| {
-        let array = npz.by_name(name).unwrap().unwrap();
-        (array.shape().to_vec(), array.into_vec::<i64>().unwrap())
-    };
-    let (x_shape, x) = ints(&mut npz, "x");
-    let (out_shape, out) = ints(&mut npz, "out");
-    assert_eq!((&x_shape, &out_shape), (&vec![128, seq], &vec![128, seq]));
+    let (x, out) = (arrays["x"].i64s(), arrays["out"].i64s());
+    assert_eq!((&arrays["x"].shape, &arrays["out"].shape), (&vec![128, seq], &vec![128, seq]));
     assert!(x.iter().all(|t| (0..65).contains(t)) && out.contains(&1));
     // the first sequences are those of the recorded test batch: both are the first of default_rng(0)
     let recorded = tensors(&golden("full_no_counter").join("batches.safetensors")).unwrap();

@@ -14,7 +14,7 @@ pub use case::{Case, Tensor, Tensors, json};
 
 /// The folder of all recordings.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
 }
 
 impl Case {

@@ -2,4 +2,5 @@
 pub mod cases;
 pub mod fd;
 pub mod maths;
+pub mod npz;
 pub mod unnamed;

@@ -43,7 +43,8 @@ fn main() -> ExitCode {
     expect(&["a=5"], 0, "7\n", "");
     expect(&["a=0", "b=4"], 0, "4\n", "warning: b: has no effect: it applies when a!=0\n");
     expect(&["a=-1"], 2, "", "error: a: expected a sum that is worth it\n");
-    let both = "error: a: expected an integer, found 'x'\nerror: b: expected an integer of at most 9, found '10'\n";
+    let both =
+        "error: a: expected an integer, found 'x'\nerror: b: expected an integer of at most 9, found '10'\n";
     expect(&["a=x", "b=10"], 2, "", both);
     expect(&["--print-config", "b=3"], 0, "{\n  \"a\": 1,\n  \"b\": 3\n}\n", "");
     let (status, help, errors) = run(&["--help"]);
