@@ -1,5 +1,5 @@
 //! Building blocks and the paper's two models: how they are made, their partial passes, their gradients as a whole.
-//! Their numbers against the paper's program are in `tests/golden.rs`.
+//! Their numbers against the paper's program are in `tests/all/golden.rs`.
 mod blocks;
 mod construction;
 mod gradients;

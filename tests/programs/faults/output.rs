@@ -6,7 +6,7 @@ use super::{Place, error_of, said};
 /// Programs that print something, each with arguments that do.
 fn all(place: &Place) -> Vec<(&'static str, Vec<String>)> {
     let run = format!("run={}", place.path("run").display());
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/basic_k0").to_string();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/basic_k0").to_string();
     vec![
         ("ihead_basic", vec!["--help".into()]),
         ("ihead_basic", vec!["--print-config".into()]),
