@@ -34,9 +34,17 @@ impl Plan {
             Emit::Commands => {
                 lines.iter().map(|line| format!("cd {} && {line}\n", quoted(&text(&here)))).collect()
             }
-            Emit::Parallel => parallel(&here, &own, jobs, &lines),
-            Emit::Slurm => slurm(&here, &own, jobs, per_task, &lines),
+            Emit::Parallel => parallel(&here, &own, jobs, &lines, &self.write_plan(&own)),
+            Emit::Slurm => slurm(&here, &own, jobs, per_task, &lines, &self.write_plan(&own)),
         })
+    }
+}
+
+impl Plan {
+    /// The command that leaves the plan of the sweep in its folder.
+    fn write_plan(&self, own: &Path) -> String {
+        let file = quoted(&text(&own.join(self.file())));
+        format!("mkdir -p {}\ncat >{file} <<'PLAN'\n{}PLAN", quoted(&text(own)), self.listed())
     }
 }
 
@@ -44,7 +52,7 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn parallel(here: &Path, own: &Path, jobs: usize, lines: &[String]) -> String {
+fn parallel(here: &Path, own: &Path, jobs: usize, lines: &[String], plan: &str) -> String {
     let (here, own) = (quoted(&text(here)), quoted(&text(own)));
     format!(
         "#!/usr/bin/env bash
@@ -52,7 +60,7 @@ fn parallel(here: &Path, own: &Path, jobs: usize, lines: &[String]) -> String {
 # that was broken off is taken up again. Other machines: add --sshloginfile and a folder that they share.
 set -euo pipefail
 cd {here}
-mkdir -p {own}
+{plan}
 parallel --jobs \"${{JOBS:-{jobs}}}\" --joblog {own}/joblog --resume-failed --halt never <<'RUNS'
 {}
 RUNS
@@ -62,7 +70,7 @@ RUNS
     )
 }
 
-fn slurm(here: &Path, own: &Path, jobs: usize, per_task: usize, lines: &[String]) -> String {
+fn slurm(here: &Path, own: &Path, jobs: usize, per_task: usize, lines: &[String], plan: &str) -> String {
     let tasks = lines.len().div_ceil(per_task);
     let (last, here) = (tasks - 1, text(here));
     let mut cases = String::new();
@@ -86,7 +94,7 @@ fn slurm(here: &Path, own: &Path, jobs: usize, per_task: usize, lines: &[String]
 #SBATCH --output={own}/slurm-%A_%a.log
 
 if [[ -z ${{SLURM_ARRAY_TASK_ID-}} ]]; then
-    mkdir -p {quoted}
+{plan}
     exec sbatch \"$0\"
 fi
 
@@ -117,6 +125,5 @@ exit \"$failed\"
 ",
         number = lines.len(),
         own = text(own),
-        quoted = quoted(&text(own)),
     )
 }

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::io::write_atomically;
 use crate::output;
 use crate::run::Status;
 use crate::{Error, Result};
 
 use super::command::{share_of_threads, this_program};
-use super::folder::Place;
+use super::folder::{OWN, Place};
 use super::runs::{Plan, Planned};
 
 /// How the runs of a sweep ended.
@@ -32,6 +33,8 @@ pub(super) fn run(plan: &Plan, jobs: usize) -> Result<Summary> {
     let places = plan.runs.iter().map(|run| Place::new(&plan.dir_of(run))).collect::<Result<Vec<_>>>()?;
     if let Some(first) = places.first() {
         first.create()?;
+        let path = plan.dir.join(OWN).join(plan.file());
+        write_atomically(&path, plan.listed().as_bytes())?;
     }
     let waiting: Vec<(&Planned, &Place)> =
         plan.runs.iter().zip(&places).filter(|(run, place)| !place.is_done(&run.settings)).collect();

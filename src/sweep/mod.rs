@@ -21,8 +21,11 @@
 //! again leaves out what is finished, takes up what was broken off, and two processes never run in one folder. `DIR/_sweep`
 //! holds the output of each run and how it ended.
 //!
+//! [`collect`] makes one table of the runs.
+//!
 //! `--dry-run` shows the commands and an estimate of the time, `--emit` writes them for a shell, GNU parallel or Slurm.
 mod axis;
+mod collect;
 mod command;
 mod emit;
 mod estimate;
@@ -36,6 +39,7 @@ use std::fmt::Write;
 use crate::Result;
 use crate::config::{Config, Order, Problem};
 
+pub use collect::{Collect, Collected, Estimate, First, Frame, Rows, collect, estimate};
 pub(crate) use once::once;
 
 use estimate::duration;

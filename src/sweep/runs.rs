@@ -133,6 +133,20 @@ pub(crate) fn plan<A: Config>(order: &Order) -> Result<Plan, Vec<Problem>> {
     Ok(Plan { runs, base, save_dir, dir, warnings, traits })
 }
 
+impl Plan {
+    /// The runs with their settings, as JSON: from it one sees later which were not begun.
+    pub fn listed(&self) -> String {
+        let runs = self.runs.iter().map(|run| (run.name.clone(), run.settings.clone()));
+        format!("{}\n", Value::Object(runs.collect()))
+    }
+
+    /// The name of the file for it: another for each sweep in the folder.
+    pub fn file(&self) -> String {
+        let names: Vec<&str> = self.runs.iter().map(|run| run.name.as_str()).collect();
+        format!("plan-{:08x}.json", digits(&names.join("\n")))
+    }
+}
+
 fn text(values: &Value, key: &str) -> Option<String> {
     values.get(key)?.as_str().map(String::from)
 }

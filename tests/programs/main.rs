@@ -1,6 +1,7 @@
 //! The example programs from outside. They must be built:
 //! `cargo test` does it, `cargo test --test programs` by itself does not.
 mod bad_input;
+mod collect;
 mod faults;
 // more than these tests read
 #[allow(dead_code)]

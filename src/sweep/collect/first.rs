@@ -1,0 +1,65 @@
+//! `acc > 0.9`: the first evaluation at which a number passes a bound.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// A condition on a number of an evaluation.
+///
+/// ```
+/// use ihead::sweep::First;
+/// let first: First = "acc_end>=0.9".parse()?;
+/// assert_eq!(first.to_string(), "acc_end >= 0.9");
+/// assert_eq!("acc".parse::<First>().unwrap_err().to_string(), "first: expected NAME > NUMBER, or with <, >= or <=, found 'acc'");
+/// # Ok::<(), ihead::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct First {
+    /// The name of the number.
+    pub name: String,
+    relation: &'static str,
+    bound: f64,
+}
+
+/// Longer ones before those that they begin with.
+const RELATIONS: [&str; 4] = [">=", "<=", ">", "<"];
+
+impl FromStr for First {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = text.find(['<', '>']).and_then(|at| {
+            let relation = RELATIONS.into_iter().find(|relation| text[at..].starts_with(relation))?;
+            let bound =
+                text[at + relation.len()..].trim().parse().ok().filter(|bound: &f64| bound.is_finite())?;
+            let name = text[..at].trim();
+            (!name.is_empty()).then(|| First { name: name.into(), relation, bound })
+        });
+        let expected = || format!("expected NAME > NUMBER, or with <, >= or <=, found '{text}'");
+        found.ok_or_else(|| Error::config("first", expected()))
+    }
+}
+
+impl fmt::Display for First {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name, self.relation, self.bound)
+    }
+}
+
+impl First {
+    /// The first iteration at which it holds.
+    pub(super) fn at(&self, records: &[(u64, Map<String, Value>)]) -> Option<u64> {
+        let holds = |object: &Map<String, Value>| {
+            object.get(&self.name).and_then(Value::as_f64).is_some_and(|number| match self.relation {
+                ">=" => number >= self.bound,
+                "<=" => number <= self.bound,
+                ">" => number > self.bound,
+                _ => number < self.bound,
+            })
+        };
+        records.iter().find(|(_, object)| holds(object)).map(|(iteration, _)| *iteration)
+    }
+}

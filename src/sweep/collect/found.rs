@@ -1,0 +1,147 @@
+//! Runs, as they are found in folders.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::run::{RunInfo, Status};
+use crate::{Error, Result};
+
+use super::super::folder::{OWN, Place, flat};
+use super::super::runs::compared;
+
+/// A run.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// How it stands; nothing is known of a folder that only has results.
+    pub status: Option<Status>,
+    /// Why it did not reach its end.
+    pub error: Option<String>,
+    /// Its settings at their dotted keys.
+    pub settings: BTreeMap<String, Value>,
+    /// Its evaluations: the iteration and what was measured.
+    pub records: Vec<(u64, Map<String, Value>)>,
+}
+
+/// The runs in `dir`, itself or below, in order of their paths; and those that a sweep in it has planned and not begun.
+pub(super) fn find(dir: &Path) -> Result<Vec<Found>> {
+    let mut dirs = Vec::new();
+    walk(dir, &mut dirs)?;
+    dirs.sort();
+    dirs.dedup();
+    dirs.iter().map(|dir| read(dir)).collect()
+}
+
+/// The folders of runs.
+fn walk(dir: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
+    if ["res.jsonl", "run.json", "params.json"].iter().any(|file| dir.join(file).is_file()) {
+        into.push(dir.to_owned());
+        return Ok(());
+    }
+    let failed = |e| Error::io("read", dir, e);
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        // links are not followed: they may lead back
+        if !entry.file_type().map_err(failed)?.is_dir() || name.starts_with('.') {
+            continue;
+        }
+        match name.as_str() {
+            OWN => into.extend(planned(&path)?.into_keys().map(|run| dir.join(run))),
+            _ => walk(&path, into)?,
+        }
+    }
+    Ok(())
+}
+
+/// The runs that the sweeps of this folder have planned, with their settings.
+pub(super) fn planned(own: &Path) -> Result<BTreeMap<String, Value>> {
+    let mut all = BTreeMap::new();
+    let Ok(entries) = std::fs::read_dir(own) else { return Ok(all) };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with("plan-") && name.ends_with(".json") {
+            let text = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+            let plan: BTreeMap<String, Value> = serde_json::from_slice(&text)
+                .map_err(|e| Error::format(&path, format!("not the plan of a sweep: {e}")))?;
+            all.extend(plan);
+        }
+    }
+    Ok(all)
+}
+
+fn read(dir: &Path) -> Result<Found> {
+    let place = Place::new(dir)?;
+    let (record, info) = (place.record(), RunInfo::read(dir).ok());
+    let in_plan = || -> Result<Option<Value>> {
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(planned(&dir.parent().unwrap_or(Path::new("")).join(OWN))?.remove(&name))
+    };
+    let settings = match record.as_ref().map(|record| record.settings.clone()) {
+        Some(settings) => Some(settings),
+        None => match json(&dir.join("params.json"))? {
+            Some(params) => Some(params),
+            None => in_plan()?,
+        },
+    };
+    let mut pairs = Vec::new();
+    flat("", &compared(settings.unwrap_or(Value::Null)), &mut pairs);
+    let recorded = record.as_ref().map(|record| match record.status {
+        Status::Running if !place.is_locked() => Status::Killed,
+        status => status,
+    });
+    let own = info.as_ref().map(|info| info.status_now(dir));
+    // a run's own word, unless the process around it knows of a failure
+    let status = match (own, recorded) {
+        (Some(Status::Done) | None, Some(recorded)) => Some(recorded),
+        (own, _) => own,
+    };
+    let error = info.and_then(|info| info.error).or_else(|| record.and_then(|record| record.error));
+    let error = match status {
+        Some(Status::Done) => None,
+        Some(Status::Killed) => error.or_else(|| place.last_line()),
+        _ => error,
+    };
+    let settings = pairs.into_iter().filter(|(key, _)| !key.is_empty()).collect();
+    Ok(Found { dir: dir.to_owned(), status, error, settings, records: records(dir)? })
+}
+
+/// The JSON in a file, if there is one.
+fn json(path: &Path) -> Result<Option<Value>> {
+    match std::fs::read(path) {
+        Ok(text) => {
+            let value = serde_json::from_slice(&text);
+            value.map(Some).map_err(|e| Error::format(path, format!("not JSON: {e}")))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+/// The evaluations in `res.jsonl`; what a killed process has left of a last line does not count.
+fn records(dir: &Path) -> Result<Vec<(u64, Map<String, Value>)>> {
+    let path = dir.join("res.jsonl");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(Error::io("read", &path, error)),
+    };
+    let mut all = Vec::new();
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        let wrong = |why: &str| Error::format(&path, format!("line {number}: {why}"));
+        let object = match serde_json::from_str::<Value>(line) {
+            Ok(Value::Object(object)) => object,
+            Err(_) if !line.ends_with('\n') => break,
+            Ok(_) => return Err(wrong("expected an object")),
+            Err(error) => return Err(wrong(&format!("not JSON: {error}"))),
+        };
+        let Some(iteration) = object.get("iter").and_then(Value::as_u64) else {
+            return Err(wrong("expected an iteration as 'iter'"));
+        };
+        all.push((iteration, object));
+    }
+    Ok(all)
+}

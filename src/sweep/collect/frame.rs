@@ -1,0 +1,96 @@
+//! A table of values, and its three forms.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+/// Rows under columns; a cell that has nothing is null.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Frame {
+    /// The names of the columns.
+    pub columns: Vec<String>,
+    /// A value for each column.
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl Frame {
+    /// Comma-separated values with a row of names (RFC 4180); null is empty.
+    ///
+    /// ```
+    /// use ihead::sweep::Frame;
+    /// use serde_json::json;
+    /// let frame = Frame { columns: vec!["run".into(), "acc".into()], rows: vec![vec![json!("a,b"), json!(0.5)]] };
+    /// assert_eq!(frame.csv(), "run,acc\n\"a,b\",0.5\n");
+    /// assert_eq!(frame.jsonl(), "{\"run\":\"a,b\",\"acc\":0.5}\n");
+    /// assert_eq!(frame.markdown(), "| run | acc |\n|---|---|\n| a,b | 0.5 |\n");
+    /// ```
+    pub fn csv(&self) -> String {
+        let mut text = line(self.columns.iter().map(|name| quoted(name)), ",");
+        for row in &self.rows {
+            let cells = row.iter().map(|value| match value {
+                Value::String(text) => quoted(text),
+                other => quoted(&plain(other)),
+            });
+            text += &line(cells, ",");
+        }
+        text
+    }
+
+    /// A JSON object for each row.
+    pub fn jsonl(&self) -> String {
+        self.rows.iter().fold(String::new(), |mut text, row| {
+            let object: Map<String, Value> = self.columns.iter().cloned().zip(row.iter().cloned()).collect();
+            let _ = writeln!(text, "{}", Value::Object(object));
+            text
+        })
+    }
+
+    /// A table of Markdown; of a number with many digits four are there.
+    pub fn markdown(&self) -> String {
+        let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let mut text = row(self.columns.iter().map(|name| escaped(name)).collect());
+        let _ = writeln!(text, "|{}", "---|".repeat(self.columns.len()));
+        for cells in &self.rows {
+            text += &row(cells.iter().map(|value| escaped(&short(value))).collect());
+        }
+        text
+    }
+
+    /// The place of a column.
+    pub(super) fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+}
+
+fn line(cells: impl Iterator<Item = String>, separator: &str) -> String {
+    cells.collect::<Vec<_>>().join(separator) + "\n"
+}
+
+fn quoted(text: &str) -> String {
+    let special = text.contains([',', '"', '\n', '\r']);
+    if special { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+/// A value as text; null is empty.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A value for a reader: of a number with many digits, four.
+fn short(value: &Value) -> String {
+    let Some(number) = value.as_f64().filter(|_| value.is_f64()) else { return plain(value) };
+    let whole = number.to_string();
+    match number.abs() {
+        _ if whole.len() <= 8 => whole,
+        0.1..1e6 => format!("{number:.4}"),
+        _ => format!("{number:.3e}"),
+    }
+}
