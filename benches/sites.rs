@@ -24,7 +24,7 @@ fn main() {
 
 fn model() -> Simplified<usize, usize, usize> {
     let args = SimplifiedArgs { freeze_embeddings: true, freeze_output: true, ..SimplifiedArgs::defaults() };
-    Simplified::new(65, SEQ, 256, &args).unwrap().init(1, &args).unwrap()
+    Simplified::new(65, SEQ, 256, &args).unwrap().init(1)
 }
 
 fn step(bencher: Bencher<'_, '_>, model: &Simplified<usize, usize, usize>, graph: &Graph) {
@@ -33,7 +33,7 @@ fn step(bencher: Bencher<'_, '_>, model: &Simplified<usize, usize, usize>, graph
     let batch = sample(&task, &mut NumpyRng::new(&[42, 0]), 32).unwrap();
     let rows = [RowLists::select(&batch, |_, mark| mark >= 2)];
     let params = Params::of(model);
-    let request = Request { loss: Some(RowSet::Set(0)), reads: vec![] };
+    let request = Request::loss(RowSet::Set(0));
     let mut engine = CpuEngine::<f32>::new(graph, &request, &|id| params.trains(id), 1).unwrap();
     let mut run = || engine.run(&params, &batch, &rows, &ignore).unwrap();
     run();
@@ -43,13 +43,13 @@ fn step(bencher: Bencher<'_, '_>, model: &Simplified<usize, usize, usize>, graph
 #[divan::bench(sample_count = 15)]
 fn named(bencher: Bencher<'_, '_>) {
     let model = model();
-    step(bencher, &model, &record(&model, SEQ));
+    step(bencher, &model, &record(&model, SEQ).unwrap());
 }
 
 #[divan::bench(sample_count = 15)]
 fn unnamed(bencher: Bencher<'_, '_>) {
     let model = model();
-    step(bencher, &model, &record(&Unnamed(&model), SEQ));
+    step(bencher, &model, &record(&Unnamed(&model), SEQ).unwrap());
 }
 
 #[divan::bench(sample_count = 15, args = [

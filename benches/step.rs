@@ -24,9 +24,9 @@ fn step(bencher: Bencher<'_, '_>, model: &impl Model, batch: usize, loss: RowSet
     let batch = sample(&task, &mut NumpyRng::new(&[42, 0]), batch).unwrap();
     let rows = [RowLists::select(&batch, |_, mark| mark >= 2)];
     let params = Params::of(model);
-    let request = Request { loss: Some(loss), reads: vec![] };
+    let request = Request::loss(loss);
     let mut engine =
-        CpuEngine::<f32>::new(&record(model, SEQ), &request, &|id| params.trains(id), 1).unwrap();
+        CpuEngine::<f32>::new(&record(model, SEQ).unwrap(), &request, &|id| params.trains(id), 1).unwrap();
     let mut run = || engine.run(&params, &batch, &rows, &ignore).unwrap();
     run();
     bencher.bench_local(run);
@@ -40,7 +40,7 @@ fn readme(bencher: Bencher<'_, '_>, batch: usize) {
         freeze_output: true,
         ..SimplifiedArgs::defaults()
     };
-    let model = Simplified::new(65, SEQ, 256, &args).unwrap().init(1, &args).unwrap();
+    let model = Simplified::new(65, SEQ, 256, &args).unwrap().init(1);
     step(bencher, &model, batch, RowSet::Set(0));
 }
 

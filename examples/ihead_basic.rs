@@ -60,19 +60,19 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
 
     // model: its initial values, or those of a file
     let (sizes, vocab) = (&args.model_args, text.vocab());
-    let mut model = Simplified::new(vocab, sizes.max_length, sizes.dim, sizes)?.init(args.run.seed, sizes)?;
+    let mut model = Simplified::new(vocab, sizes.max_length, sizes.dim, sizes)?.init(args.run.seed);
     args.run.load_initial(&mut model)?;
 
-    // a true tie reads out by the embeddings over sqrt(dim), as the frozen tie does by its own map
+    // a true tie unembeds by the embeddings over sqrt(dim), as the frozen tie does by its own map
     let tied = sizes.tie_output && !sizes.freeze_output;
-    let readout = if tied { 1.0 / (sizes.dim as f64).sqrt() } else { 1.0 };
+    let unembed = if tied { 1.0 / (sizes.dim as f64).sqrt() } else { 1.0 };
     let law = Matrix::from_rows(vocab, text.cond_rows())?;
 
     // what is measured: predictions and attention on the batch, accuracy on the test batch, recalls of the weights
     let measured = Measured {
         metrics: paper::simplified(args.loss_head_only),
         test: paper::simplified_test(),
-        recalls: paper::recalls_read_out(&model, law, triggers.as_deref(), readout)?,
+        recalls: paper::recalls_read_out(&model, law, triggers.as_deref(), unembed)?,
         norms: true,
     };
 

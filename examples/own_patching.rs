@@ -73,7 +73,7 @@ fn run(args: Args) -> ihead::Result<()> {
     run.train(args.steps)?;
 
     let model = run.model();
-    let graph = ihead::graph::record(model, clean.seq);
+    let graph = ihead::graph::record(model, clean.seq)?;
     let terms =
         measure(model, metrics("", &graph, Against::Mean).map(|metric| metric.over(known())), &clean)?;
     let mut table = Table::new(["head", "adds to the logit", "logit if patched", "acc if patched"]);

@@ -78,7 +78,7 @@ fn run(args: Args) -> ihead::Result<()> {
                 freeze_output: !args.trained,
                 ..SimplifiedArgs::defaults()
             };
-            let model = Simplified::new(65, args.seq, args.dim, &sizes)?.init(1, &sizes)?;
+            let model = Simplified::new(65, args.seq, args.dim, &sizes)?.init(1);
             time(&args, "basic", &model, if args.all_rows { RowSet::All } else { RowSet::Set(0) })
         }
         Which::Full => {
@@ -96,10 +96,10 @@ fn time(args: &Args, name: &str, model: &impl Model, loss: RowSet) -> ihead::Res
     let batch = sample(&task, &mut NumpyRng::new(&[42, 0]), args.batch)?;
     let rows = [RowLists::select(&batch, |_, mark| mark >= 2)];
     let params = Params::of(model);
-    let request = Request { loss: Some(loss), reads: vec![] };
+    let request = Request::loss(loss);
     let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = args.threads.unwrap_or_else(cores);
-    let graph = record(model, args.seq);
+    let graph = record(model, args.seq)?;
     let mut engine = CpuEngine::<f32>::new(&graph, &request, &|id| params.trains(id), threads)?;
     let mut seconds = Vec::new();
     for _ in 0..args.steps + 2 {

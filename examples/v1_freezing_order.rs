@@ -62,7 +62,7 @@ fn run(args: Args) -> Result<()> {
         let timeline = waiting.iter().fold(Timeline::default(), |timeline, weight| {
             timeline.at(0, Action::freeze(*weight)).at(args.release, Action::release(*weight))
         });
-        let model = Simplified::new(65, 64, 128, &frozen)?.init(42, &frozen)?;
+        let model = Simplified::new(65, 64, 128, &frozen)?.init(42);
         let recalls = paper::recalls(&model, Matrix::from_rows(65, data.cond_rows())?, None)?;
         let batches = Batches::new(task.clone(), BatchOptions { batch_size: 128, seed: 42, workers: 1 })?;
         let history = Run::new(model, batches)

@@ -12,7 +12,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::data::{BatchOptions, Batches, CausalGraph, NumpyRng, Task, sample};
-use ihead::model::{FeedForwardKind, Transformer, TransformerArgs};
+use ihead::model::{FeedForwardKind, NormKind, Transformer, TransformerArgs};
 use ihead::probe::{Association, Head, Key, Metric, Path, Recall, Select};
 use ihead::run::Run;
 use ihead::train::LossOn;
@@ -49,7 +49,8 @@ fn run(args: Args) -> ihead::Result<()> {
     let test = sample(&*task, &mut NumpyRng::new(&[0]), 512)?;
 
     // attention alone
-    let sizes = TransformerArgs { norm: false, ff: FeedForwardKind::None, ..ihead::Config::defaults() };
+    let sizes =
+        TransformerArgs { norm: NormKind::None, ff: FeedForwardKind::None, ..ihead::Config::defaults() };
     let model = Transformer::new(args.vocab, args.length, 64, &sizes)?.init(42);
 
     // pairs of positions (t, parent) that are not (t, t - 1): where the pattern looks, and the weights of positions alone

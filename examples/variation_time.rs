@@ -82,7 +82,7 @@ fn run(args: &Args, name: &str) -> Result<()> {
     let (seq, known, all) = (args.seq, LossOn::MarksFrom(2), LossOn::All);
     let simplified = |dim, final_ffn, vocab| {
         let sizes = SimplifiedArgs { max_length: seq, final_ffn, ..SimplifiedArgs::defaults() };
-        Simplified::new(vocab, seq, dim, &sizes)?.init(1, &sizes)
+        Simplified::new(vocab, seq, dim, &sizes).map(|model| model.init(1))
     };
     let (edits, dim) = (Edits::default(), |own| args.dim.unwrap_or(own));
     match name {

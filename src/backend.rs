@@ -11,8 +11,8 @@ pub use dfdx::tensor::{
     TensorFromVec, ZerosTensor,
 };
 pub use dfdx::tensor_ops::{
-    Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, PermuteTo, ReshapeTo, SelectTo, SumTo, TryAdd,
-    TryMatMul, TryMul,
+    Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, MeanTo, PermuteTo, ReshapeTo, SelectTo, SumTo,
+    TryAdd, TryMatMul, TryMul, TrySub,
 };
 
 use crate::kernels::Element;

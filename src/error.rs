@@ -55,6 +55,16 @@ pub enum Error {
         /// The shape that was found.
         found: Vec<usize>,
     },
+    /// An operation of a model was asked of streams or matrices that do not fit it; found while the model is recorded.
+    #[error("{operation}: {found}; expected {expected}")]
+    Misfit {
+        /// The operation: `linear`, `sum`.
+        operation: String,
+        /// What it was asked of: names and shapes, as the model wrote them.
+        found: String,
+        /// What would have fitted.
+        expected: String,
+    },
     /// A name that nothing has.
     #[error("no {kind} '{name}'{hint}")]
     Unknown {

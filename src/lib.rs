@@ -22,8 +22,8 @@
 //! use ihead::model::{Simplified, SimplifiedArgs};
 //!
 //! let sizes = SimplifiedArgs::defaults();
-//! let model = Simplified::new(Const::<65>, 256, Const::<64>, &sizes)?.init(42, &sizes)?;
-//! let graph = record(&model, 256);
+//! let model = Simplified::new(Const::<65>, 256, Const::<64>, &sizes)?.init(42);
+//! let graph = record(&model, 256)?;
 //! assert!(graph.site("layers.1.attention.pattern").is_some());
 //! # Ok::<(), ihead::Error>(())
 //! ```
@@ -42,6 +42,7 @@ pub mod memory;
 pub mod model;
 pub mod names;
 pub mod nn;
+pub mod ops;
 pub mod output;
 pub mod paper;
 pub mod plan;
@@ -54,6 +55,12 @@ pub mod train;
 pub use config::{Config, main};
 pub use error::{Error, Result};
 pub use ihead_macros::{Module, recall};
+
+/// What macros of this crate write into other crates.
+#[doc(hidden)]
+pub mod __private {
+    pub use paste::paste;
+}
 
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}

@@ -45,8 +45,9 @@ fn allocations(model: &impl Model, batch: usize, loss: RowSet) -> usize {
     let batch = sample(&task.unwrap(), &mut NumpyRng::new(&[42, 0]), batch).unwrap();
     let rows = [RowLists::select(&batch, |_, mark| mark >= 2)];
     let params = Params::of(model);
-    let request = Request { loss: Some(loss), reads: vec![] };
-    let mut engine = CpuEngine::<f32>::new(&record(model, 64), &request, &|id| params.trains(id), 1).unwrap();
+    let request = Request::loss(loss);
+    let mut engine =
+        CpuEngine::<f32>::new(&record(model, 64).unwrap(), &request, &|id| params.trains(id), 1).unwrap();
     for _ in 0..2 {
         engine.run(&params, &batch, &rows, &ignore).unwrap();
     }
@@ -58,7 +59,7 @@ fn allocations(model: &impl Model, batch: usize, loss: RowSet) -> usize {
 #[test]
 fn a_sequence_allocates_nothing_outside_of_gemm() {
     let args = SimplifiedArgs { max_length: 64, freeze_embeddings: true, ..SimplifiedArgs::defaults() };
-    let simplified = Simplified::new(65, 64, 32, &args).unwrap().init(1, &args).unwrap();
+    let simplified = Simplified::new(65, 64, 32, &args).unwrap().init(1);
     let full = Full::new(65, 64, 32, &FullArgs::defaults()).unwrap().init(1);
     let per_sequence = [
         (

@@ -135,7 +135,7 @@ fn data<M>(experiment: &Experiment<M>, recorded: &Tensors) -> Result<Check> {
 
 /// Logits, patterns and residual streams of the first batch.
 fn forward<M: Model>(model: &M, batch: &Batch, step: &Tensors) -> Result<Vec<Check>> {
-    let graph = record(model, batch.seq);
+    let graph = record(model, batch.seq)?;
     let (mut logits, mut patterns, mut residuals) = (Worst::new(), Worst::new(), Worst::new());
     for (name, expected) in step {
         let (site, worst) = match name.rsplit_once('_').map(|(kind, layer)| (kind, layer.parse::<usize>())) {

@@ -3,9 +3,9 @@ use crate::backend::{
     Axes2, Axes3, Axes4, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, LogSumExpTo, PermuteTo,
     ReshapeTo, Scalar, Tape, TryAdd, TryMatMul, TryMul,
 };
-use crate::graph::{Clamp, Normaliser};
+use crate::graph::{FixedPattern, Normaliser, Scoring};
 
-use super::{Matrix, Pattern, Stream, constant, scalar};
+use super::{Matrix, Pattern, Stream, constant, ops, scalar};
 
 /// The columns of each head: `[batch, seq, dim]` to `[batch, heads, seq, dim / heads]`.
 fn split_heads<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
@@ -14,6 +14,57 @@ fn split_heads<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
 ) -> Result<Pattern<E, Dev, T>, Dev::Err> {
     let (batch, seq, dim) = *x.shape();
     x.try_reshape_like(&(batch, seq, heads, dim / heads))?.try_permute::<_, Axes4<0, 2, 1, 3>>()
+}
+
+/// Keys or values of `shared` heads as those of `heads` heads, of which so many in a row have the same columns.
+pub(super) fn shared<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    x: Stream<E, Dev, T>,
+    shared: usize,
+    heads: usize,
+) -> Result<Stream<E, Dev, T>, Dev::Err> {
+    if shared == heads {
+        return Ok(x);
+    }
+    let (width, group) = (x.shape().2 / shared, heads / shared);
+    let of = move |to: usize| to / width / group * width + to % width;
+    ops::spread(x, heads * width, move |from, to| from == of(to))
+}
+
+/// A score that stands for minus infinity: its weight is 0 beside any other, and finite if there is no other.
+const UNSEEN: f64 = -1e30;
+
+/// A number for each head, query and key, `[batch, heads, seq, seq]`.
+fn by_head<E: Scalar, Dev: EngineDevice<E>>(
+    device: &Dev,
+    scoring: &Scoring,
+    (batch, seq): (usize, usize),
+    value: impl Fn(f64) -> f64,
+) -> Result<Pattern<E, Dev>, Dev::Err> {
+    let of = |h: usize, i: usize| scoring.mask(h).map_or(0.0, |mask| mask[i]);
+    let of = |i: usize| scalar(value(of(i / (seq * seq), i % (seq * seq))));
+    let values = (0..scoring.heads * seq * seq).map(of).collect();
+    let each = device.try_tensor_from_vec(values, (scoring.heads, seq, seq))?;
+    each.try_broadcast_like::<_, Axis<0>>(&(batch, scoring.heads, seq, seq))
+}
+
+/// What the masks add to scores.
+pub(super) fn mask<E: Scalar, Dev: EngineDevice<E>>(
+    device: &Dev,
+    scoring: &Scoring,
+    batch: usize,
+    seq: usize,
+) -> Result<Pattern<E, Dev>, Dev::Err> {
+    by_head(device, scoring, (batch, seq), |score| score.max(UNSEEN))
+}
+
+/// 1 where a key is seen, 0 where a mask hides it.
+pub(super) fn seen<E: Scalar, Dev: EngineDevice<E>>(
+    device: &Dev,
+    scoring: &Scoring,
+    batch: usize,
+    seq: usize,
+) -> Result<Pattern<E, Dev>, Dev::Err> {
+    by_head(device, scoring, (batch, seq), |score| f64::from(u8::from(score > f64::NEG_INFINITY)))
 }
 
 /// `scale * q_h k_h^T`, `[batch, heads, seq, seq]`.
@@ -76,9 +127,9 @@ pub(super) fn normalised<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
 }
 
 /// The pattern of a rule, over the tokens of some sequences of `seq`.
-pub(super) fn clamped<E: Scalar, Dev: EngineDevice<E>>(
+pub(super) fn fixed<E: Scalar, Dev: EngineDevice<E>>(
     device: &Dev,
-    clamp: &Clamp,
+    rule: &FixedPattern,
     tokens: &[usize],
     heads: usize,
     seq: usize,
@@ -87,7 +138,7 @@ pub(super) fn clamped<E: Scalar, Dev: EngineDevice<E>>(
     for tokens in tokens.chunks_exact(seq) {
         let tokens: Vec<u32> = tokens.iter().map(|x| *x as u32).collect();
         for t in (0..heads).flat_map(|_| 0..seq) {
-            values.extend(clamp.weights(&tokens, t).into_iter().map(scalar::<E>));
+            values.extend(rule.weights(&tokens, t).into_iter().map(scalar::<E>));
             values.extend(std::iter::repeat_n(E::default(), seq - 1 - t));
         }
     }

@@ -2,18 +2,26 @@
 use std::collections::BTreeMap;
 
 use crate::backend::{
-    Backward, DeviceKind, EngineDevice, Gradients, PutTape, Rank0, Scalar, SplitTape, SumTo, TryMul,
+    Axis, Backward, DeviceKind, EngineDevice, Gradients, Merge, OwnedTape, PutTape, Rank0, Scalar, SelectTo,
+    SplitTape, SumTo, Tensor, TryAdd, TryMul,
 };
 use crate::data::Batch;
-use crate::engine::{Engine, Given, Observer, ParamSource, Request, RowLists, RowSet};
+use crate::engine::Penalty;
+use crate::engine::{
+    Engine, LossTerm, Observer, ParamSource, Patches, Request, RowLists, RowSet, Shares, totals,
+};
 use crate::graph::{Graph, WeightOp};
 use crate::nn::ParamId;
+use crate::plan::loss_node;
 use crate::{Error, Result};
 
 use super::forward::{Forward, MicroBatch};
 use super::needs::Needs;
 use super::reads::HostValue;
 use super::{Matrix, ops, scalar};
+
+/// A number, and the tape of its making.
+type Scalar0<E, Dev> = Tensor<Rank0, E, Dev, OwnedTape<E, Dev>>;
 
 /// Sequences in a micro-batch on the CPU, where a small working set is what counts.
 const CPU_SEQUENCES: usize = 8;
@@ -48,8 +56,8 @@ const CUDA_ELEMENTS: usize = 1 << 27;
 /// }
 ///
 /// let model = Bigram { table: Param::new((4, 4), Init::Zeros) };
-/// let request = Request { loss: Some(RowSet::All), reads: vec![] };
-/// let mut engine = EagerEngine::new(Cpu::default(), &record(&model, 3), &request, &|_| true);
+/// let request = Request::loss(RowSet::All);
+/// let mut engine = EagerEngine::new(Cpu::default(), &record(&model, 3)?, &request, &|_| true);
 /// let loss: f64 = engine.run(&Params::of(&model), &Batch::new(2, 3), &[], &ignore::<f64>)?;
 /// assert!((loss - 4_f64.ln()).abs() < 1e-12);
 /// assert!(engine.gradient(model.table.id()).is_some());
@@ -61,7 +69,9 @@ pub struct EagerEngine<E: Scalar, Dev: EngineDevice<E>> {
     request: Request,
     needs: Needs,
     micro_batch: usize,
-    given: Given<E>,
+    patches: Patches<E>,
+    /// The value of each term of the loss in the last run.
+    terms: Vec<f64>,
     gradients: BTreeMap<ParamId, Vec<E>>,
 }
 
@@ -75,8 +85,9 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
             DeviceKind::Cpu => CPU_SEQUENCES,
             DeviceKind::Cuda => (CUDA_ELEMENTS / sequence_elements(graph)).max(1),
         };
-        let (request, given) = (request.clone(), Given::new(graph));
-        EagerEngine { device, graph: graph.clone(), request, needs, micro_batch, given, gradients }
+        let (request, patches, terms) =
+            (request.clone(), Patches::new(graph), vec![f64::NAN; request.losses.len()]);
+        EagerEngine { device, graph: graph.clone(), request, needs, micro_batch, patches, terms, gradients }
     }
 
     /// The same with this many sequences in a micro-batch: memory grows with it, results differ in rounding only.
@@ -108,15 +119,17 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
     ) -> Result<f64, Dev::Err> {
         self.gradients.values_mut().for_each(|gradient| gradient.fill(E::default()));
         let params = self.load(params)?;
-        let selected = self.request.loss_positions(batch, rows);
-        let mut loss = 0.0;
+        let positions = self.request.loss_positions(batch, rows);
+        let shares = Shares::new(&self.request.losses, &positions);
+        self.terms.fill(0.0);
         for first in (0..batch.batch).step_by(self.micro_batch) {
             let part = MicroBatch::new(batch, first, self.micro_batch);
-            let forward = Forward::run(&self.device, &self.graph, &self.needs, &params, &self.given, &part)?;
+            let forward =
+                Forward::run(&self.device, &self.graph, &self.needs, &params, &self.patches, &part)?;
             self.observe(&forward, &part, rows, observer);
-            loss += self.cross_entropy(forward, &params, &part, rows, 1.0 / selected.max(1) as f64)?;
+            self.differentiate(forward, &params, &part, rows, &shares)?;
         }
-        Ok(if selected == 0 { f64::NAN } else { loss })
+        Ok(totals(&self.request.losses, &positions, &mut self.terms))
     }
 
     fn observe(
@@ -141,34 +154,62 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         }
     }
 
-    /// `weight` times the sum of cross-entropies of a micro-batch; its gradients are added to those of the run.
-    fn cross_entropy(
+    /// Adds the terms of the loss of a micro-batch to those of the run, and their gradients.
+    fn differentiate(
         &mut self,
         forward: Forward<E, Dev>,
         params: &[Option<Matrix<E, Dev>>],
         part: &MicroBatch,
         rows: &[RowLists],
-        weight: f64,
-    ) -> Result<f64, Dev::Err> {
-        let Some(set) = self.request.loss else { return Ok(0.0) };
-        let all: Vec<u32> = (0..part.seq as u32).collect();
-        let of_sequence = |i: usize| {
-            let positions = positions_of(set, rows, part.first + i, &all);
-            positions.iter().map(move |&t| i * part.seq + t as usize)
-        };
-        let chosen: Vec<usize> = (0..part.batch).flat_map(of_sequence).collect();
-        if chosen.is_empty() {
-            return Ok(0.0);
+        shares: &Shares,
+    ) -> Result<(), Dev::Err> {
+        let mut loss: Option<Scalar0<E, Dev>> = None;
+        for (i, term) in self.request.losses.iter().enumerate() {
+            let chosen = part.chosen(term.rows(), rows);
+            if chosen.is_empty() {
+                continue;
+            }
+            let sum = self.sum(term, &forward, part, rows, chosen)?;
+            let value = sum.as_vec().into_iter().map(|x| crate::kernels::Element::to_f64(x)).sum::<f64>();
+            self.terms[i] += value * shares.means[i];
+            let weighted = sum.try_mul(scalar::<E>(shares.gradient(i)))?;
+            loss = Some(match loss {
+                None => weighted,
+                Some(loss) => loss.try_add(weighted)?,
+            });
         }
-        let targets = chosen.iter().map(|&row| part.y[row]).collect();
-        let logits = forward.stream(self.graph.logits()).clone().put_tape(forward.tape);
-        let (log_p, tape) = ops::log_probabilities(logits, chosen, targets)?.split_tape();
-        let sum: f64 = log_p.as_vec().into_iter().map(|x| crate::kernels::Element::to_f64(x)).sum();
-        if !self.gradients.is_empty() {
-            let loss = log_p.put_tape(tape).try_sum::<Rank0, _>()?.try_mul(scalar::<E>(-weight))?;
-            self.add_gradients(loss.try_backward()?, params)?;
+        let Some(loss) = loss.filter(|_| !self.gradients.is_empty()) else { return Ok(()) };
+        let (loss, tape) = loss.split_tape();
+        self.add_gradients(loss.put_tape(forward.tape.merge(tape)).try_backward()?, params)
+    }
+
+    /// The sum of a term over the chosen rows of a micro-batch, on a tape of its own.
+    fn sum(
+        &self,
+        term: &LossTerm,
+        forward: &Forward<E, Dev>,
+        part: &MicroBatch,
+        rows: &[RowLists],
+        chosen: Vec<usize>,
+    ) -> Result<Scalar0<E, Dev>, Dev::Err> {
+        let (n, vocab) = (chosen.len(), self.graph.vocab());
+        let next: Vec<usize> = chosen.iter().map(|&row| part.y[row]).collect();
+        let node = loss_node(&self.graph, term);
+        let chosen = ops::chosen(forward.stream(node).retaped::<OwnedTape<E, Dev>>(), chosen)?;
+        match *term {
+            LossTerm::NextToken { .. } => {
+                let targets = self.device.try_tensor_from_vec(next, (n,))?;
+                chosen.try_log_softmax::<Axis<1>>()?.try_select(targets)?.try_negate()?.try_sum()
+            }
+            LossTerm::Distribution { set, .. } => {
+                let of = |i: usize| rows[set].distributions(part.first + i).iter().map(|p| scalar(*p));
+                let targets = (0..part.batch).flat_map(of).collect();
+                let targets = self.device.try_tensor_from_vec(targets, (n, vocab))?;
+                chosen.try_log_softmax::<Axis<1>>()?.try_mul(targets)?.try_negate()?.try_sum()
+            }
+            LossTerm::Penalty { penalty: Penalty::L1, .. } => chosen.try_abs()?.try_sum(),
+            LossTerm::Penalty { penalty: Penalty::L2, .. } => chosen.try_square()?.try_sum(),
         }
-        Ok(-weight * sum)
     }
 
     fn add_gradients(
@@ -196,13 +237,17 @@ impl<E: Scalar, Dev: EngineDevice<E>> Engine<E> for EagerEngine<E, Dev> {
         observer: &Observer<'_, E>,
     ) -> Result<f64> {
         self.request.check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
-        self.given.check(batch.batch)?;
+        self.patches.check(batch.batch)?;
         let result = self.run_checked(params, batch, rows, observer);
         result.map_err(|e| Error::device(Dev::KIND.name(), e.to_string()))
     }
 
-    fn give(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<()> {
-        self.given.put(site, shape, values)
+    fn terms(&self) -> &[f64] {
+        &self.terms
+    }
+
+    fn patch(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<()> {
+        self.patches.put(site, shape, values)
     }
 
     fn gradient(&self, param: ParamId) -> Option<&[E]> {

@@ -1,10 +1,12 @@
 //! One micro-batch through the graph.
 use crate::backend::{
-    Axis, EngineDevice, Merge, NoneTape, OwnedTape, Scalar, SplitTape, Tape, Tensor, TryAdd, TryMul,
+    EngineDevice, HasShape, Merge, NoneTape, OwnedTape, ReshapeTo, Scalar, SplitTape, Tape, Tensor, TryAdd,
+    TryMul,
 };
 use crate::data::Batch;
-use crate::engine::Given;
+use crate::engine::{Patches, RowLists, RowSet};
 use crate::graph::{Graph, Index, Node, NodeId, Op, WeightId, WeightOp};
+use crate::ops::Operation;
 
 use super::needs::Needs;
 use super::{Matrix, Pattern, Stream, attention, ops, scalar, weights};
@@ -40,15 +42,28 @@ impl MicroBatch {
         MicroBatch { first, batch: end - first, seq, x: tokens(&batch.x), y: tokens(&batch.y) }
     }
 
-    /// What a patched site is given for these sequences.
-    fn given<E: Scalar, Dev: EngineDevice<E>>(
+    /// The rows of a set, counted through `batch * seq`.
+    pub fn chosen(&self, set: RowSet, rows: &[RowLists]) -> Vec<usize> {
+        let of_sequence = |i: usize| -> Vec<usize> {
+            match set {
+                RowSet::All => (i * self.seq..(i + 1) * self.seq).collect(),
+                RowSet::Set(k) => {
+                    rows[k].sequence(self.first + i).iter().map(|&t| i * self.seq + t as usize).collect()
+                }
+            }
+        };
+        (0..self.batch).flat_map(of_sequence).collect()
+    }
+
+    /// The values of a patched site for these sequences.
+    fn patched<E: Scalar, Dev: EngineDevice<E>>(
         &self,
         device: &Dev,
-        given: &Given<E>,
+        patches: &Patches<E>,
         slot: usize,
     ) -> Result<Value<E, Dev>, Dev::Err> {
-        let values = given.sequences(slot, self.first..self.first + self.batch).to_vec();
-        match given.shape(slot)[..] {
+        let values = patches.sequences(slot, self.first..self.first + self.batch).to_vec();
+        match patches.shape(slot)[..] {
             [heads, rows, cols] => {
                 device.try_tensor_from_vec(values, (self.batch, heads, rows, cols)).map(Value::Pattern)
             }
@@ -83,14 +98,14 @@ pub(super) struct Forward<E: Scalar, Dev: EngineDevice<E>> {
 }
 
 impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
-    /// Computes what is needed; `params[i]` is the matrix of weight `i` where that is a parameter, `given` what patched sites
-    /// are.
+    /// Computes what is needed; `params[i]` is the matrix of weight `i` where that is a parameter, `patches` the values of patched
+    /// sites.
     pub fn run(
         device: &Dev,
         graph: &Graph,
         needs: &Needs,
         params: &[Option<Matrix<E, Dev>>],
-        given: &Given<E>,
+        patches: &Patches<E>,
         part: &MicroBatch,
     ) -> Result<Self, Dev::Err> {
         let mut this = Forward {
@@ -115,8 +130,8 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
             if !needs.nodes[i] {
                 continue;
             }
-            this.nodes[i] = Some(if let Op::Given { slot, .. } = node.op {
-                part.given(device, given, slot)?
+            this.nodes[i] = Some(if let Op::Patched { slot, .. } = node.op {
+                part.patched(device, patches, slot)?
             } else if needs.traced_nodes[i] {
                 let (value, tape) = this.node::<OwnedTape<E, Dev>>(device, node, part)?;
                 this.tape = this.tape.merge(tape);
@@ -173,21 +188,50 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
             Op::Add(a, b) => stream(a).try_add(stream(b))?,
             Op::Scale { x, by } => stream(x).try_mul(scalar::<E>(by))?,
             Op::Gain { x, gain } => ops::gain(stream(x), weight(gain))?,
-            Op::Normalise { x, eps } => stream(x).try_normalize::<Axis<2>>(eps)?,
-            Op::Relu(x) => stream(x).try_relu()?,
+            Op::Rows { ref op, ref inputs, heads } => {
+                let by_heads = |x: Stream<E, Dev, T>| {
+                    let width = x.shape().2;
+                    x.try_reshape_like(&(batch, seq * heads, width / heads))
+                };
+                let inputs = inputs.iter().map(|x| by_heads(stream(*x))).collect::<Result<Vec<_>, _>>()?;
+                op.dfdx(inputs)?.try_reshape_like(&(batch, seq, node.cols))?
+            }
             Op::Rotate { x, heads, theta } => ops::rotate(stream(x), heads, theta)?,
-            Op::Mix { pattern, v } => attention::mix(self.pattern(pattern).retaped::<T>(), stream(v))?,
-            Op::Given { .. } => unreachable!("given values are not computed"),
+            Op::Shift { x, by } => ops::shift(stream(x), by)?,
+            Op::Columns { x, first } => ops::spread(stream(x), node.cols, |from, to| from == to + first)?,
+            Op::Concat(ref inputs) => {
+                let mut sum: Stream<E, Dev, T> = device.try_zeros_like(&(batch, seq, node.cols))?.retaped();
+                let mut first = 0;
+                for input in inputs {
+                    let x = stream(*input);
+                    let width = x.shape().2;
+                    sum = sum.try_add(ops::spread(x, node.cols, |from, to| from + first == to)?)?;
+                    first += width;
+                }
+                sum
+            }
+            Op::Mix { pattern, v, value_heads } => {
+                let pattern = self.pattern(pattern).retaped::<T>();
+                let heads = pattern.shape().1;
+                attention::mix(pattern, attention::shared(stream(v), value_heads, heads)?)?
+            }
+            Op::Patched { .. } => unreachable!("the values of patched sites are not computed"),
             Op::Zero => device.try_zeros_like(&(batch, seq, node.cols))?.retaped::<T>(),
-            Op::Pattern { q, k, heads, scale, bias, normaliser } => {
-                let mut scores = attention::products(stream(q), stream(k), heads, scale)?;
-                if let Some(bias) = bias {
+            Op::Pattern { q, k, ref scoring } => {
+                let k = attention::shared(stream(k), scoring.key_heads, scoring.heads)?;
+                let mut scores = attention::products(stream(q), k, scoring.heads, scoring.scale)?;
+                if let Some(bias) = scoring.bias {
                     scores = attention::biased(scores, weight(bias))?;
                 }
-                return pattern(attention::normalised(scores, normaliser)?);
+                if scoring.masks.is_empty() {
+                    return pattern(attention::normalised(scores, scoring.normaliser)?);
+                }
+                let scores = scores.try_add(attention::mask(device, scoring, batch, seq)?)?;
+                let seen = attention::seen(device, scoring, batch, seq)?;
+                return pattern(attention::normalised(scores, scoring.normaliser)?.try_mul(seen)?);
             }
-            Op::ClampedPattern { heads, ref clamp } => {
-                return pattern(attention::clamped(device, clamp, &part.x, heads, seq)?.retaped());
+            Op::FixedPattern { heads, ref rule } => {
+                return pattern(attention::fixed(device, rule, &part.x, heads, seq)?.retaped());
             }
             Op::SplicedPattern { base, other, ref chosen } => {
                 let [base, other] = [base, other].map(|p| self.pattern(p).retaped::<T>());

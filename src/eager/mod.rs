@@ -26,19 +26,19 @@ mod weights;
 pub use engine::EagerEngine;
 pub use open::open;
 
-use crate::backend::{EngineDevice, NoneTape, Scalar, Tensor};
+use crate::backend::{EngineDevice, HasShape, NoneTape, Scalar, Tape, Tensor, TryAdd, TryMul, TrySub};
 
 /// A weights-only matrix `[rows, cols]`.
 type Matrix<E, Dev, T = NoneTape> = Tensor<(usize, usize), E, Dev, T>;
 
 /// An activation `[batch, seq, dim]`.
-type Stream<E, Dev, T = NoneTape> = Tensor<(usize, usize, usize), E, Dev, T>;
+pub(crate) type Stream<E, Dev, T = NoneTape> = Tensor<(usize, usize, usize), E, Dev, T>;
 
 /// An attention pattern `[batch, heads, seq, seq]`.
 type Pattern<E, Dev, T = NoneTape> = Tensor<(usize, usize, usize, usize), E, Dev, T>;
 
 /// A factor in the scalar type of the engine.
-fn scalar<E: Scalar>(x: f64) -> E {
+pub(crate) fn scalar<E: Scalar>(x: f64) -> E {
     <E as crate::kernels::Element>::from_f64(x)
 }
 
@@ -50,4 +50,26 @@ fn constant<E: Scalar, Dev: EngineDevice<E>>(
 ) -> Result<Matrix<E, Dev>, Dev::Err> {
     let values = (0..rows * cols).map(|i| scalar(value(i / cols, i % cols))).collect();
     device.try_tensor_from_vec(values, (rows, cols))
+}
+
+/// A function of each element that dfdx does not have: `f` gives its value and its derivative. It is computed as
+/// `f(x_0) + f'(x_0) (x - x_0)` with the values `x_0` as constants, which has the value and the gradient of `f`.
+pub(crate) fn linearised<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    x: Stream<E, Dev, T>,
+    f: impl Fn(f64) -> (f64, f64),
+) -> Result<Stream<E, Dev, T>, Dev::Err> {
+    let (device, shape, values) = (x.device().clone(), *x.shape(), x.as_vec());
+    let at: Vec<(f64, f64, f64)> = values
+        .into_iter()
+        .map(|x| {
+            let x = crate::kernels::Element::to_f64(x);
+            let (value, derivative) = f(x);
+            (x, value, derivative)
+        })
+        .collect();
+    let tensor = |of: &dyn Fn(&(f64, f64, f64)) -> f64| {
+        device.try_tensor_from_vec(at.iter().map(|at| scalar(of(at))).collect(), shape)
+    };
+    let away = x.try_sub(tensor(&|at| at.0)?)?;
+    away.try_mul(tensor(&|at| at.2)?)?.try_add(tensor(&|at| at.1)?)
 }

@@ -1,8 +1,9 @@
 //! An engine on the device of a run.
 use crate::backend::{Cpu, DeviceKind};
 use crate::engine::{Engine, Request};
-use crate::graph::Graph;
+use crate::graph::{Graph, Op, WeightOp};
 use crate::nn::ParamId;
+use crate::ops::{Operation, RowOp};
 use crate::{Error, Result};
 
 use super::EagerEngine;
@@ -10,7 +11,8 @@ use super::EagerEngine;
 /// An engine in f32 on a device of this kind; `trains` tells which parameters get gradients.
 ///
 /// # Errors
-/// If the device is [`DeviceKind::Cuda`] and this build has no CUDA support, or no GPU can be used.
+/// If the device is [`DeviceKind::Cuda`] and this build has no CUDA support, or no GPU can be used;
+/// or if the model has an operation of the program's own ([`crate::ops`]).
 pub fn open(
     kind: DeviceKind,
     graph: &Graph,
@@ -19,7 +21,30 @@ pub fn open(
 ) -> Result<Box<dyn Engine<f32>>, Error> {
     match kind {
         DeviceKind::Cpu => Ok(Box::new(EagerEngine::new(Cpu::default(), graph, request, trains))),
-        DeviceKind::Cuda => open_cuda(graph, request, trains),
+        DeviceKind::Cuda => {
+            refuse_custom(graph)?;
+            open_cuda(graph, request, trains)
+        }
+    }
+}
+
+/// Refuses operations of the program's own, which are functions of the processor.
+fn refuse_custom(graph: &Graph) -> Result<()> {
+    let ops = graph.nodes().iter().filter_map(|node| match &node.op {
+        Op::Rows { op, .. } => Some(op),
+        _ => None,
+    });
+    let of_weights = graph.weights().iter().filter_map(|weight| match &weight.op {
+        WeightOp::Rows(op, _) => Some(op),
+        _ => None,
+    });
+    match ops.chain(of_weights).find(|op| matches!(op, RowOp::Custom(_))) {
+        None => Ok(()),
+        Some(op) => {
+            let message =
+                format!("operation '{}' is this program's own and runs on the processor alone", op.text());
+            Err(Error::device("device=cuda", message))
+        }
     }
 }
 

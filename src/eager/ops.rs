@@ -2,8 +2,8 @@
 //!
 //! dfdx refuses two operands of one operation that are the same tensor (or views of it): see [`double`].
 use crate::backend::{
-    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, PermuteTo, ReshapeTo, Scalar, SelectTo, Tape,
-    Tensor, TryAdd, TryMatMul, TryMul,
+    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, PermuteTo, ReshapeTo, Scalar, Tape, Tensor,
+    TryAdd, TryMatMul, TryMul,
 };
 
 use super::{Matrix, Stream, constant, scalar};
@@ -66,18 +66,34 @@ pub(super) fn rotate<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     along.try_add(turned.try_mul(sin.try_broadcast_like::<_, Axis<0>>(&shape)?)?)
 }
 
-/// Log-probabilities `[n]` of the `targets` at the chosen rows of the logits.
-///
-/// `logits` are `[batch, seq, vocab]`; `rows` count through `batch * seq`.
-pub(super) fn log_probabilities<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    logits: Stream<E, Dev, T>,
+/// `out[b, t] = x[b, t - by]`, zeros before: a product with a matrix of zeros and ones over positions.
+pub(super) fn shift<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    x: Stream<E, Dev, T>,
+    by: usize,
+) -> Result<Stream<E, Dev, T>, Dev::Err> {
+    let (device, (batch, seq, _)) = (x.device().clone(), *x.shape());
+    let from = constant(&device, (seq, seq), |to, from| f64::from(u8::from(from + by == to)))?;
+    let from = from.try_broadcast_like::<_, Axis<0>>(&(batch, seq, seq))?;
+    from.retaped::<T>().try_matmul(x)
+}
+
+/// Columns put in other places: column `to` of `[batch, seq, width]` is the sum of those `from` which `goes(from, to)`.
+pub(super) fn spread<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    x: Stream<E, Dev, T>,
+    width: usize,
+    goes: impl Fn(usize, usize) -> bool,
+) -> Result<Stream<E, Dev, T>, Dev::Err> {
+    let (device, dim) = (x.device().clone(), x.shape().2);
+    x.try_matmul(constant(&device, (dim, width), |from, to| f64::from(u8::from(goes(from, to))))?)
+}
+
+/// The chosen rows `[n, width]` of a stream; `rows` count through `batch * seq`.
+pub(super) fn chosen<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    x: Stream<E, Dev, T>,
     rows: Vec<usize>,
-    targets: Vec<usize>,
-) -> Result<Tensor<(usize,), E, Dev, T>, Dev::Err> {
-    let (device, n) = (logits.device().clone(), rows.len());
-    let (batch, seq, vocab) = *logits.shape();
+) -> Result<Matrix<E, Dev, T>, Dev::Err> {
+    let (device, n) = (x.device().clone(), rows.len());
+    let (batch, seq, width) = *x.shape();
     let rows = device.try_tensor_from_vec(rows, (n,))?;
-    let targets = device.try_tensor_from_vec(targets, (n,))?;
-    let chosen: Matrix<E, Dev, T> = logits.try_reshape_like(&(batch * seq, vocab))?.try_gather(rows)?;
-    chosen.try_log_softmax::<Axis<1>>()?.try_select(targets)
+    x.try_reshape_like(&(batch * seq, width))?.try_gather(rows)
 }

@@ -4,6 +4,7 @@ use crate::backend::{
     TryMatMul, TryMul,
 };
 use crate::graph::{WeightId, WeightNode, WeightOp};
+use crate::ops::Operation;
 
 use super::{Matrix, constant, scalar};
 
@@ -27,6 +28,11 @@ pub(super) fn evaluate<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
             let shape = *a.shape();
             let gain = copied(gain)?.try_reshape_like(&(shape.1,))?;
             a.try_mul(gain.try_broadcast_like::<_, Axis<0>>(&shape)?)?
+        }
+        WeightOp::Rows(ref op, ref inputs) => {
+            let as_stream = |w: &WeightId| copied(*w)?.try_reshape_like(&(1, node.rows, node.cols));
+            let inputs = inputs.iter().map(as_stream).collect::<Result<Vec<_>, Dev::Err>>()?;
+            op.dfdx(inputs)?.try_reshape_like(&(node.rows, node.cols))?
         }
         WeightOp::Identity => {
             let ones = constant(device, (node.rows, node.cols), |r, c| f64::from(u8::from(r == c)))?;

@@ -29,16 +29,16 @@ impl AnyEngine {
         }
     }
 
-    /// [`Engine::give`], of values in single precision.
+    /// [`Engine::patch`], of values in single precision.
     ///
     /// # Errors
-    /// Those of [`Engine::give`].
-    pub fn give(&mut self, site: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+    /// Those of [`Engine::patch`].
+    pub fn patch(&mut self, site: &str, shape: &[usize], values: &[f32]) -> Result<()> {
         match self {
-            AnyEngine::Single(engine) => engine.give(site, shape, values),
+            AnyEngine::Single(engine) => engine.patch(site, shape, values),
             AnyEngine::Double(engine) => {
                 let wide: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
-                engine.give(site, shape, &wide)
+                engine.patch(site, shape, &wide)
             }
         }
     }

@@ -3,14 +3,17 @@
 //! Two engines exist: [`crate::plan`] (the CPU, by far the faster) and [`crate::eager`] (dfdx operations on any dfdx
 //! device: the reference, and the GPU).
 mod any;
-mod given;
+mod loss;
 mod params;
+mod patches;
 mod rows;
 mod widened;
 
 pub use any::AnyEngine;
-pub(crate) use given::Given;
+pub use loss::{LossTerm, Penalty};
+pub(crate) use loss::{Shares, totals};
 pub use params::ParamSource;
+pub(crate) use patches::Patches;
 pub use rows::{RowLists, RowSet};
 pub use widened::Widened;
 
@@ -20,19 +23,42 @@ use crate::graph::NodeId;
 use crate::nn::ParamId;
 
 /// What an engine is built to compute.
+///
+/// ```
+/// use ihead::engine::{LossTerm, Request, RowSet};
+/// let request = Request::loss(RowSet::All);
+/// assert_eq!(request.losses, [LossTerm::NextToken { rows: RowSet::All, weight: 1.0 }]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// The mean cross-entropy of the logits against the next tokens at these positions, and its gradients.
-    pub loss: Option<RowSet>,
+    /// The terms of the loss, whose weighted sum is differentiated; with none, nothing is.
+    pub losses: Vec<LossTerm>,
     /// Activations to show to the observer, each at these positions (the queries, for a pattern).
     pub reads: Vec<(NodeId, RowSet)>,
 }
 
 impl Request {
-    /// Checks what a run is given against the graph.
+    /// The mean cross-entropy of the logits against the next tokens at these positions, and its gradients.
+    pub fn loss(rows: RowSet) -> Request {
+        Request { losses: vec![LossTerm::NextToken { rows, weight: 1.0 }], reads: vec![] }
+    }
+
+    /// No loss; these activations are shown.
+    pub fn reads(reads: Vec<(NodeId, RowSet)>) -> Request {
+        Request { losses: vec![], reads }
+    }
+
+    /// The same, with one more activation to show.
+    pub fn and_read(mut self, node: NodeId, rows: RowSet) -> Request {
+        self.reads.push((node, rows));
+        self
+    }
+
+    /// Checks what a run is handed against the graph.
     ///
     /// # Errors
-    /// If the sequences have another length, a token is outside the vocabulary, or positions of a row set are missing.
+    /// If the sequences have another length, a token is outside the vocabulary, positions of a row set are missing, or a term
+    /// of the loss that is against distributions has none.
     pub fn check(&self, (seq, vocab): (usize, usize), batch: &Batch, rows: &[RowLists]) -> Result<(), Error> {
         if batch.seq != seq {
             let message = format!("a batch of sequences of {} tokens, expected {seq}", batch.seq);
@@ -42,21 +68,33 @@ impl Request {
             let message = format!("token {token} is outside the model's vocabulary of {vocab}");
             return Err(Error::usage(message));
         }
-        let asked = self.reads.iter().map(|(_, rows)| *rows).chain(self.loss);
+        let asked = self.reads.iter().map(|(_, rows)| *rows).chain(self.losses.iter().map(LossTerm::rows));
         let sets = asked.map(|rows| if let RowSet::Set(k) = rows { k + 1 } else { 0 }).max().unwrap_or(0);
         if rows.len() < sets || rows.iter().any(|lists| lists.sequences() != batch.batch) {
             return Err(Error::usage("positions must be listed for each row set and each sequence"));
         }
+        if rows.iter().any(|lists| lists.positions_end() > seq) {
+            return Err(Error::usage(format!("a row set has a position beyond the {seq} of a sequence")));
+        }
+        for term in &self.losses {
+            if let LossTerm::Distribution { set, .. } = term
+                && rows[*set].vocab() != Some(vocab)
+            {
+                let message =
+                    format!("a loss against distributions needs those of {vocab} tokens with its positions");
+                return Err(Error::usage(message));
+            }
+        }
         Ok(())
     }
 
-    /// Number of positions that the loss of a checked run is over.
-    pub fn loss_positions(&self, batch: &Batch, rows: &[RowLists]) -> usize {
-        match self.loss {
-            None => 0,
-            Some(RowSet::All) => batch.batch * batch.seq,
-            Some(RowSet::Set(k)) => rows[k].total(),
-        }
+    /// Number of positions that each term of the loss of a checked run is over.
+    pub(crate) fn loss_positions(&self, batch: &Batch, rows: &[RowLists]) -> Vec<usize> {
+        let positions = |term: &LossTerm| match term.rows() {
+            RowSet::All => batch.batch * batch.seq,
+            RowSet::Set(k) => rows[k].total(),
+        };
+        self.losses.iter().map(positions).collect()
     }
 }
 
@@ -117,10 +155,10 @@ pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 /// use ihead::plan::CpuEngine;
 ///
 /// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(65, 4, 16, &sizes)?.init(42, &sizes)?;
-/// let (graph, params) = (record(&model, 4), Params::of(&model));
+/// let model = Simplified::new(65, 4, 16, &sizes)?.init(42);
+/// let (graph, params) = (record(&model, 4)?, Params::of(&model));
 ///
-/// let request = Request { loss: Some(RowSet::All), reads: vec![(graph.logits(), RowSet::All)] };
+/// let request = Request::loss(RowSet::All).and_read(graph.logits(), RowSet::All);
 /// let mut engine = CpuEngine::<f32>::new(&graph, &request, &|id| params.trains(id), 1)?;
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let shown = AtomicUsize::new(0);
@@ -132,12 +170,12 @@ pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub trait Engine<E> {
-    /// Runs the batch: returns the mean loss (NaN over nothing, or without a loss), leaves the gradients, and shows the
-    /// activations to the observer. `rows[k]` are the positions of `RowSet::Set(k)`.
+    /// Runs the batch: returns the loss, the weighted sum of its terms (NaN where a term is over nothing, or without a loss),
+    /// leaves the gradients, and shows the activations to the observer. `rows[k]` are the positions of `RowSet::Set(k)`.
     ///
     /// # Errors
     /// If a token is outside the vocabulary, the batch's sequences have another length than the graph's, or a patched site
-    /// was not given values for as many sequences.
+    /// has no values for as many sequences.
     fn run(
         &mut self,
         params: &dyn ParamSource<E>,
@@ -146,12 +184,15 @@ pub trait Engine<E> {
         observer: &Observer<'_, E>,
     ) -> Result<f64, Error>;
 
-    /// Gives the values of a site that is patched ([`crate::graph::Edit::Patch`]), `[batch, seq, dim]` or
-    /// `[batch, heads, seq, seq]`: they are used by every run until others are given.
+    /// The value of each term of the loss in the last run, before its weight.
+    fn terms(&self) -> &[f64];
+
+    /// Hands over the values of a site that is patched ([`crate::graph::Edit::Patch`]), `[batch, seq, dim]` or
+    /// `[batch, heads, seq, seq]`: they are used by every run until others are handed over.
     ///
     /// # Errors
     /// If the site is not patched, the values are of another shape, or a pattern looks at later positions.
-    fn give(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<(), Error>;
+    fn patch(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<(), Error>;
 
     /// The gradient that the last run left for a parameter, row-major; `None` if it does not train or nothing that it
     /// feeds reaches the loss.

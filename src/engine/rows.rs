@@ -1,5 +1,6 @@
 //! Which positions are wanted.
 use crate::data::Batch;
+use crate::{Error, Result};
 
 /// A choice of positions, named when an engine is built, filled in at each run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +25,15 @@ pub enum RowSet {
 pub struct RowLists {
     ends: Vec<usize>,
     positions: Vec<u32>,
+    /// A distribution over the vocabulary for each position, if there are any.
+    distributions: Option<Distributions>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Distributions {
+    vocab: usize,
+    /// `[positions, vocab]`.
+    values: Vec<f64>,
 }
 
 impl RowLists {
@@ -34,7 +44,7 @@ impl RowLists {
 
     /// The positions of each sequence at which `keep(sequence, position)` holds.
     pub fn choose(batch: &Batch, keep: impl Fn(usize, usize) -> bool) -> RowLists {
-        let mut lists = RowLists { ends: Vec::with_capacity(batch.batch), positions: Vec::new() };
+        let mut lists = RowLists { ends: Vec::with_capacity(batch.batch), ..RowLists::default() };
         for i in 0..batch.batch {
             lists.positions.extend((0..batch.seq).filter(|&t| keep(i, t)).map(|t| t as u32));
             lists.ends.push(lists.positions.len());
@@ -56,5 +66,36 @@ impl RowLists {
     /// Number of positions in all sequences together.
     pub fn total(&self) -> usize {
         self.positions.len()
+    }
+
+    /// The same positions, each with a distribution of the next token: `values` is `[positions, vocab]`, in the order of
+    /// sequences and positions.
+    ///
+    /// # Errors
+    /// If there are not as many values.
+    pub fn with_distributions(mut self, vocab: usize, values: Vec<f64>) -> Result<RowLists> {
+        if values.len() != self.total() * vocab {
+            let found = [values.len() / vocab.max(1), vocab];
+            return Err(Error::shape("distributions of the next token", &[self.total(), vocab], &found));
+        }
+        self.distributions = Some(Distributions { vocab, values });
+        Ok(self)
+    }
+
+    /// The number of tokens that the distributions are over, if there are any.
+    pub(crate) fn vocab(&self) -> Option<usize> {
+        self.distributions.as_ref().map(|distributions| distributions.vocab)
+    }
+
+    /// The distributions of sequence `i`, `[positions, vocab]`; empty if there are none.
+    pub(crate) fn distributions(&self, i: usize) -> &[f64] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        let of = |d: &'_ Distributions| start * d.vocab..self.ends[i] * d.vocab;
+        self.distributions.as_ref().map_or(&[], |d| &d.values[of(d)])
+    }
+
+    /// One more than the last position of any sequence.
+    pub(crate) fn positions_end(&self) -> usize {
+        self.positions.iter().max().map_or(0, |p| *p as usize + 1)
     }
 }

@@ -21,9 +21,9 @@ use super::{Engine, Observer, ParamSource, Read, RowLists};
 /// use ihead::plan::CpuEngine;
 ///
 /// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(65, 4, 16, &sizes)?.init(42, &sizes)?;
-/// let (graph, params) = (record(&model, 4), Params::of(&model));
-/// let request = Request { loss: Some(RowSet::All), reads: vec![] };
+/// let model = Simplified::new(65, 4, 16, &sizes)?.init(42);
+/// let (graph, params) = (record(&model, 4)?, Params::of(&model));
+/// let request = Request::loss(RowSet::All);
 /// let trains = |id| params.trains(id);
 /// let mut engine = Widened::new(CpuEngine::<f64>::new(&graph, &request, &trains, 1)?, &graph);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
@@ -66,9 +66,13 @@ impl<T: Engine<f64>> Engine<f32> for Widened<T> {
         Ok(loss)
     }
 
-    fn give(&mut self, site: &str, shape: &[usize], values: &[f32]) -> Result<(), Error> {
+    fn patch(&mut self, site: &str, shape: &[usize], values: &[f32]) -> Result<(), Error> {
         let wide: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
-        self.engine.give(site, shape, &wide)
+        self.engine.patch(site, shape, &wide)
+    }
+
+    fn terms(&self) -> &[f64] {
+        self.engine.terms()
     }
 
     fn gradient(&self, param: ParamId) -> Option<&[f32]> {

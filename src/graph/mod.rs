@@ -6,22 +6,30 @@
 //!
 //! The same expression recorded twice is one node, so sharing needs no care: `h.linear(&wk)` written in two places is
 //! computed once.
-mod clamp;
+mod display;
 mod edits;
-mod ir;
+mod fixed;
+#[expect(clippy::module_inception, reason = "the graph is what this module is about")]
+mod graph;
+mod mask;
+mod op;
 mod pattern;
 mod record;
 mod site;
 mod stream;
 mod weight;
 
-pub use clamp::Clamp;
 pub use edits::{Edit, Edits};
-pub use ir::{
-    GivenSite, Graph, Index, Node, NodeId, Normaliser, Op, ParamInfo, WeightId, WeightNode, WeightOp,
-};
-pub use pattern::Pattern;
+pub use fixed::FixedPattern;
+pub use graph::{Graph, NodeId, PatchedSite};
+pub use mask::Mask;
+pub use op::Normaliser;
+pub use pattern::{Pattern, Scores};
 pub use record::{Model, Recorder, Tokens, record, record_with};
 pub use site::Site;
 pub use stream::Stream;
 pub use weight::Weight;
+
+pub(crate) use display::index_text;
+pub(crate) use graph::{Node, WeightId, WeightNode};
+pub(crate) use op::{Index, MaskTable, Op, Scoring, WeightOp};

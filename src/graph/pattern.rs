@@ -3,25 +3,92 @@ use std::sync::Arc;
 
 use crate::backend::Dim;
 
-use super::clamp::Clamp;
-use super::ir::{GivenSite, NodeId, Normaliser, Op};
+use super::fixed::FixedPattern;
+use super::graph::{NodeId, PatchedSite};
+use super::mask::Mask;
+use super::op::{Normaliser, Op, Scoring};
 use super::record::Recorder;
 use super::stream::Stream;
 use super::weight::Weight;
+
+/// How queries and keys become attention weights.
+///
+/// ```
+/// use ihead::graph::{Normaliser, Scores};
+/// let scores = Scores::new(8).key_heads(2).normaliser(Normaliser::Relu);
+/// assert_eq!(scores.scale_for(128), 1.0 / 4.0); // 1 / sqrt(head width), unless another is set
+/// assert_eq!(scores.scale(1.0).scale_for(128), 1.0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    /// Number of heads.
+    pub heads: usize,
+    /// Number of heads of keys and values; it divides `heads`, and heads side by side share one (grouped queries).
+    pub key_heads: usize,
+    /// Factor of the products; `1 / sqrt(head width)` if `None`.
+    pub scale: Option<f64>,
+    /// From scores to weights.
+    pub normaliser: Normaliser,
+}
+
+impl Scores {
+    /// Softmax over products divided by the square root of the heads' width; as many heads of keys as of queries.
+    pub fn new(heads: usize) -> Scores {
+        Scores { heads, key_heads: heads, scale: None, normaliser: Normaliser::Softmax }
+    }
+
+    /// The same with so many heads of keys and values.
+    pub fn key_heads(self, key_heads: usize) -> Scores {
+        Scores { key_heads, ..self }
+    }
+
+    /// The same with this factor of the products.
+    pub fn scale(self, scale: f64) -> Scores {
+        Scores { scale: Some(scale), ..self }
+    }
+
+    /// The same with another normaliser.
+    pub fn normaliser(self, normaliser: Normaliser) -> Scores {
+        Scores { normaliser, ..self }
+    }
+
+    /// The factor of the products of queries of width `dim`.
+    pub fn scale_for(&self, dim: usize) -> f64 {
+        self.scale.unwrap_or_else(|| 1.0 / ((dim / self.heads.max(1)) as f64).sqrt())
+    }
+
+    /// What is wrong with queries and keys of these widths.
+    fn problem(&self, queries: usize, keys: usize) -> Option<String> {
+        let Scores { heads, key_heads, .. } = *self;
+        if heads == 0 || !queries.is_multiple_of(heads) {
+            return Some(format!("a number of heads that divides the width {queries}, not {heads}"));
+        }
+        if key_heads == 0 || !heads.is_multiple_of(key_heads) {
+            return Some(format!("a number of key heads that divides the {heads} heads, not {key_heads}"));
+        }
+        let expected = queries / heads * key_heads;
+        (keys != expected).then(|| format!("keys of width {expected}"))
+    }
+}
 
 /// Causal attention weights of one layer, `[heads, seq, seq]`: row `t` weighs the positions `0..=t`.
 ///
 /// ```
 /// use ihead::backend::Const;
-/// use ihead::graph::{Normaliser, Pattern, Stream, Weight};
+/// use ihead::graph::{FixedPattern, Mask, Pattern, Scores, Stream, Weight};
 ///
-/// /// Keys and values are the stream itself, queries are mapped; one head.
+/// /// Keys and values are the stream itself, queries are mapped; one head that sees eight positions.
 /// fn attend(
 ///     h: &Stream<usize, Const<64>>,
 ///     wq: &Weight<Const<64>, Const<64>>,
 /// ) -> Stream<usize, Const<64>> {
-///     let pattern: Pattern<usize> = Pattern::new_causal(&h.linear(wq), h, 1, 0.125, Normaliser::Softmax);
-///     pattern.mix(h)
+///     let pattern = Pattern::causal(&h.linear(wq), h, Scores::new(1).scale(0.125));
+///     pattern.masked(&Mask::window(8)).mix(h)
+/// }
+///
+/// /// What stood at the position before.
+/// fn before(h: &Stream<usize, Const<64>>) -> Stream<usize, Const<64>> {
+///     Pattern::fixed(h, 1, FixedPattern::Previous).mix(h)
 /// }
 /// ```
 #[derive(Clone)]
@@ -33,61 +100,154 @@ pub struct Pattern<T: Dim> {
 }
 
 impl<T: Dim> Pattern<T> {
-    /// `normaliser(scale * q_h k_h^T)` over the keys at or before each query, for each head `h` of width `dim / heads`.
-    ///
-    /// # Panics
-    /// If `heads` does not divide `dim`; the library's blocks check this where a user can still be told.
-    pub fn new_causal<D: Dim>(
-        q: &Stream<T, D>,
-        k: &Stream<T, D>,
-        heads: usize,
-        scale: f64,
-        normaliser: Normaliser,
-    ) -> Self {
-        let dim = q.dim().size();
-        assert!(
-            heads > 0 && dim.is_multiple_of(heads),
-            "{heads} heads of equal width do not fit in dim {dim}"
-        );
-        let op = Op::Pattern { q: q.id(), k: k.id(), heads, scale, bias: None, normaliser };
-        let id = q.recorder().graph_mut().node(op, heads);
-        Pattern { recorder: q.recorder().clone(), id, seq: q.seq(), heads }
+    /// `normaliser(scale * q_h k_g^T)` over the keys at or before each query, for each head `h`: queries `[seq, dim]`, keys
+    /// `[seq, dim]` or, with fewer heads of keys, `[seq, key_heads * head width]`.
+    pub fn causal<D: Dim, K: Dim>(q: &Stream<T, D>, k: &Stream<T, K>, scores: Scores) -> Self {
+        let recorder = q.recorder().clone();
+        let (seq, heads) = (q.seq(), scores.heads.max(1));
+        let words = |id: NodeId| recorder.graph().node_words(id);
+        if !recorder.owns(k.recorder()) {
+            recorder.misfit("pattern", "keys of another recording".into(), "those of this model");
+        } else if q.seq().size() != k.seq().size() {
+            let found = format!("queries {} and keys {}", words(q.id()), words(k.id()));
+            recorder.misfit("pattern", found, "the same positions");
+        } else if let Some(expected) = scores.problem(q.dim().size(), k.dim().size()) {
+            let found = format!("queries {} and keys {}", words(q.id()), words(k.id()));
+            recorder.misfit("pattern", found, &expected);
+        } else {
+            let scoring = Scoring {
+                heads,
+                key_heads: scores.key_heads,
+                scale: scores.scale_for(q.dim().size()),
+                bias: None,
+                masks: vec![],
+                normaliser: scores.normaliser,
+            };
+            let id = recorder.graph_mut().node(Op::Pattern { q: q.id(), k: k.id(), scoring }, heads);
+            return Pattern { recorder, id, seq, heads };
+        }
+        Pattern::nothing(recorder, seq, heads)
+    }
+
+    /// A pattern that looks where `rule` says, in each of the heads, whatever `x` is: only its positions are read.
+    pub fn fixed<D: Dim>(x: &Stream<T, D>, heads: usize, rule: FixedPattern) -> Self {
+        let (recorder, seq) = (x.recorder().clone(), x.seq());
+        let problem = if heads == 0 { Some("0 heads".into()) } else { rule.problem(seq.size()) };
+        if let Some(problem) = problem {
+            recorder.misfit("fixed pattern", problem, "a rule for each position");
+            return Pattern::nothing(recorder, seq, heads.max(1));
+        }
+        let id = recorder.graph_mut().node(Op::FixedPattern { heads, rule }, heads);
+        Pattern { recorder, id, seq, heads }
+    }
+
+    /// What stands for a pattern that there is not.
+    fn nothing(recorder: Recorder, seq: T, heads: usize) -> Self {
+        let op = Op::FixedPattern { heads, rule: FixedPattern::Nothing };
+        let id = recorder.graph_mut().node(op, heads);
+        Pattern { recorder, id, seq, heads }
+    }
+
+    /// The scoring, of a pattern that is made of scores.
+    fn scoring(&self, operation: &str) -> Option<(NodeId, NodeId, Scoring)> {
+        if let Op::Pattern { q, k, ref scoring } = self.recorder.graph().nodes()[self.id.index()].op {
+            return Some((q, k, scoring.clone()));
+        }
+        if !self.recorder.failed() {
+            self.recorder.misfit(operation, "a fixed pattern".into(), "one that is made of scores");
+        }
+        None
     }
 
     /// The same pattern with `bias[h, t - j]` added to head `h`'s score of the key at `j` for the query at `t`, behind the
-    /// scale; `bias` is `[heads, distances]`.
-    ///
-    /// # Panics
-    /// If `bias` has not a row for each head, or fewer columns than there are positions; the library's blocks check this
-    /// where a user can still be told.
+    /// scale; `bias` is `[heads, distances]`, with as many distances as positions or more.
     pub fn with_bias<H: Dim, M: Dim>(self, bias: &Weight<H, M>) -> Self {
         let (heads, distances, seq) = (bias.rows.size(), bias.cols.size(), self.seq.size());
-        assert_eq!(heads, self.heads, "a row of relative positions for each head");
-        assert!(
-            seq <= distances,
-            "a sequence of {seq} positions needs as many relative positions, found {distances}"
-        );
-        let mut op = self.recorder.graph().nodes()[self.id.index()].op.clone();
-        if let Op::Pattern { bias: place, .. } = &mut op {
-            *place = Some(bias.id);
+        let Some((q, k, mut scoring)) = self.scoring("bias of scores") else { return self };
+        if !self.recorder.owns(&bias.recorder) {
+            self.recorder.misfit(
+                "bias of scores",
+                "a matrix of another recording".into(),
+                "one of this model",
+            );
+            return self;
         }
-        let id = self.recorder.graph_mut().node(op, heads);
-        Pattern { id, ..self }
+        if heads != self.heads || distances < seq {
+            let expected =
+                format!("a row for each of {} heads, a column for each of {seq} distances", self.heads);
+            self.recorder.misfit("bias of scores", bias.words(), &expected);
+            return self;
+        }
+        scoring.bias = Some(bias.id);
+        self.recorded(Op::Pattern { q, k, scoring })
+    }
+
+    /// The same pattern with a mask in all heads.
+    pub fn masked(self, mask: &Mask) -> Self {
+        let heads: Vec<usize> = (0..self.heads).collect();
+        self.masked_heads(&heads, mask)
+    }
+
+    /// The same pattern with a mask in some heads; it replaces one that they have.
+    pub fn masked_heads(self, heads: &[usize], mask: &Mask) -> Self {
+        let Some((q, k, mut scoring)) = self.scoring("mask") else { return self };
+        if let Some(head) = heads.iter().find(|head| **head >= self.heads) {
+            self.recorder.misfit("mask", format!("head {head}"), &format!("heads below {}", self.heads));
+            return self;
+        }
+        match mask.table(self.seq.size()) {
+            Ok(table) => {
+                scoring.masks.resize(self.heads, None);
+                heads.iter().for_each(|head| scoring.masks[*head] = Some(table.clone()));
+                self.recorded(Op::Pattern { q, k, scoring })
+            }
+            Err(problem) => {
+                self.recorder.misfit("mask", problem, "a finite score or minus infinity");
+                self
+            }
+        }
     }
 
     /// `out[t]_h = sum_j pattern[h, t, j] v[j]_h`, `[seq, dim]`.
     pub fn mix<D: Dim>(&self, v: &Stream<T, D>) -> Stream<T, D> {
-        let op = self.recorder.graph().nodes()[self.id.index()].op.clone();
+        self.mix_grouped(v, self.heads, v.dim())
+    }
+
+    /// The same with fewer heads of values, which heads side by side share: `v` is `[seq, value_heads * width]`, the result
+    /// `[seq, heads * width]`, and `dim` its width. With one head of values each head mixes the whole of `v`.
+    pub fn mix_grouped<D: Dim, O: Dim>(&self, v: &Stream<T, D>, value_heads: usize, dim: O) -> Stream<T, O> {
+        let recorder = &self.recorder;
+        let stream = |op: Op| {
+            let id = recorder.graph_mut().node(op, dim.size());
+            Stream::new(recorder.clone(), id, self.seq, dim)
+        };
+        if !recorder.owns(v.recorder()) {
+            recorder.misfit("mix", "values of another recording".into(), "those of this model");
+            return stream(Op::Zero);
+        }
+        let fits = value_heads > 0
+            && self.heads.is_multiple_of(value_heads)
+            && v.dim().size().is_multiple_of(value_heads)
+            && v.dim().size() / value_heads * self.heads == dim.size()
+            && v.seq().size() == self.seq.size();
+        if !fits {
+            let (words, heads) = (recorder.graph().node_words(v.id()), self.heads);
+            let found = format!("{words} in {value_heads} heads by {heads} heads to width {}", dim.size());
+            recorder.misfit(
+                "mix",
+                found,
+                "value heads that divide heads and width, and heads of equal width",
+            );
+            return stream(Op::Zero);
+        }
+        let op = recorder.graph().nodes()[self.id.index()].op.clone();
         match op {
-            Op::ClampedPattern { clamp: Clamp::Nothing, .. } => v.zero(),
+            Op::FixedPattern { rule: FixedPattern::Nothing, .. } => stream(Op::Zero),
             Op::SplicedPattern { base, other, chosen } => {
-                self.with(base).mix(v).spliced(&self.with(other).mix(v), &chosen)
+                let [base, other] = [base, other].map(|id| self.with(id).mix_grouped(v, value_heads, dim));
+                base.spliced(&other, &chosen)
             }
-            _ => {
-                let op = Op::Mix { pattern: self.id, v: v.id() };
-                let id = self.recorder.graph_mut().node(op, v.dim().size());
-                Stream::new(self.recorder.clone(), id, self.seq, v.dim())
-            }
+            _ => stream(Op::Mix { pattern: self.id, v: v.id(), value_heads }),
         }
     }
 
@@ -100,15 +260,15 @@ impl<T: Dim> Pattern<T> {
         self.with(self.recorder.graph_mut().node(op, self.heads))
     }
 
-    /// A pattern that looks where `clamp` says.
-    pub(super) fn clamped(&self, clamp: Clamp) -> Self {
-        self.recorded(Op::ClampedPattern { heads: self.heads, clamp })
+    /// A pattern that looks where `rule` says.
+    pub(super) fn clamped(&self, rule: FixedPattern) -> Self {
+        self.recorded(Op::FixedPattern { heads: self.heads, rule })
     }
 
-    /// The pattern that a run is given for a site.
-    pub(super) fn given(&self, site: &str) -> Self {
-        let given = GivenSite { name: site.into(), heads: Some(self.heads), dim: self.seq.size() };
-        self.with(self.recorder.graph_mut().given_node(given))
+    /// The values of a patched site.
+    pub(super) fn patched(&self, site: &str) -> Self {
+        let patched = PatchedSite { name: site.into(), heads: Some(self.heads), dim: self.seq.size() };
+        self.with(self.recorder.graph_mut().patched_node(patched))
     }
 
     /// The `chosen` heads from `other`, the others as they are.

@@ -1,24 +1,27 @@
 //! Recording a model: the recorder, the tokens that it reads, and the trait of models.
 use std::cell::{Ref, RefCell, RefMut};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::backend::{Const, Dim};
 use crate::names::matches;
-use crate::nn::{Module, Param};
+use crate::nn::{Module, Param, ParamId};
 use crate::{Error, Result};
 
 use super::edits::{Edit, Edits};
-use super::ir::{Graph, Index, NodeId, Op};
+use super::graph::{Graph, NodeId, ParamInfo, WeightId};
+use super::op::{Index, Op};
 use super::site::Site;
 use super::stream::Stream;
 use super::weight::Weight;
 
-/// Where a forward pass is recorded. Handles share it; a user meets it only as [`Tokens`] and [`Site`].
+/// Where a forward pass is recorded. Handles share it; a user meets it as [`Tokens::recorder`] and [`Site::recorder`].
 #[derive(Clone, Default)]
 pub struct Recorder {
     graph: Rc<RefCell<Graph>>,
     edits: Rc<Edits>,
+    names: Rc<HashMap<ParamId, String>>,
     refused: Rc<RefCell<Option<Error>>>,
 }
 
@@ -37,38 +40,81 @@ impl Recorder {
         self.graph.borrow_mut()
     }
 
-    /// The edits of a site of so many heads, in order.
-    pub(super) fn edits_of(&self, site: &str, heads: usize) -> Vec<SiteEdit<'_>> {
+    /// The edits of a site, in order; `heads` is the number of its heads, if it has any.
+    pub(super) fn edits_of(&self, site: &str, heads: Option<usize>) -> Vec<SiteEdit<'_>> {
         let mut found = Vec::new();
         for entry in self.edits.entries().iter().filter(|entry| matches(&entry.site, site)) {
-            if let Some(head) = entry.heads.iter().find(|head| **head >= heads) {
-                let known = if heads == 1 { "one head".into() } else { format!("heads 0 to {}", heads - 1) };
-                self.refuse(format!("head {head} of '{site}', which has {known}"));
+            if entry.heads.is_empty() {
+                found.push(SiteEdit { edit: &entry.edit, heads: None });
                 continue;
             }
-            let chosen: Arc<[bool]> = (0..heads).map(|head| entry.heads.contains(&head)).collect();
-            let all = entry.heads.is_empty() || chosen.iter().all(|chosen| *chosen);
+            let known = match heads {
+                None => "no heads".into(),
+                Some(1) => "one head, 0".into(),
+                Some(heads) => format!("heads 0 to {}", heads - 1),
+            };
+            let n = heads.unwrap_or_default();
+            if let Some(head) = entry.heads.iter().find(|head| **head >= n) {
+                self.refuse(Error::usage(format!("head {head} of '{site}', which has {known}")));
+                continue;
+            }
+            let chosen: Arc<[bool]> = (0..n).map(|head| entry.heads.contains(&head)).collect();
+            let all = chosen.iter().all(|chosen| *chosen);
             found.push(SiteEdit { edit: &entry.edit, heads: (!all).then_some(chosen) });
         }
         found
     }
 
-    /// The recording fails with this message, unless it has failed before.
-    pub(super) fn refuse(&self, message: String) {
-        self.refused.borrow_mut().get_or_insert(Error::Usage(message));
+    /// The recording fails with this error, unless it has failed before.
+    pub(super) fn refuse(&self, error: Error) {
+        self.refused.borrow_mut().get_or_insert(error);
+    }
+
+    /// The recording fails: an operation was asked of what does not fit.
+    pub(crate) fn misfit(&self, operation: &str, found: String, expected: &str) {
+        self.refuse(Error::Misfit { operation: operation.into(), found, expected: expected.into() });
+    }
+
+    /// Whether the recording has failed.
+    pub(super) fn failed(&self) -> bool {
+        self.refused.borrow().is_some()
+    }
+
+    /// Whether a handle with this recorder belongs to the same recording.
+    pub(super) fn owns(&self, other: &Recorder) -> bool {
+        Rc::ptr_eq(&self.graph, &other.graph)
     }
 
     /// Gives a node the name of a site.
     pub(super) fn name(&self, site: String, node: NodeId) {
-        self.graph_mut().sites.insert(site, node);
+        if self.graph_mut().sites.insert(site.clone(), node).is_some_and(|known| known != node) {
+            let message =
+                format!("two activations are named '{site}'; give each its own place with `site.at(..)`");
+            self.refuse(Error::usage(message));
+        }
     }
 
-    /// A matrix of these values, row-major, which never train.
+    /// A matrix of these values, row-major, `rows * cols` of them; they never train.
     ///
-    /// # Panics
-    /// If there are not `rows * cols` of them.
+    /// ```
+    /// use ihead::backend::Const;
+    /// use ihead::graph::Stream;
+    ///
+    /// /// Each column times the number that stands for it.
+    /// fn weighted(x: &Stream<usize, Const<3>>) -> Stream<usize, Const<3>> {
+    ///     x.gain(&x.recorder().constant(Const::<1>, Const::<3>, &[1.0, 0.5, 0.25]))
+    /// }
+    /// ```
     pub fn constant<R: Dim, C: Dim>(&self, rows: R, cols: C, values: &[f64]) -> Weight<R, C> {
-        let id = self.graph_mut().constant(rows.size(), cols.size(), Arc::from(values));
+        let (r, c) = (rows.size(), cols.size());
+        let expected = r * c;
+        let mut values = values.to_vec();
+        if values.len() != expected {
+            let found = format!("{} values for a matrix [{r}, {c}]", values.len());
+            self.misfit("constant", found, &format!("{expected} values"));
+            values.resize(expected, 0.0);
+        }
+        let id = self.graph_mut().constant(r, c, values.into());
         Weight::new(self.clone(), id, rows, cols)
     }
 
@@ -80,15 +126,20 @@ impl Recorder {
     /// A parameter as a matrix of the graph.
     pub fn weight<R: Dim, C: Dim>(&self, param: &Param<(R, C)>) -> Weight<R, C> {
         let (rows, cols) = *param.shape();
-        let id = self.graph_mut().param(param.id(), rows.size(), cols.size());
+        let id = self.param(param.id(), rows.size(), cols.size());
         Weight::new(self.clone(), id, rows, cols)
     }
 
     /// A parameter vector, as a matrix of one row.
     pub fn vector<D: Dim>(&self, param: &Param<(D,)>) -> Weight<Const<1>, D> {
         let (dim,) = *param.shape();
-        let id = self.graph_mut().param(param.id(), 1, dim.size());
+        let id = self.param(param.id(), 1, dim.size());
         Weight::new(self.clone(), id, Const::<1>, dim)
+    }
+
+    fn param(&self, id: ParamId, rows: usize, cols: usize) -> WeightId {
+        let name = self.names.get(&id).cloned();
+        self.graph_mut().param(ParamInfo { id, name, rows, cols })
     }
 }
 
@@ -123,23 +174,33 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
 
     /// Rows of a table by token: `out[t] = table[x[t]]`, `[seq, dim]`.
     pub fn lookup<D: Dim>(&self, table: &Weight<V, D>) -> Stream<T, D> {
-        self.rows_of(table.id, table.cols, Index::Tokens)
+        let (rows, vocab) = (table.rows.size(), self.vocab.size());
+        if rows != vocab {
+            let expected = format!("a row for each of {vocab} tokens");
+            self.recorder.misfit("lookup by token", table.words(), &expected);
+        }
+        self.rows_of(table, Index::Tokens)
     }
 
     /// Rows of a table by position: `out[t] = table[t]`, `[seq, dim]`. The table may have more rows than positions.
     pub fn positions<M: Dim, D: Dim>(&self, table: &Weight<M, D>) -> Stream<T, D> {
-        assert!(
-            self.seq.size() <= table.rows.size(),
-            "a sequence of {} positions needs as many rows of positions, found {}",
-            self.seq.size(),
-            table.rows.size()
-        );
-        self.rows_of(table.id, table.cols, Index::Positions)
+        let (rows, seq) = (table.rows.size(), self.seq.size());
+        if rows < seq {
+            let expected = format!("a row for each of {seq} positions");
+            self.recorder.misfit("lookup by position", table.words(), &expected);
+        }
+        self.rows_of(table, Index::Positions)
     }
 
-    fn rows_of<D: Dim>(&self, table: super::WeightId, dim: D, index: Index) -> Stream<T, D> {
-        let node = self.recorder.graph_mut().node(Op::Lookup { table, index }, dim.size());
-        Stream::new(self.recorder.clone(), node, self.seq, dim)
+    fn rows_of<R: Dim, D: Dim>(&self, table: &Weight<R, D>, index: Index) -> Stream<T, D> {
+        let op = if self.recorder.owns(&table.recorder) {
+            Op::Lookup { table: table.id, index }
+        } else {
+            self.recorder.misfit("lookup", "a table of another recording".into(), "one of this model");
+            Op::Zero
+        };
+        let node = self.recorder.graph_mut().node(op, table.cols.size());
+        Stream::new(self.recorder.clone(), node, self.seq, table.cols)
     }
 }
 
@@ -170,8 +231,9 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
 ///     }
 /// }
 ///
-/// let graph = record(&Bigram { logits: Param::new((Const, Const), Init::Zeros) }, 16);
-/// assert_eq!((graph.seq(), graph.vocab(), graph.nodes().len()), (16, 65, 1));
+/// let graph = record(&Bigram { logits: Param::new((Const, Const), Init::Zeros) }, 16)?;
+/// assert_eq!((graph.seq(), graph.vocab(), graph.len()), (16, 65, 1));
+/// # Ok::<(), ihead::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a model",
@@ -194,26 +256,65 @@ pub trait Model: Module {
 }
 
 /// Records `model` for sequences of `seq` tokens.
-pub fn record<M: Model, T: Dim>(model: &M, seq: T) -> Graph {
-    record_on(&Recorder::default(), model, seq)
+///
+/// Everything that does not fit is found here, before a step is taken: the compiler has checked the sizes that are `Const`, and
+/// recording checks those that are `usize`.
+///
+/// # Errors
+/// The first of what does not fit: an operation on streams or matrices of other sizes than it takes, a table with too few rows,
+/// heads that do not divide a width, logits of another width than the vocabulary, a handle of another recording, a
+/// parameter that `forward` reads and no field names, or two activations of one name. The message names the operation, the
+/// shapes as the model wrote them, and the parameter or the nearest site.
+///
+/// ```
+/// use ihead::Module;
+/// use ihead::backend::Dim;
+/// use ihead::graph::{Model, Stream, Tokens, record};
+/// use ihead::nn::{Embedding, Linear};
+///
+/// #[derive(Module)]
+/// struct Bigram {
+///     #[module]
+///     embed: Embedding<usize, usize>,
+///     #[module]
+///     output: Linear<usize, usize>,
+/// }
+///
+/// impl Model for Bigram {
+///     type Vocab = usize;
+///
+///     fn vocab(&self) -> usize {
+///         10
+///     }
+///
+///     fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
+///         self.output.forward(&self.embed.forward(x))
+///     }
+/// }
+///
+/// let model = Bigram { embed: Embedding::new(10, 16), output: Linear::new(8, 10) };
+/// let error = record(&model, 4).unwrap_err().to_string();
+/// assert_eq!(error, "linear: 'output.weight' [10, 8] of lookup [4, 16]; expected a stream of width 8");
+/// ```
+pub fn record<M: Model, T: Dim>(model: &M, seq: T) -> Result<Graph> {
+    record_with(model, seq, &Edits::default())
 }
 
 /// Records `model` with some of its sites edited.
 ///
 /// # Errors
-/// If an edit is of no site (the nearest name is in the message), of a head that there is not, or does not fit what the
-/// site is: a stream or a pattern, its width, the number of positions.
+/// Those of [`record`]; or if an edit is of no site (the nearest name is in the message), of a head that there is not, or does
+/// not fit what the site is: a stream or a pattern, its width, the number of positions.
 ///
 /// ```
 /// use ihead::config::Config;
-/// use ihead::graph::{Clamp, Edit, Edits, Op, record_with};
+/// use ihead::graph::{Edit, Edits, record_with};
 /// use ihead::model::{Simplified, SimplifiedArgs};
 ///
 /// let model = Simplified::new(65, 32, 16, &SimplifiedArgs::defaults())?;
 /// let edits = Edits::default().with("layers.0.attention.pattern", Edit::PreviousToken);
 /// let graph = record_with(&model, 32, &edits)?;
-/// let clamped = graph.site("layers.0.attention.pattern").expect("a site of the model");
-/// assert_eq!(graph.nodes()[clamped.index()].op, Op::ClampedPattern { heads: 1, clamp: Clamp::Previous });
+/// assert!(graph.to_string().contains("fixed pattern previous 'layers.0.attention.pattern'"));
 ///
 /// let wrong = Edits::default().with("layers.0.attention.patern", Edit::PreviousToken);
 /// let error = record_with(&model, 32, &wrong).unwrap_err().to_string();
@@ -221,21 +322,50 @@ pub fn record<M: Model, T: Dim>(model: &M, seq: T) -> Graph {
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: &Edits) -> Result<Graph> {
-    let recorder = Recorder { edits: Rc::new(edits.clone()), ..Recorder::default() };
-    let graph = record_on(&recorder, model, seq);
-    match recorder.refused.take().or_else(|| edits.unknown(&graph)) {
-        Some(error) => Err(error),
-        None => Ok(graph),
+    let mut names = HashMap::new();
+    model.visit("", &mut |name, _, tensor| {
+        names.entry(tensor.id()).or_insert_with(|| name.to_string());
+    });
+    let recorder = Recorder { edits: Rc::new(edits.clone()), names: Rc::new(names), ..Recorder::default() };
+    let vocab = model.vocab();
+    recorder.graph_mut().seq = seq.size();
+    recorder.graph_mut().vocab = vocab.size();
+    if seq.size() == 0 || vocab.size() == 0 {
+        let found = format!("{} positions, {} tokens", seq.size(), vocab.size());
+        recorder.misfit("record", found, "one at least of each");
     }
+    let logits = model.forward(&Tokens { recorder: recorder.clone(), seq, vocab });
+    let error = finish(&recorder, logits).err();
+    if let Some(error) = recorder.refused.take().or(error) {
+        return Err(error);
+    }
+    let graph = recorder.graph().clone();
+    edits.unknown(&graph).map_or(Ok(graph), Err)
 }
 
-fn record_on<M: Model, T: Dim>(recorder: &Recorder, model: &M, seq: T) -> Graph {
-    let vocab = model.vocab();
-    let tokens = Tokens { recorder: recorder.clone(), seq, vocab };
-    let logits = tokens.site().stream("logits", model.forward(&tokens));
-    let mut graph = recorder.graph().clone();
-    graph.logits = Some(logits.id());
-    graph.seq = seq.size();
-    graph.vocab = vocab.size();
-    graph
+/// Checks the whole of a recording: what no single operation sees.
+fn finish<T: Dim, V: Dim>(recorder: &Recorder, logits: Stream<T, V>) -> Result<()> {
+    if !recorder.owns(logits.recorder()) {
+        return Err(Error::usage("the logits are a stream of another recording"));
+    }
+    let (vocab, width) = (recorder.graph().vocab, logits.dim().size());
+    if width != vocab {
+        let found = recorder.graph().node_words(logits.id());
+        recorder.misfit("logits", found, &format!("a logit for each of {vocab} tokens"));
+    }
+    let logits = recorder.site().stream("logits", logits);
+    recorder.graph_mut().logits = Some(logits.id());
+    let graph = recorder.graph();
+    if let Some(param) = graph.params().iter().find(|param| param.name.is_none()) {
+        let ParamInfo { rows, cols, .. } = param;
+        return Err(Error::usage(format!(
+            "the forward pass reads a parameter [{rows}, {cols}] that no field of the model names; \
+             is `#[module]` or `#[param]` missing on a field?"
+        )));
+    }
+    let empty = graph.nodes().iter().position(|node| node.cols == 0);
+    match empty {
+        Some(i) => Err(Error::usage(format!("{} has no columns", graph.node_words(NodeId(i))))),
+        None => Ok(()),
+    }
 }

@@ -2,12 +2,13 @@
 use crate::backend::Dim;
 
 use super::edits::Edit;
-use super::ir::Index;
+use super::op::Index;
 use super::pattern::Pattern;
 use super::record::{Recorder, SiteEdit};
 use super::stream::Stream;
+use crate::Error;
 
-/// A place in the model, such as `layers.0.attention`, under which activations are named.
+/// A hook point's name: a place in the model, such as `layers.0.attention`, under which activations are named.
 ///
 /// A named activation can be read, ablated, clamped or scaled by its name ([`super::record_with`]); a name costs nothing
 /// where nobody asks for it.
@@ -45,17 +46,31 @@ impl Site {
 
     /// Names a stream; what comes back is the stream after the edits of this site.
     pub fn stream<T: Dim, D: Dim>(&self, name: &str, x: Stream<T, D>) -> Stream<T, D> {
-        self.heads(name, x, 1)
+        self.named(name, x, None)
     }
 
     /// Names a stream whose columns are `heads` heads side by side, which can be edited one by one.
-    pub fn heads<T: Dim, D: Dim>(&self, name: &str, mut x: Stream<T, D>, heads: usize) -> Stream<T, D> {
+    pub fn heads<T: Dim, D: Dim>(&self, name: &str, x: Stream<T, D>, heads: usize) -> Stream<T, D> {
+        let path = self.at(name).path;
+        if heads == 0 || !x.dim().size().is_multiple_of(heads) {
+            let found = format!("{} in {heads} heads", self.recorder.graph().node_words(x.id()));
+            self.recorder.misfit(
+                &format!("site '{path}'"),
+                found,
+                "a number of heads that divides the width",
+            );
+            return x;
+        }
+        self.named(name, x, Some(heads))
+    }
+
+    fn named<T: Dim, D: Dim>(&self, name: &str, mut x: Stream<T, D>, heads: Option<usize>) -> Stream<T, D> {
         let path = self.at(name).path;
         for SiteEdit { edit, heads } in self.recorder.edits_of(&path, heads) {
             match (edited_stream(&x, edit, &path), heads) {
                 (Ok(y), None) => x = y,
                 (Ok(y), Some(chosen)) => x = x.spliced(&y, &chosen),
-                (Err(problem), _) => self.recorder.refuse(format!("edit of '{path}': {problem}")),
+                (Err(problem), _) => self.refuse(&path, &problem),
             }
         }
         self.recorder.name(path, x.id());
@@ -65,23 +80,27 @@ impl Site {
     /// Names a pattern; what comes back is the pattern after the edits of this site.
     pub fn pattern<T: Dim>(&self, name: &str, mut pattern: Pattern<T>) -> Pattern<T> {
         let path = self.at(name).path;
-        for SiteEdit { edit, heads } in self.recorder.edits_of(&path, pattern.heads()) {
+        for SiteEdit { edit, heads } in self.recorder.edits_of(&path, Some(pattern.heads())) {
             match (edited_pattern(&pattern, edit, &path), heads) {
                 (Ok(edited), None) => pattern = edited,
                 (Ok(edited), Some(chosen)) => pattern = pattern.spliced(&edited, chosen),
-                (Err(problem), _) => self.recorder.refuse(format!("edit of '{path}': {problem}")),
+                (Err(problem), _) => self.refuse(&path, &problem),
             }
         }
         self.recorder.name(path, pattern.id());
         pattern
     }
+
+    fn refuse(&self, path: &str, problem: &str) {
+        self.recorder.refuse(Error::usage(format!("edit of '{path}': {problem}")));
+    }
 }
 
 /// The pattern of a site after an edit.
 fn edited_pattern<T: Dim>(pattern: &Pattern<T>, edit: &Edit, site: &str) -> Result<Pattern<T>, String> {
-    match edit.clamp(pattern.seq().size())? {
-        Some(clamp) => Ok(pattern.clamped(clamp)),
-        None if *edit == Edit::Patch => Ok(pattern.given(site)),
+    match edit.rule(pattern.seq().size())? {
+        Some(rule) => Ok(pattern.clamped(rule)),
+        None if *edit == Edit::Patch => Ok(pattern.patched(site)),
         None => Err(format!("a pattern takes {}, not {edit}", Edit::OF_PATTERNS)),
     }
 }
@@ -107,7 +126,7 @@ fn edited_stream<T: Dim, D: Dim>(x: &Stream<T, D>, edit: &Edit, site: &str) -> R
             rows.iter().try_for_each(|row| width(row))?;
             Ok(x.held(seq, &rows[..seq].concat(), Index::Positions))
         }
-        Edit::Patch => Ok(x.given(site)),
+        Edit::Patch => Ok(x.patched(site)),
         _ => Err(format!("a stream takes {}, not {edit}", Edit::OF_STREAMS)),
     }
 }

@@ -1,17 +1,28 @@
 //! Activations.
 use crate::backend::{Const, Dim};
+use crate::ops::{Operation, RowOp};
 
-use super::ir::{GivenSite, Index, NodeId, Op};
+use super::graph::{NodeId, PatchedSite};
+use super::op::{Index, Op};
 use super::record::Recorder;
 use super::weight::Weight;
 
 /// An activation `[seq, dim]` of one sequence, as an expression.
 ///
+/// Sizes that are `Const` are checked by the compiler; sizes that are `usize` when the model is recorded, where what does not
+/// fit becomes the error of [`record`](super::record).
+///
 /// ```
 /// use ihead::backend::Const;
 /// use ihead::graph::{Stream, Weight};
-/// fn mapped(h: &Stream<usize, Const<8>>, w: &Weight<Const<16>, Const<8>>) -> Stream<usize, Const<16>> {
-///     h.linear(w)
+///
+/// /// SwiGLU: `(silu(W_g x) * W_u x)`, `[seq, 16]`.
+/// fn gated(
+///     x: &Stream<usize, Const<8>>,
+///     gate: &Weight<Const<16>, Const<8>>,
+///     up: &Weight<Const<16>, Const<8>>,
+/// ) -> Stream<usize, Const<16>> {
+///     x.linear(gate).silu() * x.linear(up)
 /// }
 /// ```
 #[derive(Clone)]
@@ -32,8 +43,32 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         Stream::new(self.recorder.clone(), id, self.seq, dim)
     }
 
+    /// What stands for a result that there is not; recording fails with what was found and what was expected.
+    fn refused<E: Dim>(&self, operation: &str, found: String, expected: &str, dim: E) -> Stream<T, E> {
+        self.recorder.misfit(operation, found, expected);
+        self.then(Op::Zero, dim)
+    }
+
+    /// The activation in words, for messages.
+    fn words(&self) -> String {
+        self.recorder.graph().node_words(self.id)
+    }
+
     /// `out[t] = W x[t]` with `W` `[out, in]`: `[seq, out]`.
     pub fn linear<O: Dim>(&self, weight: &Weight<O, D>) -> Stream<T, O> {
+        let inputs = weight.cols.size();
+        if !self.recorder.owns(&weight.recorder) {
+            return self.refused(
+                "linear",
+                "a matrix of another recording".into(),
+                "one of this model",
+                weight.rows,
+            );
+        }
+        if inputs != self.dim.size() {
+            let found = format!("{} of {}", weight.words(), self.words());
+            return self.refused("linear", found, &format!("a stream of width {inputs}"), weight.rows);
+        }
         self.then(Op::Linear { weight: weight.id, x: self.id }, weight.rows)
     }
 
@@ -44,37 +79,129 @@ impl<T: Dim, D: Dim> Stream<T, D> {
 
     /// `gain * x`, element by element along `dim`.
     pub fn gain(&self, gain: &Weight<Const<1>, D>) -> Self {
-        self.then(Op::Gain { x: self.id, gain: gain.id }, self.dim)
+        match self.vector_misfit("gain", gain) {
+            Some(refused) => refused,
+            None => self.then(Op::Gain { x: self.id, gain: gain.id }, self.dim),
+        }
     }
 
     /// `x + bias`, the same at every position.
     pub fn bias(&self, bias: &Weight<Const<1>, D>) -> Self {
-        let op = Op::Lookup { table: bias.id, index: Index::First };
-        self.clone() + self.then(op, self.dim)
+        match self.vector_misfit("bias", bias) {
+            Some(refused) => refused,
+            None => self.clone() + self.then(Op::Lookup { table: bias.id, index: Index::First }, self.dim),
+        }
     }
 
-    /// `(x - mean) / sqrt(var + eps)` over `dim`, with the biased variance; gain and bias are separate.
-    pub fn normalise(&self, eps: f64) -> Self {
-        self.then(Op::Normalise { x: self.id, eps }, self.dim)
+    fn vector_misfit(&self, operation: &str, vector: &Weight<Const<1>, D>) -> Option<Self> {
+        if !self.recorder.owns(&vector.recorder) {
+            let found = "a vector of another recording".into();
+            return Some(self.refused(operation, found, "one of this model", self.dim));
+        }
+        (vector.cols.size() != self.dim.size()).then(|| {
+            let found = format!("{} and {}", vector.words(), self.words());
+            self.refused(operation, found, &format!("a vector of width {}", self.dim.size()), self.dim)
+        })
     }
 
-    /// `max(x, 0)`.
-    pub fn relu(&self) -> Self {
-        self.then(Op::Relu(self.id), self.dim)
+    /// An operation on rows of this stream and the `others`; `width` is that of the result.
+    pub(crate) fn rowwise<O: Dim>(&self, op: RowOp, others: &[&Self], width: O) -> Stream<T, O> {
+        let name = op.text();
+        if others.iter().any(|other| !self.recorder.owns(&other.recorder)) {
+            return self.refused(&name, "a stream of another recording".into(), "one of this model", width);
+        }
+        if let Some(other) = others.iter().find(|other| other.seq.size() != self.seq.size()) {
+            let found = format!("{} and {}", self.words(), other.words());
+            return self.refused(&name, found, "streams over the same positions", width);
+        }
+        let inputs = || std::iter::once(self).chain(others.iter().copied());
+        let words = || inputs().map(Self::words).collect::<Vec<_>>().join(" and ");
+        let widths: Vec<usize> = inputs().map(|x| x.dim.size()).collect();
+        match op.width(&widths) {
+            Err(problem) => self.refused(&name, words(), &problem, width),
+            Ok(found) if found != width.size() => {
+                let result = format!("{} as a stream of width {}", words(), width.size());
+                self.refused(&name, result, &format!("width {found}"), width)
+            }
+            Ok(_) => {
+                let inputs = inputs().map(|x| x.id).collect();
+                self.then(Op::Rows { op, inputs, heads: 1 }, width)
+            }
+        }
+    }
+
+    /// An operation on the columns of each head by themselves.
+    pub(crate) fn rowwise_heads(&self, op: RowOp, heads: usize) -> Self {
+        if heads == 0 || !self.dim.size().is_multiple_of(heads) {
+            let found = format!("{} in {heads} heads", self.words());
+            return self.refused(&op.text(), found, "a number of heads that divides the width", self.dim);
+        }
+        self.then(Op::Rows { op, inputs: vec![self.id], heads }, self.dim)
+    }
+
+    /// Softmax over the columns of each head by themselves.
+    pub fn softmax_heads(&self, heads: usize) -> Self {
+        self.rowwise_heads(RowOp::Softmax(crate::ops::Softmax), heads)
     }
 
     /// Rotary positions (RoFormer): each pair `(2i, 2i + 1)` of a head's columns is turned by
-    /// `t * theta^(-2i / head width)`.
-    ///
-    /// # Panics
-    /// If a head's width is odd; the library's blocks check this where a user can still be told.
+    /// `t * theta^(-2i / head width)`. The heads must divide `dim` into even widths.
     pub fn rotate(&self, heads: usize, theta: f64) -> Self {
-        assert!(
-            heads > 0 && self.dim.size().is_multiple_of(2 * heads),
-            "rotary positions turn pairs: {heads} heads do not divide dim {} into even widths",
-            self.dim.size()
-        );
+        if heads == 0 || !self.dim.size().is_multiple_of(2 * heads) {
+            let found = format!("{} in {heads} heads", self.words());
+            return self.refused("rotate", found, "heads of an even width: pairs are turned", self.dim);
+        }
         self.then(Op::Rotate { x: self.id, heads, theta }, self.dim)
+    }
+
+    /// `out[t] = x[t - by]`: what stood `by` positions earlier, and zeros before position `by`.
+    pub fn shift(&self, by: usize) -> Self {
+        if by == 0 { self.clone() } else { self.then(Op::Shift { x: self.id, by }, self.dim) }
+    }
+
+    /// The columns from `first` on, as many as `width` says: `[seq, width]`.
+    pub fn columns<O: Dim>(&self, first: usize, width: O) -> Stream<T, O> {
+        let (n, dim) = (width.size(), self.dim.size());
+        match first.checked_add(n) {
+            Some(end) if end <= dim => self.then(Op::Columns { x: self.id, first }, width),
+            _ => {
+                let found = format!("{n} columns from {first} on of {}", self.words());
+                self.refused("columns", found, &format!("columns below {dim}"), width)
+            }
+        }
+    }
+
+    /// The columns of this stream, then those of `other`: `[seq, D + E]`, where `width` is the sum of the two.
+    pub fn concat<E: Dim, O: Dim>(&self, other: &Stream<T, E>, width: O) -> Stream<T, O> {
+        if !self.recorder.owns(&other.recorder) {
+            return self.refused(
+                "concat",
+                "a stream of another recording".into(),
+                "one of this model",
+                width,
+            );
+        }
+        let sum = self.dim.size() + other.dim.size();
+        if sum != width.size() || self.seq.size() != other.seq.size() {
+            let found =
+                format!("{} beside {} as a stream of width {}", self.words(), other.words(), width.size());
+            return self.refused("concat", found, &format!("width {sum}, over the same positions"), width);
+        }
+        let parts = |id: NodeId| match &self.recorder.graph().nodes()[id.index()].op {
+            Op::Concat(parts) => parts.clone(),
+            _ => vec![id],
+        };
+        let inputs = [parts(self.id), parts(other.id)].concat();
+        self.then(Op::Concat(inputs), width)
+    }
+
+    /// The same stream, of a size that is declared in another way (`Const` or `usize`).
+    pub fn sized<O: Dim>(&self, width: O) -> Stream<T, O> {
+        if width.size() != self.dim.size() {
+            let expected = format!("width {}", width.size());
+            return self.refused("sized", self.words(), &expected, width);
+        }
+        Stream::new(self.recorder.clone(), self.id, self.seq, width)
     }
 
     /// Zeros of this shape.
@@ -88,10 +215,10 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Lookup { table, index }, self.dim)
     }
 
-    /// What a run is given for a site instead.
-    pub(super) fn given(&self, site: &str) -> Self {
-        let given = GivenSite { name: site.into(), heads: None, dim: self.dim.size() };
-        let id = self.recorder.graph_mut().given_node(given);
+    /// The values of a patched site instead.
+    pub(super) fn patched(&self, site: &str) -> Self {
+        let patched = PatchedSite { name: site.into(), heads: None, dim: self.dim.size() };
+        let id = self.recorder.graph_mut().patched_node(patched);
         Stream::new(self.recorder.clone(), id, self.seq, self.dim)
     }
 
@@ -127,11 +254,32 @@ impl<T: Dim, D: Dim> Stream<T, D> {
     }
 }
 
+/// `a + b`.
 impl<T: Dim, D: Dim> std::ops::Add for Stream<T, D> {
     type Output = Self;
+
     fn add(self, other: Self) -> Self {
-        assert_eq!(self.seq.size(), other.seq.size(), "sum of streams over different numbers of positions");
-        assert_eq!(self.dim.size(), other.dim.size(), "sum of streams of different widths");
+        if !self.recorder.owns(&other.recorder) {
+            return self.refused(
+                "sum",
+                "a stream of another recording".into(),
+                "one of this model",
+                self.dim,
+            );
+        }
+        if (self.seq.size(), self.dim.size()) != (other.seq.size(), other.dim.size()) {
+            let found = format!("{} and {}", self.words(), other.words());
+            return self.refused("sum", found, "streams of the same shape", self.dim);
+        }
         self.then(Op::Add(self.id, other.id), self.dim)
+    }
+}
+
+/// `a - b`.
+impl<T: Dim, D: Dim> std::ops::Sub for Stream<T, D> {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        self + other.scale(-1.0)
     }
 }

@@ -1,10 +1,13 @@
 //! Matrices that depend on parameters alone.
-use crate::backend::Dim;
+use crate::backend::{Const, Dim};
+use crate::ops::{Operation, RowOp};
 
-use super::ir::{WeightId, WeightOp};
+use super::graph::WeightId;
 use super::record::Recorder;
 
 /// A matrix `[R, C]` that depends on parameters alone: computed once a step, whatever the number of sequences.
+///
+/// The pointwise operations of streams are there too, so that a gate is `recorder.vector(&parameter).sigmoid()`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -29,35 +32,140 @@ pub struct Weight<R: Dim, C: Dim> {
 
 impl<R: Dim, C: Dim> Weight<R, C> {
     pub(crate) fn new(recorder: Recorder, id: WeightId, rows: R, cols: C) -> Self {
-        let weight = Weight { recorder, id, rows, cols };
-        let node = weight.recorder.graph().weights[id.0].clone();
-        assert_eq!((node.rows, node.cols), (rows.size(), cols.size()), "a weight's declared shape");
-        weight
+        Weight { recorder, id, rows, cols }
+    }
+
+    /// What stands for a result that there is not; recording fails with what was found and what was expected.
+    fn refused<A: Dim, B: Dim>(
+        &self,
+        operation: &str,
+        found: String,
+        expected: &str,
+        (rows, cols): (A, B),
+    ) -> Weight<A, B> {
+        self.recorder.misfit(operation, found, expected);
+        let zeros = vec![0.0; rows.size() * cols.size()];
+        let id = self.recorder.graph_mut().constant(rows.size(), cols.size(), zeros.into());
+        Weight::new(self.recorder.clone(), id, rows, cols)
+    }
+
+    /// The matrix in words, for messages.
+    pub(super) fn words(&self) -> String {
+        self.recorder.graph().weight_words(self.id)
     }
 
     /// `A B`, `[R, N]`. `N` and the shared size are checked by the compiler where they are `Const`.
     pub fn matmul<N: Dim>(&self, b: &Weight<C, N>) -> Weight<R, N> {
-        let id = self.recorder.graph_mut().weight(WeightOp::Product(self.id, b.id));
+        let shape = (self.rows, b.cols);
+        if !self.recorder.owns(&b.recorder) {
+            return self.refused(
+                "matmul",
+                "a matrix of another recording".into(),
+                "one of this model",
+                shape,
+            );
+        }
+        if self.cols.size() != b.rows.size() {
+            let found = format!("{} times {}", self.words(), b.words());
+            return self.refused(
+                "matmul",
+                found,
+                &format!("a second matrix of {} rows", self.cols.size()),
+                shape,
+            );
+        }
+        let id = self.recorder.graph_mut().product(self.id, b.id);
         Weight::new(self.recorder.clone(), id, self.rows, b.cols)
     }
 
     /// `A^T`, `[C, R]`.
     pub fn transpose(&self) -> Weight<C, R> {
-        let id = self.recorder.graph_mut().weight(WeightOp::Transpose(self.id));
+        let id = self.recorder.graph_mut().transpose(self.id);
         Weight::new(self.recorder.clone(), id, self.cols, self.rows)
     }
 
     /// `by * A`.
     pub fn scale(&self, by: f64) -> Self {
-        let id = self.recorder.graph_mut().weight(WeightOp::Scale(self.id, by));
+        let id = self.recorder.graph_mut().scaled(self.id, by);
         Weight::new(self.recorder.clone(), id, self.rows, self.cols)
+    }
+
+    /// Each column `n` times, side by side: `[R, n C]`, where `width` is `n C`. A gate of each head becomes one of each column.
+    pub fn repeat_columns<O: Dim>(&self, n: usize, width: O) -> Weight<R, O> {
+        let cols = self.cols.size();
+        if width.size() != n * cols {
+            let found =
+                format!("{n} times each column of {} as a matrix of {} columns", self.words(), width.size());
+            return self.refused(
+                "repeat_columns",
+                found,
+                &format!("{} columns", n * cols),
+                (self.rows, width),
+            );
+        }
+        let copies: Vec<f64> =
+            (0..cols * n * cols).map(|i| f64::from(u8::from(i % (n * cols) / n == i / (n * cols)))).collect();
+        self.matmul(&self.recorder.constant(self.cols, width, &copies))
+    }
+
+    /// An operation on rows of this matrix and the `others`, which are of its shape.
+    pub(crate) fn rowwise(&self, op: RowOp, others: &[&Self]) -> Self {
+        let (name, shape) = (op.text(), (self.rows, self.cols));
+        if others.iter().any(|other| !self.recorder.owns(&other.recorder)) {
+            return self.refused(&name, "a matrix of another recording".into(), "one of this model", shape);
+        }
+        let sizes = |w: &Self| (w.rows.size(), w.cols.size());
+        if let Some(other) = others.iter().find(|other| sizes(other) != sizes(self)) {
+            let found = format!("{} and {}", self.words(), other.words());
+            return self.refused(&name, found, "matrices of the same shape", shape);
+        }
+        let widths = vec![self.cols.size(); 1 + others.len()];
+        match op.width(&widths) {
+            Err(problem) => self.refused(&name, self.words(), &problem, shape),
+            Ok(width) if width != self.cols.size() => {
+                self.refused(&name, self.words(), "an operation that keeps the width", shape)
+            }
+            Ok(width) => {
+                let inputs = std::iter::once(self.id).chain(others.iter().map(|other| other.id)).collect();
+                let id = self.recorder.graph_mut().rowwise(op, inputs, width);
+                Weight::new(self.recorder.clone(), id, self.rows, self.cols)
+            }
+        }
+    }
+
+    /// Sizes.
+    pub fn shape(&self) -> (R, C) {
+        (self.rows, self.cols)
+    }
+
+    /// Where this matrix is recorded.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 }
 
+impl<C: Dim> Weight<Const<1>, C> {
+    /// `1 - a`, element by element: the rest of a gate.
+    pub fn rest(&self) -> Self {
+        let ones = self.recorder.constant(Const::<1>, self.cols, &vec![1.0; self.cols.size()]);
+        ones + self.scale(-1.0)
+    }
+}
+
+/// `A + B`.
 impl<R: Dim, C: Dim> std::ops::Add for Weight<R, C> {
     type Output = Self;
+
     fn add(self, other: Self) -> Self {
-        let id = self.recorder.graph_mut().weight(WeightOp::Sum(self.id, other.id));
+        let shape = (self.rows, self.cols);
+        if !self.recorder.owns(&other.recorder) {
+            return self.refused("sum", "a matrix of another recording".into(), "one of this model", shape);
+        }
+        if (self.rows.size(), self.cols.size()) != (other.rows.size(), other.cols.size()) {
+            let found = format!("{} and {}", self.words(), other.words());
+            return self.refused("sum", found, "matrices of the same shape", shape);
+        }
+        let id = self.recorder.graph_mut().sum(self.id, other.id);
         Weight::new(self.recorder.clone(), id, self.rows, self.cols)
     }
 }

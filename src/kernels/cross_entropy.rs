@@ -49,6 +49,25 @@ kernel! {
     }
 }
 
+kernel! {
+    /// `-sum_v target_v log softmax(logits)_v`, and `logits` becomes its gradient times `weight`:
+    /// `weight * (sum(target) softmax(logits) - target)`. `target: [vocab]` is a distribution.
+    ///
+    /// The loss that it returns is not weighted.
+    pub fn cross_entropy_distribution_row_grad<'a, E>(
+        simd; logits: &'a mut [E], target: &'a [E], weight: E
+    ) -> f64 {
+        assert!(logits.len() == target.len(), "{} logits, {} targets", logits.len(), target.len());
+        let along = lanes::dot(simd, logits, target).to_f64();
+        let total = lanes::sum(simd, target);
+        let shift = largest(simd, logits);
+        let sum = exp_and_sum(simd, logits, shift, E::one());
+        let (scale, by) = (simd.splat(weight * total / sum), simd.splat(-weight));
+        lanes::zip1(simd, logits, target, #[inline(always)] |p, q| simd.mul_add(q, by, simd.mul(p, scale)));
+        total.to_f64() * (sum.to_f64().ln() + shift.to_f64()) - along
+    }
+}
+
 #[inline(always)]
 fn loss<E: Element>(sum: E, shift: E, target_logit: E) -> f64 {
     sum.to_f64().ln() - (target_logit.to_f64() - shift.to_f64())

@@ -34,7 +34,7 @@ mod element;
 mod elementwise;
 mod gather;
 mod gemm;
-mod lanes;
+pub(crate) mod lanes;
 mod level;
 mod norm;
 mod raw;
@@ -47,7 +47,9 @@ mod transpose;
 mod view;
 
 pub use buffer::Buffer;
-pub use cross_entropy::{argmax, cross_entropy_row, cross_entropy_row_grad};
+pub use cross_entropy::{
+    argmax, cross_entropy_distribution_row_grad, cross_entropy_row, cross_entropy_row_grad,
+};
 pub use element::Element;
 pub use elementwise::{add_into, add3, axpy, dot, mul, mul_add, scale};
 pub use gather::{Index, gather_rows, scatter_rows_add};

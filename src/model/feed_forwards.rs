@@ -6,7 +6,7 @@ use crate::nn::{Module, Visitor, VisitorMut};
 /// A model whose attention can be left out.
 pub trait FeedForwards: Model {
     /// Logits `[seq, vocab]` of embeddings and positions that go through the feed-forward layers alone:
-    /// `h = h + ff(h)` for each layer that has one, without the layer's norms, then the model's readout.
+    /// `h = h + ff(h)` for each layer that has one, without the layer's norms, then the model's unembedding.
     fn feed_forwards<T: Dim>(&self, x: &Tokens<T, Self::Vocab>) -> Stream<T, Self::Vocab>;
 }
 
@@ -18,8 +18,8 @@ pub trait FeedForwards: Model {
 /// use ihead::model::{FeedForwardsOnly, Full, FullArgs};
 ///
 /// let model = Full::new(65, 32, 16, &FullArgs::defaults())?;
-/// let graph = record(&FeedForwardsOnly(&model), 32);
-/// assert!(!graph.nodes().iter().any(|node| node.op.is_pattern()));
+/// let graph = record(&FeedForwardsOnly(&model), 32)?;
+/// assert!(graph.site("layers.0.attention.pattern").is_none());
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub struct FeedForwardsOnly<'a, M>(pub &'a M);

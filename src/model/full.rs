@@ -3,11 +3,13 @@ use crate::backend::Dim;
 use crate::config::{Config, Problem};
 use crate::graph::{Model, Stream, Tokens};
 use crate::nn::{
-    Attention, Block, Embedding, FeedForward, LayerNorm, Map, Param, Readout, Scores, Wiring, sin_cos,
+    AnyNorm, Attention, Embedding, LayerNorm, Map, Norm, Param, Unembed, Wiring, sin_cos, through,
+    through_feed_forwards,
 };
 use crate::{Module, Result};
 
-use super::{FeedForwards, check};
+use super::FeedForwards;
+use super::parts::{self, PaperBlock, Sizes};
 
 /// Settings of the full model.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -87,19 +89,6 @@ impl FullArgs {
     }
 }
 
-/// Refuses a model whose parameters, and the engine's copy of them, the machine cannot hold.
-fn check_memory(args: &FullArgs, vocab: usize, max_length: usize) -> Result<()> {
-    let [dim, vocab, rows, layers] = [args.dim, vocab, max_length, args.n_layers].map(|n| n as f64);
-    let ff = match (args.no_ffn, args.linear_ffn) {
-        (true, _) => 0.0,
-        (false, true) => 1.0,
-        (false, false) => 8.0,
-    };
-    let parameters = dim * (2.0 * vocab + rows) + layers * (2.0 + ff) * dim * dim;
-    let what = format!("a model of {} layers, dim {} and max_length {max_length}", args.n_layers, args.dim);
-    crate::memory::check("model_args", &what, 8.0 * parameters)
-}
-
 /// Blocks of attention and feed-forward over trained embeddings; logits `W_U norm(h)`.
 ///
 /// State-dict names are those of the paper's program. `V`: vocabulary, `M`: longest sequence, `D`: width.
@@ -125,13 +114,13 @@ pub struct Full<V: Dim, M: Dim, D: Dim> {
     pub pe: Option<Param<(M, D)>>,
     /// The blocks.
     #[module]
-    pub layers: Vec<Block<D>>,
+    pub layers: Vec<PaperBlock<D>>,
     /// The last norm, under pre-norm.
     #[module]
-    pub norm: Option<LayerNorm<D>>,
+    pub norm: Option<AnyNorm<D>>,
     /// `W_U`.
     #[module]
-    pub output: Readout<V, D>,
+    pub output: Unembed<V, D>,
 }
 
 impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
@@ -141,38 +130,49 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
     /// If a size is 0, the heads do not divide the width, or the machine cannot hold so many parameters.
     pub fn new(vocab: V, max_length: M, dim: D, args: &FullArgs) -> Result<Self> {
         let sized = FullArgs { dim: dim.size(), ..args.clone() };
-        check(vocab, max_length, dim, sized.problems())?;
-        check_memory(&sized, vocab.size(), max_length.size())?;
-        let map = |identity: bool, frozen: bool| {
-            if identity { Map::Identity } else { Map::linear(dim).frozen_if(frozen) }
+        let mlp = !args.linear_ffn;
+        let ff = |i: usize| {
+            (!(args.no_ffn || args.no_first_layer_ffn && i == 0)).then(|| parts::feed_forward(dim, mlp))
         };
-        let norm = || (!args.no_norm).then(|| LayerNorm::new(dim));
-        let block = |i: usize| Block {
+        let sizes = Sizes {
+            vocab: vocab.size(),
+            max_length: max_length.size(),
+            dim: dim.size(),
+            layers: args.n_layers,
+        };
+        sizes.check(sized.problems(), 4.0 + if args.no_ffn { 0.0 } else { parts::squares(mlp) })?;
+        let map = |identity: bool, frozen: bool| match (identity, frozen) {
+            (true, _) => Map::Identity,
+            (false, true) => Map::linear(dim).frozen(),
+            (false, false) => Map::linear(dim),
+        };
+        let norm = || (!args.no_norm).then(|| AnyNorm::Layer(LayerNorm::new(dim)));
+        let block = |i: usize| PaperBlock {
             attention: Attention {
-                wq: Map::linear(dim),
-                wk: Map::linear(dim),
                 wv: map(args.no_wv, args.freeze_wv),
                 wo: map(args.no_wo, args.freeze_wo),
-                relative: None,
-                scores: Scores::softmax(dim.size(), args.n_heads),
+                ..Attention::new(dim, args.n_heads)
             },
-            ff: (!(args.no_ffn || args.no_first_layer_ffn && i == 0))
-                .then(|| FeedForward::new(dim, args.linear_ffn)),
+            ff: ff(i),
             attention_norm: norm(),
             ff_norm: norm(),
             wiring: args.wiring(),
         };
-        let output = match (args.tie_output, args.freeze_output) {
-            (true, false) => Readout::Tied,
-            (_, frozen) => Readout::own(vocab, dim).frozen_if(frozen),
-        };
+        let embedding = || Embedding::new(vocab, dim);
+        let positions = Embedding::new(max_length, dim);
+        let frozen = args.freeze_embeddings;
+        let output = Unembed::own(vocab, dim);
         Ok(Full {
-            tok_embeddings: Embedding::new(vocab, dim).frozen_if(args.freeze_embeddings),
-            pos_embeddings: Embedding::new(max_length, dim).frozen_if(args.freeze_embeddings),
+            tok_embeddings: if frozen { embedding().frozen() } else { embedding() },
+            pos_embeddings: if frozen { positions.frozen() } else { positions },
             pe: args.sin_cos.then(|| Param::new((max_length, dim), sin_cos(max_length, dim, 1.0))),
             layers: (0..args.n_layers).map(block).collect(),
             norm: if args.pre_norm { norm() } else { None },
-            output,
+            output: match (args.tie_output, args.freeze_output) {
+                (true, false) => Unembed::Tied,
+                (_, true) => output.frozen(),
+                (false, false) => output,
+            },
         })
     }
 
@@ -196,7 +196,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
     /// `W_U norm(h)`, `[seq, vocab]`.
     fn logits<T: Dim>(&self, h: &Stream<T, D>) -> Stream<T, V> {
         let h = match &self.norm {
-            Some(norm) => h.recorder().site().at("final").stream("norm", norm.forward(h)),
+            Some(norm) => h.recorder().site().at("final").stream("norm", norm.norm(h)),
             None => h.clone(),
         };
         self.output.forward(&self.tok_embeddings, &h)
@@ -215,27 +215,15 @@ impl<V: Dim, M: Dim, D: Dim> Model for Full<V, M, D> {
     }
 
     fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
-        let site = x.site();
-        let mut h = self.embed(x); // [seq, dim]
-        for (i, layer) in self.layers.iter().enumerate() {
-            let site = site.at("layers").at(i);
-            h = site.stream("resid", h);
-            h = layer.forward(&h, &site);
-        }
-        self.logits(&site.at("final").stream("resid", h)) // [seq, vocab]
+        self.logits(&through(&self.layers, self.embed(x))) // [seq, vocab]
     }
 }
 
 impl<V: Dim, M: Dim, D: Dim> FeedForwards for Full<V, M, D> {
     /// With a tied output, these logits are divided by sqrt(dim), as the paper's code does in this pass alone.
     fn feed_forwards<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
-        let mut h = self.embed(x);
-        for (i, layer) in self.layers.iter().enumerate() {
-            if let Some(ff) = &layer.ff {
-                h = h.clone() + ff.forward(&h, &x.site().at("layers").at(i).at("ff"));
-            }
-        }
-        let tied = matches!(self.output, Readout::Tied);
+        let h = through_feed_forwards(&self.layers, self.embed(x));
+        let tied = matches!(self.output, Unembed::Tied);
         let by = if tied { 1.0 / (h.dim().size() as f64).sqrt() } else { 1.0 };
         self.logits(&h).scale(by)
     }

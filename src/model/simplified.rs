@@ -2,10 +2,14 @@
 use crate::backend::Dim;
 use crate::config::{Config, Problem};
 use crate::graph::{Model, Stream, Tokens};
-use crate::nn::{Attention, Embedding, FeedForward, Init, Map, Param, Readout, Scores, sin_cos};
+use crate::nn::{
+    Attention, Embedding, Init, Map, ModuleExt, Param, Unembed, Wiring, sin_cos, through,
+    through_feed_forwards,
+};
 use crate::{Module, Result};
 
-use super::{FeedForwards, check};
+use super::FeedForwards;
+use super::parts::{self, PaperBlock, Sizes};
 
 /// Settings of the simplified model.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -63,31 +67,6 @@ impl SimplifiedArgs {
     }
 }
 
-/// Refuses a model whose parameters, and the engine's copy of them, the machine cannot hold.
-fn check_memory(args: &SimplifiedArgs, vocab: usize, max_length: usize) -> Result<()> {
-    let ff = |there: bool, linear: bool| match (there, linear) {
-        (false, _) => 0.0,
-        (true, true) => 1.0,
-        (true, false) => 8.0,
-    };
-    let [dim, vocab, rows] = [args.dim, vocab, max_length].map(|n| n as f64);
-    let squares = 6.0 + ff(args.first_ffn, args.linear_first_ffn) + ff(args.final_ffn, args.linear_final_ffn);
-    let parameters = dim * (2.0 * vocab + rows) + squares * dim * dim;
-    let what = format!("a model of dim {} and max_length {max_length}", args.dim);
-    crate::memory::check("model_args", &what, 8.0 * parameters)
-}
-
-/// One layer: `h + attn(h)`, then perhaps `h + ff(h)`.
-#[derive(Module)]
-pub struct Layer<D: Dim> {
-    /// One head; queries are the input itself.
-    #[module]
-    pub attention: Attention<D>,
-    /// Feed-forward.
-    #[module]
-    pub ff: Option<FeedForward<D>>,
-}
-
 /// Two layers of one head over embeddings that need not train; logits `W_U h`, no norm.
 ///
 /// `W_Q` is the identity, `W_V` is frozen in both layers, `W_O` in layer 0. State-dict names are those of the paper's
@@ -113,10 +92,10 @@ pub struct Simplified<V: Dim, M: Dim, D: Dim> {
     pub pe: Param<(M, D)>,
     /// Two layers.
     #[module]
-    pub layers: Vec<Layer<D>>,
+    pub layers: Vec<PaperBlock<D>>,
     /// `W_U`.
     #[module]
-    pub output: Readout<V, D>,
+    pub output: Unembed<V, D>,
     /// Factor of the logits.
     pub logit_scale: f64,
     /// Whether positions are added to the embeddings.
@@ -130,35 +109,44 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
     /// If a size is 0, `use_rope` meets an odd width, or the machine cannot hold so many parameters.
     pub fn new(vocab: V, max_length: M, dim: D, args: &SimplifiedArgs) -> Result<Self> {
         let width = dim.size();
+        let ffns = [(args.first_ffn, !args.linear_first_ffn), (args.final_ffn, !args.linear_final_ffn)];
         let sized = SimplifiedArgs { dim: width, ..args.clone() };
-        check(vocab, max_length, dim, sized.problems())?;
-        check_memory(&sized, vocab.size(), max_length.size())?;
+        let sizes =
+            Sizes { vocab: vocab.size(), max_length: max_length.size(), dim: width, layers: ffns.len() };
+        let most = ffns.map(|(there, mlp)| if there { parts::squares(mlp) } else { 0.0 });
+        sizes.check(sized.problems(), 3.0 + most[0].max(most[1]))?;
         let root = 1.0 / (width as f64).sqrt();
         let scale = if args.sqrtd_embeddings { root } else { 1.0 };
         let positions =
             if args.sin_cos { sin_cos(max_length, dim, scale) } else { Init::Normal { std: scale } };
-        let ffns = [(args.first_ffn, args.linear_first_ffn), (args.final_ffn, args.linear_final_ffn)];
-        let layer = |(i, (ffn, linear)): (usize, (bool, bool))| Layer {
-            attention: Attention {
-                wq: Map::Identity,
-                wk: Map::linear(dim),
-                wv: Map::linear(dim).frozen_if(true),
-                wo: Map::linear(dim).frozen_if(i == 0),
-                relative: None,
-                scores: Scores {
-                    scale: if args.no_sqrtd { 1.0 } else { root },
-                    rotary: (args.use_rope && i == 0).then_some(10000.0),
-                    ..Scores::softmax(width, 1)
-                },
-            },
-            ff: ffn.then(|| FeedForward::new(dim, linear)),
+        let layer = |(i, (ffn, mlp)): (usize, (bool, bool))| {
+            let mut attention = Attention::new(dim, 1);
+            attention.wq = Map::Identity;
+            attention.wv = attention.wv.frozen();
+            if i == 0 {
+                attention.wo = attention.wo.frozen();
+                attention.rotary = args.use_rope.then_some(10000.0);
+            }
+            attention.scores.scale = Some(if args.no_sqrtd { 1.0 } else { root });
+            let ff = ffn.then(|| parts::feed_forward(dim, mlp));
+            PaperBlock { attention, ff, attention_norm: None, ff_norm: None, wiring: Wiring::Sequential }
         };
+        let mut own = Unembed::own(vocab, dim);
+        if let (true, Unembed::Own(map)) = (args.tie_output, &mut own) {
+            let init = Box::new(Init::Normal { std: scale });
+            let divisor = (width as f32).sqrt();
+            map.weight =
+                Param::new((vocab, dim), Init::Copy { name: "tok_embeddings.weight".into(), init, divisor });
+        }
         let (output, logit_scale) = match (args.tie_output, args.freeze_output) {
-            (true, false) => (Readout::Tied, 1.0 / width as f64),
-            (tie, frozen) => (Readout::own(vocab, dim).frozen_if(frozen), if tie { root } else { 1.0 }),
+            (true, false) => (Unembed::Tied, 1.0 / width as f64),
+            (true, true) => (own.frozen(), root),
+            (false, true) => (own.frozen(), 1.0),
+            (false, false) => (own, 1.0),
         };
+        let embedding = Embedding::with_std(vocab, dim, scale);
         Ok(Simplified {
-            tok_embeddings: Embedding::with_std(vocab, dim, scale).frozen_if(args.freeze_embeddings),
+            tok_embeddings: if args.freeze_embeddings { embedding.frozen() } else { embedding },
             pe: Param::new((max_length, dim), positions),
             layers: ffns.into_iter().enumerate().map(layer).collect(),
             output,
@@ -168,15 +156,9 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
     }
 
     /// Draws the initial values from `seed`; a frozen tied output starts as the embeddings divided by sqrt(dim).
-    pub fn init(mut self, seed: u64, args: &SimplifiedArgs) -> Result<Self> {
-        use crate::nn::{AnyParam, ModuleExt};
+    pub fn init(mut self, seed: u64) -> Self {
         self.init_all(seed);
-        if let (true, Readout::Own(output)) = (args.tie_output, &mut self.output) {
-            let root = (self.tok_embeddings.weight.shape().1.size() as f32).sqrt();
-            let scaled: Vec<f32> = self.tok_embeddings.weight.values().iter().map(|v| v / root).collect();
-            output.weight.write(&scaled)?;
-        }
-        Ok(self)
+        self
     }
 
     fn aliases(&self) -> Vec<(&'static str, &'static str)> {
@@ -211,31 +193,12 @@ impl<V: Dim, M: Dim, D: Dim> Model for Simplified<V, M, D> {
     }
 
     fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
-        let site = x.site();
-        let mut h = self.embed(x); // [seq, dim]
-        for (i, layer) in self.layers.iter().enumerate() {
-            let site = site.at("layers").at(i);
-            h = site.stream("resid", h);
-            let input = site.at("attention").stream("in", h.clone());
-            let attended = layer.attention.forward(&input, &input, &site.at("attention"));
-            h = site.stream("resid_mid", h + attended);
-            if let Some(ff) = &layer.ff {
-                let site = site.at("ff");
-                h = h.clone() + ff.forward(&site.stream("in", h), &site);
-            }
-        }
-        self.logits(&site.at("final").stream("resid", h)) // [seq, vocab]
+        self.logits(&through(&self.layers, self.embed(x))) // [seq, vocab]
     }
 }
 
 impl<V: Dim, M: Dim, D: Dim> FeedForwards for Simplified<V, M, D> {
     fn feed_forwards<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
-        let mut h = self.embed(x);
-        for (i, layer) in self.layers.iter().enumerate() {
-            if let Some(ff) = &layer.ff {
-                h = h.clone() + ff.forward(&h, &x.site().at("layers").at(i).at("ff"));
-            }
-        }
-        self.logits(&h)
+        self.logits(&through_feed_forwards(&self.layers, self.embed(x)))
     }
 }

@@ -1,11 +1,18 @@
 //! A transformer of interchangeable blocks.
 use crate::backend::Dim;
+use crate::graph::{Mask, Scores};
 use crate::graph::{Model, Stream, Tokens};
-use crate::nn::{Attention, Block, Embedding, LayerNorm, ModuleExt, Positions, Readout, RelativeBias};
+use crate::nn::{
+    AnyChange, AnyFeedForward, AnyNorm, Attention, Block, Embedding, LayerNorm, Mixer, ModuleExt, Norm,
+    Positions, QkNorm, RelativeBias, RmsNorm, Unembed, through,
+};
 use crate::{Module, Result};
 
-use super::check;
-use super::transformer_args::{FeedForwardKind, OutputKind, PositionKind, TransformerArgs};
+use super::parts::Sizes;
+use super::transformer_args::{NormKind, OutputKind, PositionKind, TransformerArgs};
+
+/// A block of [`Transformer`]: each part is one of those that settings choose among.
+pub type TransformerBlock<D> = Block<Attention<D, usize, AnyChange>, AnyFeedForward<D>, AnyNorm<D>>;
 
 /// Blocks over embeddings and positions; logits `W_U norm(h)`: every choice of [`TransformerArgs`].
 ///
@@ -31,7 +38,7 @@ use super::transformer_args::{FeedForwardKind, OutputKind, PositionKind, Transfo
 /// model.layers[0].attention.wv = Map::Identity;
 /// model.layers[0].ff = None;
 /// let model = model.init(42);
-/// assert!(record(&model, 32).site("layers.0.ff.out").is_none());
+/// assert!(record(&model, 32)?.site("layers.0.ff.out").is_none());
 /// # Ok::<(), ihead::Error>(())
 /// ```
 #[derive(Module)]
@@ -45,13 +52,13 @@ pub struct Transformer<V: Dim, M: Dim, D: Dim> {
     pub pos_embeddings: Positions<M, D>,
     /// The blocks.
     #[module]
-    pub layers: Vec<Block<D>>,
+    pub layers: Vec<TransformerBlock<D>>,
     /// The last norm; none behind blocks that end in a norm.
     #[module]
-    pub norm: Option<LayerNorm<D>>,
+    pub norm: Option<AnyNorm<D>>,
     /// `W_U`.
     #[module]
-    pub output: Readout<V, D>,
+    pub output: Unembed<V, D>,
 }
 
 impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
@@ -62,34 +69,45 @@ impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
     /// larger than the width, or the machine cannot hold so many parameters.
     pub fn new(vocab: V, max_length: M, dim: D, args: &TransformerArgs) -> Result<Self> {
         let sized = TransformerArgs { dim: dim.size(), ..args.clone() };
-        check(vocab, max_length, dim, sized.problems())?;
-        sized.check_memory(vocab.size(), max_length.size())?;
+        let sizes = Sizes {
+            vocab: vocab.size(),
+            max_length: max_length.size(),
+            dim: dim.size(),
+            layers: args.layers,
+        };
+        sizes.check(sized.problems(), sized.squares())?;
         let frozen = args.freeze_embeddings;
+        let learned = || Positions::learned(max_length, dim);
         let positions = match args.positions {
-            PositionKind::Learned => Positions::learned(max_length, dim).frozen_if(frozen),
-            PositionKind::Frozen => Positions::learned(max_length, dim).frozen_if(true),
+            PositionKind::Learned if frozen => learned().frozen(),
+            PositionKind::Learned => learned(),
+            PositionKind::Frozen => learned().frozen(),
             PositionKind::SinCos => Positions::sin_cos(max_length, dim, 1.0),
             PositionKind::Rotary | PositionKind::Relative | PositionKind::Alibi | PositionKind::None => {
                 Positions::None
             }
         };
-        let norm = || args.norm.then(|| LayerNorm::new(dim));
-        let block = |_| Block {
-            attention: attention(dim, max_length.size(), args),
-            ff: args.ff.of(dim),
-            attention_norm: norm(),
-            ff_norm: (args.ff != FeedForwardKind::None).then(norm).flatten(),
-            wiring: args.wiring,
+        let norm = || match args.norm {
+            NormKind::Layer => Some(AnyNorm::Layer(LayerNorm::new(dim))),
+            NormKind::Rms => Some(AnyNorm::Rms(RmsNorm::new(dim))),
+            NormKind::None => None,
         };
+        let block = |_| {
+            let ff = sized.feed_forward(dim);
+            let ff_norm = ff.as_ref().and_then(|_| norm());
+            let attention = attention(dim, max_length.size(), &sized);
+            Block { attention, ff, attention_norm: norm(), ff_norm, wiring: args.wiring }
+        };
+        let embedding = Embedding::new(vocab, dim);
         Ok(Transformer {
-            tok_embeddings: Embedding::new(vocab, dim).frozen_if(frozen),
+            tok_embeddings: if frozen { embedding.frozen() } else { embedding },
             pos_embeddings: positions,
             layers: (0..args.layers).map(block).collect(),
             norm: (!args.wiring.ends_in_norm()).then(norm).flatten(),
             output: match args.output {
-                OutputKind::Trained => Readout::own(vocab, dim),
-                OutputKind::Frozen => Readout::own(vocab, dim).frozen_if(true),
-                OutputKind::Tied => Readout::Tied,
+                OutputKind::Trained => Unembed::own(vocab, dim),
+                OutputKind::Frozen => Unembed::own(vocab, dim).frozen(),
+                OutputKind::Tied => Unembed::Tied,
             },
         })
     }
@@ -105,21 +123,24 @@ impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
     }
 }
 
-/// The attention of one layer.
-fn attention<D: Dim>(dim: D, max_length: usize, args: &TransformerArgs) -> Attention<D> {
-    let mut attention = Attention::new(dim, args.heads);
-    attention.wq = args.wq.of(dim, args.rank);
-    attention.wk = args.wk.of(dim, args.rank);
-    attention.wv = args.wv.of(dim, args.rank);
-    attention.wo = args.wo.of(dim, args.rank);
-    attention.scores.normaliser = args.normaliser;
-    if !args.scale_scores {
-        attention.scores.scale = 1.0;
-    }
+/// The attention of one layer; the settings' heads fit.
+fn attention<D: Dim>(dim: D, max_length: usize, args: &TransformerArgs) -> Attention<D, usize, AnyChange> {
+    let (heads, key_heads) = (args.heads, args.key_heads());
+    let (width, rank) = (dim.size() / heads, args.rank);
+    let scores = Scores::new(heads).key_heads(key_heads).normaliser(args.normaliser);
+    let scores = if args.scale_scores { scores } else { scores.scale(1.0) };
+    let change = if args.qk_norm { AnyChange::QkNorm(QkNorm::new(width)) } else { AnyChange::None };
+    let key_dim = width * key_heads;
+    let mut attention = Attention::grouped(dim, key_dim, scores).changed(change);
+    attention.wq = args.wq.of(dim, dim, rank);
+    attention.wk = args.wk.of(dim, key_dim, rank);
+    attention.wv = args.wv.of(dim, key_dim, rank);
+    attention.wo = args.wo.of(dim, dim, rank);
+    attention.mask = args.window.map(Mask::window);
     match args.positions {
-        PositionKind::Rotary => attention.scores.rotary = Some(10_000.0),
-        PositionKind::Relative => attention.relative = Some(RelativeBias::learned(args.heads, max_length)),
-        PositionKind::Alibi => attention.relative = Some(RelativeBias::alibi(args.heads, max_length)),
+        PositionKind::Rotary => attention.rotary = Some(args.rotary_base),
+        PositionKind::Relative => attention.relative = Some(RelativeBias::learned(heads, max_length)),
+        PositionKind::Alibi => attention.relative = Some(RelativeBias::alibi(heads, max_length)),
         PositionKind::Learned | PositionKind::Frozen | PositionKind::SinCos | PositionKind::None => {}
     }
     attention
@@ -133,24 +154,17 @@ impl<V: Dim, M: Dim, D: Dim> Model for Transformer<V, M, D> {
     }
 
     fn max_seq(&self) -> Option<usize> {
-        let relative = self.layers.iter().filter_map(|layer| layer.attention.relative.as_ref());
-        let distances = relative.map(|relative| relative.weight.shape().1);
-        self.pos_embeddings.max_seq().into_iter().chain(distances).min()
+        let attention = self.layers.iter().filter_map(|layer| layer.attention.max_seq());
+        self.pos_embeddings.max_seq().into_iter().chain(attention).min()
     }
 
     fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, V> {
         let site = x.site();
         let tokens = site.at("embed").stream("tokens", self.tok_embeddings.forward(x));
         let mut h = self.pos_embeddings.add_to(tokens, x); // [seq, dim]
-        for (i, layer) in self.layers.iter().enumerate() {
-            let site = site.at("layers").at(i);
-            h = site.stream("resid", h);
-            h = layer.forward(&h, &site);
-        }
-        let site = site.at("final");
-        h = site.stream("resid", h);
+        h = through(&self.layers, h);
         if let Some(norm) = &self.norm {
-            h = site.stream("norm", norm.forward(&h));
+            h = site.at("final").stream("norm", norm.norm(&h));
         }
         self.output.forward(&self.tok_embeddings, &h) // [seq, vocab]
     }

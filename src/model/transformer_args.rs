@@ -1,9 +1,8 @@
 //! Settings of a transformer of interchangeable blocks.
-use crate::Result;
 use crate::backend::Dim;
 use crate::config::{Config, Problem};
 use crate::graph::Normaliser;
-use crate::nn::{FeedForward, Map, Wiring};
+use crate::nn::{Activation, AnyFeedForward, Linear, LowRank, Map, Mlp, Wiring};
 
 /// Settings of [`super::Transformer`].
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -18,12 +17,22 @@ pub struct TransformerArgs {
     /// Attention heads of a layer; they divide `dim`.
     #[config(default = 1, min = 1)]
     pub heads: usize,
+    /// Heads of keys and values; they divide `heads`, which share them. As many as `heads` without it.
+    pub key_heads: Option<usize>,
     /// The longest sequence.
     #[config(default = 256, min = 1)]
     pub max_length: usize,
     /// What tells positions apart.
     #[config(default = PositionKind::Learned)]
     pub positions: PositionKind,
+    /// Base of the angles of rotary positions.
+    #[config(default = 10000.0, min = 1.0, applies = "positions=rotary")]
+    pub rotary_base: f64,
+    /// Positions that attention sees, the query's own among them; all before it without this.
+    pub window: Option<usize>,
+    /// RMS norm of the queries and keys of each head.
+    #[config(default = false)]
+    pub qk_norm: bool,
     /// From attention scores to weights.
     #[config(default = Normaliser::Softmax)]
     pub normaliser: Normaliser,
@@ -33,12 +42,21 @@ pub struct TransformerArgs {
     /// How a layer's parts are wired to the residual stream.
     #[config(default = Wiring::Sequential)]
     pub wiring: Wiring,
-    /// Layer norms, where the wiring has them.
-    #[config(default = true)]
-    pub norm: bool,
+    /// The norms, where the wiring has them.
+    #[config(default = NormKind::Layer)]
+    pub norm: NormKind,
     /// The feed-forward layers.
     #[config(default = FeedForwardKind::Mlp)]
     pub ff: FeedForwardKind,
+    /// Activation of an MLP.
+    #[config(default = Activation::Relu, applies = "ff=mlp")]
+    pub activation: Activation,
+    /// An MLP's hidden layer is multiplied by another linear map: with SiLU, SwiGLU.
+    #[config(default = false, applies = "ff=mlp")]
+    pub gated: bool,
+    /// Width of an MLP's hidden layer; `4 dim` without it.
+    #[config(applies = "ff=mlp")]
+    pub hidden: Option<usize>,
     /// Query maps.
     #[config(default = MapKind::Learned)]
     pub wq: MapKind,
@@ -95,31 +113,36 @@ pub enum MapKind {
 }
 
 impl MapKind {
-    pub(super) fn of<D: Dim>(self, dim: D, rank: usize) -> Map<D> {
+    pub(super) fn of<I: Dim, O: Dim>(self, inputs: I, outputs: O, rank: usize) -> Map<I, O> {
         match self {
-            MapKind::Learned => Map::linear(dim),
-            MapKind::Frozen => Map::linear(dim).frozen_if(true),
-            MapKind::LowRank => Map::low_rank(dim, rank),
+            MapKind::Learned => Map::linear_to(inputs, outputs),
+            MapKind::Frozen => Map::linear_to(inputs, outputs).frozen(),
+            MapKind::LowRank => Map::LowRank(LowRank::new(inputs, rank, outputs)),
             MapKind::Identity => Map::Identity,
         }
     }
 }
 
+/// A norm.
+#[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// Layer norm.
+    Layer,
+    /// RMS norm.
+    Rms,
+    /// No norm.
+    None,
+}
+
 /// A feed-forward layer.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedForwardKind {
-    /// `W_2 relu(W_1 x)`.
+    /// `W_2 a(W_1 x)` with the activation, perhaps gated.
     Mlp,
     /// `W x`.
     Linear,
     /// No feed-forward layer.
     None,
-}
-
-impl FeedForwardKind {
-    pub(super) fn of<D: Dim>(self, dim: D) -> Option<FeedForward<D>> {
-        (self != FeedForwardKind::None).then(|| FeedForward::new(dim, self == FeedForwardKind::Linear))
-    }
 }
 
 /// The output map.
@@ -147,6 +170,21 @@ impl TransformerArgs {
             );
             problems.push(Problem::new("heads", message));
         }
+        let key_heads = self.key_heads();
+        if key_heads == 0 || !heads.is_multiple_of(key_heads) {
+            let message = format!("{key_heads}, expected a number that divides the {heads} heads");
+            problems.push(Problem::new("key_heads", message));
+        } else if key_heads < heads && [self.wk, self.wv].contains(&MapKind::Identity) {
+            let message = format!(
+                "{key_heads} of {heads} heads: keys and values are narrower, so their maps cannot be the identity"
+            );
+            problems.push(Problem::new("key_heads", message));
+        }
+        for (key, size) in [("window", self.window), ("hidden", self.hidden)] {
+            if size == Some(0) {
+                problems.push(Problem::new(key, "0, expected at least 1"));
+            }
+        }
         let low_rank = [self.wq, self.wk, self.wv, self.wo].contains(&MapKind::LowRank);
         if low_rank && !(1..=dim).contains(&rank) {
             problems.push(Problem::new("rank", format!("{rank}, expected 1 to dim = {dim}")));
@@ -154,18 +192,34 @@ impl TransformerArgs {
         problems
     }
 
-    /// Refuses a model whose parameters, and the engine's copy of them, the machine cannot hold.
-    pub(super) fn check_memory(&self, vocab: usize, max_length: usize) -> Result<()> {
-        let [dim, vocab, rows, layers] = [self.dim, vocab, max_length, self.layers].map(|n| n as f64);
+    /// Heads of keys and values.
+    pub fn key_heads(&self) -> usize {
+        self.key_heads.unwrap_or(self.heads)
+    }
+
+    /// The feed-forward layer of a block.
+    pub(super) fn feed_forward<D: Dim>(&self, dim: D) -> Option<AnyFeedForward<D>> {
+        match self.ff {
+            FeedForwardKind::None => None,
+            FeedForwardKind::Linear => Some(AnyFeedForward::Linear(Linear::new(dim, dim))),
+            FeedForwardKind::Mlp => {
+                let mlp = Mlp::new(dim).activation(self.activation);
+                let mlp = if let Some(hidden) = self.hidden { mlp.hidden(hidden) } else { mlp };
+                Some(AnyFeedForward::Mlp(if self.gated { mlp.gated() } else { mlp }))
+            }
+        }
+    }
+
+    /// The parameters of a layer, in units of `dim^2`, without norms.
+    pub(super) fn squares(&self) -> f64 {
+        let full = |map: &&MapKind| matches!(map, MapKind::Learned | MapKind::Frozen);
+        let maps = [self.wq, self.wk, self.wv, self.wo].iter().filter(full).count() as f64;
+        let hidden = self.hidden.map_or(4.0, |hidden| hidden as f64 / self.dim.max(1) as f64);
         let ff = match self.ff {
             FeedForwardKind::None => 0.0,
             FeedForwardKind::Linear => 1.0,
-            FeedForwardKind::Mlp => 8.0,
+            FeedForwardKind::Mlp => hidden * if self.gated { 3.0 } else { 2.0 },
         };
-        let full = |map: &&MapKind| matches!(map, MapKind::Learned | MapKind::Frozen);
-        let maps = [self.wq, self.wk, self.wv, self.wo].iter().filter(full).count() as f64;
-        let parameters = dim * (2.0 * vocab + rows) + layers * (maps + ff) * dim * dim;
-        let what = format!("a model of {} layers, dim {} and max_length {max_length}", self.layers, self.dim);
-        crate::memory::check("model_args", &what, 8.0 * parameters)
+        maps + ff
     }
 }

@@ -1,18 +1,54 @@
 //! Causal self-attention.
 use crate::Module;
 use crate::backend::Dim;
-use crate::graph::{Normaliser, Pattern, Site, Stream};
+use crate::graph::{Mask, Pattern, Scores, Site, Stream};
 
-use super::{Map, RelativeBias};
+use super::{ChangeQkv, Map, Module as IsModule, RelativeBias, Unchanged};
+
+/// What lets positions read from each other: `[seq, dim]` to the same. [`Block`](super::Block) takes any.
+///
+/// ```
+/// use ihead::Module;
+/// use ihead::backend::Dim;
+/// use ihead::graph::{Site, Stream};
+/// use ihead::nn::{Linear, Mixer};
+///
+/// /// `W x[t - 1]`: a mixer of one's own, without attention.
+/// #[derive(Module)]
+/// struct Before<D: Dim> {
+///     #[module]
+///     map: Linear<D, D>,
+/// }
+///
+/// impl<D: Dim> Mixer<D> for Before<D> {
+///     fn mix<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+///         site.stream("out", self.map.forward(&x.shift(1)))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a mixer",
+    note = "implement `Mixer::mix`, from `Stream<T, D>` to the same"
+)]
+pub trait Mixer<D: Dim>: IsModule {
+    /// What each position reads; what it names lies at `site`, and what it adds to the stream is the site `out`.
+    fn mix<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>;
+
+    /// The longest sequence, if there is a limit.
+    fn max_seq(&self) -> Option<usize> {
+        None
+    }
+}
 
 /// Causal attention with heads of equal width: `[seq, dim]` to the same.
 ///
-/// `out[t] = W_O concat_h sum_{j <= t} A_h[t, j] (W_V y[j])_h`, with
-/// `A_h[t, .] = normaliser(scale * (W_Q x[t])_h . (W_K y[j])_h + b_h[t - j])` over `j <= t` (the paper's section 2), where
-/// `b` is there with [`RelativeBias`] alone.
-/// Queries come from `x`, keys and values from `y`; in self-attention they are the same stream.
+/// `out[t] = W_O concat_h sum_{j <= t} A_h[t, j] (W_V y[j])_g`, with
+/// `A_h[t, .] = normaliser(scale * (W_Q x[t])_h . (W_K y[j])_g + b_h[t - j] + m[t, j])` over `j <= t` (the paper's section 2), where
+/// `b` is there with [`RelativeBias`] alone, `m` with a [`Mask`], and head `h` has keys and values `g` of its own unless
+/// [`Scores::key_heads`] are fewer. Queries come from `x`, keys and values from `y`; in self-attention they are the same stream.
+/// `K` is the width of keys and values, `C` what changes them on their way ([`ChangeQkv`]).
 ///
-/// Sites: `q`, `k` (rotated, under rotary positions), `v` `[seq, dim]`, `pattern` `[heads, seq, seq]`, `mixed` (before `W_O`)
+/// Sites: `q`, `k` (rotated, under rotary positions) and `v`, `pattern` `[heads, seq, seq]`, `mixed` (before `W_O`)
 /// and `out` `[seq, dim]`. Scores are not named: they are made in the buffer of the pattern.
 ///
 /// ```
@@ -38,81 +74,113 @@ use super::{Map, RelativeBias};
 /// assert_eq!(names, ["wq.weight", "wk.weight", "wo.weight"]);
 /// ```
 #[derive(Module)]
-pub struct Attention<D: Dim> {
+pub struct Attention<D: Dim, K: Dim = D, C: ChangeQkv = Unchanged> {
     /// Query map.
     #[module]
     pub wq: Map<D>,
     /// Key map.
     #[module]
-    pub wk: Map<D>,
+    pub wk: Map<D, K>,
     /// Value map.
     #[module]
-    pub wv: Map<D>,
+    pub wv: Map<D, K>,
     /// Output map.
     #[module]
     pub wo: Map<D>,
     /// Relative positions.
     #[module]
     pub relative: Option<RelativeBias<usize, usize>>,
+    /// What becomes of queries, keys and values behind their maps, before they are rotated.
+    #[module]
+    pub change: C,
     /// How scores are made.
     pub scores: Scores,
-}
-
-/// How attention scores are made.
-///
-/// ```
-/// use ihead::nn::Scores;
-/// assert_eq!(Scores::softmax(128, 4).scale, 1.0 / 32_f64.sqrt());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scores {
-    /// Number of heads.
-    pub heads: usize,
-    /// Factor of the scores; 1 / sqrt(head width) as a rule.
-    pub scale: f64,
-    /// From scores to weights.
-    pub normaliser: Normaliser,
     /// Base of rotary positions, if queries and keys are rotated.
     pub rotary: Option<f64>,
-}
-
-impl Scores {
-    /// Softmax over scores divided by the square root of the heads' width.
-    pub fn softmax(dim: usize, heads: usize) -> Scores {
-        let scale = 1.0 / ((dim / heads.max(1)) as f64).sqrt();
-        Scores { heads, scale, normaliser: Normaliser::Softmax, rotary: None }
-    }
+    /// What scores may be made of, besides causality.
+    pub mask: Option<Mask>,
+    /// Width of keys and values.
+    pub key_dim: K,
 }
 
 impl<D: Dim> Attention<D> {
-    /// Attention with four trained maps.
+    /// Attention with four trained maps, softmax, and no positions.
     pub fn new(dim: D, heads: usize) -> Self {
-        let [wq, wk, wv, wo] = std::array::from_fn(|_| Map::linear(dim));
-        Attention { wq, wk, wv, wo, relative: None, scores: Scores::softmax(dim.size(), heads) }
+        Attention::grouped(dim, dim, Scores::new(heads))
+    }
+}
+
+impl<D: Dim, K: Dim> Attention<D, K> {
+    /// Attention whose keys and values have a width of their own, for fewer heads of them than of queries: `key_dim` is
+    /// `dim / heads * key_heads`.
+    ///
+    /// ```
+    /// use ihead::backend::Const;
+    /// use ihead::graph::Scores;
+    /// use ihead::nn::{Attention, ModuleExt};
+    /// let attention = Attention::grouped(Const::<64>, Const::<16>, Scores::new(8).key_heads(2));
+    /// assert_eq!(attention.tensor("wk.weight")?.dims(), [16, 64]);
+    /// # Ok::<(), ihead::Error>(())
+    /// ```
+    pub fn grouped(dim: D, key_dim: K, scores: Scores) -> Self {
+        Attention {
+            wq: Map::linear(dim),
+            wk: Map::linear_to(dim, key_dim),
+            wv: Map::linear_to(dim, key_dim),
+            wo: Map::linear(dim),
+            relative: None,
+            change: Unchanged,
+            scores,
+            rotary: None,
+            mask: None,
+            key_dim,
+        }
+    }
+}
+
+impl<D: Dim, K: Dim, C: ChangeQkv> Attention<D, K, C> {
+    /// The same attention with queries, keys and values changed on their way.
+    pub fn changed<N: ChangeQkv>(self, change: N) -> Attention<D, K, N> {
+        let Attention { wq, wk, wv, wo, relative, scores, rotary, mask, key_dim, .. } = self;
+        Attention { wq, wk, wv, wo, relative, change, scores, rotary, mask, key_dim }
     }
 
     /// The pattern of queries from `x` over keys from `y`, `[heads, seq, seq]`.
     pub fn pattern<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>, site: &Site) -> Pattern<T> {
-        let Scores { heads, scale, normaliser, rotary } = self.scores;
-        let (mut q, mut k) = (self.wq.forward(x), self.wk.forward(y));
-        if let Some(theta) = rotary {
-            (q, k) = (q.rotate(heads, theta), k.rotate(heads, theta));
+        let Scores { heads, key_heads, .. } = self.scores;
+        let mut q = self.change.queries(self.wq.forward(x), heads, site);
+        let mut k = self.change.keys(self.wk.forward_to(y, self.key_dim), key_heads, site);
+        if let Some(theta) = self.rotary {
+            (q, k) = (q.rotate(heads, theta), k.rotate(key_heads, theta));
         }
-        let (q, k) = (site.heads("q", q, heads), site.heads("k", k, heads));
-        let pattern = Pattern::new_causal(&q, &k, heads, scale, normaliser);
-        let pattern = match &self.relative {
-            Some(relative) => pattern.with_bias(&x.recorder().weight(&relative.weight)),
-            None => pattern,
-        };
+        let (q, k) = (site.heads("q", q, heads), site.heads("k", k, key_heads));
+        let mut pattern = Pattern::causal(&q, &k, self.scores);
+        if let Some(relative) = &self.relative {
+            pattern = pattern.with_bias(&x.recorder().weight(&relative.weight));
+        }
+        if let Some(mask) = &self.mask {
+            pattern = pattern.masked(mask);
+        }
         site.pattern("pattern", pattern)
     }
 
     /// What each position of `x` reads from `y`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>, site: &Site) -> Stream<T, D> {
-        let heads = self.scores.heads;
+        let Scores { heads, key_heads, .. } = self.scores;
         let pattern = self.pattern(x, y, site);
-        let v = site.heads("v", self.wv.forward(y), heads);
-        let mixed = site.heads("mixed", pattern.mix(&v), heads);
+        let v = self.change.values(self.wv.forward_to(y, self.key_dim), key_heads, site);
+        let v = site.heads("v", v, key_heads);
+        let mixed = site.heads("mixed", pattern.mix_grouped(&v, key_heads, x.dim()), heads);
         site.stream("out", self.wo.forward(&mixed))
+    }
+}
+
+impl<D: Dim, K: Dim, C: ChangeQkv> Mixer<D> for Attention<D, K, C> {
+    fn mix<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+        self.forward(x, x, site)
+    }
+
+    fn max_seq(&self) -> Option<usize> {
+        self.relative.as_ref().map(|relative| relative.weight.shape().1)
     }
 }

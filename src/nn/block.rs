@@ -4,7 +4,7 @@ use crate::backend::Dim;
 use crate::config::Config;
 use crate::graph::{Site, Stream};
 
-use super::{Attention, FeedForward, LayerNorm};
+use super::{FeedForward, Mixer, Module as IsModule, Norm};
 
 /// How attention, feed-forward and norms are wired to the residual stream `x`.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,25 +26,29 @@ impl Wiring {
     }
 }
 
-/// Attention and feed-forward around a residual stream: `[seq, dim]` to the same.
+/// A mixer and a feed-forward layer around a residual stream: `[seq, dim]` to the same.
 ///
-/// A norm that is absent is the identity; a feed-forward that is absent adds nothing.
-/// Sites: `attention.in`, `ff.in` (what the two read) and those of [`Attention`] and [`FeedForward`] under `attention` and
-/// `ff`; `resid_mid`, the stream `h` before the feed-forward.
+/// The mixer `A`, the feed-forward layer `F` and the norms `N` may each be one's own: a type that implements [`Mixer`],
+/// [`FeedForward`] or [`Norm`]. A norm that is absent is the identity; a feed-forward layer that is absent adds nothing.
+/// Sites: `attention.in`, `ff.in` (what the two read) and those of the mixer and the feed-forward layer under `attention` and
+/// `ff`; `resid_mid`, the stream `h` before the feed-forward layer.
 ///
 /// ```
 /// use ihead::backend::Const;
 /// use ihead::graph::{Site, Stream};
-/// use ihead::nn::{Attention, Block, FeedForward, LayerNorm, ModuleExt, Wiring};
+/// use ihead::nn::{Attention, Block, LayerNorm, Mlp, ModuleExt, Wiring};
 ///
-/// fn run(block: &Block<Const<64>>, x: &Stream<usize, Const<64>>, site: &Site) -> Stream<usize, Const<64>> {
+/// type D = Const<64>;
+/// type MyBlock = Block<Attention<D>, Mlp<D>, LayerNorm<D>>;
+///
+/// fn run(block: &MyBlock, x: &Stream<usize, D>, site: &Site) -> Stream<usize, D> {
 ///     block.forward(x, site)
 /// }
 ///
 /// let dim = Const::<64>;
-/// let block = Block {
+/// let block = MyBlock {
 ///     attention: Attention::new(dim, 4),
-///     ff: Some(FeedForward::new(dim, false)),
+///     ff: Some(Mlp::new(dim)),
 ///     attention_norm: Some(LayerNorm::new(dim)),
 ///     ff_norm: Some(LayerNorm::new(dim)),
 ///     wiring: Wiring::Sequential,
@@ -52,70 +56,103 @@ impl Wiring {
 /// assert_eq!(block.count(), 4 * 64 * 64 + 2 * 4 * 64 * 64 + 4 * 64);
 /// ```
 #[derive(Module)]
-pub struct Block<D: Dim> {
-    /// Attention.
+pub struct Block<A: IsModule, F: IsModule, N: IsModule> {
+    /// What lets positions read from each other.
     #[module]
-    pub attention: Attention<D>,
-    /// Feed-forward.
+    pub attention: A,
+    /// Feed-forward layer.
     #[module]
-    pub ff: Option<FeedForward<D>>,
+    pub ff: Option<F>,
     /// `norm1`.
     #[module]
-    pub attention_norm: Option<LayerNorm<D>>,
-    /// `norm2`; it may be there without a feed-forward, and then has no effect.
+    pub attention_norm: Option<N>,
+    /// `norm2`; it may be there without a feed-forward layer, and then has no effect.
     #[module]
-    pub ff_norm: Option<LayerNorm<D>>,
+    pub ff_norm: Option<N>,
     /// The wiring.
     pub wiring: Wiring,
 }
 
-impl<D: Dim> Block<D> {
+impl<A: IsModule, F: IsModule, N: IsModule> Block<A, F, N> {
     /// The residual stream after the block.
-    pub fn forward<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+    pub fn forward<T: Dim, D: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>
+    where
+        A: Mixer<D>,
+        F: FeedForward<D>,
+        N: Norm<D>,
+    {
         let attend = |y: &Stream<T, D>| {
             let site = site.at("attention");
-            let y = site.stream("in", y.clone());
-            self.attention.forward(&y, &y, &site)
+            self.attention.mix(&site.stream("in", y.clone()), &site)
         };
         let norm1 = |y: &Stream<T, D>| normed(&self.attention_norm, y);
         let norm2 = |y: &Stream<T, D>| normed(&self.ff_norm, y);
         let mid = |h: Stream<T, D>| site.stream("resid_mid", h);
         match self.wiring {
-            Wiring::Parallel => self.fed(mid(x.clone() + attend(&norm1(x))), || norm2(x), site),
+            Wiring::Parallel => fed(&self.ff, mid(x.clone() + attend(&norm1(x))), || norm2(x), site),
             Wiring::Sequential => {
                 let h = mid(x.clone() + attend(&norm1(x)));
-                self.fed(h.clone(), || norm2(&h), site)
+                fed(&self.ff, h.clone(), || norm2(&h), site)
             }
             Wiring::PostNorm => {
                 let h = mid(norm1(&(x.clone() + attend(x))));
-                if self.ff.is_some() { norm2(&self.fed(h.clone(), || h.clone(), site)) } else { h }
+                if self.ff.is_some() { norm2(&fed(&self.ff, h.clone(), || h.clone(), site)) } else { h }
             }
             Wiring::NoResidual => {
                 let h = mid(attend(&norm1(x)));
-                self.ff.as_ref().map_or_else(|| h.clone(), |ff| self.ff_out(ff, norm2(&h), site))
+                self.ff.as_ref().map_or_else(|| h.clone(), |ff| ff_out(ff, norm2(&h), site))
             }
         }
     }
+}
 
-    /// `h + ff(input)`.
-    fn fed<T: Dim>(
-        &self,
-        h: Stream<T, D>,
-        input: impl FnOnce() -> Stream<T, D>,
-        site: &Site,
-    ) -> Stream<T, D> {
-        match &self.ff {
-            Some(ff) => h + self.ff_out(ff, input(), site),
-            None => h,
-        }
-    }
-
-    fn ff_out<T: Dim>(&self, ff: &FeedForward<D>, x: Stream<T, D>, site: &Site) -> Stream<T, D> {
-        let site = site.at("ff");
-        ff.forward(&site.stream("in", x), &site)
+/// `h + ff(input)`.
+fn fed<T: Dim, D: Dim>(
+    ff: &Option<impl FeedForward<D>>,
+    h: Stream<T, D>,
+    input: impl FnOnce() -> Stream<T, D>,
+    site: &Site,
+) -> Stream<T, D> {
+    match ff {
+        Some(ff) => h + ff_out(ff, input(), site),
+        None => h,
     }
 }
 
-fn normed<T: Dim, D: Dim>(norm: &Option<LayerNorm<D>>, x: &Stream<T, D>) -> Stream<T, D> {
-    norm.as_ref().map_or_else(|| x.clone(), |norm| norm.forward(x))
+fn ff_out<T: Dim, D: Dim>(ff: &impl FeedForward<D>, x: Stream<T, D>, site: &Site) -> Stream<T, D> {
+    let site = site.at("ff");
+    ff.feed_forward(&site.stream("in", x), &site)
+}
+
+fn normed<T: Dim, D: Dim>(norm: &Option<impl Norm<D>>, x: &Stream<T, D>) -> Stream<T, D> {
+    norm.as_ref().map_or_else(|| x.clone(), |norm| norm.norm(x))
+}
+
+/// Blocks one after the other, from the embeddings to the stream that leaves the last one: `[seq, dim]` to the same.
+///
+/// Sites: `layers.N.resid`, the stream that enters block N, those of block N under `layers.N`, and `final.resid`.
+pub fn through<T: Dim, D: Dim, A: Mixer<D>, F: FeedForward<D>, N: Norm<D>>(
+    layers: &[Block<A, F, N>],
+    mut h: Stream<T, D>,
+) -> Stream<T, D> {
+    let site = h.recorder().site();
+    for (i, layer) in layers.iter().enumerate() {
+        let site = site.at("layers").at(i);
+        h = site.stream("resid", h);
+        h = layer.forward(&h, &site);
+    }
+    site.at("final").stream("resid", h)
+}
+
+/// The same with nothing but the feed-forward layers: `h = h + ff(h)` for each block that has one, without norms.
+pub fn through_feed_forwards<T: Dim, D: Dim, A: Mixer<D>, F: FeedForward<D>, N: Norm<D>>(
+    layers: &[Block<A, F, N>],
+    mut h: Stream<T, D>,
+) -> Stream<T, D> {
+    for (i, layer) in layers.iter().enumerate() {
+        if let Some(ff) = &layer.ff {
+            h = h.clone() + ff.feed_forward(&h, &h.recorder().site().at("layers").at(i).at("ff"));
+        }
+    }
+    h
 }

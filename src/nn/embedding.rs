@@ -19,7 +19,7 @@ use super::{Init, Param};
 ///     embedding.forward(x)
 /// }
 ///
-/// let frozen = Embedding::new(Const::<65>, Const::<64>).frozen_if(true);
+/// let frozen = Embedding::new(Const::<65>, Const::<64>).frozen();
 /// assert!(!frozen.weight.trains());
 /// ```
 #[derive(Module)]
@@ -40,9 +40,9 @@ impl<V: Dim, D: Dim> Embedding<V, D> {
         Embedding { weight: Param::new((vocab, dim), Init::Normal { std }) }
     }
 
-    /// The same embedding, frozen if `frozen`.
-    pub fn frozen_if(self, frozen: bool) -> Self {
-        if frozen { Embedding { weight: self.weight.frozen() } } else { self }
+    /// The same embedding, frozen.
+    pub fn frozen(self) -> Self {
+        Embedding { weight: self.weight.frozen() }
     }
 
     /// `out[t] = weight[x[t]]`.

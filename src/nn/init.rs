@@ -1,9 +1,9 @@
-//! Laws of initial values, and the stream that they are drawn from.
+//! Distributions of initial values, and the stream that they are drawn from.
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use rand_pcg::Pcg64;
 
-/// The law of a parameter's initial values.
+/// The distribution of a parameter's initial values.
 ///
 /// ```
 /// use ihead::nn::Init;
@@ -28,19 +28,29 @@ pub enum Init {
         std: f64,
     },
     /// These values, row-major.
-    Given(Vec<f32>),
+    Values(Vec<f32>),
+    /// What the parameter called `name` starts with, drawn from `init`, divided by `divisor`: a frozen copy of another one.
+    Copy {
+        /// The name of the other parameter.
+        name: String,
+        /// Its distribution.
+        init: Box<Init>,
+        /// What its values are divided by.
+        divisor: f32,
+    },
 }
 
 impl Init {
-    /// PyTorch's law of a linear map without bias: `U(-1/sqrt(inputs), 1/sqrt(inputs))`.
+    /// PyTorch's distribution of a linear map without bias: `U(-1/sqrt(inputs), 1/sqrt(inputs))`.
     pub fn linear(inputs: usize) -> Init {
         Init::Uniform { bound: 1.0 / (inputs as f64).sqrt() }
     }
 
-    /// What is wrong with this law for a parameter of `n` values.
+    /// What is wrong with this distribution for a parameter of `n` values.
     pub(super) fn problem(&self, n: usize) -> Option<String> {
         match self {
-            Init::Given(values) if values.len() != n => Some(format!("gives {} values", values.len())),
+            Init::Values(values) if values.len() != n => Some(format!("gives {} values", values.len())),
+            Init::Copy { init, .. } => init.problem(n),
             Init::Uniform { bound: size } | Init::Normal { std: size }
                 if n > 0 && !(0.0..f64::MAX).contains(size) =>
             {
@@ -56,14 +66,17 @@ impl Init {
     /// parameter to a model leaves the initial values of all others as they were.
     pub fn draw(&self, seed: u64, name: &str, n: usize) -> Vec<f32> {
         let mut rng = stream(seed, name);
-        let mut sample = |law: &dyn Fn(&mut Pcg64) -> f64| (0..n).map(|_| law(&mut rng) as f32).collect();
+        let mut sample = |one: &dyn Fn(&mut Pcg64) -> f64| (0..n).map(|_| one(&mut rng) as f32).collect();
         match self {
             Init::Zeros => vec![0.0; n],
             Init::Ones => vec![1.0; n],
-            Init::Given(values) => values.clone(),
+            Init::Values(values) => values.clone(),
+            Init::Copy { name, init, divisor } => {
+                init.draw(seed, name, n).into_iter().map(|value| value / divisor).collect()
+            }
             Init::Uniform { bound } => {
-                let law = Uniform::new_inclusive(-1.0, 1.0);
-                sample(&|rng| bound * law.sample(rng))
+                let unit = Uniform::new_inclusive(-1.0, 1.0);
+                sample(&|rng| bound * unit.sample(rng))
             }
             Init::Normal { std } => sample(&|rng| {
                 let z: f64 = StandardNormal.sample(rng);

@@ -85,20 +85,23 @@ impl<I: Dim, R: Dim, O: Dim> LowRank<I, R, O> {
     }
 }
 
-/// A square map: `W x`, the same with a bound on its rank, or the identity, which has no parameter and costs nothing.
+/// A map of attention: `W x`, the same with a bound on its rank, or the identity, which has no parameter and costs nothing.
+///
+/// From width `I` to width `O`, which is the same unless another is named.
 ///
 /// ```
 /// use ihead::nn::{Map, ModuleExt};
 /// assert_eq!(Map::linear(8).count(), 64);
 /// assert_eq!(Map::low_rank(8, 1).count(), 16);
 /// assert_eq!(Map::<usize>::Identity.count(), 0);
+/// assert_eq!(Map::linear_to(8, 2).count(), 16);
 /// ```
 #[derive(Module)]
-pub enum Map<D: Dim> {
+pub enum Map<I: Dim, O: Dim = I> {
     /// `W x`.
-    Linear(Linear<D, D>),
+    Linear(Linear<I, O>),
     /// `W_up W_down x`.
-    LowRank(LowRank<D, usize, D>),
+    LowRank(LowRank<I, usize, O>),
     /// `x`.
     Identity,
 }
@@ -106,7 +109,7 @@ pub enum Map<D: Dim> {
 impl<D: Dim> Map<D> {
     /// A trained linear map.
     pub fn linear(dim: D) -> Self {
-        Map::Linear(Linear::new(dim, dim))
+        Map::linear_to(dim, dim)
     }
 
     /// A trained map of this rank.
@@ -114,21 +117,33 @@ impl<D: Dim> Map<D> {
         Map::LowRank(LowRank::new(dim, rank, dim))
     }
 
-    /// The same map, frozen if `frozen`.
-    pub fn frozen_if(self, frozen: bool) -> Self {
+    /// The map at every position.
+    pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
+        self.forward_to(x, x.dim())
+    }
+}
+
+impl<I: Dim, O: Dim> Map<I, O> {
+    /// A trained linear map to another width.
+    pub fn linear_to(inputs: I, outputs: O) -> Self {
+        Map::Linear(Linear::new(inputs, outputs))
+    }
+
+    /// The same map, frozen.
+    pub fn frozen(self) -> Self {
         match self {
-            Map::Linear(linear) if frozen => Map::Linear(linear.frozen()),
-            Map::LowRank(map) if frozen => Map::LowRank(map.frozen()),
-            other => other,
+            Map::Linear(linear) => Map::Linear(linear.frozen()),
+            Map::LowRank(map) => Map::LowRank(map.frozen()),
+            Map::Identity => Map::Identity,
         }
     }
 
-    /// The map at every position.
-    pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
+    /// The map at every position, to width `outputs`, which the identity asks to be that of `x`.
+    pub fn forward_to<T: Dim>(&self, x: &Stream<T, I>, outputs: O) -> Stream<T, O> {
         match self {
             Map::Linear(linear) => linear.forward(x),
             Map::LowRank(map) => map.forward(x),
-            Map::Identity => x.clone(),
+            Map::Identity => x.sized(outputs),
         }
     }
 }

@@ -7,15 +7,18 @@
 //! | [`Positions`] | rows by position, learned, frozen, sinusoidal, or none |
 //! | [`Attention`] | causal attention, with any [`Normaliser`](crate::graph::Normaliser), plain or rotary |
 //! | [`RelativeBias`] | positions as a bias of scores by distance: learned, or ALiBi's slopes |
-//! | [`FeedForward`] | `W x` or `W_2 relu(W_1 x)` |
-//! | [`LayerNorm`] | layer norm |
-//! | [`Block`] | attention and feed-forward around a residual stream, wired as [`Wiring`] says |
-//! | [`Readout`] | logits, by a map of its own or tied to the embeddings |
+//! | [`ChangeQkv`]: [`QkNorm`] | what becomes of queries, keys and values before scores are made |
+//! | [`FeedForward`]: [`Mlp`], [`Linear`] | `W_2 a(W_1 x)`, gated or not, with any [`Activation`]; `W x` |
+//! | [`Norm`]: [`LayerNorm`], [`RmsNorm`] | layer norm, RMS norm |
+//! | [`Block`] | a [`Mixer`] and a [`FeedForward`] around a residual stream, wired as [`Wiring`] says |
+//! | [`Unembed`] | logits, by a map of its own or tied to the embeddings |
 //!
 //! Each derives [`Module`](crate::Module), so that its parameters have names; each is generic over its sizes, `Const`
 //! or `usize`.
+mod activation;
 mod attention;
 mod block;
+mod change_qkv;
 mod embedding;
 mod feed_forward;
 mod init;
@@ -24,20 +27,22 @@ mod module;
 mod norm;
 mod param;
 mod positions;
-mod readout;
 mod relative;
+mod unembed;
 mod values;
 
-pub use attention::{Attention, Scores};
-pub use block::{Block, Wiring};
+pub use activation::Activation;
+pub use attention::{Attention, Mixer};
+pub use block::{Block, Wiring, through, through_feed_forwards};
+pub use change_qkv::{AnyChange, ChangeQkv, QkNorm, Unchanged};
 pub use embedding::Embedding;
-pub use feed_forward::{FeedForward, Mlp};
+pub use feed_forward::{AnyFeedForward, FeedForward, Mlp};
 pub use init::Init;
 pub use linear::{Linear, LowRank, Map};
 pub use module::{Module, ModuleExt, ParamField, Params, Role, Visitor, VisitorMut, join};
-pub use norm::LayerNorm;
+pub use norm::{AnyNorm, LayerNorm, Norm, RmsNorm};
 pub use param::{AnyParam, Param, ParamId, norm};
 pub use positions::{PositionTable, Positions, sin_cos};
-pub use readout::Readout;
 pub use relative::RelativeBias;
+pub use unembed::Unembed;
 pub use values::{Storage, Stored, Values, ValuesMut};

@@ -1,9 +1,19 @@
-//! Layer norm.
+//! Norms.
 use crate::Module;
 use crate::backend::Dim;
 use crate::graph::Stream;
 
-use super::{Init, Param};
+use super::{Init, Module as IsModule, Param};
+
+/// What brings each row to a common size: `[seq, dim]` to the same. [`Block`](super::Block) takes any.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a norm",
+    note = "implement `Norm::norm`, from `Stream<T, D>` to the same"
+)]
+pub trait Norm<D: Dim>: IsModule {
+    /// The normalised rows.
+    fn norm<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D>;
+}
 
 /// `gain * (x - mean) / sqrt(var + eps) + bias` over the last axis, with the biased variance: `[seq, dim]` to the same.
 ///
@@ -46,5 +56,71 @@ impl<D: Dim> LayerNorm<D> {
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
         let recorder = x.recorder();
         x.normalise(self.eps).gain(&recorder.vector(&self.weight)).bias(&recorder.vector(&self.bias))
+    }
+}
+
+impl<D: Dim> Norm<D> for LayerNorm<D> {
+    fn norm<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
+        self.forward(x)
+    }
+}
+
+/// `gain * x / sqrt(mean(x^2) + eps)` over the last axis (Zhang and Sennrich 2019): `[seq, dim]` to the same.
+///
+/// State-dict name: `weight` (the gain), `[dim]`.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::Stream;
+/// use ihead::nn::{ModuleExt, RmsNorm};
+///
+/// fn normed(norm: &RmsNorm<Const<64>>, x: &Stream<usize, Const<64>>) -> Stream<usize, Const<64>> {
+///     norm.forward(x)
+/// }
+///
+/// assert_eq!(RmsNorm::new(Const::<64>).count(), 64);
+/// ```
+#[derive(Module)]
+pub struct RmsNorm<D: Dim> {
+    /// The gain, at first 1.
+    #[param]
+    pub weight: Param<(D,)>,
+    /// Added to the mean square.
+    pub eps: f64,
+}
+
+impl<D: Dim> RmsNorm<D> {
+    /// A norm over width `dim`, with `eps = 1e-5`.
+    pub fn new(dim: D) -> Self {
+        RmsNorm { weight: Param::new((dim,), Init::Ones), eps: 1e-5 }
+    }
+
+    /// The normalised rows.
+    pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
+        x.rms_normalise(self.eps).gain(&x.recorder().vector(&self.weight))
+    }
+}
+
+impl<D: Dim> Norm<D> for RmsNorm<D> {
+    fn norm<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
+        self.forward(x)
+    }
+}
+
+/// The norms that settings choose among.
+#[derive(Module)]
+pub enum AnyNorm<D: Dim> {
+    /// Layer norm.
+    Layer(LayerNorm<D>),
+    /// RMS norm.
+    Rms(RmsNorm<D>),
+}
+
+impl<D: Dim> Norm<D> for AnyNorm<D> {
+    fn norm<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
+        match self {
+            AnyNorm::Layer(norm) => norm.forward(x),
+            AnyNorm::Rms(norm) => norm.forward(x),
+        }
     }
 }

@@ -43,7 +43,7 @@ impl<S: Shape> Param<S> {
     /// A parameter that trains, of zeros until it is initialised from its law.
     ///
     /// # Panics
-    /// If `init` cannot be the law of a parameter of this shape: [`Init::Given`] has another number of values, or a
+    /// If `init` cannot be the law of a parameter of this shape: [`Init::Values`] has another number of values, or a
     /// bound or standard deviation is negative or not finite. [`Param::from_values`] takes values that may not fit.
     #[track_caller]
     pub fn new(shape: S, init: Init) -> Self {
@@ -65,7 +65,7 @@ impl<S: Shape> Param<S> {
             let expected: Vec<usize> = shape.concrete().into_iter().collect();
             return Err(Error::shape("parameter", &expected, &[found]));
         }
-        let (init, values) = (Init::Given(values.clone()), Values::Single(values));
+        let (init, values) = (Init::Values(values.clone()), Values::Single(values));
         Ok(Param { shape, values, init, trains: true, id: ParamId::new() })
     }
 

@@ -25,7 +25,7 @@ use super::{Embedding, Init, Param};
 ///
 /// let training = |positions: &Positions<usize, usize>| positions.training().len();
 /// assert_eq!(training(&Positions::learned(256, 64)), 1);
-/// assert_eq!(training(&Positions::learned(256, 64).frozen_if(true)), 0); // random rows, until released
+/// assert_eq!(training(&Positions::learned(256, 64).frozen()), 0); // random rows, until released
 /// assert_eq!(training(&Positions::sin_cos(256, 64, 1.0)), 0); // never trains
 /// ```
 #[derive(Module)]
@@ -58,10 +58,10 @@ impl<M: Dim, D: Dim> Positions<M, D> {
         Positions::Fixed(PositionTable { weight })
     }
 
-    /// The same positions, a parameter among them frozen if `frozen`.
-    pub fn frozen_if(self, frozen: bool) -> Self {
+    /// The same positions, a parameter among them frozen.
+    pub fn frozen(self) -> Self {
         match self {
-            Positions::Learned(rows) => Positions::Learned(rows.frozen_if(frozen)),
+            Positions::Learned(rows) => Positions::Learned(rows.frozen()),
             other => other,
         }
     }
@@ -96,7 +96,7 @@ impl<M: Dim, D: Dim> Positions<M, D> {
 ///
 /// ```
 /// use ihead::nn::{Init, sin_cos};
-/// let Init::Given(table) = sin_cos(2, 4, 1.0) else { unreachable!() };
+/// let Init::Values(table) = sin_cos(2, 4, 1.0) else { unreachable!() };
 /// assert_eq!(table[..4], [0.0, 1.0, 0.0, 1.0]);
 /// assert!((table[4] - 1_f32.sin()).abs() < 1e-7 && (table[6] - 0.01_f32.sin()).abs() < 1e-7);
 /// ```
@@ -106,5 +106,5 @@ pub fn sin_cos<M: Dim, D: Dim>(max_length: M, dim: D, scale: f64) -> Init {
         let angle = p as f64 * 10000_f64.powf(-((c / 2 * 2) as f64) / dim as f64);
         (scale * if c.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
     };
-    Init::Given((0..max_length.size()).flat_map(|p| (0..dim).map(move |c| entry(p, c))).collect())
+    Init::Values((0..max_length.size()).flat_map(|p| (0..dim).map(move |c| entry(p, c))).collect())
 }

@@ -40,6 +40,6 @@ impl<H: Dim, M: Dim> RelativeBias<H, M> {
         let slope = |h: usize| 2_f64.powf(-8.0 * (h + 1) as f64 / heads.size() as f64);
         let row = |h: usize| (0..max_seq.size()).map(move |d| (0.0 - slope(h) * d as f64) as f32);
         let values = (0..heads.size()).flat_map(row).collect();
-        RelativeBias { weight: Param::new((heads, max_seq), Init::Given(values)).frozen() }
+        RelativeBias { weight: Param::new((heads, max_seq), Init::Values(values)).frozen() }
     }
 }

@@ -22,7 +22,7 @@ pub enum Storage {
 /// use ihead::nn::{Storage, Values};
 /// let values = Values::Double(vec![0.1, 2.0]);
 /// assert_eq!(values.single()[0], 0.1_f32);
-/// assert_eq!(values.stored(Storage::Single), Values::Single(vec![0.1, 2.0]));
+/// assert_eq!(values.clone().stored(Storage::Single), Values::Single(vec![0.1, 2.0]));
 /// assert_eq!(values.iter().sum::<f64>(), 2.1);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

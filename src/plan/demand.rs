@@ -3,7 +3,7 @@
 //! A request for some positions travels backwards: what a node is asked for, it asks of the nodes that it reads row by
 //! row; keys and values are asked for at every position. A node that is asked for at two different sets of positions is
 //! computed at all of them, and the sets are picked from the result.
-use crate::engine::{Request, RowSet};
+use crate::engine::{LossTerm, Request, RowSet};
 use crate::graph::{Graph, NodeId, Op};
 
 /// What is asked of one node.
@@ -36,9 +36,9 @@ impl Demand {
 /// The demand on every node of the graph.
 pub(crate) fn demands(graph: &Graph, request: &Request) -> Vec<Demand> {
     let mut demands = vec![Demand::default(); graph.nodes().len()];
-    if let Some(rows) = request.loss {
-        demands[graph.logits().index()].ask(rows);
-        demands[graph.logits().index()].dense += 1;
+    for (node, rows) in request.losses.iter().map(|term| (loss_node(graph, term), term.rows())) {
+        demands[node.index()].ask(rows);
+        demands[node.index()].dense += 1;
     }
     for (node, rows) in &request.reads {
         demands[node.index()].ask(*rows);
@@ -47,16 +47,10 @@ pub(crate) fn demands(graph: &Graph, request: &Request) -> Vec<Demand> {
     for (i, node) in graph.nodes().iter().enumerate().rev() {
         let Some(rows) = demands[i].rows() else { continue };
         let mut ask = |input: NodeId, rows: RowSet| demands[input.index()].ask(rows);
-        match node.op {
-            Op::Pattern { q, k, .. } => {
-                ask(q, rows);
-                ask(k, RowSet::All);
-            }
-            Op::Mix { pattern, v } => {
-                ask(pattern, rows);
-                ask(v, RowSet::All);
-            }
-            _ => node.op.inputs().into_iter().for_each(|input| ask(input, rows)),
+        let across = node.op.reads_across();
+        for input in node.op.inputs() {
+            // an input that is read both ways is asked for twice, which makes all rows of it
+            ask(input, if across.contains(&input) { RowSet::All } else { rows });
         }
         match node.op {
             Op::Linear { x, .. } => demands[x.index()].linears += 1,
@@ -65,4 +59,12 @@ pub(crate) fn demands(graph: &Graph, request: &Request) -> Vec<Demand> {
         }
     }
     demands
+}
+
+/// The node that a term of the loss reads.
+pub(crate) fn loss_node(graph: &Graph, term: &LossTerm) -> NodeId {
+    match *term {
+        LossTerm::NextToken { .. } | LossTerm::Distribution { .. } => graph.logits(),
+        LossTerm::Penalty { node, .. } => node,
+    }
 }

@@ -6,22 +6,25 @@
 //! | terms, folded products, instructions | `lower` |
 //! | gradients only before the loss; sums in place | `passes` |
 //! | what depends on weights alone, once a step | `weights` |
-//! | one sequence, forwards and backwards | `exec`, `affine`, `attention`, `scoring`, `tables`, `rowwise` |
+//! | the instructions, each with its forward and backward pass and its text | `instr` |
+//! | one sequence, forwards and backwards | `exec`, `workspace` |
 //! | a batch over threads, summed in a fixed order | `threads` |
+//! | a lowered program as text | `text` |
 //!
 //! `docs/performance.md` tells what each pass is worth and why it is exact.
-mod affine;
-mod attention;
 mod demand;
 mod exec;
+mod instr;
 mod lower;
 mod passes;
 mod program;
-mod rowwise;
-mod scoring;
-mod tables;
+mod text;
 mod threads;
 mod weights;
 mod workspace;
 
+#[cfg(test)]
+mod tests;
+
+pub(crate) use demand::loss_node;
 pub use threads::CpuEngine;

@@ -1,22 +1,23 @@
 //! Passes over lowered instructions.
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::graph::WeightId;
-
-use super::program::{Instr, Layout, Program, Summand, Val, ValInfo};
+use super::instr::{Affine, Instr, Instruction, Mix, Summand, TablePattern};
+use super::program::{Layout, Program, Val, ValInfo};
 
 /// Keeps gradients only where they reach the loss: a branch that is merely read is computed, not differentiated.
 pub(crate) fn keep_gradients_before_the_loss(program: &mut Program, weight_trains: &[bool]) {
     let mut reaches = vec![false; program.vals.len()];
+    let mut leaves = BTreeSet::new();
     for instr in program.instrs.iter().rev() {
         if instr.out().is_none_or(|out| reaches[out.0]) {
             instr.inputs().into_iter().for_each(|val| reaches[val.0] = true);
             // a pattern of tables leaves the gradients of all its tables, or none
-            let together = matches!(instr, Instr::TablePattern { out, .. } if program.vals[out.0].trains);
+            let together =
+                matches!(instr, Instr::TablePattern(TablePattern { out, .. }) if program.vals[out.0].trains);
             for weight in instr.weights() {
                 let wanted = together || weight_trains[weight.index()];
-                if wanted && !program.leaves.contains(&weight) {
-                    program.leaves.push(weight);
+                if wanted {
+                    leaves.insert(weight);
                 }
             }
         }
@@ -24,7 +25,7 @@ pub(crate) fn keep_gradients_before_the_loss(program: &mut Program, weight_train
     for (info, reaches) in program.vals.iter_mut().zip(reaches) {
         info.trains &= reaches;
     }
-    program.leaves.sort_by_key(|w: &WeightId| w.index());
+    program.leaves = leaves.into_iter().collect();
 }
 
 /// Lets a sum grow in the buffer of one of its summands, and a ReLU act where it stands, when nobody else reads the old
@@ -35,23 +36,17 @@ pub(crate) fn complete_in_place(program: &mut Program) {
         instr.inputs().into_iter().for_each(|val| readers[val.0] += 1);
     }
     program.reads.iter().for_each(|val| readers[val.0] += 2);
-    // whose own backward pass does not read what it has put out
     let mut replaceable = vec![false; program.vals.len()];
     for instr in &program.instrs {
-        if let Instr::Affine { out, .. }
-        | Instr::Mix { out, .. }
-        | Instr::Select { out, .. }
-        | Instr::Pick { out, .. }
-        | Instr::Rotate { out, .. } = instr
-        {
-            replaceable[out.0] = program.info(*out).layout == Layout::Stream;
+        if let Some(out) = instr.out() {
+            replaceable[out.0] = !instr.reads_out_backward() && program.info(out).layout == Layout::Stream;
         }
     }
     let free = |val: Val| readers[val.0] == 1 && replaceable[val.0];
     let mut homes: Vec<Val> = program.vals.iter().map(|info| info.home).collect();
     for instr in &mut program.instrs {
         match instr {
-            Instr::Affine { out, summands, in_place } => {
+            Instr::Affine(Affine { out, summands, in_place }) => {
                 let chosen = summands
                     .iter()
                     .position(|s| matches!(s, Summand::Plain { val, scale: 1.0 } if free(*val)));
@@ -61,7 +56,9 @@ pub(crate) fn complete_in_place(program: &mut Program) {
                     *in_place = true;
                 }
             }
-            Instr::Relu { out, x } if free(*x) => homes[out.0] = homes[x.0],
+            Instr::Rows(rows) if rows.may_replace_its_input() && free(rows.inputs[0]) => {
+                homes[rows.out.0] = homes[rows.inputs[0].0];
+            }
             _ => {}
         }
     }
@@ -87,12 +84,12 @@ pub(crate) fn share_gradients(program: &mut Program) {
         if program.info(out).home == out {
             last[out.0] = i;
         }
-        if let Instr::DotPattern { .. } = instr {
+        if let Instr::DotPattern(_) = instr {
             first[out.0] = Some(i);
         }
     }
     for instr in &program.instrs {
-        if let Instr::Mix { out, pattern, .. } = instr
+        if let Instr::Mix(Mix { out, pattern, .. }) = instr
             && let Some(pattern) = maker[pattern.0]
         {
             let home = program.info(*out).home;

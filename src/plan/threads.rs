@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Error;
 use crate::data::Batch;
-use crate::engine::{Engine, Given, Observer, ParamSource, Request, RowLists};
+use crate::engine::{Engine, Observer, ParamSource, Patches, Request, RowLists, Shares, totals};
 use crate::graph::Graph;
 use crate::kernels::Element;
 use crate::nn::ParamId;
 
 use super::exec::{Plan, Sums};
+use super::instr::Frame;
 use super::lower::lower;
-use super::rowwise;
+use super::text::Text;
 use super::weights::{Matrix, Weights};
 use super::workspace::{Sequence, Workspace};
 
@@ -23,6 +24,7 @@ const CHUNKS: usize = 16;
 ///
 /// The result does not depend on the number of threads, to the last bit.
 pub struct CpuEngine<E> {
+    graph: Graph,
     plan: Plan,
     weights: Weights<E>,
     pool: rayon::ThreadPool,
@@ -31,7 +33,9 @@ pub struct CpuEngine<E> {
     total: Sums<E>,
     leaf_shapes: Vec<(usize, usize)>,
     request: Request,
-    given: Given<E>,
+    patches: Patches<E>,
+    /// The value of each term of the loss in the last run.
+    terms: Vec<f64>,
     seq: usize,
     vocab: usize,
     all: Vec<u32>,
@@ -68,10 +72,14 @@ impl<E: Element> CpuEngine<E> {
         let leaf_shapes =
             program.leaves.iter().map(|w| &graph.weights()[w.index()]).map(|n| (n.rows, n.cols));
         let leaf_shapes: Vec<_> = leaf_shapes.collect();
-        let total =
-            Sums { leaves: leaf_shapes.iter().map(|&(r, c)| Matrix::zeros(r, c)).collect(), loss: 0.0 };
+        let leaves = leaf_shapes.iter().map(|&(r, c)| Matrix::zeros(r, c)).collect();
+        let terms = request.losses.len();
+        let total = Sums { leaves, losses: vec![0.0; terms] };
+        let patches = Patches::new(&graph);
+        let (seq, vocab) = (graph.seq(), graph.vocab());
         Ok(CpuEngine {
             plan: Plan::new(program, graph.weights().len()),
+            graph,
             weights,
             pool,
             workspaces,
@@ -79,12 +87,21 @@ impl<E: Element> CpuEngine<E> {
             total,
             leaf_shapes,
             request: request.clone(),
-            given: Given::new(&graph),
+            patches,
+            terms: vec![f64::NAN; terms],
             seq,
-            vocab: graph.vocab(),
+            vocab,
             all: (0..seq as u32).collect(),
             zeros: vec![0; seq],
         })
+    }
+
+    /// The lowered program, a line an instruction: what the passes have made of the graph.
+    ///
+    /// `v3 [all, 64] in v1 d0 = ...` is a value at all positions, 64 wide, in the buffer of `v1`, whose gradient is in
+    /// buffer 0.
+    pub fn program(&self) -> String {
+        Text { graph: &self.graph, program: &self.plan.program }.to_string()
     }
 
     /// Bytes of the workspace of one thread.
@@ -102,7 +119,7 @@ impl<E: Element> CpuEngine<E> {
 
     fn new_sums(&self) -> Sums<E> {
         let zeros = |&(rows, cols): &(usize, usize)| Matrix::zeros(rows, cols);
-        Sums { leaves: self.leaf_shapes.iter().map(zeros).collect(), loss: 0.0 }
+        Sums { leaves: self.leaf_shapes.iter().map(zeros).collect(), losses: vec![0.0; self.terms.len()] }
     }
 }
 
@@ -115,11 +132,11 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         observer: &Observer<'_, E>,
     ) -> Result<f64, Error> {
         self.request.check((self.seq, self.vocab), batch, rows)?;
-        self.given.check(batch.batch)?;
+        self.patches.check(batch.batch)?;
         self.weights.load(params);
-        let selected = self.request.loss_positions(batch, rows);
-        let loss_weight = 1.0 / selected.max(1) as f64;
-        let mut total = std::mem::replace(&mut self.total, Sums { leaves: Vec::new(), loss: 0.0 });
+        let positions = self.request.loss_positions(batch, rows);
+        let shares = Shares::new(&self.request.losses, &positions);
+        let mut total = std::mem::replace(&mut self.total, Sums { leaves: Vec::new(), losses: Vec::new() });
         total.clear();
         let merging = Mutex::new(Merging { total: &mut total, next: 0, early: BTreeMap::new() });
         let (this, next) = (&*self, AtomicUsize::new(0));
@@ -128,6 +145,7 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
             let mut ws =
                 this.workspaces[context.index()].lock().expect("a worker of this engine has panicked");
             let mut sets: Vec<&[u32]> = Vec::with_capacity(rows.len());
+            let mut distributions: Vec<&[f64]> = Vec::with_capacity(rows.len());
             loop {
                 let chunk = next.fetch_add(1, Ordering::Relaxed);
                 if chunk >= chunks {
@@ -138,12 +156,17 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
                     let (x, y, _) = batch.sequence(i);
                     sets.clear();
                     sets.extend(rows.iter().map(|r| r.sequence(i)));
-                    let seq = Sequence { x, y, sets: &sets, all: &this.all, zeros: &this.zeros };
-                    for &(val, slot) in &this.plan.program.given {
-                        let values = this.given.sequences(slot, i..i + 1);
-                        rowwise::given(&this.plan, &mut ws, &seq, val, values);
+                    distributions.clear();
+                    distributions.extend(rows.iter().map(|r| r.distributions(i)));
+                    let (sets, distributions) = (&sets[..], &distributions[..]);
+                    let seq = Sequence { x, y, sets, distributions, all: &this.all, zeros: &this.zeros };
+                    let ws = &mut *ws;
+                    for &(val, slot) in &this.plan.program.patched {
+                        ws.patch(&this.plan.program, &seq, val, this.patches.sequences(slot, i..i + 1));
                     }
-                    this.plan.run(&this.weights, &mut ws, &seq, loss_weight, &mut sums, (i, observer));
+                    let (plan, weights, shares) = (&this.plan, &this.weights, &shares);
+                    let mut frame = Frame { plan, weights, ws, seq, sums: &mut sums, shares };
+                    plan.run(&mut frame, &|reads| observer(i, reads));
                 }
                 merging.lock().expect("a worker of this engine has panicked").arrive(
                     chunk,
@@ -155,11 +178,16 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         drop(merging);
         self.total = total;
         self.weights.backward(&self.plan.program.leaves, &self.total.leaves);
-        Ok(if selected == 0 { f64::NAN } else { self.total.loss })
+        self.terms.copy_from_slice(&self.total.losses);
+        Ok(totals(&self.request.losses, &positions, &mut self.terms))
     }
 
-    fn give(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<(), Error> {
-        self.given.put(site, shape, values)
+    fn terms(&self) -> &[f64] {
+        &self.terms
+    }
+
+    fn patch(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<(), Error> {
+        self.patches.put(site, shape, values)
     }
 
     fn gradient(&self, param: ParamId) -> Option<&[E]> {

@@ -2,12 +2,13 @@
 //!
 //! Every matrix has rows of `padded(cols)` values, the padding zero. A matrix is computed again only if one of the
 //! parameters behind it has changed, so products of frozen weights are folded once a run, and again after an edit.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::ParamSource;
 use crate::graph::{Graph, WeightId, WeightNode, WeightOp};
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, add_into, axpy, gemm, padded, transpose};
 use crate::nn::ParamId;
+use crate::ops::{Operation, Row, RowOp};
 
 /// A matrix with padded rows.
 #[derive(Debug, Default)]
@@ -74,7 +75,7 @@ pub(crate) struct Weights<E> {
 impl<E: Element> Weights<E> {
     pub fn new(
         graph: &Graph,
-        used: &[WeightId],
+        used: &BTreeSet<WeightId>,
         leaves: &[WeightId],
         param_trains: &dyn Fn(ParamId) -> bool,
     ) -> Self {
@@ -84,7 +85,7 @@ impl<E: Element> Weights<E> {
         used.iter().chain(leaves).for_each(|w| needed[w.index()] = true);
         leaves.iter().for_each(|w| before_leaf[w.index()] = true);
         for i in (0..nodes.len()).rev() {
-            for input in inputs(&nodes[i].op) {
+            for input in nodes[i].op.inputs() {
                 needed[input.index()] |= needed[i];
                 before_leaf[input.index()] |= before_leaf[i];
             }
@@ -93,7 +94,7 @@ impl<E: Element> Weights<E> {
         for i in 0..nodes.len() {
             let trains = match nodes[i].op {
                 WeightOp::Param(id) => param_trains(id),
-                ref op => inputs(op).into_iter().any(|w| differentiated[w.index()]),
+                ref op => op.inputs().into_iter().any(|w| differentiated[w.index()]),
             };
             differentiated[i] = trains && before_leaf[i];
         }
@@ -142,7 +143,7 @@ impl<E: Element> Weights<E> {
                 changed[i] |= self.load_param(i, id, params);
                 continue;
             }
-            changed[i] |= inputs(&self.nodes[i].op).into_iter().any(|w| changed[w.index()]);
+            changed[i] |= self.nodes[i].op.inputs().into_iter().any(|w| changed[w.index()]);
             if changed[i] {
                 let mut out = std::mem::take(&mut self.matrices[i]);
                 self.compute(&self.nodes[i].op, &mut out);
@@ -186,6 +187,12 @@ impl<E: Element> Weights<E> {
                     out.row_mut(r).iter_mut().zip(scaled).for_each(|(o, s)| *o = s);
                 }
             }
+            WeightOp::Rows(ref op, ref inputs) => {
+                for r in 0..out.rows {
+                    let rows: Vec<&[E]> = inputs.iter().map(|w| of(*w).row(r)).collect();
+                    op.forward(&rows, out.row_mut(r));
+                }
+            }
             WeightOp::Identity => (0..out.rows).for_each(|i| out.row_mut(i)[i] = E::one()),
             WeightOp::Constant(ref values) => {
                 for (r, row) in values.chunks_exact(out.cols).enumerate() {
@@ -223,6 +230,11 @@ impl<E: Element> Weights<E> {
         };
         match self.nodes[i].op {
             WeightOp::Identity | WeightOp::Constant(_) => {}
+            WeightOp::Rows(ref op, ref inputs) => {
+                for (which, input) in inputs.iter().enumerate() {
+                    add(*input, &|d| rowwise_back(op, inputs, which, &of, dy, d));
+                }
+            }
             WeightOp::Param(id) => {
                 let flat = self.by_param.get_mut(&id).expect("every parameter that trains has a gradient");
                 for (r, row) in flat.chunks_exact_mut(dy.cols).enumerate() {
@@ -261,10 +273,22 @@ impl<E: Element> Weights<E> {
     }
 }
 
-fn inputs(op: &WeightOp) -> Vec<WeightId> {
-    match *op {
-        WeightOp::Param(_) | WeightOp::Identity | WeightOp::Constant(_) => vec![],
-        WeightOp::Transpose(a) | WeightOp::Scale(a, _) => vec![a],
-        WeightOp::Product(a, b) | WeightOp::Sum(a, b) | WeightOp::ScaleColumns(a, b) => vec![a, b],
+/// Adds the gradient of input number `which` of an operation on rows of matrices.
+fn rowwise_back<'a, E: Element>(
+    op: &RowOp,
+    inputs: &[WeightId],
+    which: usize,
+    of: &dyn Fn(WeightId) -> &'a Matrix<E>,
+    dy: &Matrix<E>,
+    d: &mut Matrix<E>,
+) {
+    let mut out = vec![E::zero(); dy.cols];
+    let mut summand = vec![E::zero(); d.cols];
+    for r in 0..dy.rows {
+        let rows: Vec<&[E]> = inputs.iter().map(|w| of(*w).row(r)).collect();
+        let kept = op.forward(&rows, &mut out);
+        let row = Row { inputs: &rows, out: &out, d_out: dy.row(r), kept };
+        op.backward(which, &row, &mut summand);
+        add_into(d.row_mut(r), &summand);
     }
 }

@@ -3,8 +3,8 @@ use crate::engine::{Read, RowSet};
 use crate::graph::Index;
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, padded};
 
-use super::program::{Instr, Layout, Program, Val};
-use super::rowwise::Angles;
+use super::instr::{Angles, Instr, Rotate, Rows};
+use super::program::{Layout, Program, Val};
 
 /// What an instruction knows of the sequence that is being run.
 #[derive(Clone, Copy)]
@@ -13,6 +13,8 @@ pub(crate) struct Sequence<'a> {
     pub y: &'a [u32],
     /// Positions of each row set.
     pub sets: &'a [&'a [u32]],
+    /// The distributions of the next token at the positions of each row set, where there are any.
+    pub distributions: &'a [&'a [f64]],
     /// `0..seq`.
     pub all: &'a [u32],
     /// Zeros, one a position.
@@ -44,8 +46,10 @@ pub(crate) struct Workspace<E> {
     gradients: Vec<Buffer<E>>,
     /// Whether something has arrived at the gradient of a value, by its home.
     touched: Vec<bool>,
-    /// A number for each row of a value that its backward pass wants (the inverse deviations of a norm).
-    pub row_stats: Vec<Vec<E>>,
+    /// Numbers that the backward pass of an operation on rows wants, one a row and head: the inverse deviations of a norm.
+    pub kept: Vec<Vec<E>>,
+    /// As wide as the widest row: a copy of one.
+    pub row: Vec<E>,
     /// The angles of each rotation, by its output.
     pub angles: Vec<Angles<E>>,
     pub scratch: Buffer<E>,
@@ -63,7 +67,8 @@ impl<E: Element> Workspace<E> {
             values: (0..n).map(|_| Buffer::new()).collect(),
             gradients: Vec::new(),
             touched: vec![false; n],
-            row_stats: vec![Vec::new(); n],
+            kept: vec![Vec::new(); n],
+            row: vec![E::zero(); program.vals.iter().map(|info| padded(info.cols)).max().unwrap_or_default()],
             angles: (0..n).map(|_| Angles::default()).collect(),
             scratch: Buffer::new(),
             block: Buffer::new(),
@@ -88,11 +93,14 @@ impl<E: Element> Workspace<E> {
                     workspace.gradients[buffer] = Buffer::zeros(len);
                 }
             }
-            workspace.row_stats[i] = vec![E::zero(); seq];
         }
         for instr in &program.instrs {
-            if let Instr::Rotate { out, heads, theta, .. } = *instr {
-                workspace.angles[out.0] = Angles::new(seq, program.info(out).cols / heads, theta);
+            match *instr {
+                Instr::Rotate(Rotate { out, heads, theta, .. }) => {
+                    workspace.angles[out.0] = Angles::new(seq, program.info(out).cols / heads, theta);
+                }
+                Instr::Rows(Rows { out, heads, .. }) => workspace.kept[out.0] = vec![E::zero(); seq * heads],
+                _ => {}
             }
         }
         workspace
@@ -186,6 +194,21 @@ impl<E: Element> Workspace<E> {
         let beta = if self.touched[info.home.0] { Beta::Add } else { Beta::Zero };
         self.touched[info.home.0] = true;
         Some((std::mem::take(&mut self.gradients[buffer]), beta))
+    }
+
+    /// Puts the values of a patched site in their place: `[seq, cols]` or `[heads, seq, seq]`, row-major.
+    pub fn patch(&mut self, program: &Program, seq: &Sequence<'_>, out: Val, values: &[E]) {
+        let (info, t) = (program.info(out), seq.x.len());
+        let positions = seq.positions(info.rows);
+        self.write(program, out, |_, buffer| {
+            for (h, values) in values.chunks_exact(t * info.cols).enumerate() {
+                let base = if info.layout == Layout::Pattern { h * head_stride(t) } else { 0 };
+                let rows = buffer[base..].chunks_exact_mut(padded(info.cols));
+                for (to, &p) in rows.zip(positions) {
+                    to[..info.cols].copy_from_slice(&values[p as usize * info.cols..][..info.cols]);
+                }
+            }
+        });
     }
 
     /// An activation as the observer sees it.

@@ -18,7 +18,7 @@
 //! use ihead::probe::{Metric, Select};
 //!
 //! let sizes = SimplifiedArgs::defaults();
-//! let graph = record(&Simplified::new(65, 32, 16, &sizes)?.init(1, &sizes)?, 32);
+//! let graph = record(&Simplified::new(65, 32, 16, &sizes)?.init(1), 32)?;
 //! let found = terms(&graph);
 //! assert_eq!(found, ["embedding", "positions", "layers.0.attention.out", "layers.1.attention.out"]);
 //!
@@ -32,6 +32,7 @@
 use std::fmt;
 
 use crate::graph::{Graph, Index, NodeId, Op};
+use crate::ops::{Normalise, RmsNormalise, RowOp};
 
 use super::Metric;
 
@@ -82,12 +83,30 @@ pub(super) struct Term {
 }
 
 /// A final norm: `logits` are those of the term normalised by itself, and are to be multiplied by
-/// `sqrt(var(term) + eps) / sqrt(var(whole) + eps)`.
+/// `sqrt(size(term) + eps) / sqrt(size(whole) + eps)`, where the size is the variance (layer norm) or the mean square (RMS norm).
 #[derive(Clone, Debug)]
 pub(super) struct Norm {
     pub term: NodeId,
     pub whole: NodeId,
     pub eps: f64,
+    pub size: NormSize,
+}
+
+/// What a norm divides by the root of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NormSize {
+    Variance,
+    MeanSquare,
+}
+
+/// The input, the constant and the kind of a norm over whole rows.
+fn norm_of(op: &Op) -> Option<(NodeId, f64, NormSize)> {
+    let Op::Rows { op, inputs, heads: 1 } = op else { return None };
+    match *op {
+        RowOp::Normalise(Normalise { eps }) => Some((inputs[0], eps, NormSize::Variance)),
+        RowOp::RmsNormalise(RmsNormalise { eps }) => Some((inputs[0], eps, NormSize::MeanSquare)),
+        _ => None,
+    }
 }
 
 /// Splits the logits of a graph into terms; what each adds becomes a node of the graph.
@@ -107,7 +126,7 @@ impl Split<'_> {
     /// Splits `node`, whose value goes through the operations `above`, the last of them first, to the logits.
     fn descend(&mut self, node: NodeId, above: &mut Vec<Op>, summed: bool) {
         let op = self.graph.nodes()[node.index()].op.clone();
-        let normed = above.iter().any(|op| matches!(op, Op::Normalise { .. }));
+        let normed = above.iter().any(|op| norm_of(op).is_some());
         let inside = match op {
             Op::Add(a, b) => {
                 self.descend(a, above, true);
@@ -115,7 +134,11 @@ impl Split<'_> {
                 return;
             }
             Op::Scale { x, .. } => x,
-            Op::Gain { x, .. } | Op::Normalise { x, .. } if !normed => x,
+            Op::Gain { x, .. } if !normed => x,
+            Op::Rows { .. } if !normed => match norm_of(&op) {
+                Some((x, ..)) => x,
+                None => return self.leaf(node, above),
+            },
             Op::Linear { x, .. } if !summed => x,
             _ => return self.leaf(node, above),
         };
@@ -139,8 +162,8 @@ impl Split<'_> {
     fn term(&mut self, name: String, node: NodeId, above: &[Op]) {
         let (mut logits, mut norm) = (node, None);
         for op in above.iter().rev() {
-            if let Op::Normalise { x: whole, eps } = *op {
-                norm = Some(Norm { term: logits, whole, eps });
+            if let Some((whole, eps, size)) = norm_of(op) {
+                norm = Some(Norm { term: logits, whole, eps, size });
             }
             logits = self.again(op, logits);
         }
@@ -159,7 +182,9 @@ impl Split<'_> {
             }
             Op::Scale { by, .. } => self.graph.node(Op::Scale { x, by }, width),
             Op::Gain { gain, .. } => self.graph.node(Op::Gain { x, gain }, width),
-            Op::Normalise { eps, .. } => self.graph.node(Op::Normalise { x, eps }, width),
+            Op::Rows { ref op, heads, .. } => {
+                self.graph.node(Op::Rows { op: op.clone(), inputs: vec![x], heads }, width)
+            }
             _ => x,
         }
     }

@@ -32,7 +32,7 @@ use super::{Counter, Head, Key, Measure, Metric, Record, Select, Sequence};
 /// ) -> ihead::Result<Record> {
 ///     let metrics = vec![Metric::accuracy("acc_end").over(Select::marks(2..).and(Select::last(500)))];
 ///     let evaluation = Evaluation::new(metrics, graph, 0)?; // once
-///     let request = Request { loss: None, reads: evaluation.reads().to_vec() };
+///     let request = Request::reads(evaluation.reads().to_vec());
 ///     let mut engine = engine_for(evaluation.graph(graph), request);
 ///     let rows = evaluation.rows(batch); // at each batch
 ///     let pass = evaluation.pass(batch, &rows);
@@ -294,6 +294,7 @@ impl Wanted<'_> {
             term: self.read(norm.term, select),
             whole: self.read(norm.whole, select),
             eps: norm.eps,
+            size: norm.size,
         });
         Ok(ResolvedMeasure::Logit { read: Some(self.read(term.logits, select)), norm, against })
     }

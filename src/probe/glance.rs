@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::engine::Read;
 use crate::kernels::{Element, argmax, cross_entropy_row};
 
-use super::attribution::Against;
+use super::attribution::{Against, NormSize};
 use super::best::{best, has_nan};
 use super::divergence::kl;
 use super::{By, Counter, Key, Predictor, Select, Sequence};
@@ -47,6 +47,7 @@ pub(super) struct ResolvedNorm {
     pub term: usize,
     pub whole: usize,
     pub eps: f64,
+    pub size: NormSize,
 }
 
 /// Where the heads and the logits are among the reads.
@@ -121,7 +122,7 @@ impl<'a, E: Element> Glance<'a, E> {
                 let logits = self.logits(t)?;
                 let row = read.map_or(logits, |read| self.row(read, t));
                 let scale = norm.map_or(1.0, |norm| {
-                    let [term, whole] = [norm.term, norm.whole].map(|read| variance(self.row(read, t)));
+                    let [term, whole] = [norm.term, norm.whole].map(|read| norm.size.of(self.row(read, t)));
                     ((term + norm.eps) / (whole + norm.eps)).sqrt()
                 });
                 let y = self.sequence.y[t] as usize;
@@ -218,8 +219,14 @@ fn best_other<E: Element>(logits: &[E], y: usize) -> Option<usize> {
 }
 
 /// The biased variance.
-fn variance<E: Element>(row: &[E]) -> f64 {
-    let n = row.len() as f64;
-    let mean = row.iter().map(|v| v.to_f64()).sum::<f64>() / n;
-    row.iter().map(|v| (v.to_f64() - mean).powi(2)).sum::<f64>() / n
+impl NormSize {
+    /// The size of a row, without `eps`.
+    fn of<E: Element>(self, row: &[E]) -> f64 {
+        let n = row.len() as f64;
+        let mean = match self {
+            NormSize::Variance => row.iter().map(|v| v.to_f64()).sum::<f64>() / n,
+            NormSize::MeanSquare => 0.0,
+        };
+        row.iter().map(|v| (v.to_f64() - mean).powi(2)).sum::<f64>() / n
+    }
 }

@@ -17,7 +17,7 @@ impl Evaluator {
     /// Metrics of the model that `graph` records.
     pub fn new(metrics: Vec<Metric>, graph: &Graph, compute: Compute) -> Result<Evaluator> {
         let evaluation = Evaluation::new(metrics, graph, 0)?;
-        let request = Request { loss: None, reads: evaluation.reads().to_vec() };
+        let request = Request::reads(evaluation.reads().to_vec());
         let engine = compute.engine(evaluation.graph(graph), &request, &|_| false)?;
         Ok(Evaluator { evaluation, engine, size: (graph.seq(), graph.vocab()) })
     }

@@ -24,7 +24,7 @@ use super::patches::Patches;
 /// use ihead::probe::Metric;
 ///
 /// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let found = ihead::run::measure(&model, [Metric::loss("loss")], &batch)?;
 /// assert!(found.get("loss").is_some_and(|loss| loss > 1.0));
@@ -49,7 +49,7 @@ pub fn measure(
 /// use ihead::model::{Simplified, SimplifiedArgs};
 ///
 /// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let pattern = ihead::run::activations(&model, &batch, "layers.0.attention.pattern")?;
 /// assert_eq!(pattern.shape, [1, 1, 4, 4]);
@@ -102,7 +102,7 @@ impl Gradients {
 /// use ihead::train::LossOn;
 ///
 /// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let clamp = Edits::default().with("layers.0.attention.pattern", Edit::PreviousToken);
 /// let gradients = Inspect::new(&model).edits(clamp).gradients(&batch, LossOn::All)?;
@@ -141,7 +141,7 @@ impl<'a, M: Model> Inspect<'a, M> {
     /// use ihead::run::{Inspect, activations, measure};
     ///
     /// let sizes = SimplifiedArgs::defaults();
-    /// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+    /// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
     /// let clean = Batch { x: vec![7, 1, 7, 1], y: vec![1, 7, 1, 2], marks: vec![0; 4], batch: 1, seq: 4 };
     /// let corrupt = Batch { x: vec![5, 1, 7, 1], ..clean.clone() };
     ///
@@ -242,7 +242,7 @@ pub(crate) fn read_whole(
     patches: &Patches,
     compute: Compute,
 ) -> Result<Array> {
-    let request = Request { loss: None, reads: vec![(node, RowSet::All)] };
+    let request = Request::reads(vec![(node, RowSet::All)]);
     let mut engine = compute.engine(graph, &request, &|_| false)?;
     patches.give(&mut engine)?;
     let info = &graph.nodes()[node.index()];

@@ -23,7 +23,7 @@
 //! let test_batch = sample(&*task, &mut NumpyRng::new(&[0]), 8)?;
 //! let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
 //! let sizes = SimplifiedArgs::defaults();
-//! let model = Simplified::new(65, 16, 8, &sizes)?.init(0, &sizes)?;
+//! let model = Simplified::new(65, 16, 8, &sizes)?.init(0);
 //!
 //! let mut run = Run::new(model, batches)
 //!     .on(&test_batch, [Metric::loss("loss_known").over(Select::marks(2..))])

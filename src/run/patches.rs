@@ -19,7 +19,7 @@ impl Patches {
 
     /// Gives them to an engine.
     pub fn give(&self, engine: &mut AnyEngine) -> Result<()> {
-        self.0.iter().try_for_each(|(site, values)| engine.give(site, &values.shape, &values.values))
+        self.0.iter().try_for_each(|(site, values)| engine.patch(site, &values.shape, &values.values))
     }
 }
 
@@ -72,7 +72,7 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
 /// use ihead::run::{Inspect, mean_ablation};
 ///
 /// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0, &sizes)?;
+/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 7, 1], y: vec![1, 7, 1, 2], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let edits = mean_ablation(&model, &batch, ["layers.0.attention.out"])?;
 /// let found = Inspect::new(&model).edits(edits).measure([Metric::loss("loss")], &batch)?;

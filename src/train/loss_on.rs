@@ -21,7 +21,7 @@ impl LossOn {
             LossOn::All => RowSet::All,
             LossOn::MarksFrom(_) => RowSet::Set(0),
         };
-        Request { loss: Some(loss), reads: vec![] }
+        Request::loss(loss)
     }
 
     /// The positions of a batch that belong to [`request`](Self::request).

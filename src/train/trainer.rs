@@ -99,7 +99,7 @@ impl<M, F: FnMut(&Step<'_, M>) -> Result<()>> Monitor<M> for F {
 /// let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
 /// let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
 /// let sizes = SimplifiedArgs::defaults();
-/// let mut trainer = Trainer::new(Simplified::new(65, 16, 8, &sizes)?.init(0, &sizes)?);
+/// let mut trainer = Trainer::new(Simplified::new(65, 16, 8, &sizes)?.init(0));
 /// let mut losses = Vec::new();
 /// trainer.run(batches, Some(3), &mut |step: &Step<'_, _>| {
 ///     losses.push(step.loss);
@@ -154,7 +154,7 @@ impl<M: Model> Trainer<M> {
     /// If an edit does not fit the model, or is a patch: a run has no other activations to put in.
     pub fn graph(&self, seq: usize) -> Result<Graph> {
         let graph = record_with(&self.model, seq, &self.edits)?;
-        match graph.given().first() {
+        match graph.patched().first() {
             Some(site) => {
                 let message =
                     format!("'{}' is patched, which a run cannot do; `run::Inspect::patch` can", site.name);

@@ -50,7 +50,7 @@ impl Setting {
             max_length: self.seq,
             ..SimplifiedArgs::defaults()
         };
-        Simplified::new(65, self.seq, self.dim, &sizes).unwrap().init(42, &sizes).unwrap()
+        Simplified::new(65, self.seq, self.dim, &sizes).unwrap().init(42)
     }
 
     fn run(&self, precision: Precision) -> Run<Model> {
@@ -96,7 +96,7 @@ fn by_hand(
 fn cpu(setting: &Setting) -> impl FnOnce(&Model) -> Box<dyn Engine<f64>> {
     let seq = setting.seq;
     move |model| {
-        let (graph, params) = (record(model, seq), Params::of(model));
+        let (graph, params) = (record(model, seq).unwrap(), Params::of(model));
         Box::new(CpuEngine::<f64>::new(&graph, &LOSS.request(), &|id| params.trains(id), 2).unwrap())
     }
 }
@@ -104,7 +104,7 @@ fn cpu(setting: &Setting) -> impl FnOnce(&Model) -> Box<dyn Engine<f64>> {
 fn eager(setting: &Setting) -> impl FnOnce(&Model) -> Box<dyn Engine<f64>> {
     let seq = setting.seq;
     move |model| {
-        let (graph, params) = (record(model, seq), Params::of(model));
+        let (graph, params) = (record(model, seq).unwrap(), Params::of(model));
         Box::new(EagerEngine::new(Cpu::default(), &graph, &LOSS.request(), &|id| params.trains(id)))
     }
 }
@@ -190,7 +190,7 @@ fn what_is_measured_in_double_precision_sees_all_64_bits() {
     run.train(3).unwrap();
     let test = sample(&SMALL.task(), &mut NumpyRng::new(&[0]), 8).unwrap();
     let loss = |model: &Model| {
-        let (graph, request) = (record(model, SMALL.seq), LOSS.request());
+        let (graph, request) = (record(model, SMALL.seq).unwrap(), LOSS.request());
         let mut engine = CpuEngine::<f64>::new(&graph, &request, &|_| false, 1).unwrap();
         engine.run(&Params::of(model), &test, &LOSS.rows(&test), &ignore).unwrap()
     };

@@ -50,11 +50,11 @@ fn check_step(case: &Case, model: &mut impl Model, layers: usize) {
     fill(model, &case.tensors("init.safetensors").unwrap());
     case.frozen().into_iter().for_each(|name| model.set_trains(name, false).unwrap());
     let batch = Case::batch(&case.tensors("batches.safetensors").unwrap(), "0").unwrap();
-    let graph = record(model, batch.seq);
+    let graph = record(model, batch.seq).unwrap();
     check_names(case, model);
 
     // gradients, with only the rows of the loss
-    let request = Request { loss: Some(loss_rows(case)), reads: vec![] };
+    let request = Request::loss(loss_rows(case));
     let (_, grads) = gradients::<f32>(model, &mut engine(&graph, &request, model, 1), &batch);
     for (name, info) in case.names() {
         let got_one = info["grad"].as_bool().unwrap();
@@ -107,7 +107,7 @@ fn check_activations(
     }
     wanted.push((format!("resid_{layers}"), "final.resid".into()));
     let reads = wanted.iter().map(|(_, site)| (graph.site(site).unwrap(), RowSet::All)).collect();
-    let request = Request { loss: None, reads };
+    let request = Request::reads(reads);
     let seen: Mutex<BTreeMap<(usize, usize), Vec<f32>>> = Mutex::default();
     let observe = |i: usize, reads: &[Read<'_, f32>]| {
         for (k, read) in reads.iter().enumerate() {

@@ -15,6 +15,7 @@ mod kernels;
 mod levels;
 mod model;
 mod module;
+mod operations;
 mod optim;
 mod probe_formula;
 mod probe_golden;

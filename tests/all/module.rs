@@ -155,7 +155,7 @@ fn values_that_do_not_fit_are_an_error() {
 #[test]
 #[should_panic(expected = "the law of a parameter of shape [2, 2] gives 3 values")]
 fn a_block_that_gives_a_law_of_another_size_is_told_where_it_does() {
-    Param::new((2, 2), Init::Given(vec![0.0; 3]));
+    Param::new((2, 2), Init::Values(vec![0.0; 3]));
 }
 
 #[test]

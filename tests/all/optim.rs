@@ -90,7 +90,7 @@ fn saved_state_goes_on_with_the_same_bits() {
 fn simplified() -> ihead::model::Simplified<usize, usize, usize> {
     use ihead::config::Config;
     let sizes = ihead::model::SimplifiedArgs::defaults();
-    ihead::model::Simplified::new(5, 8, 4, &sizes).unwrap().init(1, &sizes).unwrap()
+    ihead::model::Simplified::new(5, 8, 4, &sizes).unwrap().init(1)
 }
 
 #[test]

@@ -124,7 +124,7 @@ trait AnyModel: StateDict {
 
 impl<M: Model + Module> AnyModel for M {
     fn graph(&self, seq: usize) -> Graph {
-        record(self, seq)
+        record(self, seq).unwrap()
     }
 
     fn load(&mut self, state: &Tensors) {
@@ -133,7 +133,7 @@ impl<M: Model + Module> AnyModel for M {
 
     fn record(&self, graph: &Graph, metrics: &[Metric], batch: &Batch, threads: usize) -> Record {
         let evaluation = Evaluation::new(metrics.to_vec(), graph, 0).unwrap();
-        let request = Request { loss: None, reads: evaluation.reads().to_vec() };
+        let request = Request::reads(evaluation.reads().to_vec());
         let params = Params::of(self);
         let mut engine = CpuEngine::<f64>::new(graph, &request, &|id| params.trains(id), threads).unwrap();
         let rows = evaluation.rows(batch);

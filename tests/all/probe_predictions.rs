@@ -32,9 +32,9 @@ fn batch(sequences: usize) -> Batch {
 
 /// The metrics, the same of both engines, and the logits of each sequence, `[batch, seq * vocab]`.
 fn measure<M: Model + Module>(model: &M, metrics: Vec<Metric>, batch: &Batch) -> (Record, Vec<Vec<f64>>) {
-    let graph = record(model, batch.seq);
+    let graph = record(model, batch.seq).unwrap();
     let evaluation = Evaluation::new(metrics, &graph, 0).unwrap();
-    let request = Request { loss: None, reads: evaluation.reads().to_vec() };
+    let request = Request::reads(evaluation.reads().to_vec());
     let extended = evaluation.graph(&graph);
     let mut plan = CpuEngine::<f64>::new(extended, &request, &|_| false, 2).unwrap();
     let mut eager = EagerEngine::<f64, Cpu>::new(Cpu::default(), extended, &request, &|_| false);
@@ -51,7 +51,7 @@ fn measure<M: Model + Module>(model: &M, metrics: Vec<Metric>, batch: &Batch) ->
     }
 
     let logits = Mutex::new(vec![Vec::new(); batch.batch]);
-    let request = Request { loss: None, reads: vec![(graph.logits(), RowSet::All)] };
+    let request = Request::reads(vec![(graph.logits(), RowSet::All)]);
     let mut engine = CpuEngine::<f64>::new(&graph, &request, &|_| false, 1).unwrap();
     let observe = |i: usize, reads: &[Read<'_, f64>]| {
         logits.lock().unwrap()[i] = (0..SEQ).flat_map(|t| reads[0].row(t).to_vec()).collect();
@@ -84,7 +84,7 @@ impl Task for Again {
 
 fn simplified() -> Simplified<usize, usize, usize> {
     let sizes = SimplifiedArgs { final_ffn: true, linear_final_ffn: false, ..SimplifiedArgs::defaults() };
-    Simplified::new(VOCAB, SEQ, 8, &sizes).unwrap().init(3, &sizes).unwrap()
+    Simplified::new(VOCAB, SEQ, 8, &sizes).unwrap().init(3)
 }
 
 fn full(args: &FullArgs) -> Full<usize, usize, usize> {
@@ -178,7 +178,7 @@ fn metrics_of_predictions_are_their_definitions() {
 
 /// The sum of the terms against the logits, for each comparison.
 fn check_terms<M: Model + Module>(model: &M, expected: &[&str]) {
-    let (batch, graph) = (batch(3), record(model, SEQ));
+    let (batch, graph) = (batch(3), record(model, SEQ).unwrap());
     assert_eq!(terms(&graph), expected);
     for against in [Against::Zero, Against::Mean, Against::BestOther, Against::Token(4)] {
         let over = |metric: Metric| metric.over(Select::marks(2..));
@@ -223,7 +223,7 @@ fn terms_of_a_normed_model_of_many_heads_add_up_to_the_logits() {
     );
     let args = FullArgs { n_heads: 2, no_wo: true, no_ffn: true, ..FullArgs::defaults() };
     let model = full(&args);
-    assert_eq!(terms(&record(&model, SEQ)).len(), 7);
+    assert_eq!(terms(&record(&model, SEQ).unwrap()).len(), 7);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_head_s_term_is_what_the_model_lacks_without_it() {
 
 #[test]
 fn terms_and_tokens_that_are_not_there_are_named() {
-    let graph = record(&simplified(), SEQ);
+    let graph = record(&simplified(), SEQ).unwrap();
     let told = |metric: Metric| Evaluation::new([metric], &graph, 0).unwrap_err().to_string();
     assert_eq!(
         told(Metric::logit_from("a", "layers.1.atention.out", Against::Mean)),

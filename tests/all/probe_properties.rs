@@ -114,7 +114,7 @@ fn share(hit: bool) -> f64 {
 #[test]
 fn metrics_are_their_definitions() -> Outcome {
     let (batch, model) = (batch(60, 40, 8), model(40));
-    let (graph, made) = (record(&model, 40), Made::new(&batch));
+    let (graph, made) = (record(&model, 40).unwrap(), Made::new(&batch));
     let heads = (Head::of_layer(0, 0), Head::of_layer(1, 0));
     let mut metrics = paper::simplified(false);
     metrics.extend(paper::induction_unwritten(&heads.0, &heads.1));
@@ -179,7 +179,7 @@ fn metrics_are_their_definitions() -> Outcome {
 fn measure(model: &Small, edits: Edits, metrics: Vec<Metric>, batch: &Batch) -> Result<Record, Error> {
     let graph = record_with(model, batch.seq, &edits)?;
     let evaluation = Evaluation::new(metrics, &graph, 1)?;
-    let request = Request { loss: Some(RowSet::Set(0)), reads: evaluation.reads().to_vec() };
+    let request = Request { reads: evaluation.reads().to_vec(), ..Request::loss(RowSet::Set(0)) };
     let params = Params::of(model);
     let mut engine = CpuEngine::<f32>::new(&graph, &request, &|id| params.trains(id), 2)?;
     let mut rows = vec![Select::marks(2..).rows(batch)]; // the loss's own
@@ -213,7 +213,7 @@ fn heads_of_a_known_kind_are_told_by_their_scores() -> Outcome {
 #[test]
 fn merged_counters_of_two_batches_are_those_of_one() -> Outcome {
     let (whole, model) = (batch(6, 40, 8), model(40));
-    let (graph, made) = (record(&model, 40), Made::new(&whole));
+    let (graph, made) = (record(&model, 40).unwrap(), Made::new(&whole));
     let evaluation = Evaluation::new(paper::simplified(true), &graph, 0)?;
     let all: Vec<u32> = (0..40).collect();
     let part = |range: std::ops::Range<usize>| -> Result<Vec<Counter>, Error> {
@@ -239,7 +239,7 @@ fn merged_counters_of_two_batches_are_those_of_one() -> Outcome {
 #[test]
 fn what_the_engine_did_not_show_is_an_error() -> Outcome {
     let (mut batch, model) = (batch(2, 40, 8), model(40));
-    let (graph, made) = (record(&model, 40), Made::new(&batch));
+    let (graph, made) = (record(&model, 40).unwrap(), Made::new(&batch));
     let evaluation = Evaluation::new([Metric::accuracy("a").over(Select::marks(1..))], &graph, 0)?;
     let rows = evaluation.rows(&batch);
     let (all, wanted): (Vec<u32>, _) = ((0..40).collect(), rows[0].sequence(0));
@@ -266,7 +266,7 @@ fn what_the_engine_did_not_show_is_an_error() -> Outcome {
 fn metrics_of_the_data_alone_need_no_activations() -> Outcome {
     let (batch, model) = (batch(3, 40, 8), model(40));
     let evaluation =
-        Evaluation::new([Metric::share("second", Select::marks(2..=2))], &record(&model, 40), 0)?;
+        Evaluation::new([Metric::share("second", Select::marks(2..=2))], &record(&model, 40).unwrap(), 0)?;
     assert!(evaluation.reads().is_empty());
     let share = batch.marks.iter().filter(|mark| **mark == 2).count() as f64 / 120.0;
     assert_eq!(evaluation.pass(&batch, &[]).finish()?.get("second"), Some(share));
@@ -377,7 +377,7 @@ fn selections_and_keys_of_one_s_own() {
 #[test]
 fn the_weight_on_keys_of_a_kind_is_the_sum_over_such_keys() -> Outcome {
     let (batch, model) = (batch(4, 40, 8), model(40));
-    let (graph, made) = (record(&model, 40), Made::new(&batch));
+    let (graph, made) = (record(&model, 40).unwrap(), Made::new(&batch));
     let head = Head::of_layer(0, 0);
     let predicted = |s: &Sequence<'_>, q: usize| {
         let i = (0..4).find(|i| std::ptr::eq(Sequence::of(&batch, *i).x, s.x)).expect("a sequence");
@@ -419,7 +419,7 @@ fn ff1_loss_of_a_true_tie_is_that_of_the_frozen_tie_with_the_same_embeddings() -
     let tied = |freeze_output| {
         let args =
             SimplifiedArgs { tie_output: true, freeze_output, final_ffn: true, ..SimplifiedArgs::defaults() };
-        Simplified::new(65, 40, dim, &args)?.init(3, &args)
+        Simplified::new(65, 40, dim, &args).map(|model| model.init(3))
     };
     let (own, shared) = (tied(true)?, tied(false)?);
     assert_eq!(shared.matrix("output.weight")?, shared.matrix("tok_embeddings.weight")?);

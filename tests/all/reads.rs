@@ -14,11 +14,11 @@ use ihead::plan::CpuEngine;
 fn a_pattern_at_some_positions_has_nothing_of_the_sequence_before() {
     let seq = 64;
     let sizes = SimplifiedArgs::defaults();
-    let model = Simplified::new(5, seq, 8, &sizes).unwrap().init(1, &sizes).unwrap();
-    let (graph, params) = (record(&model, seq), Params::of(&model));
+    let model = Simplified::new(5, seq, 8, &sizes).unwrap().init(1);
+    let (graph, params) = (record(&model, seq).unwrap(), Params::of(&model));
     for layer in [0, 1] {
         let node = graph.site(&format!("layers.{layer}.attention.pattern")).unwrap();
-        let request = Request { loss: None, reads: vec![(node, RowSet::Set(0))] };
+        let request = Request::reads(vec![(node, RowSet::Set(0))]);
         let mut engine = CpuEngine::<f32>::new(&graph, &request, &|_| false, 1).unwrap();
         let x: Vec<u32> = (0..2 * seq as u32).map(|t| t * t % 5).collect();
         let batch = Batch { y: x.clone(), x, marks: vec![0; 2 * seq], batch: 2, seq };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::matches;
 use crate::{Error, Result};
 
-use super::clamp::Clamp;
+use super::fixed::FixedPattern;
 use super::{Graph, Model, record_with};
 
 /// A change of one activation, made while the model is recorded. It is written as its text: `previous_token`,
@@ -64,28 +64,18 @@ impl Edit {
         "ablate, previous_token, induction, first_token, current_token, uniform, parents, patch";
 
     /// The rule of a pattern, checked for `seq` positions; `None` if this edit is not of patterns.
-    pub(super) fn clamp(&self, seq: usize) -> Result<Option<Clamp>, String> {
-        Ok(Some(match self {
-            Edit::Ablate => Clamp::Nothing,
-            Edit::PreviousToken => Clamp::Previous,
-            Edit::Induction => Clamp::Induction,
-            Edit::FirstToken => Clamp::First,
-            Edit::CurrentToken => Clamp::Current,
-            Edit::Uniform => Clamp::Uniform,
-            Edit::Parents(parents) => {
-                if parents.len() < seq {
-                    return Err(format!(
-                        "{} parents, expected one for each of {seq} positions",
-                        parents.len()
-                    ));
-                }
-                if let Some((t, parent)) = parents.iter().enumerate().find(|(t, p)| **p as usize > *t) {
-                    return Err(format!("position {t} would look at {parent}, which comes later"));
-                }
-                Clamp::Parents(Arc::from(&parents[..seq]))
-            }
+    pub(super) fn rule(&self, seq: usize) -> Result<Option<FixedPattern>, String> {
+        let rule = match self {
+            Edit::Ablate => FixedPattern::Nothing,
+            Edit::PreviousToken => FixedPattern::Previous,
+            Edit::Induction => FixedPattern::Induction,
+            Edit::FirstToken => FixedPattern::First,
+            Edit::CurrentToken => FixedPattern::Current,
+            Edit::Uniform => FixedPattern::Uniform,
+            Edit::Parents(parents) => FixedPattern::Parents(Arc::from(parents.as_slice())),
             Edit::Scale(_) | Edit::Row(_) | Edit::Rows(_) | Edit::Patch => return Ok(None),
-        }))
+        };
+        rule.problem(seq).map_or(Ok(Some(rule)), Err)
     }
 }
 

@@ -70,6 +70,11 @@ impl Lanes<f32> for Avx2 {
         [avx._mm256_mul_ps(a[0], b[0]), avx._mm256_mul_ps(a[1], b[1])]
     }
     #[inline(always)]
+    fn div(self, a: Pair, b: Pair) -> Pair {
+        let avx = self.0.avx;
+        [avx._mm256_div_ps(a[0], b[0]), avx._mm256_div_ps(a[1], b[1])]
+    }
+    #[inline(always)]
     fn mul_add(self, a: Pair, b: Pair, c: Pair) -> Pair {
         let fma = self.0.fma;
         [fma._mm256_fmadd_ps(a[0], b[0], c[0]), fma._mm256_fmadd_ps(a[1], b[1], c[1])]

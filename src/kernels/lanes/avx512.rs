@@ -59,6 +59,10 @@ impl Lanes<f32> for Avx512 {
         self.0.avx512f._mm512_mul_ps(a, b)
     }
     #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        self.0.avx512f._mm512_div_ps(a, b)
+    }
+    #[inline(always)]
     fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         self.0.avx512f._mm512_fmadd_ps(a, b, c)
     }

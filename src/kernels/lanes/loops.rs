@@ -5,7 +5,7 @@ use crate::kernels::Element;
 
 /// `out = f(out, a)`, vector by vector; `a` is as long as `out`.
 #[inline(always)]
-pub(in crate::kernels) fn zip1<E: Element, L: Lanes<E>>(
+pub(crate) fn zip1<E: Element, L: Lanes<E>>(
     lanes: L,
     out: &mut [E],
     a: &[E],
@@ -24,7 +24,7 @@ pub(in crate::kernels) fn zip1<E: Element, L: Lanes<E>>(
 
 /// `out = f(out, a, b)`, vector by vector; `a` and `b` are as long as `out`.
 #[inline(always)]
-pub(in crate::kernels) fn zip2<E: Element, L: Lanes<E>>(
+pub(crate) fn zip2<E: Element, L: Lanes<E>>(
     lanes: L,
     out: &mut [E],
     a: &[E],
@@ -45,11 +45,7 @@ pub(in crate::kernels) fn zip2<E: Element, L: Lanes<E>>(
 
 /// `row = f(row)`, vector by vector.
 #[inline(always)]
-pub(in crate::kernels) fn map<E: Element, L: Lanes<E>>(
-    lanes: L,
-    row: &mut [E],
-    f: impl Fn(L::Vector) -> L::Vector,
-) {
+pub(crate) fn map<E: Element, L: Lanes<E>>(lanes: L, row: &mut [E], f: impl Fn(L::Vector) -> L::Vector) {
     let (chunks, end) = row.as_chunks_mut::<WIDTH>();
     for chunk in chunks {
         let v = f(lanes.load(chunk));
@@ -63,7 +59,7 @@ pub(in crate::kernels) fn map<E: Element, L: Lanes<E>>(
 
 /// `row *= factor`.
 #[inline(always)]
-pub(in crate::kernels) fn multiply<E: Element, L: Lanes<E>>(lanes: L, row: &mut [E], factor: E) {
+pub(crate) fn multiply<E: Element, L: Lanes<E>>(lanes: L, row: &mut [E], factor: E) {
     let factor = lanes.splat(factor);
     map(
         lanes,
@@ -75,7 +71,7 @@ pub(in crate::kernels) fn multiply<E: Element, L: Lanes<E>>(lanes: L, row: &mut 
 
 /// `sum_i a_i b_i`; the slices are equally long. Four sums at a time hide the latency of the addition.
 #[inline(always)]
-pub(in crate::kernels) fn dot<E: Element, L: Lanes<E>>(lanes: L, a: &[E], b: &[E]) -> E {
+pub(crate) fn dot<E: Element, L: Lanes<E>>(lanes: L, a: &[E], b: &[E]) -> E {
     let mut sums = [lanes.splat(E::zero()); 4];
     let ((a, a_end), (b, b_end)) = (a.as_chunks::<WIDTH>(), b.as_chunks::<WIDTH>());
     let ((a4, a), (b4, b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
@@ -95,7 +91,7 @@ pub(in crate::kernels) fn dot<E: Element, L: Lanes<E>>(lanes: L, a: &[E], b: &[E
 
 /// `sum_i a_i`.
 #[inline(always)]
-pub(in crate::kernels) fn sum<E: Element, L: Lanes<E>>(lanes: L, a: &[E]) -> E {
+pub(crate) fn sum<E: Element, L: Lanes<E>>(lanes: L, a: &[E]) -> E {
     let mut sums = [lanes.splat(E::zero()); 4];
     let (a, a_end) = a.as_chunks::<WIDTH>();
     let (a4, a) = a.as_chunks::<4>();

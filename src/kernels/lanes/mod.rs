@@ -14,7 +14,7 @@ mod avx512;
 mod loops;
 mod portable;
 
-pub(super) use loops::{dot, map, multiply, sum, zip1, zip2};
+pub(crate) use loops::{dot, map, multiply, sum, zip1, zip2};
 pub use portable::Portable;
 pub(super) use portable::exp_f32;
 
@@ -63,6 +63,8 @@ pub trait Lanes<E: Element>: Copy {
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b`.
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b`.
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once where the instruction set can.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The larger one; `b` where either is NaN.
@@ -162,7 +164,7 @@ macro_rules! kernel {
         }
     };
 }
-pub(super) use kernel;
+pub(crate) use kernel;
 
 #[cfg(test)]
 mod tests;

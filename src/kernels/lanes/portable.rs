@@ -81,6 +81,10 @@ impl<E: Element> Lanes<E> for Portable {
         map2(a, b, |a, b| a * b)
     }
     #[inline(always)]
+    fn div(self, a: [E; WIDTH], b: [E; WIDTH]) -> [E; WIDTH] {
+        map2(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
     fn mul_add(self, a: [E; WIDTH], b: [E; WIDTH], c: [E; WIDTH]) -> [E; WIDTH] {
         map2(map2(a, b, |a, b| a * b), c, |ab, c| ab + c)
     }

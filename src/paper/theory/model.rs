@@ -69,13 +69,13 @@ impl<V: Dim, M: Dim, D: Dim> TwoSteps<V, M, D> {
             Embeddings::OneHot => {
                 let mut values = vec![0.0; rows * width];
                 values.iter_mut().step_by(width + 1).for_each(|value| *value = 1.0);
-                Init::Given(values)
+                Init::Values(values)
             }
         };
         let layer = || {
             let mut attention = Attention::new(dim, 1);
             (attention.wq, attention.wv) = (Map::Identity, Map::Identity);
-            attention.scores.scale = 1.0;
+            attention.scores.scale = Some(1.0);
             TwoStepsLayer { attention }
         };
         let mut layers = [layer(), layer()];

@@ -2,9 +2,11 @@
 use crate::engine::RowSet;
 use crate::graph::{Index, NodeId, Op, WeightId};
 
-use super::super::program::{Instr, Layout, Scoring, Val, ValInfo};
-use super::super::tables::MOST_TERMS;
 use super::{LARGEST_MAPPED_TABLE, Lowering, Term, only_lookups, plain};
+use crate::plan::instr::{
+    DotPattern, FixedPattern, MOST_TERMS, Mix, Pick, Source, Splice, TablePattern, Transpose,
+};
+use crate::plan::program::{Layout, Val, ValInfo};
 
 impl Lowering<'_> {
     /// A pattern at these rows.
@@ -15,9 +17,8 @@ impl Lowering<'_> {
         }
         let heads = self.cols(node);
         let val = match self.op(node) {
-            Op::Pattern { q, k, scale, bias, normaliser, .. } => {
-                let scoring = Scoring { scale, bias, normaliser };
-                let bias_trains = bias.is_some_and(|bias| self.leaf(bias));
+            Op::Pattern { q, k, scoring } => {
+                let bias_trains = scoring.bias.is_some_and(|bias| self.leaf(bias));
                 let (queries, keys) = (self.sum(q, rows), self.sum(k, RowSet::All));
                 let few = |l: &Self, sum: &[Term]| {
                     only_lookups(sum)
@@ -34,31 +35,31 @@ impl Lowering<'_> {
                     let out = self.pattern_val(rows, 1, trains || bias_trains);
                     let indices = |sum: &[Term]| sum.iter().map(index_of).collect();
                     let (queries, keys) = (indices(&queries), indices(&keys));
-                    self.emit(Instr::TablePattern { out, queries, keys, grid, scoring });
+                    self.emit(TablePattern { out, queries, keys, grid, scoring });
                     out
                 } else {
                     let (q, k) = self.queries_and_keys(q, k, rows, heads);
                     let trains = self.val_trains(q) || self.val_trains(k) || bias_trains;
                     let keys_t = self.transposed(k);
                     let out = self.pattern_val(rows, heads, trains);
-                    self.emit(Instr::DotPattern { out, q, k, keys_t, heads, scoring });
+                    self.emit(DotPattern { out, q, k, keys_t, scoring });
                     out
                 }
             }
-            Op::ClampedPattern { clamp, .. } => {
+            Op::FixedPattern { rule, .. } => {
                 let out = self.pattern_val(rows, heads, false);
-                self.emit(Instr::Clamped { out, clamp });
+                self.emit(FixedPattern { out, rule });
                 out
             }
             Op::SplicedPattern { base, other, chosen } => {
                 let [base, other] = [base, other].map(|part| self.read_pattern(part, rows));
                 let out = self.pattern_val(rows, heads, false);
-                self.emit(Instr::Splice { out, base, other, chosen });
+                self.emit(Splice { out, base, other, chosen });
                 out
             }
-            Op::Given { slot, .. } => {
+            Op::Patched { slot, .. } => {
                 let out = self.pattern_val(rows, heads, false);
-                self.program.given.push((out, slot));
+                self.program.patched.push((out, slot));
                 out
             }
             _ => unreachable!("the operation is a pattern"),
@@ -127,7 +128,7 @@ impl Lowering<'_> {
         (self.dense(q, rows), self.dense(k, RowSet::All))
     }
 
-    pub(super) fn mix(&mut self, pattern: NodeId, v: NodeId, rows: RowSet) -> Vec<Term> {
+    pub(super) fn mix(&mut self, pattern: NodeId, v: NodeId, value_heads: usize, rows: RowSet) -> Vec<Term> {
         let heads = self.cols(pattern);
         let values = self.sum(v, RowSet::All);
         if values.is_empty() {
@@ -138,18 +139,18 @@ impl Lowering<'_> {
             [Term::Dense { val, map: Some(map), .. }]
                 if heads == 1 && self.program.info(val).cols <= 2 * self.cols(v) =>
             {
-                self.mix_of(pattern, val, Some(map), rows)
+                self.mix_of(pattern, val, 1, Some(map), rows)
             }
             _ => {
                 let v = self.dense(v, RowSet::All);
-                self.mix_of(pattern, v, None, rows)
+                self.mix_of(pattern, v, value_heads, None, rows)
             }
         }
     }
 
     /// `W x` where `x` mixes lookups with one head: `W (A V) = A (V W^T)` maps tables, once a step, and no positions.
     pub(super) fn mix_of_mapped_values(&mut self, w: WeightId, x: NodeId, rows: RowSet) -> Option<Vec<Term>> {
-        let Op::Mix { pattern, v } = self.op(x) else { return None };
+        let Op::Mix { pattern, v, .. } = self.op(x) else { return None };
         let (outputs, inputs) = self.shape(w);
         let demand = &self.demands[x.index()];
         let for_nobody_else = demand.linears == 1 && demand.dense == 0;
@@ -174,17 +175,26 @@ impl Lowering<'_> {
         let values = self.sum(v, RowSet::All);
         let mapped = values.into_iter().map(|t| self.mapped(w, t)).collect();
         let mapped = self.affine(mapped, RowSet::All, self.shape(w).0);
-        self.mix_of(pattern, mapped, None, rows)
+        self.mix_of(pattern, mapped, 1, None, rows)
     }
 
     /// `map (pattern v)` with the map pending.
-    fn mix_of(&mut self, pattern: NodeId, v: Val, map: Option<WeightId>, rows: RowSet) -> Vec<Term> {
-        let cols = self.program.info(v).cols;
-        if let Op::ClampedPattern { clamp, .. } = self.op(pattern)
-            && clamp.is_one_hot()
+    fn mix_of(
+        &mut self,
+        pattern: NodeId,
+        v: Val,
+        value_heads: usize,
+        map: Option<WeightId>,
+        rows: RowSet,
+    ) -> Vec<Term> {
+        let heads = self.cols(pattern);
+        let cols = self.program.info(v).cols / value_heads * heads;
+        if let Op::FixedPattern { rule, .. } = self.op(pattern)
+            && rule.is_one_hot()
+            && value_heads == heads
         {
             let out = self.val(rows, cols, self.val_trains(v));
-            self.emit(Instr::Pick { out, x: v, clamp });
+            self.emit(Pick { out, x: v, source: Source::Rule(rule) });
             return vec![Term::Dense { val: out, map, scale: 1.0 }];
         }
         let pattern = self.pattern(pattern, rows);
@@ -192,7 +202,7 @@ impl Lowering<'_> {
         let trains = self.val_trains(pattern) || self.val_trains(v);
         let at = self.program.info(pattern).rows;
         let out = self.val(at, cols, trains);
-        self.emit(Instr::Mix { out, pattern, v, values_t });
+        self.emit(Mix { out, pattern, v, values_t, value_heads });
         let out = if at == rows { out } else { self.select(out, rows) };
         vec![Term::Dense { val: out, map, scale: 1.0 }]
     }
@@ -203,7 +213,7 @@ impl Lowering<'_> {
         }
         let info = ValInfo { layout: Layout::Transposed, trains: false, ..*self.program.info(x) };
         let out = self.new_val(info);
-        self.emit(Instr::Transpose { out, x });
+        self.emit(Transpose { out, x });
         self.transposes.insert(x, out);
         out
     }

@@ -8,13 +8,17 @@ mod through;
 
 use std::collections::HashMap;
 
-use crate::engine::{Request, RowSet};
+use crate::engine::{LossTerm, Request, RowSet};
 use crate::graph::{Graph, Index, NodeId, Op, WeightId, WeightOp};
 use crate::nn::ParamId;
+use crate::ops::{Operation, RowOp};
 
-use super::demand::{Demand, demands};
+use super::demand::{Demand, demands, loss_node};
+use super::instr::{
+    Affine, Columns, Concat, CrossEntropy, Instr, Pick, Rotate, Rows, Select, SitePenalty, Source, Summand,
+};
 use super::passes;
-use super::program::{Instr, Layout, Program, Summand, Val, ValInfo};
+use super::program::{Layout, Program, Val, ValInfo};
 
 /// One term of a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,9 +85,21 @@ impl Lowering<'_> {
             };
             self.program.reads.push(val);
         }
-        if let Some(rows) = self.request.loss {
-            let logits = self.dense(self.graph.logits(), rows);
-            self.emit(Instr::CrossEntropy { logits });
+        // the values of all terms come before the first term: their gradients are there together
+        let request = self.request;
+        let of = |term: &LossTerm| (loss_node(&self.graph, term), term.rows());
+        let nodes: Vec<(NodeId, RowSet)> = request.losses.iter().map(of).collect();
+        let vals: Vec<Val> = nodes.into_iter().map(|(node, rows)| self.dense(node, rows)).collect();
+        for (term, (loss, val)) in request.losses.iter().zip(vals).enumerate() {
+            match *loss {
+                LossTerm::NextToken { .. } => {
+                    self.emit(CrossEntropy { logits: val, term, distributions: None });
+                }
+                LossTerm::Distribution { set, .. } => {
+                    self.emit(CrossEntropy { logits: val, term, distributions: Some(set) });
+                }
+                LossTerm::Penalty { penalty, .. } => self.emit(SitePenalty { x: val, penalty, term }),
+            }
         }
     }
 
@@ -95,8 +111,8 @@ impl Lowering<'_> {
         self.graph.nodes()[node.index()].cols
     }
 
-    fn emit(&mut self, instr: Instr) {
-        self.program.instrs.push(instr);
+    fn emit(&mut self, instr: impl Into<Instr>) {
+        self.program.instrs.push(instr.into());
     }
 
     fn val(&mut self, rows: RowSet, cols: usize, trains: bool) -> Val {
@@ -136,20 +152,12 @@ impl Lowering<'_> {
 
     // ---- weights
 
-    fn weight(&mut self, op: WeightOp) -> WeightId {
-        self.graph.weight(op)
-    }
-
     /// Whether a parameter behind this matrix trains.
     pub fn weight_trains(&mut self, weight: WeightId) -> bool {
         for i in self.trains.len()..self.graph.weights().len() {
             let trains = match self.graph.weights()[i].op {
-                WeightOp::Param(id) => self.request.loss.is_some() && (self.param_trains)(id),
-                WeightOp::Identity | WeightOp::Constant(_) => false,
-                WeightOp::Transpose(a) | WeightOp::Scale(a, _) => self.trains[a.index()],
-                WeightOp::Product(a, b) | WeightOp::Sum(a, b) | WeightOp::ScaleColumns(a, b) => {
-                    self.trains[a.index()] || self.trains[b.index()]
-                }
+                WeightOp::Param(id) => !self.request.losses.is_empty() && (self.param_trains)(id),
+                ref op => op.inputs().into_iter().any(|w| self.trains[w.index()]),
             };
             self.trains.push(trains);
         }
@@ -161,26 +169,35 @@ impl Lowering<'_> {
         match self.graph.weights()[b.index()].op {
             WeightOp::ScaleColumns(inner, g) => {
                 let product = self.product(a, inner);
-                self.weight(WeightOp::ScaleColumns(product, g))
+                self.graph.scale_columns(product, g)
             }
-            _ => self.weight(WeightOp::Product(a, b)),
+            _ => self.graph.product(a, b),
         }
     }
 
     fn transpose(&mut self, a: WeightId) -> WeightId {
-        self.weight(WeightOp::Transpose(a))
+        self.graph.transpose(a)
     }
 
     fn shape(&self, w: WeightId) -> (usize, usize) {
-        let node = &self.graph.weights()[w.index()];
-        (node.rows, node.cols)
+        self.graph.shape(w)
+    }
+
+    /// The gain of a diagonal matrix.
+    fn diagonal(&self, w: WeightId) -> Option<WeightId> {
+        match self.graph.weights()[w.index()].op {
+            WeightOp::ScaleColumns(inner, gain)
+                if self.graph.weights()[inner.index()].op == WeightOp::Identity =>
+            {
+                Some(gain)
+            }
+            _ => None,
+        }
     }
 
     /// An instruction reads this weight.
     fn reads(&mut self, weight: WeightId) {
-        if !self.program.used.contains(&weight) {
-            self.program.used.push(weight);
-        }
+        self.program.used.insert(weight);
     }
 
     /// An instruction reads this weight; returns whether the weight trains.
@@ -223,9 +240,9 @@ impl Lowering<'_> {
         let cols = self.cols(node);
         match self.op(node) {
             Op::Zero => vec![],
-            Op::Given { slot, .. } => {
+            Op::Patched { slot, .. } => {
                 let out = self.val(rows, cols, false);
-                self.program.given.push((out, slot));
+                self.program.patched.push((out, slot));
                 vec![plain(out)]
             }
             Op::Lookup { table, index } => vec![Term::Lookup { table, index }],
@@ -239,33 +256,63 @@ impl Lowering<'_> {
             Op::Scale { x, by } => self.sum(x, rows).into_iter().map(|t| self.scaled(t, by)).collect(),
             Op::Gain { x, gain } => {
                 let identity = self.graph.identity(cols);
-                let diagonal = self.weight(WeightOp::ScaleColumns(identity, gain));
+                let diagonal = self.graph.scale_columns(identity, gain);
                 self.linear(diagonal, x, rows)
             }
             Op::Linear { weight, x } => self.linear(weight, x, rows),
-            Op::Normalise { x, eps } => {
-                let x = self.dense(x, rows);
-                let out = self.val(rows, cols, self.val_trains(x));
-                self.emit(Instr::Normalise { out, x, eps });
-                vec![plain(out)]
-            }
-            Op::Relu(x) => {
-                let x = self.dense(x, rows);
-                let out = self.val(rows, cols, self.val_trains(x));
-                self.emit(Instr::Relu { out, x });
-                vec![plain(out)]
-            }
+            Op::Rows { op, inputs, heads } => self.rows(op, &inputs, heads, (rows, cols)),
             Op::Rotate { x, heads, theta } => {
                 let x = self.dense(x, rows);
                 let out = self.val(rows, cols, self.val_trains(x));
-                self.emit(Instr::Rotate { out, x, heads, theta });
+                self.emit(Rotate { out, x, heads, theta });
                 vec![plain(out)]
             }
-            Op::Mix { pattern, v } => self.mix(pattern, v, rows),
-            Op::Pattern { .. } | Op::ClampedPattern { .. } | Op::SplicedPattern { .. } => {
+            Op::Shift { x, by } => {
+                let x = self.dense(x, RowSet::All);
+                let out = self.val(rows, cols, self.val_trains(x));
+                self.emit(Pick { out, x, source: Source::Earlier(by) });
+                vec![plain(out)]
+            }
+            Op::Columns { x, first } => {
+                let x = self.dense(x, rows);
+                let out = self.val(rows, cols, self.val_trains(x));
+                self.emit(Columns { out, x, first });
+                vec![plain(out)]
+            }
+            Op::Concat(inputs) => {
+                let inputs: Vec<Val> = inputs.into_iter().map(|x| self.dense(x, rows)).collect();
+                let trains = inputs.iter().any(|x| self.val_trains(*x));
+                let out = self.val(rows, cols, trains);
+                self.emit(Concat { out, inputs });
+                vec![plain(out)]
+            }
+            Op::Mix { pattern, v, value_heads } => self.mix(pattern, v, value_heads, rows),
+            Op::Pattern { .. } | Op::FixedPattern { .. } | Op::SplicedPattern { .. } => {
                 unreachable!("a pattern is no stream")
             }
         }
+    }
+
+    /// An operation on rows: of the rows of a table, once a step, if that is all that it reads.
+    fn rows(
+        &mut self,
+        op: RowOp,
+        inputs: &[NodeId],
+        heads: usize,
+        (rows, cols): (RowSet, usize),
+    ) -> Vec<Term> {
+        if let ([x], 1) = (inputs, heads)
+            && let [Term::Lookup { table, index }] = self.sum(*x, rows)[..]
+            && self.shape(table).0 <= LARGEST_MAPPED_TABLE
+            && op.width(&[self.shape(table).1]) == Ok(cols)
+        {
+            return vec![Term::Lookup { table: self.graph.rowwise(op, vec![table], cols), index }];
+        }
+        let inputs: Vec<Val> = inputs.iter().map(|x| self.dense(*x, rows)).collect();
+        let trains = inputs.iter().any(|x| self.val_trains(*x));
+        let out = self.val(rows, cols, trains);
+        self.emit(Rows { out, op, inputs, heads });
+        vec![plain(out)]
     }
 
     /// A summand as terms; as one dense value where that is made anyway, so that its maps are applied once.
@@ -283,7 +330,7 @@ impl Lowering<'_> {
                     Term::Dense { val: v, map: Some(m), .. }
                         if v == val && self.shape(m) == self.shape(map) =>
                     {
-                        let merged = self.weight(WeightOp::Sum(m, map));
+                        let merged = self.graph.sum(m, map);
                         *other = Term::Dense { val, map: Some(merged), scale: 1.0 };
                         return;
                     }
@@ -296,11 +343,9 @@ impl Lowering<'_> {
 
     fn scaled(&mut self, term: Term, by: f64) -> Term {
         match term {
-            Term::Lookup { table, index } => {
-                Term::Lookup { table: self.weight(WeightOp::Scale(table, by)), index }
-            }
+            Term::Lookup { table, index } => Term::Lookup { table: self.graph.scaled(table, by), index },
             Term::Dense { val, map: Some(map), .. } => {
-                Term::Dense { val, map: Some(self.weight(WeightOp::Scale(map, by))), scale: 1.0 }
+                Term::Dense { val, map: Some(self.graph.scaled(map, by)), scale: 1.0 }
             }
             Term::Dense { val, map: None, scale } => Term::Dense { val, map: None, scale: scale * by },
         }
@@ -316,7 +361,7 @@ impl Lowering<'_> {
             Term::Dense { val, map, scale } => {
                 let map = match map {
                     Some(map) => self.product(weight, map),
-                    None => self.weight(WeightOp::Scale(weight, scale)),
+                    None => self.graph.scaled(weight, scale),
                 };
                 Term::Dense { val, map: Some(map), scale: 1.0 }
             }
@@ -325,10 +370,8 @@ impl Lowering<'_> {
 
     /// The table whose row `i` is `W table[i]`.
     fn map_table(&mut self, weight: WeightId, table: WeightId) -> WeightId {
-        if let WeightOp::ScaleColumns(inner, g) = self.graph.weights()[weight.index()].op
-            && self.graph.weights()[inner.index()].op == WeightOp::Identity
-        {
-            return self.weight(WeightOp::ScaleColumns(table, g));
+        if let Some(gain) = self.diagonal(weight) {
+            return self.graph.scale_columns(table, gain);
         }
         let transposed = self.transpose(weight);
         self.product(table, transposed)
@@ -417,7 +460,7 @@ impl Lowering<'_> {
             return *val;
         }
         let out = self.new_val(ValInfo { rows, ..*self.program.info(x) });
-        self.emit(Instr::Select { out, x });
+        self.emit(Select { out, x });
         self.selects.insert((x, rows), out);
         out
     }
@@ -443,14 +486,12 @@ impl Lowering<'_> {
             });
         }
         let out = self.val(rows, cols, trains);
-        self.emit(Instr::Affine { out, summands, in_place: false });
+        self.emit(Affine { out, summands, in_place: false });
         out
     }
 
     fn map_summand(&mut self, val: Val, weight: WeightId, trains: &mut bool) -> Summand {
-        if let WeightOp::ScaleColumns(inner, gain) = self.graph.weights()[weight.index()].op
-            && self.graph.weights()[inner.index()].op == WeightOp::Identity
-        {
+        if let Some(gain) = self.diagonal(weight) {
             *trains |= self.leaf(gain);
             return Summand::Gain { val, gain };
         }

@@ -25,7 +25,7 @@ impl Lowering<'_> {
             Op::Lookup { table, .. } => (self.shape(table).0 <= LARGEST_MAPPED_TABLE).then_some(0),
             Op::Add(a, b) => Some(self.mixes_of_lookups(a, rows)? + self.mixes_of_lookups(b, rows)?),
             Op::Scale { x, .. } | Op::Linear { x, .. } => self.mixes_of_lookups(x, rows),
-            Op::Mix { pattern, v } => {
+            Op::Mix { pattern, v, .. } => {
                 let values = self.sum(v, RowSet::All);
                 let of_lookups = !values.is_empty() && self.only_small_tables(&values);
                 let at_these = self.cols(pattern) == 1 && self.rows_of(pattern) == rows;
@@ -51,7 +51,7 @@ impl Lowering<'_> {
                 let weight = self.product(weight, inner);
                 self.through(weight, x, rows)
             }
-            Op::Mix { pattern, v } => self.mix_of_mapped(weight, pattern, v, rows),
+            Op::Mix { pattern, v, .. } => self.mix_of_mapped(weight, pattern, v, rows),
             _ => unreachable!("made of lookups and mixes"),
         }
     }

@@ -14,7 +14,7 @@ use super::state::{ParamState, State, check};
 /// ```
 /// use ihead::train::optim::{Optimizer, Sgd};
 /// let mut sgd = Sgd::new(0.5, 0.9, 0.0);
-/// let mut p = [1.0];
+/// let mut p = [1.0_f64];
 /// sgd.step("w", &mut p, &[1.0])?;
 /// assert_eq!(p, [0.5]);
 /// sgd.step("w", &mut p, &[1.0])?; // buf = 0.9 + 1

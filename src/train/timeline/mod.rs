@@ -199,7 +199,7 @@ impl Change {
 
 /// Refuses a graph with patched sites: a run has no other activations to put in.
 pub(super) fn refuse_patches(graph: &Graph) -> Result<()> {
-    match graph.given().first() {
+    match graph.patched().first() {
         Some(site) => {
             let message =
                 format!("'{}' is patched, which a run cannot do; `run::Inspect::patch` can", site.name);

@@ -1,6 +1,6 @@
 //! The simplified model as its formulas, with no name on any activation.
 use ihead::backend::Dim;
-use ihead::graph::{Model, Normaliser, Pattern, Stream, Tokens, Weight};
+use ihead::graph::{Model, Pattern, Stream, Tokens, Weight};
 use ihead::model::Simplified;
 use ihead::nn::{Map, Module, Visitor, VisitorMut};
 
@@ -35,7 +35,7 @@ impl Model for Unnamed<'_> {
         for layer in &model.layers {
             let attention = &layer.attention;
             let keys = h.linear(&matrix(x, &attention.wk));
-            let pattern = Pattern::new_causal(&h, &keys, 1, attention.scores.scale, Normaliser::Softmax);
+            let pattern = Pattern::causal(&h, &keys, attention.scores);
             let mixed = pattern.mix(&h.linear(&matrix(x, &attention.wv)));
             h = h.clone() + mixed.linear(&matrix(x, &attention.wo));
         }

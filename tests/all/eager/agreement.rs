@@ -67,7 +67,7 @@ fn check_step(case: &Case, model: &mut impl Model) {
     let batch = Case::batch(&case.tensors("batches.safetensors").unwrap(), "0").unwrap();
     let head_only = case.simplified() && case.param("/loss_head_only").as_bool().unwrap();
     let (graph, request) =
-        (record(model, batch.seq), loss(if head_only { RowSet::Set(0) } else { RowSet::All }));
+        (record(model, batch.seq).unwrap(), loss(if head_only { RowSet::Set(0) } else { RowSet::All }));
     let params = Params::of(model);
     let mut engine = EagerEngine::<f32, Cpu>::new(Cpu::default(), &graph, &request, &|id| params.trains(id));
     let rows = [RowLists::select(&batch, |_, mark| mark >= 2)];

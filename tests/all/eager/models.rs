@@ -3,7 +3,7 @@ use ihead::backend::{Const, Cpu, Dim};
 use ihead::data::Batch;
 use ihead::eager::EagerEngine;
 use ihead::engine::{Request, RowLists, RowSet};
-use ihead::graph::{Edit, Edits, Graph, Model, Normaliser, Pattern, Stream, Tokens, Weight, record};
+use ihead::graph::{Edit, Edits, Graph, Model, Normaliser, Pattern, Scores, Stream, Tokens, Weight, record};
 use ihead::nn::{Init, ModuleExt, Param, Params};
 
 pub const VOCAB: usize = 7;
@@ -130,11 +130,13 @@ impl Model for Tiny {
         let h = x.lookup(&r.weight(&self.tok)) + x.positions(&r.weight(&self.pos));
         let site = x.site();
         let attention = |h: &Stream<T, usize>, heads: usize, normaliser: Normaliser, name: &str| {
-            let mut pattern = Pattern::new_causal(&h.linear(&a), &h.linear(&b), heads, 0.6, normaliser);
+            let scores = Scores::new(heads).scale(0.6).normaliser(normaliser);
+            let mut pattern = Pattern::causal(&h.linear(&a), &h.linear(&b), scores);
             if let Some(relative) = &self.relative {
                 pattern = pattern.with_bias(&r.weight(relative));
             }
-            site.heads("mixed", site.pattern(name, pattern).mix(h), heads)
+            let mixed = if name == "second" { "second_mixed" } else { "mixed" };
+            site.heads(mixed, site.pattern(name, pattern).mix(h), heads)
         };
         let h = match self.body {
             Body::Nothing => h,
@@ -156,7 +158,7 @@ impl Model for Tiny {
             Body::Attention(heads, normaliser) | Body::Relative(heads, normaliser) => {
                 attention(&h, heads, normaliser, "pattern")
             }
-            Body::SelfScores => Pattern::new_causal(&h, &h, 1, 0.5, Normaliser::Softmax).mix(&h),
+            Body::SelfScores => Pattern::causal(&h, &h, Scores::new(1).scale(0.5)).mix(&h),
             Body::TwoLayers => {
                 let h =
                     h.clone() + attention(&h.normalise(1e-5).gain(&gain), 2, Normaliser::Softmax, "first");
@@ -191,7 +193,7 @@ pub fn marked(batch: &Batch) -> [RowLists; 1] {
 
 /// A request for the loss alone.
 pub fn loss(rows: RowSet) -> Request {
-    Request { loss: Some(rows), reads: vec![] }
+    Request::loss(rows)
 }
 
 /// The edits that `tiny` has sites for, each alone, and some of them together: every kind, of all heads and of some.
@@ -215,14 +217,14 @@ pub fn edits(tiny: &Tiny) -> Vec<Edits> {
     let mut all = Vec::new();
     let (graph, has) = (graph(tiny), |site: &str| graph(tiny).site(site).is_some());
     for site in ["pattern", "first", "second"].into_iter().filter(|site| has(site)) {
-        let heads = graph.nodes()[graph.site(site).unwrap().index()].cols;
+        let heads = graph.width(graph.site(site).unwrap());
         all.extend(of_patterns.iter().map(|edit| one(site, &[], edit)));
         all.extend(of_patterns.iter().map(|edit| one(site, &[heads - 1], edit)));
         if heads > 1 {
             all.push(one(site, &[0], &Edit::Uniform).on_heads(site, [1], Edit::Ablate));
         }
     }
-    for site in ["mixed", "body"].into_iter().filter(|site| has(site)) {
+    for site in ["mixed", "second_mixed", "body"].into_iter().filter(|site| has(site)) {
         all.extend(of_streams.iter().map(|edit| one(site, &[], edit)));
     }
     if matches!(tiny.body, Body::Attention(2.., _)) {
@@ -233,7 +235,7 @@ pub fn edits(tiny: &Tiny) -> Vec<Edits> {
 }
 
 pub fn graph(tiny: &Tiny) -> Graph {
-    record(tiny, SEQ)
+    record(tiny, SEQ).unwrap()
 }
 
 /// The dfdx engine in f64 on the CPU.

@@ -30,7 +30,7 @@ fn other() -> Batch {
 fn activations(tiny: &Tiny, site: &str, batch: &Batch) -> (Vec<usize>, Vec<f64>) {
     let graph = graph(tiny);
     let node = graph.site(site).unwrap();
-    let (cols, is_pattern) = (graph.nodes()[node.index()].cols, graph.nodes()[node.index()].op.is_pattern());
+    let (cols, is_pattern) = (graph.width(node), graph.is_pattern(node));
     let heads = if is_pattern { cols } else { 1 };
     let found = Mutex::new(vec![vec![]; batch.batch]);
     let observe = |i: usize, reads: &[Read<'_, f64>]| {
@@ -38,7 +38,7 @@ fn activations(tiny: &Tiny, site: &str, batch: &Batch) -> (Vec<usize>, Vec<f64>)
         let values = rows.flat_map(|(h, t)| reads[0].head_row(h, t).to_vec()).collect();
         found.lock().unwrap()[i] = values;
     };
-    let request = Request { loss: None, reads: vec![(node, RowSet::All)] };
+    let request = Request::reads(vec![(node, RowSet::All)]);
     engine(&graph, &request, tiny).run(&Values::of(tiny), batch, &[], &observe).unwrap();
     let shape = if is_pattern { vec![batch.batch, heads, SEQ, SEQ] } else { vec![batch.batch, SEQ, cols] };
     (shape, found.into_inner().unwrap().concat())
@@ -51,7 +51,7 @@ fn engines(tiny: &Tiny, graph: &Graph, site: &str, from: &Batch) -> Vec<Box<dyn 
     let mut engines: Vec<Box<dyn Engine<f64>>> =
         vec![Box::new(engine(graph, &loss(RowSet::Set(0)), tiny)), Box::new(cpu)];
     let (shape, values) = activations(tiny, site, from);
-    engines.iter_mut().for_each(|engine| engine.give(site, &shape, &values).unwrap());
+    engines.iter_mut().for_each(|engine| engine.patch(site, &shape, &values).unwrap());
     engines
 }
 
@@ -121,11 +121,11 @@ fn values_that_do_not_fit_are_refused() {
     let run = |engine: &mut dyn Engine<f64>| {
         engine.run(&Values::of(&tiny), &batch, &[], &ignore).unwrap_err().to_string()
     };
-    assert_eq!(run(&mut engine), "'pattern' is patched, but no activations were given for it");
+    assert_eq!(run(&mut engine), "'pattern' is patched, but no activations were handed over for it");
 
     let given = |engine: &mut dyn Engine<f64>, site: &str, shape: &[usize], value: f64| {
         let values = vec![value; shape.iter().product()];
-        engine.give(site, shape, &values).map_err(|error| error.to_string())
+        engine.patch(site, shape, &values).map_err(|error| error.to_string())
     };
     assert_eq!(
         given(&mut engine, "patern", &[5, 2, 6, 6], 0.0),

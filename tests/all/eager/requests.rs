@@ -62,7 +62,7 @@ fn reads_come_once_a_sequence_at_the_positions_that_were_asked_for() {
     let graph = graph(&tiny);
     let nodes = ["first", "body", "logits"].map(|site| graph.site(site).unwrap());
     let reads = [RowSet::All, RowSet::Set(0)].into_iter().flat_map(|set| nodes.map(|node| (node, set)));
-    let request = Request { loss: None, reads: reads.collect() };
+    let request = Request::reads(reads.collect());
     let rows = marked(&batch);
     let seen = Mutex::new(Vec::new());
     let observe = |i: usize, reads: &[Read<'_, f64>]| {

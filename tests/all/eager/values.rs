@@ -47,7 +47,7 @@ fn site(tiny: &Tiny, name: &str, edits: &[(&str, Edit)]) -> Vec<Rows> {
 
 fn site_with(tiny: &Tiny, name: &str, edits: &Edits) -> Vec<Rows> {
     let graph = record_with(tiny, SEQ, edits).unwrap();
-    let request = Request { loss: None, reads: vec![(graph.site(name).unwrap(), RowSet::All)] };
+    let request = Request::reads(vec![(graph.site(name).unwrap(), RowSet::All)]);
     let mut engine = EagerEngine::<f64, Cpu>::new(Cpu::default(), &graph, &request, &|_| false);
     let found = Mutex::new(Vec::new());
     let observe = |i: usize, reads: &[Read<'_, f64>]| {
@@ -121,6 +121,7 @@ fn patterns_are_normalised_scores_of_the_keys_so_far() {
                     Normaliser::Sigmoid => 1.0 / (1.0 + keys * (-score(j)).exp()),
                     Normaliser::Linear => score(j),
                     Normaliser::MeanLinear => score(j) / keys,
+                    other => panic!("no reference for {other:?}"),
                 }
             };
             let pattern: Rows = (0..SEQ).map(|t| (0..SEQ).map(|j| weight(t, j)).collect()).collect();

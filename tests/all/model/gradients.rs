@@ -14,8 +14,8 @@ fn check(mut model: impl Model, unused: &[&str]) {
     model.set_trains("*", true).unwrap();
     let batch = batch();
     for rows in [RowSet::All, RowSet::Set(0)] {
-        let request = Request { loss: Some(rows), reads: vec![] };
-        let mut engine = engine(&record(&model, SEQ), &request, &model);
+        let request = Request::loss(rows);
+        let mut engine = engine(&record(&model, SEQ).unwrap(), &request, &model);
         let marked = [RowLists::select(&batch, |_, mark| mark >= 2)];
         let without = assert_gradients(&mut engine, &mut Values::of(&model), &batch, &marked);
         assert_eq!(without, unused);
@@ -34,7 +34,7 @@ fn simplified_by_finite_differences() {
         SimplifiedArgs { tie_output: true, freeze_output: true, sin_cos: true, ..defaults },
     ];
     for args in cases {
-        let model = Simplified::new(VOCAB, LENGTH, DIM, &args).unwrap().init(3, &args).unwrap();
+        let model = Simplified::new(VOCAB, LENGTH, DIM, &args).unwrap().init(3);
         check(model, &["pe"]);
     }
 }

@@ -35,8 +35,8 @@ pub fn engine(graph: &Graph, request: &Request, model: &impl Model) -> CpuEngine
 
 /// The value of each stream that has a name, in the first sequence of [`batch`], as rows.
 pub fn streams(model: &impl Model) -> BTreeMap<String, Vec<Vec<f64>>> {
-    let graph = record(model, SEQ);
-    let is_stream = |name: &&String| !graph.nodes()[graph.sites()[*name].index()].op.is_pattern();
+    let graph = record(model, SEQ).unwrap();
+    let is_stream = |name: &&String| !graph.is_pattern(graph.sites()[*name]);
     let names: Vec<&String> = graph.sites().keys().filter(is_stream).collect();
     let reads = names.iter().map(|name| (graph.sites()[*name], RowSet::All)).collect();
     let seen: Mutex<BTreeMap<String, Vec<Vec<f64>>>> = Mutex::default();
@@ -46,7 +46,7 @@ pub fn streams(model: &impl Model) -> BTreeMap<String, Vec<Vec<f64>>> {
             seen.lock().unwrap().insert(name.to_string(), rows);
         }
     };
-    let request = Request { loss: None, reads };
+    let request = Request::reads(reads);
     engine(&graph, &request, model).run(&Params::of(model), &batch(), &[], &observe).unwrap();
     seen.into_inner().unwrap()
 }

@@ -2,20 +2,20 @@
 use ihead::config::Config;
 use ihead::graph::{Graph, Model, record};
 use ihead::model::{FeedForwardsOnly, Full, FullArgs, Simplified, SimplifiedArgs, top_tokens};
-use ihead::nn::{Init, LayerNorm, Linear, Mlp, ModuleExt, Param};
+use ihead::nn::{AnyFeedForward, AnyNorm, Init, LayerNorm, Mlp, ModuleExt, Param};
 
 use super::reference::{Rows, add, layer_norm, linear, relu, scale};
 use super::{DIM, LENGTH, SEQ, VOCAB, assert_close, batch, rows, streams};
 
 fn simplified(args: &SimplifiedArgs) -> Simplified<usize, usize, usize> {
-    Simplified::new(VOCAB, LENGTH, DIM, args).unwrap().init(3, args).unwrap()
+    Simplified::new(VOCAB, LENGTH, DIM, args).unwrap().init(3)
 }
 
 /// A full model whose norms have gains and biases of their own.
 fn full(args: &FullArgs) -> Full<usize, usize, usize> {
     let mut model = Full::new(VOCAB, LENGTH, DIM, &FullArgs { n_heads: 2, ..args.clone() }).unwrap();
     let vector = || Param::new((DIM,), Init::Normal { std: 1.0 });
-    let norm = || Some(LayerNorm { weight: vector(), bias: vector(), eps: 1e-5 });
+    let norm = || Some(AnyNorm::Layer(LayerNorm { weight: vector(), bias: vector(), eps: 1e-5 }));
     for layer in &mut model.layers {
         (layer.attention_norm, layer.ff_norm) = (norm(), norm());
     }
@@ -60,10 +60,10 @@ fn sites_are_those_of_the_documented_list() {
     };
     let names = |graph: Graph| graph.sites().keys().cloned().collect::<Vec<_>>();
     let args = SimplifiedArgs { final_ffn: true, ..SimplifiedArgs::defaults() };
-    assert_eq!(names(record(&simplified(&args), SEQ)), expected(&["final.resid"], &["in", "out"]));
+    assert_eq!(names(record(&simplified(&args), SEQ).unwrap()), expected(&["final.resid"], &["in", "out"]));
     let model = full(&FullArgs { no_first_layer_ffn: true, ..FullArgs::defaults() });
     let expected = expected(&["final.norm", "final.resid"], &["hidden", "in", "out"]);
-    assert_eq!(names(record(&model, SEQ)), expected);
+    assert_eq!(names(record(&model, SEQ).unwrap()), expected);
 }
 
 #[test]
@@ -166,8 +166,7 @@ fn top_tokens_are_in_order_and_their_probabilities_sum_to_one() {
 #[test]
 fn an_mlp_of_any_hidden_width_can_be_put_into_a_model() {
     let mut model = full(&FullArgs::defaults());
-    let mlp = Mlp { w1: Linear::new(DIM, 3), w2: Linear::new(3, DIM) };
-    model.layers[1].ff = Some(ihead::nn::FeedForward::Mlp(mlp));
+    model.layers[1].ff = Some(AnyFeedForward::Mlp(Mlp::new(DIM).hidden(3)));
     model.init_all(5);
     let s = streams(&model);
     let input = norm(&model, "layers.1.ff_norm", &s["layers.1.resid"]);

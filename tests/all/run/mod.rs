@@ -20,7 +20,7 @@ pub fn task() -> TriggerTask {
 
 pub fn model() -> Model {
     let sizes = SimplifiedArgs::defaults();
-    Simplified::new(65, 16, 8, &sizes).unwrap().init(0, &sizes).unwrap()
+    Simplified::new(65, 16, 8, &sizes).unwrap().init(0)
 }
 
 pub fn batches() -> Batches {

@@ -10,37 +10,37 @@ use super::{Embedding, Linear};
 /// ```
 /// use ihead::backend::Const;
 /// use ihead::graph::Stream;
-/// use ihead::nn::{Embedding, ModuleExt, Readout};
+/// use ihead::nn::{Embedding, ModuleExt, Unembed};
 ///
 /// fn logits(
-///     output: &Readout<Const<65>, Const<64>>,
+///     output: &Unembed<Const<65>, Const<64>>,
 ///     embedding: &Embedding<Const<65>, Const<64>>,
 ///     h: &Stream<usize, Const<64>>,
 /// ) -> Stream<usize, Const<65>> {
 ///     output.forward(embedding, h)
 /// }
 ///
-/// assert_eq!(Readout::own(Const::<65>, Const::<64>).count(), 65 * 64);
-/// assert_eq!(Readout::<usize, usize>::Tied.count(), 0);
+/// assert_eq!(Unembed::own(Const::<65>, Const::<64>).count(), 65 * 64);
+/// assert_eq!(Unembed::<usize, usize>::Tied.count(), 0);
 /// ```
 #[derive(Module)]
-pub enum Readout<V: Dim, D: Dim> {
+pub enum Unembed<V: Dim, D: Dim> {
     /// A map of its own.
     Own(Linear<D, V>),
     /// The token embeddings, one parameter.
     Tied,
 }
 
-impl<V: Dim, D: Dim> Readout<V, D> {
+impl<V: Dim, D: Dim> Unembed<V, D> {
     /// A trained map of its own.
     pub fn own(vocab: V, dim: D) -> Self {
-        Readout::Own(Linear::new(dim, vocab))
+        Unembed::Own(Linear::new(dim, vocab))
     }
 
-    /// The same, a map of its own frozen if `frozen`.
-    pub fn frozen_if(self, frozen: bool) -> Self {
+    /// The same, a map of its own frozen.
+    pub fn frozen(self) -> Self {
         match self {
-            Readout::Own(linear) if frozen => Readout::Own(linear.frozen()),
+            Unembed::Own(linear) => Unembed::Own(linear.frozen()),
             other => other,
         }
     }
@@ -48,8 +48,8 @@ impl<V: Dim, D: Dim> Readout<V, D> {
     /// `W_U`, `[vocab, dim]`.
     pub fn weight(&self, embedding: &Embedding<V, D>, recorder: &Recorder) -> Weight<V, D> {
         match self {
-            Readout::Own(linear) => linear.weight(recorder),
-            Readout::Tied => recorder.weight(&embedding.weight),
+            Unembed::Own(linear) => linear.weight(recorder),
+            Unembed::Tied => recorder.weight(&embedding.weight),
         }
     }
 
@@ -58,15 +58,15 @@ impl<V: Dim, D: Dim> Readout<V, D> {
         h.linear(&self.weight(embedding, h.recorder()))
     }
 
-    /// For `#[module(aliases = ...)]`: a tied readout is the parameter `embedding` under the name `output` too.
+    /// For `#[module(aliases = ...)]`: a tied unembedding is the parameter `embedding` under the name `output` too.
     pub fn aliases(
         &self,
         output: &'static str,
         embedding: &'static str,
     ) -> Vec<(&'static str, &'static str)> {
         match self {
-            Readout::Tied => vec![(output, embedding)],
-            Readout::Own(_) => vec![],
+            Unembed::Tied => vec![(output, embedding)],
+            Unembed::Own(_) => vec![],
         }
     }
 }

@@ -1,20 +1,20 @@
-//! Activations that a run is given.
-use crate::graph::{GivenSite, Graph};
+//! Activations that are put in the place of patched sites.
+use crate::graph::{Graph, PatchedSite};
 use crate::kernels::Element;
 use crate::{Error, Result};
 
 /// The values of the patched sites of a graph, each `[batch, seq, dim]` or `[batch, heads, seq, seq]`.
-pub(crate) struct Given<E> {
-    sites: Vec<GivenSite>,
+pub(crate) struct Patches<E> {
+    sites: Vec<PatchedSite>,
     values: Vec<Option<Vec<E>>>,
     seq: usize,
 }
 
-impl<E: Element> Given<E> {
+impl<E: Element> Patches<E> {
     /// None yet, for a graph.
     pub fn new(graph: &Graph) -> Self {
-        let sites = graph.given().to_vec();
-        Given { values: vec![None; sites.len()], sites, seq: graph.seq() }
+        let sites = graph.patched().to_vec();
+        Patches { values: vec![None; sites.len()], sites, seq: graph.seq() }
     }
 
     /// Takes the values of one site.
@@ -54,7 +54,7 @@ impl<E: Element> Given<E> {
                 Some(found) => {
                     format!("'{name}' has activations of {found} sequences, the batch has {batch}")
                 }
-                None => format!("'{name}' is patched, but no activations were given for it"),
+                None => format!("'{name}' is patched, but no activations were handed over for it"),
             };
             return Err(Error::usage(message));
         }

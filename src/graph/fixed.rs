@@ -1,0 +1,145 @@
+//! Patterns that follow a rule instead of scores.
+use std::fmt;
+use std::sync::Arc;
+
+/// An attention pattern that follows a rule: where position `t` looks, whatever queries and keys are.
+///
+/// A model attends by one with [`Pattern::fixed`](super::Pattern::fixed); an edit clamps a site to one.
+///
+/// ```
+/// use ihead::graph::FixedPattern;
+/// let tokens = [7, 8, 7, 9];
+/// assert_eq!(FixedPattern::Previous.weights(&tokens, 2), [0.0, 1.0, 0.0]);
+/// assert_eq!(FixedPattern::Induction.weights(&tokens, 2), [0.0, 1.0, 0.0]); // behind the 7 at position 0
+/// assert_eq!(FixedPattern::Uniform.weights(&tokens, 1), [0.5, 0.5]);
+/// assert_eq!(FixedPattern::window(2, 4).weights(&tokens, 3), [0.0, 0.0, 0.5, 0.5]);
+/// let rule = FixedPattern::rule(4, |query, key| if (query - key) % 2 == 0 { 1.0 } else { 0.0 });
+/// assert_eq!(rule.weights(&tokens, 2), [1.0, 0.0, 1.0]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum FixedPattern {
+    /// Nowhere: the head reads nothing.
+    Nothing,
+    /// At the position before; position 0 looks at itself.
+    Previous,
+    /// At the position behind the last earlier occurrence of the token, or else at position 0.
+    Induction,
+    /// At position 0.
+    First,
+    /// At the position itself.
+    Current,
+    /// Everywhere up to the position, with the same weight.
+    Uniform,
+    /// At a fixed position for each, `[seq]`.
+    Parents(Arc<[u32]>),
+    /// Weights of each query and key, `[seq, seq]`, row-major; what lies beyond the query is not read.
+    Weights(Arc<[f64]>),
+}
+
+impl FixedPattern {
+    /// The last `n` positions up to the query's own, with the same weight, for sequences of `seq`.
+    pub fn window(n: usize, seq: usize) -> Self {
+        Self::mean(seq, |t, j| t - j < n)
+    }
+
+    /// The positions of the query's own block of `n`, up to its own, with the same weight, for sequences of `seq`.
+    pub fn blocks(n: usize, seq: usize) -> Self {
+        Self::mean(seq, |t, j| n > 0 && t / n == j / n)
+    }
+
+    /// Weights that fall with the distance, `exp(-rate (t - j)) / sum_i exp(-rate (t - i))`, for sequences of `seq`.
+    pub fn decay(rate: f64, seq: usize) -> Self {
+        let weight = |t: usize, j: usize| (-rate * (t - j) as f64).exp();
+        Self::rule(seq, |t, j| weight(t, j) / (0..=t).map(|i| weight(t, i)).sum::<f64>())
+    }
+
+    /// Any rule: the weight of each query and key, `key <= query`, for sequences of `seq`. The weights are taken as they are.
+    pub fn rule(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
+        let of = |i: usize| if i % seq <= i / seq { weight(i / seq, i % seq) } else { 0.0 };
+        FixedPattern::Weights((0..seq * seq).map(of).collect())
+    }
+
+    /// The mean over the keys that are seen; zero where none is.
+    fn mean(seq: usize, seen: impl Fn(usize, usize) -> bool) -> Self {
+        Self::rule(
+            seq,
+            |t, j| {
+                if seen(t, j) { 1.0 / (0..=t).filter(|i| seen(t, *i)).count() as f64 } else { 0.0 }
+            },
+        )
+    }
+
+    /// What is wrong with this rule for sequences of `seq`.
+    pub(crate) fn problem(&self, seq: usize) -> Option<String> {
+        match self {
+            FixedPattern::Parents(parents) if parents.len() < seq => {
+                Some(format!("{} parents, expected one for each of {seq} positions", parents.len()))
+            }
+            FixedPattern::Parents(parents) => {
+                let later = parents.iter().take(seq).enumerate().find(|(t, p)| **p as usize > *t);
+                later.map(|(t, parent)| format!("position {t} would look at {parent}, which comes later"))
+            }
+            FixedPattern::Weights(weights) if weights.len() != seq * seq => {
+                let n = (weights.len() as f64).sqrt();
+                Some(format!("weights of {n} queries and {n} keys, expected {seq} of each"))
+            }
+            FixedPattern::Weights(weights) => {
+                let bad = weights.iter().position(|w| !w.is_finite());
+                bad.map(|i| format!("the weight of query {}, key {} is {}", i / seq, i % seq, weights[i]))
+            }
+            _ => None,
+        }
+    }
+
+    /// The one position at which it looks from `t`; `None` of a rule that looks at none or many.
+    pub(crate) fn source(&self, tokens: &[u32], t: usize) -> Option<usize> {
+        match self {
+            FixedPattern::Previous => Some(t.saturating_sub(1)),
+            FixedPattern::Induction => {
+                Some(tokens[..t].iter().rposition(|x| *x == tokens[t]).map_or(0, |s| s + 1))
+            }
+            FixedPattern::First => Some(0),
+            FixedPattern::Current => Some(t),
+            FixedPattern::Parents(parents) => Some(parents[t] as usize),
+            FixedPattern::Nothing | FixedPattern::Uniform | FixedPattern::Weights(_) => None,
+        }
+    }
+
+    /// Whether it looks at one position from each.
+    pub(crate) fn is_one_hot(&self) -> bool {
+        !matches!(self, FixedPattern::Nothing | FixedPattern::Uniform | FixedPattern::Weights(_))
+    }
+
+    /// The weights of the positions `0..=t` of a sequence of these tokens.
+    pub fn weights(&self, tokens: &[u32], t: usize) -> Vec<f64> {
+        match self {
+            FixedPattern::Nothing => vec![0.0; t + 1],
+            FixedPattern::Uniform => vec![1.0 / (t + 1) as f64; t + 1],
+            FixedPattern::Weights(weights) => {
+                let seq = tokens.len();
+                weights[t * seq..=t * seq + t].to_vec()
+            }
+            _ => {
+                let source = self.source(tokens, t);
+                (0..=t).map(|j| f64::from(u8::from(source == Some(j)))).collect()
+            }
+        }
+    }
+}
+
+/// The name of the rule.
+impl fmt::Display for FixedPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FixedPattern::Nothing => "nothing",
+            FixedPattern::Previous => "previous",
+            FixedPattern::Induction => "induction",
+            FixedPattern::First => "first",
+            FixedPattern::Current => "current",
+            FixedPattern::Uniform => "uniform",
+            FixedPattern::Parents(_) => "parents",
+            FixedPattern::Weights(_) => "weights",
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Masks of attention scores.
+use std::fmt;
+use std::sync::Arc;
+
+use super::op::MaskTable;
+
+/// What is added to attention scores for each query and key: minus infinity where a key is not seen, else a bonus or malus.
+///
+/// Causality is always there: a mask is asked for keys at or before the query alone. A query that sees no key gets weights
+/// of zero, so that it reads nothing.
+///
+/// ```
+/// use ihead::graph::Mask;
+/// assert!(Mask::window(2).sees(5, 4) && !Mask::window(2).sees(5, 3));
+/// assert!(Mask::blocks(4).sees(5, 4) && !Mask::blocks(4).sees(5, 3));
+/// assert_eq!(Mask::decay(0.5).score(5, 3), -1.0);
+/// let even = Mask::rule("even distances", |query, key| (query - key) % 2 == 0);
+/// assert!(even.sees(4, 2) && !even.sees(4, 3));
+/// assert!(!even.and(&Mask::strict()).sees(4, 4));
+/// ```
+#[derive(Clone)]
+pub struct Mask {
+    name: String,
+    score: Arc<dyn Fn(usize, usize) -> f64 + Send + Sync>,
+}
+
+impl Mask {
+    /// The last `n` positions, the query's own among them.
+    pub fn window(n: usize) -> Mask {
+        Mask::rule(format!("window({n})"), move |query, key| query - key < n)
+    }
+
+    /// The query's own block of `n` positions.
+    pub fn blocks(n: usize) -> Mask {
+        Mask::rule(format!("blocks({n})"), move |query, key| n > 0 && query / n == key / n)
+    }
+
+    /// All positions before the query's own; position 0 reads nothing.
+    pub fn strict() -> Mask {
+        Mask::rule("strict", |query, key| key < query)
+    }
+
+    /// `-rate * (query - key)` is added: scores fall with the distance (ALiBi's bias, with one rate).
+    pub fn decay(rate: f64) -> Mask {
+        Mask::scores(format!("decay({rate})"), move |query, key| -rate * (query - key) as f64)
+    }
+
+    /// The keys that `sees(query, key)` names.
+    pub fn rule(
+        name: impl Into<String>,
+        sees: impl Fn(usize, usize) -> bool + Send + Sync + 'static,
+    ) -> Mask {
+        Mask::scores(name, move |query, key| if sees(query, key) { 0.0 } else { f64::NEG_INFINITY })
+    }
+
+    /// `score(query, key)` is added; minus infinity where the key is not seen.
+    pub fn scores(
+        name: impl Into<String>,
+        score: impl Fn(usize, usize) -> f64 + Send + Sync + 'static,
+    ) -> Mask {
+        Mask { name: name.into(), score: Arc::new(score) }
+    }
+
+    /// Both masks together.
+    pub fn and(&self, other: &Mask) -> Mask {
+        let (a, b) = (self.score.clone(), other.score.clone());
+        Mask::scores(format!("{} and {}", self.name, other.name), move |query, key| {
+            a(query, key) + b(query, key)
+        })
+    }
+
+    /// What is added to the score of `key` for `query`, `key <= query`.
+    pub fn score(&self, query: usize, key: usize) -> f64 {
+        (self.score)(query, key)
+    }
+
+    /// Whether `query` sees `key`, `key <= query`.
+    pub fn sees(&self, query: usize, key: usize) -> bool {
+        self.score(query, key) > f64::NEG_INFINITY
+    }
+
+    /// What it adds for sequences of `seq`, `[seq, seq]`.
+    pub(super) fn table(&self, seq: usize) -> Result<MaskTable, String> {
+        let of = |i: usize| {
+            let (query, key) = (i / seq, i % seq);
+            let score = if key <= query { self.score(query, key) } else { f64::NEG_INFINITY };
+            if score.is_nan() || score == f64::INFINITY {
+                return Err(format!("mask {self}: the score of query {query}, key {key} is {score}"));
+            }
+            Ok(score)
+        };
+        (0..seq * seq).map(of).collect()
+    }
+}
+
+impl fmt::Display for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mask({})", self.name)
+    }
+}

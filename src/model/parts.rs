@@ -1,0 +1,46 @@
+//! What the models share: the blocks of the paper's two, and checks of sizes.
+use crate::backend::Dim;
+use crate::config::Problem;
+use crate::nn::{AnyFeedForward, AnyNorm, Attention, Block, Linear, Mlp};
+use crate::{Error, Result};
+
+/// A block of the paper's models: attention, a linear or ReLU feed-forward layer, layer norms, each but attention absent or
+/// there.
+pub type PaperBlock<D> = Block<Attention<D>, AnyFeedForward<D>, AnyNorm<D>>;
+
+/// The paper's feed-forward layer: an MLP with ReLU, or one matrix.
+pub(super) fn feed_forward<D: Dim>(dim: D, mlp: bool) -> AnyFeedForward<D> {
+    if mlp { AnyFeedForward::Mlp(Mlp::new(dim)) } else { AnyFeedForward::Linear(Linear::new(dim, dim)) }
+}
+
+/// The parameters of that layer, in units of `dim^2`.
+pub(super) fn squares(mlp: bool) -> f64 {
+    if mlp { 8.0 } else { 1.0 }
+}
+
+/// The sizes of a model.
+pub(super) struct Sizes {
+    pub vocab: usize,
+    pub max_length: usize,
+    pub dim: usize,
+    pub layers: usize,
+}
+
+impl Sizes {
+    /// Refuses sizes of 0, what the settings say of themselves, and a model whose parameters the machine cannot hold:
+    /// `squares` times `dim^2` in a layer.
+    pub fn check(&self, problems: Vec<Problem>, squares: f64) -> Result<()> {
+        let named = [("vocab_size", self.vocab), ("max_length", self.max_length), ("dim", self.dim)];
+        let empty = named.into_iter().find(|(_, size)| *size == 0);
+        let empty = empty.map(|(key, _)| Problem::new(key, "0, expected at least 1"));
+        if let Some(Problem { key, message }) = empty.into_iter().chain(problems).next() {
+            return Err(Error::config(key, message));
+        }
+        let [dim, vocab, rows, layers] =
+            [self.dim, self.vocab, self.max_length, self.layers].map(|n| n as f64);
+        let parameters = dim * (2.0 * vocab + rows) + layers * squares * dim * dim;
+        let Sizes { dim, max_length, layers, .. } = self;
+        let what = format!("a model of {layers} layers, dim {dim} and max_length {max_length}");
+        crate::memory::check("dim", &what, 8.0 * parameters)
+    }
+}

@@ -1,0 +1,49 @@
+//! The activations of a feed-forward layer, as a choice.
+use crate::backend::Dim;
+use crate::config::Config;
+use crate::graph::Stream;
+
+/// A function of each element, as a setting.
+///
+/// ```
+/// use ihead::backend::Const;
+/// use ihead::graph::Stream;
+/// use ihead::nn::Activation;
+///
+/// fn active(h: &Stream<usize, Const<8>>) -> Stream<usize, Const<8>> {
+///     Activation::Silu.of(h)
+/// }
+/// ```
+#[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `x Phi(x)`.
+    Gelu,
+    /// GELU in the form with a hyperbolic tangent.
+    GeluTanh,
+    /// `x / (1 + exp(-x))`.
+    Silu,
+    /// `tanh(x)`.
+    Tanh,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x`.
+    Identity,
+}
+
+impl Activation {
+    /// The function at every element.
+    pub fn of<T: Dim, D: Dim>(self, x: &Stream<T, D>) -> Stream<T, D> {
+        match self {
+            Activation::Relu => x.relu(),
+            Activation::Gelu => x.gelu(),
+            Activation::GeluTanh => x.gelu_tanh(),
+            Activation::Silu => x.silu(),
+            Activation::Tanh => x.tanh(),
+            Activation::Sigmoid => x.sigmoid(),
+            Activation::Identity => x.clone(),
+        }
+    }
+}

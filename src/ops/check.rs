@@ -1,0 +1,83 @@
+//! The gradient of an operation of one's own, against finite differences.
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+
+use crate::{Error, Result};
+
+use super::RowWise;
+
+/// Rows on which an operation is tried.
+const ROWS: usize = 32;
+/// Step of the central differences.
+const STEP: f64 = 1e-5;
+
+/// Compares the backward pass of `f` with central differences of its forward pass, on 32 rows of normal deviates of the
+/// `widths` of its inputs, each element within `tolerance` of `max(1, largest gradient)`.
+///
+/// # Errors
+/// If a gradient is off: which, its value, and what was expected; or if `f` refuses the widths.
+///
+/// ```
+/// use ihead::ops::{Pointwise, check_gradient, each_element};
+///
+/// struct Cube {
+///     declared: f64,
+/// }
+/// impl Pointwise for Cube {
+///     fn name(&self) -> &str {
+///         "cube"
+///     }
+///     fn value(&self, x: f64) -> f64 {
+///         x * x * x
+///     }
+///     fn derivative(&self, x: f64) -> f64 {
+///         self.declared * x * x
+///     }
+/// }
+///
+/// check_gradient(&each_element(Cube { declared: 3.0 }), &[4], 1e-6)?;
+/// let error = check_gradient(&each_element(Cube { declared: 2.0 }), &[4], 1e-6).unwrap_err();
+/// assert!(error.to_string().starts_with("the gradient of 'cube' is off: input 0, column "));
+/// # Ok::<(), ihead::Error>(())
+/// ```
+pub fn check_gradient(f: &impl RowWise, widths: &[usize], tolerance: f64) -> Result<()> {
+    let refused = |problem: String| Error::usage(format!("operation '{}': {problem}", f.name()));
+    let width = f.width(widths).map_err(refused)?;
+    let mut rng = Pcg64::seed_from_u64(0);
+    let mut normal =
+        |n: usize| -> Vec<f64> { (0..n).map(|_| rng.sample::<f64, _>(rand_distr::StandardNormal)).collect() };
+    for _ in 0..ROWS {
+        let mut inputs: Vec<Vec<f64>> = widths.iter().map(|w| normal(*w)).collect();
+        let d_out = normal(width);
+        let value = |inputs: &[Vec<f64>]| {
+            let mut out = vec![0.0; width];
+            f.forward(&inputs.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut out);
+            out
+        };
+        let out = value(&inputs);
+        let mut found: Vec<Vec<f64>> = widths.iter().map(|w| vec![0.0; *w]).collect();
+        let rows: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
+        f.backward(&rows, &out, &d_out, &mut found);
+        let largest = found.iter().flatten().fold(1.0_f64, |most, g| most.max(g.abs()));
+        for i in 0..widths.len() {
+            for c in 0..widths[i] {
+                let at = inputs[i][c];
+                let mut along = |x: f64| {
+                    inputs[i][c] = x;
+                    value(&inputs).iter().zip(&d_out).map(|(y, d)| y * d).sum::<f64>()
+                };
+                let expected = (along(at + STEP) - along(at - STEP)) / (2.0 * STEP);
+                along(at);
+                let gradient = found[i][c];
+                let off = (gradient - expected).abs();
+                if off.is_nan() || off > tolerance * largest {
+                    return Err(Error::usage(format!(
+                        "the gradient of '{}' is off: input {i}, column {c} at {at}: {gradient}, expected {expected}",
+                        f.name()
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}

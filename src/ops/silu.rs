@@ -1,0 +1,72 @@
+//! SiLU.
+use crate::backend::{EngineDevice, Scalar, Tape, TryMul};
+use crate::kernels::Element;
+use crate::kernels::lanes::{self, kernel};
+
+use super::{DfdxStream, Operation, Row, methods, only, same_width};
+
+/// SiLU of each element, `x / (1 + exp(-x))`, also called swish: the gate of a SwiGLU feed-forward layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Silu;
+
+methods! {
+    /// SiLU of each element, `x / (1 + exp(-x))`, also called swish: the gate of a SwiGLU feed-forward layer.
+    Silu
+}
+
+kernel! {
+    /// `out = x / (1 + exp(-x))`.
+    fn forward<'a, E>(simd; out: &'a mut [E], x: &'a [E]) -> () {
+        let (zero, one) = (simd.splat(E::zero()), simd.splat(E::one()));
+        lanes::zip1(simd, out, x, #[inline(always)] |_, x| {
+            simd.div(x, simd.add(one, simd.exp(simd.sub(zero, x))))
+        });
+    }
+}
+
+kernel! {
+    /// `dx = dy s (1 + x (1 - s))` with `s = 1 / (1 + exp(-x))`.
+    fn backward<'a, E>(simd; dx: &'a mut [E], dy: &'a [E], x: &'a [E]) -> () {
+        let (zero, one) = (simd.splat(E::zero()), simd.splat(E::one()));
+        lanes::zip2(simd, dx, dy, x, #[inline(always)] |_, dy, x| {
+            let s = simd.div(one, simd.add(one, simd.exp(simd.sub(zero, x))));
+            simd.mul(simd.mul(dy, s), simd.mul_add(x, simd.sub(one, s), one))
+        });
+    }
+}
+
+impl Operation for Silu {
+    fn text(&self) -> String {
+        "silu".into()
+    }
+
+    fn width(&self, inputs: &[usize]) -> Result<usize, String> {
+        same_width(inputs)
+    }
+
+    fn reads_inputs_backward(&self) -> bool {
+        true
+    }
+
+    fn reads_out_backward(&self) -> bool {
+        false
+    }
+
+    fn forward<E: Element>(&self, inputs: &[&[E]], out: &mut [E]) -> E {
+        forward(out, inputs[0]);
+        E::zero()
+    }
+
+    fn backward<E: Element>(&self, _: usize, row: &Row<'_, E>, d_input: &mut [E]) {
+        backward(d_input, row.d_out, row.inputs[0]);
+    }
+
+    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+        &self,
+        inputs: Vec<DfdxStream<E, Dev, T>>,
+    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+        let x = only(inputs);
+        let gate = x.retaped::<T>().try_sigmoid()?;
+        x.try_mul(gate)
+    }
+}

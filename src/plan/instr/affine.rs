@@ -1,0 +1,228 @@
+//! Sums of lookups, values and mapped values.
+use crate::engine::RowSet;
+use crate::graph::{Index as GraphIndex, WeightId};
+use crate::kernels::{
+    Beta, Element, Index, View, ViewMut, add_into, axpy, gather_rows, gemm, mul, mul_add, padded,
+    scatter_rows_add,
+};
+use crate::plan::program::Val;
+use crate::plan::text::Text;
+use crate::plan::workspace::{Sequence, Workspace};
+
+use super::{Frame, Instruction};
+
+/// `out = sum of summands`; with `in_place`, added to what the buffer holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Affine {
+    pub out: Val,
+    pub summands: Vec<Summand>,
+    pub in_place: bool,
+}
+
+/// One summand of an [`Affine`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Summand {
+    /// Rows of a table.
+    Lookup { table: WeightId, index: GraphIndex },
+    /// `scale * val`.
+    Plain { val: Val, scale: f64 },
+    /// `gain * val`, element by element.
+    Gain { val: Val, gain: WeightId },
+    /// `W val[t]`; `transposed` is `W^T` in the layout of the product.
+    Map { val: Val, weight: WeightId, transposed: WeightId },
+}
+
+impl Affine {
+    fn lookups(&self) -> impl Iterator<Item = (WeightId, GraphIndex)> + '_ {
+        self.summands.iter().filter_map(|s| match *s {
+            Summand::Lookup { table, index } => Some((table, index)),
+            Summand::Plain { .. } | Summand::Gain { .. } | Summand::Map { .. } => None,
+        })
+    }
+}
+
+impl Instruction for Affine {
+    fn out(&self) -> Option<Val> {
+        Some(self.out)
+    }
+
+    fn inputs(&self) -> Vec<Val> {
+        let read = |s: &Summand| match *s {
+            Summand::Lookup { .. } => None,
+            Summand::Plain { val, .. } | Summand::Gain { val, .. } | Summand::Map { val, .. } => Some(val),
+        };
+        self.summands.iter().filter_map(read).collect()
+    }
+
+    fn weights(&self) -> Vec<WeightId> {
+        let read = |s: &Summand| match *s {
+            Summand::Lookup { table, .. } => Some(table),
+            Summand::Gain { gain, .. } => Some(gain),
+            Summand::Map { weight, .. } => Some(weight),
+            Summand::Plain { .. } => None,
+        };
+        self.summands.iter().filter_map(read).collect()
+    }
+
+    fn reads_out_backward(&self) -> bool {
+        false
+    }
+
+    fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
+        let (program, weights) = (frame.program(), frame.weights);
+        let rows = program.info(self.out).rows;
+        let (n, cols) = (frame.positions(self.out).len(), program.info(self.out).cols);
+        let ld = padded(cols);
+        let mut buffer = frame.ws.take(program, self.out);
+        let mut beta = if self.in_place { Beta::Add } else { Beta::Zero };
+        if self.summands.is_empty() && beta == Beta::Zero {
+            buffer[..n * ld].fill(E::zero());
+        }
+        for (slot, (_, index)) in self.lookups().enumerate() {
+            select_index(frame.ws, &frame.seq, index, rows, slot);
+        }
+        let mut tables = self
+            .lookups()
+            .zip(&frame.ws.indices)
+            .map(|((table, _), index)| (weights.matrix(table).view(), Index::Tokens(index)));
+        if beta == Beta::Zero {
+            // the first few together, in one pass over the output
+            let few: [Option<(View<'_, E>, Index<'_>)>; 2] = [tables.next(), tables.next()];
+            let rows = |buffer| ViewMut::new(buffer, n, cols, ld);
+            match few {
+                [Some(a), Some(b)] => gather_rows(rows(&mut buffer), &[a, b]),
+                [Some(a), None] => gather_rows(rows(&mut buffer), &[a]),
+                _ => {}
+            }
+            if few[0].is_some() {
+                beta = Beta::Add;
+            }
+        }
+        for (table, index) in tables {
+            for r in 0..n {
+                add_into(&mut buffer[r * ld..r * ld + cols], table.row(index.at(r)));
+            }
+        }
+        for summand in &self.summands {
+            match *summand {
+                Summand::Lookup { .. } => continue,
+                Summand::Plain { val, scale } => {
+                    let x = &frame.ws.value(program, val)[..n * ld];
+                    if beta == Beta::Zero {
+                        buffer[..n * ld].fill(E::zero());
+                    }
+                    axpy(&mut buffer[..n * ld], E::from_f64(scale), x);
+                }
+                Summand::Gain { val, gain } => {
+                    let x = frame.ws.stream(program, val, n);
+                    let gain = weights.matrix(gain).row(0);
+                    multiply_rows(ViewMut::new(&mut buffer, n, cols, ld), beta, x, gain);
+                }
+                Summand::Map { val, transposed, .. } => {
+                    let wide = cols.next_multiple_of(16);
+                    let out = ViewMut::new(&mut buffer, n, wide, ld);
+                    let x = frame.ws.stream(program, val, n);
+                    gemm(out, beta, E::one(), x, weights.matrix(transposed).wide());
+                }
+            }
+            beta = Beta::Add;
+        }
+        frame.ws.put(program, self.out, buffer);
+    }
+
+    fn backward<E: Element>(&self, frame: &mut Frame<'_, E>) {
+        let (program, weights) = (frame.program(), frame.weights);
+        let rows = program.info(self.out).rows;
+        let (n, cols) = (frame.positions(self.out).len(), program.info(self.out).cols);
+        let ld = padded(cols);
+        let Some(mut dy) = frame.ws.take_gradient(program, self.out) else { return };
+        for (i, summand) in self.summands.iter().enumerate() {
+            match *summand {
+                Summand::Lookup { table, index } => {
+                    select_index(frame.ws, &frame.seq, index, rows, i);
+                    if let Some(d) = frame.plan.leaf(table, frame.sums) {
+                        let dy = ViewMut::new(&mut dy, n, cols, ld);
+                        scatter_rows_add(d.view_mut(), Index::Tokens(&frame.ws.indices[i]), dy.as_view());
+                    }
+                }
+                Summand::Plain { val, scale } => {
+                    if let Some((mut dx, beta)) = frame.ws.open(program, val) {
+                        if beta == Beta::Zero {
+                            dx[..n * ld].fill(E::zero());
+                        }
+                        axpy(&mut dx[..n * ld], E::from_f64(scale), &dy[..n * ld]);
+                        frame.ws.put_gradient(program, val, dx);
+                    }
+                }
+                Summand::Gain { val, gain } => {
+                    let dy = View::new(&dy, n, cols, ld);
+                    if let Some((mut dx, beta)) = frame.ws.open(program, val) {
+                        let gain = weights.matrix(gain).row(0);
+                        multiply_rows(ViewMut::new(&mut dx, n, cols, ld), beta, dy, gain);
+                        frame.ws.put_gradient(program, val, dx);
+                    }
+                    if let Some(d) = frame.plan.leaf(gain, frame.sums) {
+                        let x = frame.ws.stream(program, val, n);
+                        (0..n).for_each(|r| mul_add(d.row_mut(0), dy.row(r), x.row(r)));
+                    }
+                }
+                Summand::Map { val, weight, .. } => {
+                    let dy = ViewMut::new(&mut dy, n, cols, ld);
+                    if let Some((mut dx, beta)) = frame.ws.open(program, val) {
+                        let inputs = program.info(val).cols;
+                        let dx_view = ViewMut::new(&mut dx, n, inputs, padded(inputs));
+                        gemm(dx_view, beta, E::one(), dy.as_view(), weights.matrix(weight).view());
+                        frame.ws.put_gradient(program, val, dx);
+                    }
+                    if let Some(d) = frame.plan.leaf(weight, frame.sums) {
+                        let x = frame.ws.stream(program, val, n);
+                        gemm(d.view_mut(), Beta::Add, E::one(), dy.as_view().t(), x);
+                    }
+                }
+            }
+        }
+        frame.ws.put_gradient(program, self.out, dy);
+    }
+
+    fn text(&self, text: &Text<'_>) -> String {
+        let summand = |s: &Summand| match *s {
+            Summand::Lookup { table, index } => {
+                format!("{} by {}", text.weight(table), crate::graph::index_text(index))
+            }
+            Summand::Plain { val, scale: 1.0 } => val.to_string(),
+            Summand::Plain { val, scale } => format!("{scale} {val}"),
+            Summand::Gain { val, gain } => format!("gain {} of {val}", text.weight(gain)),
+            Summand::Map { val, weight, .. } => format!("{} {val}", text.weight(weight)),
+        };
+        let sum: Vec<String> = self.summands.iter().map(summand).collect();
+        let sum = if sum.is_empty() { "zeros".into() } else { sum.join(" + ") };
+        if self.in_place { format!("itself + {sum}") } else { sum }
+    }
+}
+
+/// `out[r] (+)= gain * x[r]`, element by element.
+fn multiply_rows<E: Element>(mut out: ViewMut<'_, E>, beta: Beta, x: View<'_, E>, gain: &[E]) {
+    for r in 0..out.n_rows() {
+        match beta {
+            Beta::Zero => mul(out.row_mut(r), x.row(r), gain),
+            Beta::Add => mul_add(out.row_mut(r), x.row(r), gain),
+        }
+    }
+}
+
+/// Fills `ws.indices[slot]` with the table rows that the positions of `rows` read.
+pub(super) fn select_index<E: Element>(
+    ws: &mut Workspace<E>,
+    seq: &Sequence<'_>,
+    index: GraphIndex,
+    rows: RowSet,
+    slot: usize,
+) {
+    let of = seq.index(index);
+    if ws.indices.len() <= slot {
+        ws.indices.resize(slot + 1, Vec::new());
+    }
+    let target = &mut ws.indices[slot];
+    target.clear();
+    target.extend(seq.positions(rows).iter().map(|&p| of[p as usize]));
+}

@@ -1,0 +1,86 @@
+//! Blocks of attention below the diagonal.
+//!
+//! Rows are taken in blocks; a block's keys end at its last query's position, rounded up to the vector width. Entries
+//! between a row's own position and that limit are zero in patterns and in their gradients.
+use crate::kernels::{Beta, Buffer, Element, View, ViewMut, gemm, padded};
+use crate::plan::program::{Program, Val};
+
+/// Queries in a block.
+pub(super) const BLOCK: usize = 32;
+/// Keys in a block of the products over queries.
+const KEY_BLOCK: usize = 32;
+
+/// Up to where a row of a block with this limit is defined: zeros make the blocks of keys whole.
+pub(super) fn filled(limit: usize, seq: usize) -> usize {
+    limit.next_multiple_of(KEY_BLOCK).min(seq.next_multiple_of(16))
+}
+
+/// Up to where a row of `pattern` is defined: to its end if somebody reads it, or else as far as the products need.
+pub(super) fn row_end(program: &Program, pattern: Val, limit: usize, seq: usize) -> usize {
+    if program.reads.contains(&pattern) { seq.next_multiple_of(16) } else { filled(limit, seq) }
+}
+
+/// The blocks of queries at `positions`: rows `r0..r1` and the limit of their keys.
+pub(super) fn blocks(positions: &[u32]) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
+    (0..positions.len()).step_by(BLOCK).map(|r0| {
+        let r1 = (r0 + BLOCK).min(positions.len());
+        (r0, r1, (positions[r1 - 1] as usize + 1).next_multiple_of(16))
+    })
+}
+
+/// One head of streams whose heads lie side by side: which columns of queries, and which of the keys or values that it shares.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    /// Number of the head.
+    pub index: usize,
+    /// Number of heads.
+    pub of: usize,
+    /// Number of heads of the shared stream.
+    pub shared: usize,
+}
+
+impl Head {
+    /// The heads of a pattern over keys or values of `shared` heads.
+    pub fn all(of: usize, shared: usize) -> impl Iterator<Item = Head> {
+        (0..of).map(move |index| Head { index, of, shared })
+    }
+
+    /// Its columns in a stream of all heads, `cols` wide.
+    pub fn columns(&self, cols: usize) -> std::ops::Range<usize> {
+        let width = cols / self.of;
+        self.index * width..(self.index + 1) * width
+    }
+
+    /// Its columns in the shared stream, `cols` wide.
+    pub fn shared_columns(&self, cols: usize) -> std::ops::Range<usize> {
+        let (width, group) = (cols / self.shared, self.of / self.shared);
+        let index = self.index / group;
+        index * width..(index + 1) * width
+    }
+
+    /// Whether to add to the gradient of the shared columns: after the first of the heads that share them, in any case.
+    pub fn beta(&self, beta: Beta) -> Beta {
+        if self.index.is_multiple_of(self.of / self.shared) { beta } else { Beta::Add }
+    }
+}
+
+/// `dx (+)= P^T Y` for one head, in blocks of keys: `P` `[rows, seq]`, `Y` `[rows, dim]`, `dx` `[seq, shared dim]`.
+pub(super) fn over_keys<E: Element>(
+    positions: &[u32],
+    (p, y): (View<'_, E>, View<'_, E>),
+    head: Head,
+    (dx, t, dx_cols): (&mut Buffer<E>, usize, usize),
+    beta: Beta,
+) {
+    let (columns, shared) = (head.columns(y.n_cols()), head.shared_columns(dx_cols));
+    let mut dx = ViewMut::new(dx, t, dx_cols, padded(dx_cols));
+    for j0 in (0..t).step_by(KEY_BLOCK) {
+        let j1 = (j0 + KEY_BLOCK).min(t);
+        // the blocks of queries before this one end before these keys; perhaps all do
+        let first = positions.partition_point(|&p| (p as usize) < j0);
+        let rows =
+            if first == positions.len() { first..first } else { first / BLOCK * BLOCK..positions.len() };
+        let (p, y) = (p.block(rows.clone(), j0..j1), y.block(rows, columns.clone()));
+        gemm(dx.reborrow().block(j0..j1, shared.clone()), head.beta(beta), E::one(), p.t(), y);
+    }
+}

@@ -1,0 +1,66 @@
+//! A lowered program as text, a line an instruction: to read what the passes have made of a model.
+use std::fmt;
+
+use crate::engine::RowSet;
+use crate::graph::{Graph, Scoring, WeightId};
+
+use super::instr::Instruction;
+use super::program::{Layout, Program, Val};
+
+/// What instructions need to write themselves.
+pub(crate) struct Text<'a> {
+    pub graph: &'a Graph,
+    pub program: &'a Program,
+}
+
+impl Text<'_> {
+    pub fn vals(&self, vals: &[Val]) -> String {
+        vals.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn weight(&self, weight: WeightId) -> String {
+        self.graph.weight_text(weight)
+    }
+
+    pub fn scoring(&self, scoring: &Scoring) -> String {
+        self.graph.scoring_text(scoring)
+    }
+
+    /// The shape of a value, where it lives, and whether it has a gradient.
+    fn val(&self, val: Val) -> String {
+        let info = self.program.info(val);
+        let rows = match info.rows {
+            RowSet::All => "all".to_string(),
+            RowSet::Set(k) => format!("set {k}"),
+        };
+        let shape = match info.layout {
+            Layout::Stream => format!("[{rows}, {}]", info.cols),
+            Layout::Pattern => format!("[{}, {rows}, {}]", info.heads, info.cols),
+            Layout::Transposed => format!("[{}, {rows}]^T", info.cols),
+        };
+        let home = if info.home == val { String::new() } else { format!(" in {}", info.home) };
+        let gradient = info.gradient.filter(|_| info.trains).map_or(String::new(), |g| format!(" d{g}"));
+        format!("{val} {shape}{home}{gradient}")
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (val, slot) in &self.program.patched {
+            writeln!(f, "{} = patch of '{}'", self.val(*val), self.graph.patched()[*slot].name)?;
+        }
+        for instr in &self.program.instrs {
+            match instr.out() {
+                Some(out) => writeln!(f, "{} = {}", self.val(out), instr.text(self))?,
+                None => writeln!(f, "{}", instr.text(self))?,
+            }
+        }
+        for val in &self.program.reads {
+            writeln!(f, "read {val}")?;
+        }
+        for leaf in &self.program.leaves {
+            writeln!(f, "gradient of {}", self.graph.weight_words(*leaf))?;
+        }
+        Ok(())
+    }
+}
