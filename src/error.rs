@@ -66,14 +66,28 @@ pub enum Error {
         expected: String,
     },
     /// A name that nothing has.
-    #[error("no {kind} '{name}'{hint}")]
+    #[error("no {kind} '{}'{}", shown(name), names::meant(nearest.as_deref()))]
     Unknown {
         /// What is named: `parameter`, `probe`, `layer`.
         kind: &'static str,
         /// The name that was given.
         name: String,
-        /// The nearest known name as the end of the sentence, or empty.
-        hint: String,
+        /// The known name that is nearest to it, if one is near.
+        nearest: Option<String>,
+    },
+    /// A text that is none of its language.
+    #[error("{kind} '{}': expected {expected}, found {found} at character {at}", shown(text))]
+    Text {
+        /// What it should have been: `timeline`, `edits`, `recall`.
+        kind: &'static str,
+        /// The text.
+        text: String,
+        /// The character at which it is wrong, counted from 1.
+        at: usize,
+        /// What could stand there, with an example.
+        expected: String,
+        /// What stands there.
+        found: String,
     },
     /// A run was stopped from outside after a whole step.
     #[error("{message}")]
@@ -206,7 +220,25 @@ impl Error {
 
     /// An [`Error::Unknown`] that names the nearest of the `known` names.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::Unknown { kind, name: name.to_owned(), hint: names::hint(name, known) }
+        let nearest = names::nearest(name, known).map(String::from);
+        Self::Unknown { kind, name: name.to_owned(), nearest }
+    }
+
+    /// An [`Error::Text`] from what its reader found.
+    pub(crate) fn text(kind: &'static str, text: &str, problem: ihead_formula::Problem) -> Self {
+        let ihead_formula::Problem { at, expected, found } = problem;
+        Self::Text { kind, text: text.trim().to_owned(), at, expected, found }
+    }
+
+    /// Its line behind the key of a setting, which says what the text is.
+    pub(crate) fn in_setting(&self) -> String {
+        let line = self.to_string();
+        match self {
+            Self::Text { kind, .. } => {
+                line.strip_prefix(kind).map_or_else(|| line.clone(), |l| l.trim_start().into())
+            }
+            _ => line,
+        }
     }
 
     /// An [`Error::Device`].
@@ -215,9 +247,30 @@ impl Error {
     }
 }
 
+/// A text that someone gave, as a message repeats it: on one line, and no longer than one.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 100;
+    let visible = |text: &str| -> String {
+        let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+        text.chars().map(escape).collect()
+    };
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", visible(&text[..end])),
+        None => visible(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Error;
+    use super::{Error, shown};
+
+    #[test]
+    fn what_someone_gave_is_repeated_on_one_line() {
+        assert_eq!(shown("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
+        assert_eq!(shown(&"ä".repeat(500)), format!("{}...", "ä".repeat(100)));
+        let error = Error::unknown("site", "lgits", ["logits"]);
+        assert!(matches!(&error, Error::Unknown { nearest: Some(near), .. } if near == "logits"), "{error}");
+    }
 
     #[test]
     fn each_message_is_one_line_that_names_what_failed() {

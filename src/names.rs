@@ -23,10 +23,12 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 /// The end of a message about an unknown name: `; did you mean 'seed'?`, or nothing when no name is near.
 pub fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    match nearest(name, known) {
-        Some(known) => format!("; did you mean '{known}'?"),
-        None => String::new(),
-    }
+    meant(nearest(name, known))
+}
+
+/// The same of the name that is meant.
+pub(crate) fn meant(known: Option<&str>) -> String {
+    known.map_or_else(String::new, |known| format!("; did you mean '{known}'?"))
 }
 
 /// Whether `name` is `pattern`, in which `*` stands for any characters.
@@ -38,8 +40,14 @@ pub fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String 
 /// ```
 pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(name) = name.strip_prefix(head) else { return false };
-    (0..=name.len()).filter(|i| name.is_char_boundary(*i)).any(|i| matches(rest, &name[i..]))
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let inner = name.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+    // the first place of each part leaves the most for those behind it
+    let behind = |rest: &'_ str, part: &str| rest.find(part).map(|at| at + part.len());
+    inner.is_some_and(|inner| {
+        let mut rest = inner;
+        middle.split('*').all(|part| behind(rest, part).map(|end| rest = &rest[end..]).is_some())
+    })
 }
 
 /// Case and the choice of separator do not count.
@@ -68,7 +76,7 @@ fn edits(a: &str, b: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{matches, nearest};
 
     const KNOWN: [&str; 5] =
         ["optim_args.learning_rate", "optim_args.momentum", "model_args.dim", "data_args.k", "seed"];
@@ -86,6 +94,24 @@ mod tests {
         assert_eq!(nearest("layers.1.attention.wq.weight", known), Some("layers.1.attention.wk.weight"));
         assert_eq!(nearest("layers.1.attention.wkk2.weight", known), Some("layers.1.attention.wk.weight"));
         assert_eq!(nearest("ouptt.weight", known), Some("output.weight"));
+    }
+
+    #[test]
+    fn a_star_is_any_characters() {
+        let yes = [("*", ""), ("**", "a"), ("a*", "a"), ("*a", "ba"), ("a*a", "aa"), ("a*b*c", "abbcc")];
+        assert!(yes.iter().all(|(pattern, name)| matches(pattern, name)));
+        assert!(matches("*ab*b*", "xabab") && matches("ä*ö", "äüö"));
+        let no = [("a*a", "a"), ("", "a"), ("*a", "ab"), ("a*b*c", "ac"), ("*aa*aa*", "aaa"), ("a", "")];
+        assert!(!no.iter().any(|(pattern, name)| matches(pattern, name)));
+    }
+
+    /// The time was exponential in the number of stars.
+    #[test]
+    fn many_stars_take_no_longer_than_one() {
+        let (stars, name) = ("*".repeat(40), "a".repeat(100_000));
+        assert!(!matches(&format!("{stars}q"), &name));
+        assert!(!matches(&format!("{}q", "a*".repeat(40)), &name));
+        assert!(matches(&"*a".repeat(1000), &name));
     }
 
     #[test]

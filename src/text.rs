@@ -1,40 +1,132 @@
-//! Values as text: `name(item, item)`, for command lines and records.
+//! Values as text, for command lines and records: `name(item, item)`. One reader for all, over the lexer of the recalls.
+use ihead_formula::lex::Scanner;
+pub(crate) use ihead_formula::lex::Token;
 
-/// The items between commas that are in no brackets; `None` if brackets do not fit or an item is empty.
-pub(crate) fn split(text: &str) -> Option<Vec<&str>> {
-    let (mut items, mut start, mut depth) = (Vec::new(), 0, 0usize);
-    for (at, symbol) in text.char_indices() {
-        match symbol {
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth = depth.checked_sub(1)?,
-            ',' if depth == 0 => {
-                items.push(text[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
+use crate::{Error, Result};
+
+/// A text that is read from left to right.
+pub(crate) struct Reader<'a> {
+    /// What the text should be: `timeline`.
+    kind: &'static str,
+    text: &'a str,
+    scanner: Scanner<'a>,
+}
+
+impl<'a> Reader<'a> {
+    /// At the beginning of a text.
+    pub fn new(kind: &'static str, text: &'a str) -> Self {
+        Reader { kind, text, scanner: Scanner::new(text) }
+    }
+
+    /// What `read` makes of a whole text; `expected` could stand where it goes on instead of ending.
+    pub fn whole<T>(
+        kind: &'static str,
+        text: &'a str,
+        read: impl FnOnce(&mut Self) -> Result<T>,
+        expected: &str,
+    ) -> Result<T> {
+        let mut reader = Reader::new(kind, text);
+        let value = read(&mut reader)?;
+        if reader.token() == Token::End { Ok(value) } else { Err(reader.misfit(expected)) }
+    }
+
+    /// Where the reader is, for [`misfit_at`](Self::misfit_at).
+    pub fn place(&self) -> usize {
+        self.scanner.place()
+    }
+
+    /// The token that is next.
+    pub fn token(&self) -> Token<'a> {
+        self.scanner.token()
+    }
+
+    /// Whether this sign is next.
+    pub fn is_at(&self, sign: &str) -> bool {
+        matches!(self.scanner.token(), Token::Sign(next) if next == sign)
+    }
+
+    /// Whether this sign is next; then goes on behind it.
+    pub fn take(&mut self, sign: &str) -> bool {
+        self.scanner.take(sign)
+    }
+
+    /// Goes on behind this sign.
+    pub fn sign(&mut self, sign: &str, expected: &str) -> Result<()> {
+        if self.take(sign) { Ok(()) } else { Err(self.misfit(expected)) }
+    }
+
+    /// Whether this name is next; then goes on behind it.
+    pub fn take_name(&mut self, name: &str) -> bool {
+        let there = matches!(self.scanner.token(), Token::Name(next) if next == name);
+        if there {
+            self.scanner.advance();
         }
+        there
     }
-    items.push(text[start..].trim());
-    (depth == 0 && items.iter().all(|item| !item.is_empty())).then_some(items)
-}
 
-/// `name(inside)`, or `name` alone; `None` if a bracket is not closed.
-pub(crate) fn call(text: &str) -> Option<(&str, &str)> {
-    match text.trim().split_once('(') {
-        None => Some((text.trim(), "")),
-        Some((name, rest)) => Some((name.trim_end(), rest.strip_suffix(')')?.trim())),
+    /// A name, a pattern of names or whatever else is up to white space, a bracket, `,`, `=` or `:`.
+    pub fn word(&mut self, expected: &str) -> Result<&'a str> {
+        let place = self.place();
+        self.scanner.word().ok_or_else(|| self.misfit_at(place, expected))
     }
-}
 
-/// The numbers between commas, all finite.
-pub(crate) fn numbers(text: &str) -> Option<Vec<f64>> {
-    let number = |text: &str| text.parse().ok().filter(|x: &f64| x.is_finite());
-    split(text)?.into_iter().map(number).collect()
-}
+    /// A word of which `read` makes something.
+    pub fn read<T>(&mut self, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T> {
+        let place = self.place();
+        let value = self.scanner.word().and_then(read);
+        value.ok_or_else(|| self.misfit_at(place, expected))
+    }
 
-/// The same, so many of them.
-pub(crate) fn exactly<const N: usize>(text: &str) -> Option<[f64; N]> {
-    numbers(text)?.try_into().ok()
+    /// A finite number.
+    pub fn number(&mut self, expected: &str) -> Result<f64> {
+        self.read(expected, |word| word.parse().ok().filter(|x: &f64| x.is_finite()))
+    }
+
+    /// A count, where one is next.
+    pub fn take_count(&mut self) -> Option<usize> {
+        let Token::Number(text) = self.scanner.token() else { return None };
+        let count = text.parse().ok()?;
+        self.scanner.advance();
+        Some(count)
+    }
+
+    /// A count.
+    pub fn count(&mut self, expected: &str) -> Result<usize> {
+        self.take_count().ok_or_else(|| self.misfit(expected))
+    }
+
+    /// One item, and one behind each comma.
+    pub fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let mut items = vec![item(self)?];
+        while self.take(",") {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    /// Finite numbers between commas up to a `)`, which is taken.
+    pub fn numbers(&mut self, expected: &str) -> Result<Vec<f64>> {
+        let numbers = self.list(|reader| reader.number(expected))?;
+        self.sign(")", expected)?;
+        Ok(numbers)
+    }
+
+    /// So many of them.
+    pub fn exactly<const N: usize>(&mut self, expected: &str) -> Result<[f64; N]> {
+        let place = self.place();
+        let numbers = self.numbers(expected)?;
+        numbers.try_into().map_err(|_| self.misfit_at(place, expected))
+    }
+
+    /// Something else than `expected` is next.
+    pub fn misfit(&self, expected: &str) -> Error {
+        Error::text(self.kind, self.text, self.scanner.problem(expected))
+    }
+
+    /// Something else than `expected` is at this place.
+    pub fn misfit_at(&self, place: usize, expected: &str) -> Error {
+        Error::text(self.kind, self.text, self.scanner.problem_at(place, expected))
+    }
 }
 
 /// Writes and reads a type as its text.
@@ -66,7 +158,7 @@ macro_rules! setting_as_text {
 
             fn from_json(json: &serde_json::Value) -> Result<Self, String> {
                 let text = <String as $crate::config::FieldType>::from_json(json)?;
-                text.parse().map_err(|error: $crate::Error| error.to_string())
+                text.parse().map_err(|error: $crate::Error| error.in_setting())
             }
 
             fn to_json(&self) -> serde_json::Value {

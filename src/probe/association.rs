@@ -177,7 +177,7 @@ impl FromStr for Association {
 
     fn from_str(text: &str) -> Result<Self> {
         let read = ihead_formula::association(text);
-        read.map(Association::from).map_err(|e| Error::usage(format!("the association '{text}': {e}")))
+        read.map(Association::from).map_err(|problem| Error::text("association", text, problem))
     }
 }
 

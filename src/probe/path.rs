@@ -157,7 +157,7 @@ impl FromStr for Path {
 
     fn from_str(text: &str) -> Result<Self> {
         let rows = ihead_formula::rows(text);
-        rows.map(Path::from).map_err(|problem| Error::usage(format!("the path '{text}': {problem}")))
+        rows.map(Path::from).map_err(|problem| Error::text("path", text, problem))
     }
 }
 

@@ -146,7 +146,7 @@ impl FromStr for Recall {
 
     fn from_str(text: &str) -> Result<Self> {
         let read = ihead_formula::recall(text);
-        let read = read.map_err(|problem| Error::usage(format!("the recall '{text}': {problem}")))?;
+        let read = read.map_err(|problem| Error::text("recall", text, problem))?;
         let (inputs, keys) = (read.inputs.into(), read.keys.map(Path::from));
         Ok(Recall { name: read.name, inputs, keys, association: read.association.into() })
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::{Reader, Token};
 use crate::{Error, Result};
 
 /// Some of the iterations of a run, counted from 0.
@@ -80,6 +81,12 @@ impl Schedule {
         listed && self.at.first().is_some_and(|first| *first >= end)
     }
 
+    /// The iteration of a schedule that is one by itself.
+    pub(crate) fn single(&self) -> Option<usize> {
+        let iteration = *self.at.first()?;
+        (*self == Schedule::at([iteration])).then_some(iteration)
+    }
+
     /// Checks the numbers.
     ///
     /// # Errors
@@ -109,29 +116,55 @@ impl FromStr for Schedule {
     /// # Errors
     /// If the text is of another form, or says every 0 iterations or powers of less than 2.
     fn from_str(text: &str) -> Result<Schedule> {
-        let form =
-            "expected iterations (0 1 5), 'every 100', 'powers of 2', 'last', or some of them with 'and'";
-        let misfit = || Error::usage(format!("schedule '{}': {form}", text.trim()));
-        let number = |text: &str| text.trim().parse::<usize>().map_err(|_| misfit());
-        let mut schedule = Schedule::never();
-        for part in text.split(" and ").map(str::trim) {
-            let part = if let Some(n) = part.strip_prefix("every ") {
-                Schedule::every(number(n)?)
-            } else if let Some(base) = part.strip_prefix("powers of ") {
-                Schedule::powers(number(base)?)
-            } else if part == "last" {
-                Schedule::never().and_last()
-            } else if part == "never" {
-                Schedule::never()
-            } else if part.is_empty() {
-                return Err(misfit());
-            } else {
-                Schedule::at(part.split_whitespace().map(number).collect::<Result<Vec<_>>>()?)
-            };
-            schedule = schedule.and(part);
-        }
+        let schedule = Reader::whole("schedule", text, Schedule::read, FORM)?;
         schedule.check()?;
         Ok(schedule)
+    }
+}
+
+const FORM: &str =
+    "iterations (0 1 5), `every 100`, `powers of 2`, `last`, `never`, or some of them with `and` between";
+
+impl Schedule {
+    /// Whether a schedule could be next.
+    pub(crate) fn begins(reader: &Reader<'_>) -> bool {
+        match reader.token() {
+            Token::Number(_) => true,
+            Token::Name(name) => ["every", "powers", "last", "never"].contains(&name),
+            _ => false,
+        }
+    }
+
+    /// Up to something that no schedule has.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Schedule> {
+        let mut schedule = Schedule::part(reader)?;
+        while reader.take_name("and") {
+            schedule = schedule.and(Schedule::part(reader)?);
+        }
+        Ok(schedule)
+    }
+
+    fn part(reader: &mut Reader<'_>) -> Result<Schedule> {
+        if reader.take_name("every") {
+            return reader.count("a number of iterations, as in `every 100`").map(Schedule::every);
+        }
+        if reader.take_name("powers") {
+            const EXAMPLE: &str = "a base, as in `powers of 2`";
+            let of = reader.take_name("of");
+            let base = if of { reader.count(EXAMPLE) } else { Err(reader.misfit(EXAMPLE)) };
+            return base.map(Schedule::powers);
+        }
+        if reader.take_name("last") {
+            return Ok(Schedule::never().and_last());
+        }
+        if reader.take_name("never") {
+            return Ok(Schedule::never());
+        }
+        let mut at = vec![reader.count(FORM)?];
+        while let Some(iteration) = reader.take_count() {
+            at.push(iteration);
+        }
+        Ok(Schedule::at(at))
     }
 }
 

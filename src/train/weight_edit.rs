@@ -10,7 +10,7 @@ use crate::kernels::Element;
 use crate::names::matches;
 use crate::nn::{Module, ModuleExt, ParamId, Params, Values};
 use crate::probe::Matrix;
-use crate::text::{call, exactly, serde_as_text, split};
+use crate::text::{Reader, serde_as_text};
 use crate::{Error, Result};
 
 /// What becomes of a weight.
@@ -210,32 +210,39 @@ impl FromStr for WeightEdit {
     /// # Errors
     /// If the text is no change of weights: the nearest is in the message. Names of weights are checked against a model.
     fn from_str(text: &str) -> Result<WeightEdit> {
-        let misfit =
-            |example: &str| Error::usage(format!("weight edit '{}': expected {example}", text.trim()));
-        let (name, inside) = call(text).ok_or_else(|| misfit("a closing bracket"))?;
-        let items = split(inside).unwrap_or_default();
-        let (pattern, value) = match items[..] {
-            [pattern] => (pattern, None),
-            [pattern, value] => (pattern, Some(value)),
-            _ => return Err(misfit("one name or pattern of weights, as in zero(layers.1.ff.weight)")),
+        let read = |reader: &mut Reader<'_>| {
+            let name = reader.word("a change of weights, such as zero(layers.1.ff.weight)")?;
+            WeightEdit::read(name, reader)
         };
-        let number = || value.and_then(exactly::<1>).map(|[number]| number);
-        let edit = match name {
-            "rank" => value.and_then(|v| v.parse().ok()).map(|rank| WeightEdit::rank(pattern, rank)),
-            "rank_share" => number().map(|share| WeightEdit::rank_share(pattern, share)),
-            "scale" => number().map(|by| WeightEdit::scale(pattern, by)),
-            "zero" => value.is_none().then(|| WeightEdit::zero(pattern)),
-            "initial" => value.is_none().then(|| WeightEdit::initial(pattern)),
+        Reader::whole("weight edit", text, read, "the end")
+    }
+}
+
+impl WeightEdit {
+    /// What stands behind its name.
+    pub(crate) fn read(name: &str, reader: &mut Reader<'_>) -> Result<WeightEdit> {
+        let (with_value, expected) = match name {
+            "rank" => (true, "a number of ranks, as in rank(layers.1.ff.weight, 4)"),
+            "rank_share" => (true, "a share, as in rank_share(layers.1.ff.weight, 0.1)"),
+            "scale" => (true, "a factor, as in scale(layers.1.ff.weight, 0.5)"),
+            "zero" | "initial" => (false, "`)` behind one name or pattern"),
             _ => return Err(Error::unknown("weight edit", name, WeightEdit::NAMES)),
         };
-        edit.ok_or_else(|| {
-            misfit(match name {
-                "rank" => "a number of ranks, as in rank(layers.1.ff.weight, 4)",
-                "rank_share" => "a share, as in rank_share(layers.1.ff.weight, 0.1)",
-                "scale" => "a factor, as in scale(layers.1.ff.weight, 0.5)",
-                _ => "nothing behind the name or pattern",
-            })
-        })
+        const PATTERN: &str = "one name or pattern of weights, as in zero(layers.1.ff.weight)";
+        reader.sign("(", PATTERN)?;
+        let pattern = reader.word(PATTERN)?;
+        if with_value {
+            reader.sign(",", expected)?;
+        }
+        let edit = match name {
+            "rank" => WeightEdit::rank(pattern, reader.count(expected)?),
+            "rank_share" => WeightEdit::rank_share(pattern, reader.number(expected)?),
+            "scale" => WeightEdit::scale(pattern, reader.number(expected)?),
+            "zero" => WeightEdit::zero(pattern),
+            _ => WeightEdit::initial(pattern),
+        };
+        reader.sign(")", expected)?;
+        Ok(edit)
     }
 }
 

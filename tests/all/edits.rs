@@ -46,25 +46,31 @@ fn text_is_read_back_as_what_was_written() {
 #[test]
 fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
     for (text, expected) in [
-        ("a=previus_token", "no edit 'previus_token'; did you mean 'previous_token'?"),
-        ("a", "edit 'a': expected SITE=EDIT, as in layers.0.attention.pattern=previous_token"),
-        ("=ablate", "edit '=ablate': expected SITE=EDIT, as in layers.0.attention.pattern=previous_token"),
-        ("a=scale", "edit 'scale': expected finite numbers, as in scale(0.5)"),
-        ("a=scale(x)", "edit 'scale(x)': expected finite numbers, as in scale(0.5)"),
-        ("a=scale(1, 2)", "edit 'scale(1, 2)': expected finite numbers, as in scale(0.5)"),
-        ("a=row(1, inf)", "edit 'row(1, inf)': expected finite numbers, as in row(0.5, 1)"),
-        ("a=rows(1, 2)", "edit 'rows(1, 2)': expected finite numbers, as in rows((0.5, 1), (0, 2))"),
-        ("a=parents(0, -1)", "edit 'parents(0, -1)': expected finite numbers, as in parents(0, 0, 1)"),
-        ("a=ablate(0)", "edit 'ablate(0)': it takes no values"),
-        ("a=row(1", "edit 'a=row(1': brackets or commas do not fit"),
-        ("a=ablate,,b=ablate", "edit 'a=ablate,,b=ablate': brackets or commas do not fit"),
+        ("a", "SITE=EDIT, as in layers.0.attention.pattern=previous_token, found the end at character 2"),
+        ("=ablate", "SITE=EDIT, as in layers.0.attention.pattern=previous_token, found `=` at character 1"),
+        ("a=scale", "finite numbers, as in scale(0.5), found the end at character 8"),
+        ("a=scale(x)", "finite numbers, as in scale(0.5), found `x` at character 9"),
+        ("a=scale(1, 2)", "finite numbers, as in scale(0.5), found `1` at character 9"),
+        ("a=row(1, inf)", "finite numbers, as in row(0.5, 1), found `inf` at character 10"),
+        ("a=rows(1, 2)", "finite numbers, as in rows((0.5, 1), (0, 2)), found `1` at character 8"),
+        ("a=parents(0, -1)", "positions, as in parents(0, 0, 1), found `-` at character 14"),
+        ("a=ablate(0)", "no values behind ablate, found `(` at character 9"),
+        ("a=row(1", "finite numbers, as in row(0.5, 1), found the end at character 8"),
+        (
+            "a=ablate,,b=ablate",
+            "SITE=EDIT, as in layers.0.attention.pattern=previous_token, found `,` at character 10",
+        ),
+        ("a=ablate b", "`,` and another edit, or the end, found `b` at character 10"),
         (
             "a[x]=ablate",
-            "edit 'a[x]=ablate': expected heads by number, as in layers.0.attention.pattern[0,2]=ablate",
+            "heads by number, as in layers.0.attention.pattern[0,2]=ablate, found `x` at character 3",
         ),
     ] {
-        assert_eq!(text.parse::<Edits>().unwrap_err().to_string(), expected, "{text}");
+        let error = text.parse::<Edits>().unwrap_err().to_string();
+        assert_eq!(error, format!("edits '{text}': expected {expected}"));
     }
+    let unknown = "a=previus_token".parse::<Edits>().unwrap_err().to_string();
+    assert_eq!(unknown, "no edit 'previus_token'; did you mean 'previous_token'?");
 }
 
 /// Before, each of these was silently without effect.

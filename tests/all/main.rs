@@ -24,4 +24,5 @@ mod probe_properties;
 mod reads;
 mod run;
 mod sites;
+mod texts;
 mod theory;

@@ -76,7 +76,7 @@ fn what_does_not_fit_is_told_in_one_line() {
     };
     assert_eq!(
         told("a: tok -> tok => slef"),
-        "the recall 'a: tok -> tok => slef': expected `self`, `previous`, or pairs such as `{3: 1, 5: 2}`, \
+        "recall 'a: tok -> tok => slef': expected `self`, `previous`, or pairs such as `{3: 1, 5: 2}`, \
          found `slef` at character 18"
     );
     assert_eq!(told("a: tok -> duoble => self"), "no weight 'duoble'; did you mean 'double'?");

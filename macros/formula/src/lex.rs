@@ -1,56 +1,139 @@
-//! Words, numbers and signs.
+//! The one lexer of all small languages of the library: recalls, edits, timelines, schedules, optimisers.
+//!
+//! It reads a text from left to right, holds one token, and copies nothing: time is linear in the length of the text and
+//! memory does not depend on it.
+use std::fmt;
+
 use crate::Problem;
 
-/// A word of the language.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Token {
+/// A token of a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Token<'a> {
     /// A name: letters, digits, `_`, `-`, and dots within.
-    Name(String),
-    /// A number, as it is written.
-    Number(String),
-    /// One of [`SIGNS`].
+    Name(&'a str),
+    /// A number without a sign, as it is written.
+    Number(&'a str),
+    /// One of the signs of the languages, such as `->` or `(`.
     Sign(&'static str),
+    /// A character that none of the languages has.
+    Other(char),
     /// The end of the text.
     End,
 }
 
 /// Longer signs before those that they begin with.
-const SIGNS: [&str; 14] = ["->", "=>", "..", ":", "~", "+", "(", ")", "{", "}", ",", "?", "/", "-"];
+const SIGNS: [&str; 17] =
+    ["->", "=>", "..", ":", "~", "+", "(", ")", "{", "}", "[", "]", ",", "?", "/", "-", "="];
 
-impl std::fmt::Display for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// What ends a [word](Scanner::word), beside white space.
+const ENDS_A_WORD: [char; 9] = ['(', ')', '[', ']', '{', '}', ',', '=', ':'];
+
+/// The most characters of a token that a message repeats.
+const SHOWN: usize = 40;
+
+impl fmt::Display for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Token::Name(text) | Token::Number(text) => write!(f, "`{text}`"),
+            Token::Name(text) | Token::Number(text) => match text.char_indices().nth(SHOWN) {
+                Some((end, _)) => write!(f, "`{}...`", &text[..end]),
+                None => write!(f, "`{text}`"),
+            },
             Token::Sign(sign) => write!(f, "`{sign}`"),
+            Token::Other(character) => write!(f, "`{}`", character.escape_debug()),
             Token::End => write!(f, "the end"),
         }
     }
 }
 
-/// The words of a text, each with its character, counted from 1; the last is [`Token::End`].
-pub(crate) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, Problem> {
-    let mut tokens = Vec::new();
-    let mut rest = text;
-    loop {
-        rest = rest.trim_start();
-        let at = text.chars().count() - rest.chars().count() + 1;
-        let Some(first) = rest.chars().next() else {
-            tokens.push((at, Token::End));
-            return Ok(tokens);
-        };
-        let (token, length) = if first.is_alphabetic() || first == '_' {
-            let length = name_length(rest);
-            (Token::Name(rest[..length].into()), length)
-        } else if first.is_ascii_digit() {
-            let length = number_length(rest);
-            (Token::Number(rest[..length].into()), length)
-        } else if let Some(sign) = SIGNS.into_iter().find(|sign| rest.starts_with(sign)) {
-            (Token::Sign(sign), sign.len())
-        } else {
-            return Err(Problem { at, message: format!("no formula has a `{first}`, found one") });
-        };
-        tokens.push((at, token));
-        rest = &rest[length..];
+/// A text that is read token by token.
+#[derive(Clone, Debug)]
+pub struct Scanner<'a> {
+    text: &'a str,
+    /// The byte at which the token begins.
+    start: usize,
+    /// The byte behind it.
+    end: usize,
+    token: Token<'a>,
+}
+
+impl<'a> Scanner<'a> {
+    /// At the first token of a text.
+    pub fn new(text: &'a str) -> Self {
+        let mut scanner = Scanner { text, start: 0, end: 0, token: Token::End };
+        scanner.advance();
+        scanner
+    }
+
+    /// The token that is next.
+    pub fn token(&self) -> Token<'a> {
+        self.token
+    }
+
+    /// Where it begins: to be given to [`problem_at`](Self::problem_at).
+    pub fn place(&self) -> usize {
+        self.start
+    }
+
+    /// Goes on behind the token.
+    pub fn advance(&mut self) {
+        self.go_to(self.end);
+    }
+
+    /// Whether `sign` is next; then goes on behind it.
+    pub fn take(&mut self, sign: &str) -> bool {
+        let there = matches!(self.token, Token::Sign(next) if next == sign);
+        if there {
+            self.advance();
+        }
+        there
+    }
+
+    /// The characters up to white space, a bracket, `,`, `=` or `:`, as a name with `*` in it or a signed number is
+    /// written; `None` if there are none.
+    pub fn word(&mut self) -> Option<&'a str> {
+        let rest = &self.text[self.start..];
+        let end = rest.find(|c: char| c.is_whitespace() || ENDS_A_WORD.contains(&c)).unwrap_or(rest.len());
+        if end == 0 {
+            return None;
+        }
+        self.go_to(self.start + end);
+        Some(&rest[..end])
+    }
+
+    /// Something else than `expected` is next.
+    pub fn problem(&self, expected: impl Into<String>) -> Problem {
+        self.problem_at(self.start, expected)
+    }
+
+    /// Something else than `expected` is at an earlier [place](Self::place).
+    pub fn problem_at(&self, place: usize, expected: impl Into<String>) -> Problem {
+        let (found, _) = token_of(&self.text[place..]);
+        let at = self.text[..place].chars().count() + 1;
+        Problem { at, expected: expected.into(), found: found.to_string() }
+    }
+
+    /// The token that begins at this byte or behind white space there.
+    fn go_to(&mut self, at: usize) {
+        let rest = self.text[at..].trim_start();
+        self.start = self.text.len() - rest.len();
+        let (token, length) = token_of(rest);
+        (self.token, self.end) = (token, self.start + length);
+    }
+}
+
+/// The token with which a text begins, and its bytes.
+fn token_of(text: &str) -> (Token<'_>, usize) {
+    let Some(first) = text.chars().next() else { return (Token::End, 0) };
+    if first.is_alphabetic() || first == '_' {
+        let length = name_length(text);
+        (Token::Name(&text[..length]), length)
+    } else if first.is_ascii_digit() {
+        let length = number_length(text);
+        (Token::Number(&text[..length]), length)
+    } else if let Some(sign) = SIGNS.into_iter().find(|sign| text.starts_with(sign)) {
+        (Token::Sign(sign), sign.len())
+    } else {
+        (Token::Other(first), first.len_utf8())
     }
 }
 
@@ -83,4 +166,37 @@ fn number_length(text: &str) -> usize {
         }
     }
     length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scanner, Token};
+
+    #[test]
+    fn tokens_and_words_are_read_from_the_same_place() {
+        let mut scanner = Scanner::new(" layers.*.wk=scale( -1e-3 )  ");
+        assert_eq!(scanner.token(), Token::Name("layers"));
+        assert_eq!(scanner.word(), Some("layers.*.wk"));
+        assert!(scanner.take("=") && !scanner.take("="));
+        assert_eq!((scanner.word(), scanner.word()), (Some("scale"), None));
+        assert!(scanner.take("("));
+        assert_eq!(scanner.token(), Token::Sign("-"));
+        assert_eq!(scanner.word(), Some("-1e-3"));
+        assert!(scanner.take(")"));
+        assert_eq!((scanner.token(), scanner.word()), (Token::End, None));
+    }
+
+    #[test]
+    fn a_place_is_said_in_characters() {
+        let mut scanner = Scanner::new("häß ö");
+        scanner.advance();
+        assert_eq!(scanner.problem("x").to_string(), "expected x, found `ö` at character 5");
+        let long = "a".repeat(1000);
+        let said = Scanner::new(&long).problem("x").to_string();
+        assert_eq!(said, format!("expected x, found `{}...` at character 1", "a".repeat(40)));
+        assert_eq!(
+            Scanner::new("\u{1b}").problem("x").to_string(),
+            "expected x, found `\\u{1b}` at character 1"
+        );
+    }
 }

@@ -20,7 +20,7 @@
 //! let problem = ihead_formula::recall("wo1: tok_embeddings -> => self").unwrap_err();
 //! assert_eq!(problem.to_string(), "expected a weight's name or a step after `->`, found `=>` at character 24");
 //! ```
-mod lex;
+pub mod lex;
 mod parse;
 
 use std::fmt;
@@ -96,18 +96,20 @@ pub enum Rule {
     Pairs(Vec<(usize, usize)>),
 }
 
-/// Why a text is no recall.
+/// Why a text is none of its language.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The character at which it shows, counted from 1.
     pub at: usize,
-    /// What was expected and what was found.
-    pub message: String,
+    /// What could stand there, with an example.
+    pub expected: String,
+    /// What stands there instead.
+    pub found: String,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at character {}", self.message, self.at)
+        write!(f, "expected {}, found {} at character {}", self.expected, self.found, self.at)
     }
 }
 
@@ -118,7 +120,7 @@ impl std::error::Error for Problem {}
 /// # Errors
 /// The first thing that does not belong where it is.
 pub fn recall(text: &str) -> Result<Recall, Problem> {
-    parse::Parser::new(text)?.recall()
+    parse::Parser::new(text).recall()
 }
 
 /// Reads rows alone, such as `tok_embeddings -> output`.
@@ -126,7 +128,7 @@ pub fn recall(text: &str) -> Result<Recall, Problem> {
 /// # Errors
 /// The first thing that does not belong where it is.
 pub fn rows(text: &str) -> Result<Rows, Problem> {
-    parse::Parser::new(text)?.only_rows()
+    parse::Parser::new(text).only_rows()
 }
 
 /// Reads an association alone, such as `previous among 0..64`.
@@ -134,5 +136,5 @@ pub fn rows(text: &str) -> Result<Rows, Problem> {
 /// # Errors
 /// The first thing that does not belong where it is.
 pub fn association(text: &str) -> Result<Association, Problem> {
-    parse::Parser::new(text)?.only_association()
+    parse::Parser::new(text).only_association()
 }

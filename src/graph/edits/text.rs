@@ -2,7 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::{exactly, numbers, serde_as_text, setting_as_text, split};
+use crate::text::{Reader, serde_as_text, setting_as_text};
 use crate::{Error, Result};
 
 use super::{Edit, Edits, Entry};
@@ -32,40 +32,41 @@ impl FromStr for Edit {
     /// # Errors
     /// If the text is no edit: the nearest is in the message.
     fn from_str(text: &str) -> Result<Edit> {
-        let text = text.trim();
-        let (name, values) = match text.split_once('(') {
-            None => (text, None),
-            Some((name, rest)) => {
-                let inside = rest.strip_suffix(')').ok_or_else(|| misfit(text, "a '(' is not closed"))?;
-                (name.trim_end(), Some(inside))
-            }
-        };
+        Reader::whole("edit", text, Edit::read, "the end")
+    }
+}
+
+impl Edit {
+    fn read(reader: &mut Reader<'_>) -> Result<Edit> {
+        let name = reader.word("an edit, such as ablate or scale(0.5)")?;
         if let Some((_, edit)) = PLAIN.iter().find(|(known, _)| *known == name) {
-            return if values.is_none() { Ok(edit.clone()) } else { Err(misfit(text, "it takes no values")) };
+            let without = || reader.misfit(&format!("no values behind {name}"));
+            return if reader.is_at("(") { Err(without()) } else { Ok(edit.clone()) };
         }
         let Some((_, example)) = WITH_VALUES.iter().find(|(known, _)| *known == name) else {
             let known = PLAIN.iter().map(|(name, _)| *name).chain(WITH_VALUES.map(|(name, _)| name));
             return Err(Error::unknown("edit", name, known));
         };
-        with_values(name, values.unwrap_or_default())
-            .ok_or_else(|| misfit(text, &format!("expected finite numbers, as in {example}")))
-    }
-}
-
-fn misfit(text: &str, what: &str) -> Error {
-    Error::usage(format!("edit '{text}': {what}"))
-}
-
-/// An edit from what stands between its brackets; `None` if that does not fit.
-fn with_values(name: &str, values: &str) -> Option<Edit> {
-    match name {
-        "scale" => exactly(values).map(|[by]| Edit::Scale(by)),
-        "row" => numbers(values).map(Edit::Row),
-        "rows" => {
-            let row = |text: &str| numbers(text.strip_prefix('(')?.strip_suffix(')')?);
-            split(values)?.into_iter().map(row).collect::<Option<_>>().map(Edit::Rows)
+        let expected = &format!("finite numbers, as in {example}");
+        reader.sign("(", expected)?;
+        match name {
+            "scale" => reader.exactly(expected).map(|[by]| Edit::Scale(by)),
+            "row" => reader.numbers(expected).map(Edit::Row),
+            "rows" => {
+                let rows = reader.list(|reader| {
+                    reader.sign("(", expected)?;
+                    reader.numbers(expected)
+                })?;
+                reader.sign(")", expected)?;
+                Ok(Edit::Rows(rows))
+            }
+            _ => {
+                let expected = &format!("positions, as in {example}");
+                let parents = reader.list(|reader| reader.read(expected, |word| word.parse().ok()))?;
+                reader.sign(")", expected)?;
+                Ok(Edit::Parents(parents))
+            }
         }
-        _ => split(values)?.into_iter().map(|p| p.parse().ok()).collect::<Option<_>>().map(Edit::Parents),
     }
 }
 
@@ -100,28 +101,30 @@ impl FromStr for Edits {
         if text.trim().is_empty() {
             return Ok(Edits::default());
         }
-        let items = split(text).ok_or_else(|| misfit(text, "brackets or commas do not fit"))?;
-        let entries = items.into_iter().map(entry).collect::<Result<_>>()?;
-        Ok(Edits { entries })
+        Reader::whole("edits", text, Edits::read, "`,` and another edit, or the end")
     }
 }
 
-fn entry(text: &str) -> Result<Entry> {
-    let form = || misfit(text, "expected SITE=EDIT, as in layers.0.attention.pattern=previous_token");
-    let (place, edit) = text.split_once('=').ok_or_else(form)?;
-    let (site, heads) = match place.trim().split_once('[') {
-        None => (place.trim(), vec![]),
-        Some((site, heads)) => {
-            let heads = heads.strip_suffix(']').and_then(split);
-            let heads = heads.and_then(|heads| heads.into_iter().map(|h| h.parse().ok()).collect());
-            let what = "expected heads by number, as in layers.0.attention.pattern[0,2]=ablate";
-            (site.trim_end(), heads.ok_or_else(|| misfit(text, what))?)
-        }
-    };
-    if site.is_empty() {
-        return Err(form());
+impl Edits {
+    /// At least one edit, up to something else than a comma.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Edits> {
+        Ok(Edits { entries: reader.list(entry)? })
     }
-    Ok(Entry { site: site.to_string(), heads, edit: edit.parse()? })
+}
+
+fn entry(reader: &mut Reader<'_>) -> Result<Entry> {
+    const FORM: &str = "SITE=EDIT, as in layers.0.attention.pattern=previous_token";
+    const HEADS: &str = "heads by number, as in layers.0.attention.pattern[0,2]=ablate";
+    let site = reader.word(FORM)?.to_string();
+    let heads = if reader.take("[") {
+        let heads = reader.list(|reader| reader.count(HEADS))?;
+        reader.sign("]", HEADS)?;
+        heads
+    } else {
+        vec![]
+    };
+    reader.sign("=", FORM)?;
+    Ok(Entry { site, heads, edit: Edit::read(reader)? })
 }
 
 impl fmt::Display for Edits {

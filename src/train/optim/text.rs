@@ -2,7 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::{call, split};
+use crate::text::Reader;
 use crate::{Error, Result};
 
 use super::{AdamW, Optim, Sgd};
@@ -21,29 +21,61 @@ impl FromStr for Optim {
     /// # Errors
     /// If the optimiser or a setting is not known (the nearest is in the message), or a value is no number of at least 0.
     fn from_str(text: &str) -> Result<Optim> {
-        let misfit = |what: &str| Error::usage(format!("optimiser '{}': {what}", text.trim()));
-        let (name, inside) = call(text).ok_or_else(|| misfit("a '(' is not closed"))?;
+        let read = |reader: &mut Reader<'_>| {
+            let name = reader.word("an optimiser, such as sgd or adamw(learning_rate=0.01)")?;
+            Optim::read(name, reader)
+        };
+        Reader::whole("optimiser", text, read, "the end")
+    }
+}
+
+impl Optim {
+    /// What stands behind its name.
+    pub(crate) fn read(name: &str, reader: &mut Reader<'_>) -> Result<Optim> {
         let mut known = match name {
             "sgd" => SGD.to_vec(),
             "adamw" => ADAMW.to_vec(),
             _ => return Err(Error::unknown("optimiser", name, ["sgd", "adamw"])),
         };
-        let items = if inside.is_empty() { Some(vec![]) } else { split(inside) };
-        for item in items.ok_or_else(|| misfit("brackets or commas do not fit"))? {
-            let form = "expected settings with numbers of at least 0, as in learning_rate=0.01";
-            let (key, value) = item.split_once('=').ok_or_else(|| misfit(form))?;
-            let number = value.trim().parse().ok().filter(|v: &f64| v.is_finite() && *v >= 0.0);
-            let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-            let place = known.iter_mut().find(|(name, _)| *name == key.trim());
-            let unknown = || Error::unknown("setting of an optimiser", key.trim(), names);
-            place.ok_or_else(unknown)?.1 = number.ok_or_else(|| misfit(form))?;
+        if reader.take("(") && !reader.take(")") {
+            let mut given = Vec::new();
+            reader.list(|reader| setting(reader, &mut known, &mut given))?;
+            reader.sign(")", "`,` and another setting, or `)`")?;
         }
         Ok(match known.iter().map(|(_, value)| *value).collect::<Vec<_>>()[..] {
             [rate, momentum, decay] => Optim::Sgd(Sgd::new(rate, momentum, decay)),
             [rate, b1, b2, eps, decay] => Optim::AdamW(AdamW::new(rate, (b1, b2), eps, decay)),
-            _ => return Err(misfit("no such optimiser")),
+            _ => return Err(Error::unknown("optimiser", name, ["sgd", "adamw"])),
         })
     }
+}
+
+/// `key=value` of one of the `known` settings that is not `given` yet.
+fn setting<'a>(
+    reader: &mut Reader<'a>,
+    known: &mut [(&'static str, f64)],
+    given: &mut Vec<&'a str>,
+) -> Result<()> {
+    const FORM: &str = "settings with numbers of at least 0, as in learning_rate=0.01";
+    let place = reader.place();
+    let key = reader.word(FORM)?;
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    let unknown = || Error::unknown("setting of an optimiser", key, names);
+    let (_, value) = known.iter_mut().find(|(name, _)| *name == key).ok_or_else(unknown)?;
+    if given.contains(&key) {
+        return Err(reader.misfit_at(place, &format!("each setting once, not {key} again")));
+    }
+    given.push(key);
+    reader.sign("=", FORM)?;
+    let place = reader.place();
+    *value = reader.number(FORM)?;
+    if *value < 0.0 {
+        return Err(reader.misfit_at(place, FORM));
+    }
+    if key.starts_with("beta") && *value >= 1.0 {
+        return Err(reader.misfit_at(place, &format!("a number from 0 to less than 1, as in {key}=0.9")));
+    }
+    Ok(())
 }
 
 impl fmt::Display for Optim {

@@ -3,10 +3,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::graph::Edits;
-use crate::text::{call, exactly};
+use crate::text::Reader;
 use crate::train::WeightEdit;
 use crate::train::optim::Optim;
 use crate::{Error, Result};
+
+use super::Rate;
 
 /// A change at the beginning of an iteration.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,32 +74,58 @@ impl FromStr for Action {
     /// # Errors
     /// If the text is no action: the nearest is in the message.
     fn from_str(text: &str) -> Result<Action> {
-        let misfit = |what: &str| Error::usage(format!("'{}': expected {what}", text.trim()));
-        let (name, inside) = call(text).ok_or_else(|| misfit("a closing bracket"))?;
-        let pattern = || match inside.is_empty() {
-            true => Err(misfit(&format!("a name or pattern, as in {name}(layers.1.attention.*)"))),
-            false => Ok(inside.to_string()),
+        Reader::whole("change of a run", text, Action::read, "the end")
+    }
+}
+
+impl Action {
+    /// Whether it is the name of a change at one time.
+    pub(super) fn is_name(name: &str) -> bool {
+        Action::NAMES.contains(&name) || WeightEdit::NAMES.contains(&name)
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Action> {
+        let place = reader.place();
+        let name = reader.word("a change, such as release(layers.1.*) or snapshot")?;
+        let pattern = |reader: &mut Reader<'_>| {
+            let expected = &format!("a name or pattern, as in {name}(layers.1.attention.*)");
+            reader.sign("(", expected)?;
+            let pattern = reader.word(expected)?.to_string();
+            reader.sign(")", "`)` behind one name or pattern")?;
+            Ok::<String, Error>(pattern)
         };
         Ok(match name {
-            "freeze" => Action::Freeze(pattern()?),
-            "release" => Action::Release(pattern()?),
+            "freeze" => Action::Freeze(pattern(reader)?),
+            "release" => Action::Release(pattern(reader)?),
             "learning_rate" => {
-                let rate = exactly::<1>(inside).filter(|[rate]| *rate >= 0.0);
-                let [rate] =
-                    rate.ok_or_else(|| misfit("a number of at least 0, as in learning_rate(0.01)"))?;
+                let expected = "a number of at least 0, as in learning_rate(0.01)";
+                reader.sign("(", expected)?;
+                let place = reader.place();
+                let [rate] = reader.exactly(expected)?;
+                if rate < 0.0 {
+                    return Err(reader.misfit_at(place, expected));
+                }
                 Action::LearningRate(rate)
             }
-            "edit" if inside.is_empty() => {
-                return Err(misfit("edits, as in edit(layers.0.attention.pattern=previous_token)"));
+            "edit" => {
+                reader.sign("(", "edits, as in edit(layers.0.attention.pattern=previous_token)")?;
+                let edits = Edits::read(reader)?;
+                reader.sign(")", "`,` and another edit, or `)`")?;
+                Action::Edit(edits)
             }
-            "edit" => Action::Edit(inside.parse()?),
-            "unedit" => Action::Unedit(pattern()?),
-            "snapshot" if inside.is_empty() => Action::Snapshot,
-            "snapshot" => return Err(misfit("snapshot alone")),
-            "sgd" | "adamw" => Action::optim(text.parse()?),
-            _ if WeightEdit::NAMES.contains(&name) => Action::Weights(text.parse()?),
+            "unedit" => Action::Unedit(pattern(reader)?),
+            "snapshot" if reader.is_at("(") => return Err(reader.misfit("nothing behind snapshot")),
+            "snapshot" => Action::Snapshot,
+            "sgd" | "adamw" => Action::optim(Optim::read(name, reader)?),
+            _ if WeightEdit::NAMES.contains(&name) => Action::Weights(WeightEdit::read(name, reader)?),
+            _ if Rate::NAMES.contains(&name) => {
+                return Err(reader.misfit_at(
+                    place,
+                    "two iterations before linear and cosine, as in 0..1000: cosine(0.03, 0)",
+                ));
+            }
             _ => {
-                let known = Action::NAMES.iter().chain(&WeightEdit::NAMES).chain(&super::rate::Rate::NAMES);
+                let known = Action::NAMES.iter().chain(&WeightEdit::NAMES).chain(&Rate::NAMES);
                 return Err(Error::unknown("change of a run", name, known.copied()));
             }
         })

@@ -2,8 +2,11 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::text::{call, exactly};
+use crate::text::Reader;
+use crate::train::Schedule;
 use crate::{Error, Result};
+
+use super::Action;
 
 /// The shape of a change from one step size to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,23 +44,24 @@ impl Rate {
         Some(if iteration == end { self.to } else { self.from + (self.to - self.from) * share })
     }
 
-    /// The one of a text `START..END: linear(FROM, TO)`, whose parts are given.
-    pub fn parse(when: &str, what: &str) -> Result<Rate> {
-        let misfit = || {
-            let form = "expected linear(FROM, TO) or cosine(FROM, TO) between two iterations, each step size at least 0, \
-                        as in 0..1000: cosine(0.03, 0)";
-            Error::usage(format!("'{}: {}': {form}", when.trim(), what.trim()))
-        };
-        let (start, end) = when.split_once("..").ok_or_else(misfit)?;
-        let iteration = |text: &str| text.trim().parse::<usize>().map_err(|_| misfit());
-        let (name, inside) = call(what).ok_or_else(misfit)?;
-        let curve = match name {
+    /// `START..END: linear(FROM, TO)`, of which `START` is read, from this place on.
+    pub fn read(reader: &mut Reader<'_>, place: usize, start: &Schedule) -> Result<Rate> {
+        const FORM: &str = "linear(FROM, TO) or cosine(FROM, TO) between two iterations, each step size at least 0, \
+                            as in 0..1000: cosine(0.03, 0)";
+        let start = start.single().ok_or_else(|| reader.misfit_at(place, FORM))?;
+        reader.sign("..", FORM)?;
+        let end = reader.count(FORM)?;
+        reader.sign(":", FORM)?;
+        let place = reader.place();
+        let curve = match reader.word(FORM)? {
             "linear" => Curve::Linear,
             "cosine" => Curve::Cosine,
-            _ => return Err(Error::unknown("step size between two iterations", name, Rate::NAMES)),
+            name if Action::is_name(name) => return Err(reader.misfit_at(place, FORM)),
+            name => return Err(Error::unknown("step size between two iterations", name, Rate::NAMES)),
         };
-        let [from, to] = exactly(inside).ok_or_else(misfit)?;
-        Ok(Rate { during: iteration(start)?..iteration(end)?, curve, from, to })
+        reader.sign("(", FORM)?;
+        let [from, to] = reader.exactly(FORM)?;
+        Ok(Rate { during: start..end, curve, from, to })
     }
 
     /// Refuses ends that come before their beginning and step sizes below 0.

@@ -2,10 +2,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::{serde_as_text, setting_as_text, split};
+use crate::text::{Reader, serde_as_text, setting_as_text};
 use crate::{Error, Result};
 
-use super::{Change, Rate, Timeline};
+use super::{Action, Change, Rate, Schedule, Timeline};
 
 impl FromStr for Timeline {
     type Err = Error;
@@ -16,26 +16,25 @@ impl FromStr for Timeline {
         if text.trim().is_empty() {
             return Ok(Timeline::default());
         }
-        let items = split(text).ok_or_else(|| misfit(text, "brackets or commas do not fit"))?;
-        Ok(Timeline { changes: items.into_iter().map(change).collect::<Result<_>>()? })
+        let read = |reader: &mut Reader<'_>| reader.list(change);
+        let changes = Reader::whole("timeline", text, read, "`,` and another change, or the end")?;
+        Ok(Timeline { changes })
     }
 }
 
-fn misfit(text: &str, what: &str) -> Error {
-    Error::usage(format!("timeline '{}': {what}", text.trim()))
-}
-
-fn change(text: &str) -> Result<Change> {
-    let form = "expected WHEN: CHANGE, as in 300: release(layers.1.*) or every 100: snapshot";
-    let (when, what) = text.split_once(':').ok_or_else(|| misfit(text, form))?;
-    if when.contains("..") {
-        return Rate::parse(when, what).map(Change::Rate);
+fn change(reader: &mut Reader<'_>) -> Result<Change> {
+    const FORM: &str = "WHEN: CHANGE, as in 300: release(layers.1.*) or every 100: snapshot";
+    if !Schedule::begins(reader) {
+        return Err(reader.misfit(FORM));
     }
-    let name = what.split('(').next().unwrap_or_default().trim();
-    if Rate::NAMES.contains(&name) {
-        return Err(misfit(text, "expected two iterations, as in 0..1000: cosine(0.03, 0)"));
+    let place = reader.place();
+    let when = Schedule::read(reader)?;
+    if reader.is_at("..") {
+        return Rate::read(reader, place, &when).map(Change::Rate);
     }
-    Ok(Change::At(when.parse()?, what.parse()?))
+    reader.sign(":", FORM)?;
+    when.check()?;
+    Ok(Change::At(when, Action::read(reader)?))
 }
 
 impl fmt::Display for Timeline {

@@ -2,7 +2,7 @@
 use ihead::graph::{Edit, Edits};
 use ihead::nn::ModuleExt;
 use ihead::probe::{Matrix, Metric};
-use ihead::run::{Inspect, Schedule};
+use ihead::run::{Earlier, Inspect, Schedule};
 use ihead::train::optim::{Optim, Sgd};
 use ihead::train::{Action, Curve, Step, Timeline, WeightEdit};
 
@@ -153,7 +153,7 @@ fn snapshots_hold_the_weights_before_their_step_and_can_be_measured_later() {
     assert!(lines.starts_with(r#"{"weights":"0","test":"#) && lines.lines().count() == 3, "{lines}");
 
     // a new run in the folder does not leave the snapshots of the old one
-    run().save_to(dir.path()).train(1).unwrap();
+    run().save_to(dir.path()).earlier(Earlier::Overwrite).train(1).unwrap();
     assert!(!dir.path().join("snapshots/2.safetensors").exists());
     let empty = tempfile::tempdir().unwrap();
     assert!(run().reprobe(empty.path()).unwrap_err().to_string().contains("expected the folder of a run"));
@@ -176,7 +176,7 @@ fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
         ("0: freze(layers.*)", "no change of a run 'freze'; did you mean 'freeze'?"),
         ("freeze(layers.*)", "expected WHEN: CHANGE"),
         ("0: freeze()", "expected a name or pattern"),
-        ("soon: freeze(layers.*)", "schedule 'soon': expected iterations"),
+        ("soon: freeze(layers.*)", "found `soon` at character 1"),
         ("every 0: snapshot", "every 0 iterations"),
         ("0: learning_rate(-1)", "expected a number of at least 0"),
         ("5..5: linear(0, 1)", "expected an end after the beginning"),
