@@ -90,7 +90,7 @@ pub fn python() -> Option<String> {
 
 /// Runs a script of `tests/python` with these arguments.
 pub fn script(python: &str, name: &str, args: &[&Path]) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(name);
     let output = Command::new(python).arg(path).args(args).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {said}");
