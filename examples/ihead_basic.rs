@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use ihead::config::{Problem, record};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::paper::{Experiment, Measured};
-use ihead::probe::{Matrix, paper};
-use ihead::train::{DataArgs, LossOn, OptimArgs, RunArgs, Timeline};
+use ihead::probe::{Matrix, Select, paper};
+use ihead::train::{DataArgs, Loss, OptimArgs, RunArgs, Timeline};
 use ihead::{Config, Result};
 
 /// Trains the simplified model of "Birth of a Transformer" and measures its memories.
@@ -85,7 +85,11 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
         batches: args.run.batches(task, args.optim_args.batch_size)?,
         optim: args.optim_args.optimizer((0.9, 0.95)),
         timeline: Timeline::freeze_until(&args.freeze_until)?,
-        loss: if args.loss_head_only { LossOn::MarksFrom(2) } else { LossOn::All },
+        loss: if args.loss_head_only {
+            Loss::next_token().over(Select::marks(2..))
+        } else {
+            Loss::next_token()
+        },
         measured: (args.data_args.k > 0).then_some(measured),
     })
 }

@@ -11,7 +11,7 @@ use ihead::config::{Problem, record};
 use ihead::model::{Full, FullArgs};
 use ihead::paper::{Experiment, Measured};
 use ihead::probe::{Matrix, paper};
-use ihead::train::{DataArgs, LossOn, OptimArgs, RunArgs, Timeline};
+use ihead::train::{DataArgs, Loss, OptimArgs, RunArgs, Timeline};
 use ihead::{Config, Result};
 
 /// Sequences whose activations are written to `exp.npz`.
@@ -69,7 +69,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Full<usize, usize, us
         batches: args.run.batches(task, args.optim_args.batch_size)?,
         optim: args.optim_args.optimizer((0.9, 0.99)),
         timeline: Timeline::default(),
-        loss: LossOn::All,
+        loss: Loss::next_token(),
         measured: (args.data_args.k > 0).then_some(measured),
     })
 }

@@ -16,7 +16,7 @@ use ihead::model::{FeedForwardKind, Transformer, TransformerArgs};
 use ihead::probe::attribution::{Against, metrics};
 use ihead::probe::{Metric, Select};
 use ihead::run::{Inspect, Run, Table, activations, measure};
-use ihead::train::LossOn;
+use ihead::train::Loss;
 use ihead::train::optim::{AdamW, Optim};
 
 /// Trains two layers of four heads to copy, then patches head by head.
@@ -68,7 +68,8 @@ fn run(args: Args) -> ihead::Result<()> {
     let wanted =
         || [Metric::accuracy("acc").over(known()), Metric::logit("logit", Against::Mean).over(known())];
     let optim = Optim::AdamW(AdamW::new(0.003, (0.9, 0.99), 1e-8, 0.0));
-    let run = Run::new(model, batches).optim(optim).loss(LossOn::MarksFrom(2)).threads(2);
+    let run =
+        Run::new(model, batches).optim(optim).loss(Loss::next_token().over(Select::marks(2..))).threads(2);
     let mut run = run.on(&clean, wanted()).every(100);
     run.train(args.steps)?;
 

@@ -16,7 +16,7 @@ use ihead::graph::{Model, Stream, Tokens};
 use ihead::nn::{Attention, Embedding, Linear, ModuleExt};
 use ihead::probe::{Association, Head, Key, Metric, Path, Recall, Select};
 use ihead::run::Run;
-use ihead::train::LossOn;
+use ihead::train::Loss;
 use ihead::train::optim::{AdamW, Optim};
 use ihead::{Config, Module, Result};
 
@@ -128,7 +128,7 @@ fn run(args: Args) -> Result<()> {
     // run
     let mut run = Run::new(model, batches)
         .optim(Optim::AdamW(AdamW::new(args.learning_rate, (0.9, 0.95), 1e-8, 0.01)))
-        .loss(LossOn::MarksFrom(2))
+        .loss(Loss::next_token().over(Select::marks(2..)))
         .threads(args.threads)
         .on(&test_batch, metrics)
         .weights([copies])

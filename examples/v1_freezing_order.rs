@@ -17,7 +17,7 @@ use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::probe::{Matrix, Metric, Select, paper};
 use ihead::run::{Run, Schedule, Table};
 use ihead::train::optim::{Optim, Sgd};
-use ihead::train::{Action, LossOn, Timeline};
+use ihead::train::{Action, Loss, Timeline};
 use ihead::{Config, Result};
 
 const WK1: &str = "layers.0.attention.wk.weight";
@@ -67,7 +67,7 @@ fn run(args: Args) -> Result<()> {
         let batches = Batches::new(task.clone(), BatchOptions { batch_size: 128, seed: 42, workers: 1 })?;
         let history = Run::new(model, batches)
             .optim(Optim::Sgd(Sgd::new(0.2, 0.9, 1e-4)))
-            .loss(LossOn::MarksFrom(2))
+            .loss(Loss::next_token().over(Select::marks(2..)))
             .timeline(timeline)
             .on(&test_batch, [Metric::accuracy("acc").over(Select::marks(2..))])
             .weights(recalls)

@@ -15,7 +15,7 @@ use ihead::data::{BatchOptions, Batches, CausalGraph, NumpyRng, Task, sample};
 use ihead::model::{FeedForwardKind, NormKind, Transformer, TransformerArgs};
 use ihead::probe::{Association, Head, Key, Metric, Path, Recall, Select};
 use ihead::run::Run;
-use ihead::train::LossOn;
+use ihead::train::Loss;
 use ihead::train::optim::{AdamW, Optim};
 
 /// Trains two layers of attention on a tree of positions.
@@ -67,7 +67,7 @@ fn run(args: Args) -> ihead::Result<()> {
     ];
     let mut run = Run::new(model, batches)
         .optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.99), 1e-8, 0.0)))
-        .loss(LossOn::MarksFrom(2))
+        .loss(Loss::next_token().over(Select::marks(2..)))
         .on(&test, metrics)
         .weights([recall])
         .every(100)

@@ -16,7 +16,7 @@ use ihead::graph::Edits;
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::probe::{Head, Key, Metric, Select};
 use ihead::run::{Run, Table};
-use ihead::train::LossOn;
+use ihead::train::Loss;
 use ihead::train::optim::{AdamW, Optim};
 use ihead::{Config, Result};
 
@@ -59,7 +59,7 @@ fn run(args: Args) -> Result<()> {
         ];
         let mut run = Run::new(model, batches)
             .optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.95), 1e-8, 0.0)))
-            .loss(LossOn::MarksFrom(2))
+            .loss(Loss::next_token().over(Select::marks(2..)))
             .edits(edits.parse::<Edits>()?)
             .on(&test_batch, metrics)
             .every(10)

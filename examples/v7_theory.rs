@@ -16,7 +16,7 @@ use ihead::paper::theory::{Embeddings, SingleTrigger, TwoSteps};
 use ihead::probe::{Metric, Select};
 use ihead::recall;
 use ihead::run::{Cell, Table, gradients, measure};
-use ihead::train::LossOn;
+use ihead::train::Loss;
 
 /// Single gradient steps against the theorem.
 #[derive(Config)]
@@ -70,7 +70,8 @@ fn steps(embeddings: &str, mut model: Model, args: &Args) -> ihead::Result<[Stri
     let mut row = vec![embeddings.to_string(), model.pe.shape().1.to_string()];
     let mut off = Vec::new();
     for (name, size, theory) in steps {
-        let gradient = gradients(&model, &batch, LossOn::MarksFrom(2))?.of(name)?.values.clone();
+        let gradient =
+            gradients(&model, &batch, &Loss::next_token().over(Select::marks(2..)))?.of(name)?.values.clone();
         let step = |(value, slope): (&mut f32, &f32)| *value -= (size * f64::from(*slope)) as f32;
         model.update(name, &mut |values| values.iter_mut().zip(&gradient).for_each(step))?;
         let theory: Vec<f64> = theory.concat();

@@ -14,8 +14,9 @@ use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, TriggerOpti
 use ihead::graph::{Edits, Model, Normaliser};
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs};
 use ihead::nn::ModuleExt;
+use ihead::probe::Select;
 use ihead::train::optim::{AdamW, Optim};
-use ihead::train::{Compute, LossOn, Monitor, Precision, Step, Trainer};
+use ihead::train::{Compute, Loss, Monitor, Precision, Step, Trainer};
 use ihead::{Config, Result};
 
 /// Times a training step of five variations.
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, name: &str) -> Result<()> {
-    let (seq, known, all) = (args.seq, LossOn::MarksFrom(2), LossOn::All);
+    let (seq, known, all) = (args.seq, Loss::next_token().over(Select::marks(2..)), Loss::next_token());
     let simplified = |dim, final_ffn, vocab| {
         let sizes = SimplifiedArgs { max_length: seq, final_ffn, ..SimplifiedArgs::defaults() };
         Simplified::new(vocab, seq, dim, &sizes).map(|model| model.init(1))
@@ -114,7 +115,7 @@ fn time<M: Model>(
     name: &str,
     (own_batch, dim): (usize, usize),
     model: M,
-    loss: LossOn,
+    loss: Loss,
     edits: Edits,
 ) -> Result<()> {
     let batch_size = args.batch.unwrap_or(own_batch);

@@ -43,6 +43,14 @@ impl AnyEngine {
         }
     }
 
+    /// [`Engine::terms`].
+    pub fn terms(&self) -> &[f64] {
+        match self {
+            AnyEngine::Single(engine) => engine.terms(),
+            AnyEngine::Double(engine) => engine.terms(),
+        }
+    }
+
     /// [`Engine::gradient`].
     pub fn gradient(&self, param: ParamId) -> Option<Values> {
         match self {

@@ -43,7 +43,7 @@ impl RowLists {
     }
 
     /// The positions of each sequence at which `keep(sequence, position)` holds.
-    pub fn choose(batch: &Batch, keep: impl Fn(usize, usize) -> bool) -> RowLists {
+    pub fn choose(batch: &Batch, mut keep: impl FnMut(usize, usize) -> bool) -> RowLists {
         let mut lists = RowLists { ends: Vec::with_capacity(batch.batch), ..RowLists::default() };
         for i in 0..batch.batch {
             lists.positions.extend((0..batch.seq).filter(|&t| keep(i, t)).map(|t| t as u32));

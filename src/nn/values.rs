@@ -113,6 +113,14 @@ impl Values {
         self.iter().map(|v| v.powi(2)).sum::<f64>().sqrt()
     }
 
+    /// Adds as many values.
+    pub(crate) fn add(&mut self, other: impl Iterator<Item = f64>) {
+        match self {
+            Values::Single(values) => values.iter_mut().zip(other).for_each(|(to, from)| *to += from as f32),
+            Values::Double(values) => values.iter_mut().zip(other).for_each(|(to, from)| *to += from),
+        }
+    }
+
     /// Copies them.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
 use crate::run::{Earlier, Report, Run, Schedule, check_memory};
 use crate::train::optim::Optim;
-use crate::train::{LossOn, Monitor, RunArgs, Step, Timeline};
+use crate::train::{Loss, Monitor, RunArgs, Step, Timeline};
 use crate::{Result, output};
 
 use super::write_exp;
@@ -31,7 +31,7 @@ pub struct Experiment<M> {
     /// What changes during the run, before the changes of its settings.
     pub timeline: Timeline,
     /// What the loss is over.
-    pub loss: LossOn,
+    pub loss: Loss,
     /// What is measured; `None` for a task without triggers.
     pub measured: Option<Measured>,
 }

@@ -7,9 +7,9 @@ use crate::engine::{AnyEngine, Read, Request, RowSet};
 use crate::graph::{Edit, Edits, Graph, Model, NodeId, record_with};
 use crate::io::Array;
 use crate::kernels::Element;
-use crate::nn::{ModuleExt, Params};
+use crate::nn::{AnyParam, ModuleExt, Params, Values};
 use crate::probe::{Metric, Record};
-use crate::train::{Compute, LossOn};
+use crate::train::{Compute, Loss};
 use crate::{Error, Result};
 
 use super::evaluator::Evaluator;
@@ -67,7 +67,7 @@ pub fn activations(model: &impl Model, batch: &Batch, site: &str) -> Result<Arra
 ///
 /// # Errors
 /// If the batch does not fit the model.
-pub fn gradients(model: &impl Model, batch: &Batch, loss: LossOn) -> Result<Gradients> {
+pub fn gradients(model: &impl Model, batch: &Batch, loss: &Loss) -> Result<Gradients> {
     Inspect::new(model).gradients(batch, loss)
 }
 
@@ -99,13 +99,13 @@ impl Gradients {
 /// use ihead::graph::{Edit, Edits};
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// use ihead::run::Inspect;
-/// use ihead::train::LossOn;
+/// use ihead::train::Loss;
 ///
 /// let sizes = SimplifiedArgs::defaults();
 /// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let clamp = Edits::default().with("layers.0.attention.pattern", Edit::PreviousToken);
-/// let gradients = Inspect::new(&model).edits(clamp).gradients(&batch, LossOn::All)?;
+/// let gradients = Inspect::new(&model).edits(clamp).gradients(&batch, &Loss::next_token())?;
 /// // layer 0's keys act through its pattern alone
 /// assert!(gradients.of("layers.0.attention.wk.weight")?.values.iter().all(|g| *g == 0.0));
 /// assert!(gradients.of("layers.1.attention.wk.weight")?.values.iter().any(|g| *g != 0.0));
@@ -202,18 +202,23 @@ impl<'a, M: Model> Inspect<'a, M> {
     ///
     /// # Errors
     /// Those of [`gradients`], or if an edited site is not in the model.
-    pub fn gradients(&self, batch: &Batch, loss: LossOn) -> Result<Gradients> {
+    pub fn gradients(&self, batch: &Batch, loss: &Loss) -> Result<Gradients> {
         let (graph, params) = (self.graph(batch)?, Params::of(self.model));
-        let mut engine = self.compute.engine(&graph, &loss.request(), &|id| params.trains(id))?;
+        let loss = loss.resolve(&graph)?;
+        let mut engine = self.compute.engine(&graph, loss.request(), &|id| params.trains(id))?;
         self.patches.give(&mut engine)?;
-        let found = engine.run(&params, batch, &loss.rows(batch))?;
-        let by_name = self.model.training().into_iter().map(|(name, param)| {
-            let shape = param.dims();
-            let zeros = || vec![0.0; shape.iter().product()];
-            let values = engine.gradient(param.id()).map_or_else(zeros, |g| g.single().into_owned());
-            (name, Array { shape, values })
+        let found = engine.run(&params, batch, &loss.positions(batch, graph.vocab())?)?;
+        let of = |param: &dyn AnyParam| {
+            let zeros = || Values::zeros(param.data().storage(), param.dims().iter().product());
+            engine.gradient(param.id()).unwrap_or_else(zeros)
+        };
+        let training = self.model.training();
+        let mut gradients = training.iter().map(|(name, param)| (name.clone(), of(*param))).collect();
+        let found = loss.finish(found, engine.terms(), self.model, &mut gradients);
+        let by_name = gradients.into_iter().zip(training).map(|((name, gradient), (_, param))| {
+            (name, Array { shape: param.dims(), values: gradient.single().into_owned() })
         });
-        Ok(Gradients { loss: found, by_name: by_name.collect() })
+        Ok(Gradients { loss: found.loss, by_name: by_name.collect() })
     }
 
     fn graph(&self, batch: &Batch) -> Result<Graph> {

@@ -3,7 +3,7 @@ use crate::data::Batch;
 use crate::graph::{Edits, Model, record_with};
 use crate::nn::Params;
 use crate::probe::{Metric, Record, Unit, WeightProbe, record_weights};
-use crate::train::{Compute, Edited, Initial, WeightEdit, initial_of};
+use crate::train::{Compute, Edited, Initial, Step, WeightEdit, initial_of};
 use crate::{Error, Result};
 
 use super::evaluator::Evaluator;
@@ -97,11 +97,16 @@ impl Probes {
         }
     }
 
-    /// What `before` gave, with the loss of the step in front unless it has a loss, then test sets and weights.
-    pub fn after(&mut self, before: Record, loss: f64, model: &impl Model) -> Result<Record> {
+    /// What `before` gave, with the loss of the step in front unless it has a loss, and its terms if there are several; then
+    /// test sets and weights.
+    pub fn after<M: Model>(&mut self, before: Record, step: &Step<'_, M>) -> Result<Record> {
+        let (loss, model) = (step.loss, step.model);
         let mut record = Record::new();
         if before.entries().iter().all(|entry| entry.name != "loss") {
             record.insert("loss", Unit::Nats, loss);
+        }
+        for (name, value) in step.terms.iter().filter(|_| step.terms.len() > 1) {
+            record.insert(format!("loss_{name}"), Unit::Nats, *value);
         }
         record.extend(before);
         record.extend(self.of_model(model)?);

@@ -100,7 +100,7 @@ impl Recorder {
 
     /// One evaluation.
     fn record<M: Model>(&mut self, step: &Step<'_, M>, before: Record, progress: &Progress) -> Result<()> {
-        let mut record = self.probes.after(before, step.loss, step.model)?;
+        let mut record = self.probes.after(before, step)?;
         for line in self.report.lines(step, &record, |name| self.probes.is_of_weights(name)) {
             progress.line(&line)?;
         }

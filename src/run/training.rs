@@ -9,7 +9,7 @@ use crate::graph::{Edits, Graph, Model};
 use crate::nn::ModuleExt;
 use crate::probe::{Metric, WeightProbe};
 use crate::train::optim::Optim;
-use crate::train::{Compute, LossOn, Monitor, Progress, Step, Timeline, Trainer, WeightEdit};
+use crate::train::{Compute, Loss, Monitor, Progress, Step, Timeline, Trainer, WeightEdit};
 use crate::{Error, Result};
 
 use super::inspect::check_length;
@@ -76,7 +76,7 @@ impl<M: Model> Run<M> {
     }
 
     /// With the loss over other positions.
-    pub fn loss(mut self, loss: LossOn) -> Self {
+    pub fn loss(mut self, loss: Loss) -> Self {
         self.trainer.loss = loss;
         self
     }

@@ -4,7 +4,7 @@
 //! step to a [`Monitor`].
 mod args;
 mod device;
-mod loss_on;
+mod loss;
 pub mod optim;
 mod progress;
 mod schedule;
@@ -14,7 +14,7 @@ mod weight_edit;
 
 pub use args::{DataArgs, OptimArgs, RunArgs};
 pub use device::{Compute, Device, Precision};
-pub use loss_on::LossOn;
+pub use loss::Loss;
 pub use progress::Progress;
 pub use schedule::Schedule;
 pub use timeline::{Action, Curve, Timeline};

@@ -3,15 +3,17 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::backend::Dim;
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
 use crate::engine::AnyEngine;
 use crate::graph::{Edits, Graph, Model, record_with};
-use crate::nn::{ModuleExt, Params, Values, ValuesMut};
+use crate::nn::{ModuleExt, ParamId, Params, Values, ValuesMut};
 use crate::{Error, Result};
 
+use super::loss::{Found, Resolved};
 use super::optim::{AdamW, Optim, Optimizer};
 use super::weight_edit::{Initial, initial_of};
-use super::{Action, Compute, LossOn, Timeline};
+use super::{Action, Compute, Loss, Timeline};
 
 /// What a step has taken.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +39,8 @@ pub struct Step<'a, M> {
     pub model: &'a M,
     /// The loss before the update; NaN over nothing.
     pub loss: f64,
+    /// The terms of the loss before the update and before their weights, by name.
+    pub terms: &'a [(String, f64)],
     /// The gradient of each parameter that trains, by name, of this step, in the precision of the run.
     pub gradients: &'a [(String, Values)],
     /// What it has taken.
@@ -115,8 +119,8 @@ pub struct Trainer<M> {
     pub optim: Optim,
     /// What changes during the run.
     pub timeline: Timeline,
-    /// What the loss is over.
-    pub loss: LossOn,
+    /// What is made small.
+    pub loss: Loss,
     /// Changes of the model's sites.
     pub edits: Edits,
     /// Where to compute.
@@ -141,7 +145,7 @@ impl<M: Model> Trainer<M> {
             model,
             optim: Optim::AdamW(AdamW::new(1e-3, (0.9, 0.95), 1e-8, 0.0)),
             timeline: Timeline::default(),
-            loss: LossOn::All,
+            loss: Loss::next_token(),
             edits: Edits::default(),
             compute: Compute::default(),
             initial: None,
@@ -199,7 +203,7 @@ impl<M: Model> Trainer<M> {
         }
         let (begin, end) = (Instant::now(), iterations.end);
         let mut graph = self.graph(seq)?;
-        let mut engine: Option<AnyEngine> = None;
+        let mut engine: Option<(AnyEngine, Resolved)> = None;
         for iteration in iterations {
             let changed = self.apply(iteration, iteration + 1 == end, monitor)?;
             if changed.edits {
@@ -209,16 +213,16 @@ impl<M: Model> Trainer<M> {
             if changed.edits || changed.trains || engine.is_none() {
                 engine = Some(self.engine(&graph)?);
             }
-            let Some(engine) = &mut engine else { continue };
+            let Some((engine, resolved)) = &mut engine else { continue };
             let asked = Instant::now();
             let batch = loader.next_batch()?;
             let data = asked.elapsed();
             monitor.before_update(iteration, &self.model, &batch)?;
             let started = Instant::now();
-            let (loss, gradients) = self.step(engine, &batch)?;
+            let (Found { loss, terms }, gradients) = self.step(engine, resolved, &batch)?;
             let times = Times { data, step: started.elapsed(), total: begin.elapsed() };
-            let (model, gradients) = (&self.model, &gradients[..]);
-            monitor.after_update(&Step { iteration, batch: &batch, model, loss, gradients, times })?;
+            let (model, gradients, terms) = (&self.model, &gradients[..], &terms[..]);
+            monitor.after_update(&Step { iteration, batch: &batch, model, loss, terms, gradients, times })?;
         }
         Ok(())
     }
@@ -261,20 +265,31 @@ impl<M: Model> Trainer<M> {
         Ok(changed)
     }
 
-    fn engine(&self, graph: &Graph) -> Result<AnyEngine> {
-        let params = Params::of(&self.model);
-        self.compute.engine(graph, &self.loss.request(), &|id| params.trains(id))
+    fn engine(&self, graph: &Graph) -> Result<(AnyEngine, Resolved)> {
+        let (params, loss) = (Params::of(&self.model), self.loss.resolve(graph)?);
+        let engine = self.compute.engine(graph, loss.request(), &|id| params.trains(id))?;
+        Ok((engine, loss))
     }
 
     /// One step: the loss, and the gradient of each parameter that trains.
-    fn step(&mut self, engine: &mut AnyEngine, batch: &Batch) -> Result<(f64, Gradients)> {
-        let loss = engine.run(&Params::of(&self.model), batch, &self.loss.rows(batch))?;
-        let (mut gradients, mut places) = (Vec::new(), HashMap::new());
+    fn step(
+        &mut self,
+        engine: &mut AnyEngine,
+        resolved: &Resolved,
+        batch: &Batch,
+    ) -> Result<(Found, Gradients)> {
+        let positions = resolved.positions(batch, Dim::size(&self.model.vocab()))?;
+        let loss = engine.run(&Params::of(&self.model), batch, &positions)?;
+        let mut gradients = Vec::new();
         for (name, param) in self.model.training() {
             if let Some(gradient) = engine.gradient(param.id()) {
-                places.insert(param.id(), gradients.len());
                 gradients.push((name, gradient));
             }
+        }
+        let found = resolved.finish(loss, engine.terms(), &self.model, &mut gradients);
+        let mut places: HashMap<ParamId, usize> = HashMap::new();
+        for (place, (name, _)) in gradients.iter().enumerate() {
+            places.insert(self.model.tensor(name)?.id(), place);
         }
         let (optim, mut stepped) = (&mut self.optim, Ok(()));
         self.model.visit_mut("", &mut |_, _, tensor| {
@@ -287,6 +302,6 @@ impl<M: Model> Trainer<M> {
             };
         });
         stepped?;
-        Ok((loss, gradients))
+        Ok((found, gradients))
     }
 }

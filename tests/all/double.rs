@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use ihead::backend::Cpu;
 use ihead::config::Config;
-use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
+use ihead::data::{Batch, BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
 use ihead::eager::EagerEngine;
-use ihead::engine::{Engine, ignore};
+use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
 use ihead::graph::record;
 use ihead::io::{load, read};
 use ihead::model::{Simplified, SimplifiedArgs};
@@ -14,7 +14,7 @@ use ihead::plan::CpuEngine;
 use ihead::probe::{Metric, Select};
 use ihead::run::Run;
 use ihead::train::optim::{AdamW, Optim, Optimizer, Sgd};
-use ihead::train::{Compute, LossOn, Precision, Step};
+use ihead::train::{Compute, Loss, Precision, Step};
 
 type Model = Simplified<usize, usize, usize>;
 
@@ -28,7 +28,14 @@ struct Setting {
 /// The size at which the memories form within 301 steps.
 const WHOLE: Setting = Setting { seq: 128, dim: 128, batch: 32 };
 const SMALL: Setting = Setting { seq: 24, dim: 16, batch: 8 };
-const LOSS: LossOn = LossOn::MarksFrom(2);
+/// The positions of the loss.
+fn known(batch: &Batch) -> [RowLists; 1] {
+    [Select::marks(2..).rows(batch)]
+}
+
+fn loss() -> Loss {
+    Loss::next_token().over(Select::marks(2..))
+}
 
 impl Setting {
     fn task(&self) -> TriggerTask {
@@ -59,7 +66,7 @@ impl Setting {
         let metrics = [Metric::loss("test").over(Select::marks(2..))];
         Run::new(self.model(), self.batches())
             .optim(sgd())
-            .loss(LOSS)
+            .loss(loss())
             .compute(compute)
             .every(1)
             .on(&test, metrics)
@@ -83,7 +90,7 @@ fn by_hand(
     let mut losses = Vec::new();
     for _ in 0..steps {
         let batch = batches.next_batch().unwrap();
-        losses.push(engine.run(&Params::of(&model), &batch, &LOSS.rows(&batch), &ignore).unwrap());
+        losses.push(engine.run(&Params::of(&model), &batch, &known(&batch), &ignore).unwrap());
         model.visit_mut("", &mut |name, _, tensor| {
             let Some(gradient) = engine.gradient(tensor.id()) else { return };
             let ValuesMut::Double(values) = tensor.data_mut() else { panic!("{name} is single") };
@@ -97,7 +104,10 @@ fn cpu(setting: &Setting) -> impl FnOnce(&Model) -> Box<dyn Engine<f64>> {
     let seq = setting.seq;
     move |model| {
         let (graph, params) = (record(model, seq).unwrap(), Params::of(model));
-        Box::new(CpuEngine::<f64>::new(&graph, &LOSS.request(), &|id| params.trains(id), 2).unwrap())
+        Box::new(
+            CpuEngine::<f64>::new(&graph, &Request::loss(RowSet::Set(0)), &|id| params.trains(id), 2)
+                .unwrap(),
+        )
     }
 }
 
@@ -105,7 +115,9 @@ fn eager(setting: &Setting) -> impl FnOnce(&Model) -> Box<dyn Engine<f64>> {
     let seq = setting.seq;
     move |model| {
         let (graph, params) = (record(model, seq).unwrap(), Params::of(model));
-        Box::new(EagerEngine::new(Cpu::default(), &graph, &LOSS.request(), &|id| params.trains(id)))
+        Box::new(EagerEngine::new(Cpu::default(), &graph, &Request::loss(RowSet::Set(0)), &|id| {
+            params.trains(id)
+        }))
     }
 }
 
@@ -190,9 +202,9 @@ fn what_is_measured_in_double_precision_sees_all_64_bits() {
     run.train(3).unwrap();
     let test = sample(&SMALL.task(), &mut NumpyRng::new(&[0]), 8).unwrap();
     let loss = |model: &Model| {
-        let (graph, request) = (record(model, SMALL.seq).unwrap(), LOSS.request());
+        let (graph, request) = (record(model, SMALL.seq).unwrap(), Request::loss(RowSet::Set(0)));
         let mut engine = CpuEngine::<f64>::new(&graph, &request, &|_| false, 1).unwrap();
-        engine.run(&Params::of(model), &test, &LOSS.rows(&test), &ignore).unwrap()
+        engine.run(&Params::of(model), &test, &known(&test), &ignore).unwrap()
     };
     let measured = run.train(0).unwrap().last("test").unwrap();
     assert!((measured - loss(run.model())).abs() < 1e-14);

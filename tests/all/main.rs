@@ -13,6 +13,7 @@ mod golden;
 mod io;
 mod kernels;
 mod levels;
+mod loss;
 mod model;
 mod module;
 mod operations;

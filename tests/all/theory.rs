@@ -2,8 +2,9 @@
 use ihead::data::{NumpyRng, sample};
 use ihead::nn::ModuleExt;
 use ihead::paper::theory::{Embeddings, SingleTrigger, TwoSteps};
+use ihead::probe::Select;
 use ihead::run::gradients;
-use ihead::train::LossOn;
+use ihead::train::Loss;
 
 type Model = TwoSteps<usize, usize, usize>;
 
@@ -30,7 +31,7 @@ fn directions(model: &Model, name: &str) -> Vec<Vec<f64>> {
     let mut rng = NumpyRng::new(&[11]);
     let draw = |_| {
         let batch = sample(&setting(), &mut rng, SEQUENCES).unwrap();
-        let found = gradients(model, &batch, LossOn::MarksFrom(2)).unwrap();
+        let found = gradients(model, &batch, &Loss::next_token().over(Select::marks(2..))).unwrap();
         found.of(name).unwrap().values.iter().map(|g| -f64::from(*g)).collect()
     };
     (0..DRAWS).map(draw).collect()

@@ -4,7 +4,7 @@ use ihead::graph::{Edit, Edits};
 use ihead::nn::{AnyParam, ModuleExt};
 use ihead::probe::Metric;
 use ihead::run::{Inspect, activations, at_positions, mean_ablation, measure};
-use ihead::train::LossOn;
+use ihead::train::Loss;
 use ihead::train::optim::{AdamW, Optim};
 
 use super::{Model, model, run, task, test_batch};
@@ -41,7 +41,7 @@ fn what_acts_only_through_a_clamped_pattern_has_no_gradient_and_keeps_its_bits()
         let edits: Edits = edits.parse().unwrap();
         let before = model();
         let gradients =
-            Inspect::new(&before).edits(edits.clone()).gradients(&test_batch(), LossOn::All).unwrap();
+            Inspect::new(&before).edits(edits.clone()).gradients(&test_batch(), &Loss::next_token()).unwrap();
         let optim = Optim::AdamW(AdamW::new(0.01, (0.9, 0.95), 1e-8, 0.1)); // decay would change them
         let mut run = run().optim(optim).edits(edits.clone());
         run.train(5).unwrap();

@@ -1,0 +1,353 @@
+//! What a run makes small: a sum of terms, as a value.
+use std::fmt;
+use std::ops::Add;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::data::Batch;
+use crate::engine::{LossTerm, Penalty, Request, RowLists, RowSet};
+use crate::graph::Graph;
+use crate::names::matches;
+use crate::nn::{ModuleExt, ParamId, Role, Values};
+use crate::probe::{Predictor, Select, Sequence};
+use crate::{Error, Result};
+
+/// What a run makes small: a sum of terms, each with a weight, each recorded.
+///
+/// | term | formula |
+/// |---|---|
+/// | [`next_token`](Self::next_token) | the mean over positions of `-log p(y[t])`: cross-entropy against the next tokens |
+/// | [`against`](Self::against) | the mean over positions of `-sum_v q_v log p(v)`: cross-entropy against a predictor's distribution `q` |
+/// | [`penalty`](Self::penalty) | of a site: the mean over positions of the sum over its width of `abs(x)` or `x^2`; of weights: the sum of `abs(w)` or `w^2` |
+///
+/// Against the distribution that a task declares ([`Law`](crate::probe::Law)), the second is the population loss: its gradient has no noise from the
+/// draw of the next token.
+///
+/// ```
+/// use ihead::engine::Penalty;
+/// use ihead::probe::{Select, Unigram};
+/// use ihead::train::Loss;
+///
+/// let loss = Loss::next_token().over(Select::marks(2..))
+///     + Loss::against(Unigram { alpha: 1.0 }).weighted(0.1)
+///     + Loss::penalty(Penalty::L1, "layers.0.ff.hidden").weighted(1e-3).named("sparsity");
+/// assert_eq!(
+///     loss.to_string(),
+///     "next_token over marks >= 2 + 0.1 against the unigrams so far + 0.001 L1 of layers.0.ff.hidden"
+/// );
+/// assert_eq!(loss.names(), ["next_token", "against", "sparsity"]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Loss {
+    terms: Vec<Term>,
+}
+
+#[derive(Clone, Debug)]
+struct Term {
+    name: String,
+    kind: Kind,
+    select: Select,
+    weight: f64,
+}
+
+#[derive(Clone)]
+enum Kind {
+    NextToken,
+    Against(Arc<dyn Predictor>),
+    Penalty(Penalty, String),
+}
+
+impl Default for Loss {
+    /// [`Loss::next_token`].
+    fn default() -> Self {
+        Loss::next_token()
+    }
+}
+
+impl Loss {
+    fn of(name: &str, kind: Kind) -> Loss {
+        Loss { terms: vec![Term { name: name.into(), kind, select: Select::All, weight: 1.0 }] }
+    }
+
+    /// The mean cross-entropy against the next tokens, over all positions.
+    pub fn next_token() -> Loss {
+        Loss::of("next_token", Kind::NextToken)
+    }
+
+    /// The mean cross-entropy against the distribution of a predictor, over the positions at which it knows one.
+    pub fn against(predictor: impl Predictor + 'static) -> Loss {
+        Loss::of("against", Kind::Against(Arc::new(predictor)))
+    }
+
+    /// A penalty of the site or of the weights of this name; `*` in a name of weights stands for any characters.
+    pub fn penalty(penalty: Penalty, of: impl Into<String>) -> Loss {
+        let of = of.into();
+        Loss::of(&format!("{penalty:?} of {of}"), Kind::Penalty(penalty, of))
+    }
+
+    fn each(mut self, change: impl FnMut(&mut Term)) -> Loss {
+        self.terms.iter_mut().for_each(change);
+        self
+    }
+
+    /// The same over these positions alone; a penalty of weights has none.
+    pub fn over(self, select: Select) -> Loss {
+        self.each(|term| term.select = select.clone())
+    }
+
+    /// The same with every term's weight multiplied by this.
+    pub fn weighted(self, by: f64) -> Loss {
+        self.each(|term| term.weight *= by)
+    }
+
+    /// The same with another name in records, where there are several terms: `loss_NAME`.
+    pub fn named(self, name: impl Into<String>) -> Loss {
+        let name = name.into();
+        self.each(|term| term.name.clone_from(&name))
+    }
+
+    /// The names of the terms.
+    pub fn names(&self) -> Vec<&str> {
+        self.terms.iter().map(|term| term.name.as_str()).collect()
+    }
+
+    /// Resolves the names against a recorded model.
+    ///
+    /// # Errors
+    /// If a penalty is of no site and of no weights (the nearest name is in the message), of a pattern, or of weights at some
+    /// positions; if a weight is not finite, or two terms have one name.
+    pub(crate) fn resolve(&self, graph: &Graph) -> Result<Resolved> {
+        let mut resolved =
+            Resolved { loss: self.clone(), request: Request::default(), sets: vec![], places: vec![] };
+        for (i, term) in self.terms.iter().enumerate() {
+            let Term { name, weight, .. } = term;
+            if !weight.is_finite() {
+                return Err(Error::usage(format!(
+                    "loss: the weight of '{name}' is {weight}, expected a finite number"
+                )));
+            }
+            if self.terms[..i].iter().any(|other| other.name == *name) {
+                return Err(Error::usage(format!(
+                    "loss: two terms are named '{name}'; name one with `.named(..)`"
+                )));
+            }
+            resolved.add(term, graph)?;
+        }
+        Ok(resolved)
+    }
+}
+
+impl Add for Loss {
+    type Output = Loss;
+
+    fn add(mut self, other: Loss) -> Loss {
+        self.terms.extend(other.terms);
+        self
+    }
+}
+
+/// A loss whose names are places of a graph.
+pub(crate) struct Resolved {
+    loss: Loss,
+    /// What the engine is asked for.
+    request: Request,
+    /// The positions, and perhaps the predictor, of each row set.
+    sets: Vec<(Select, Option<Arc<dyn Predictor>>)>,
+    /// Where the value of each term comes from.
+    places: Vec<Place>,
+}
+
+/// Where the value of a term comes from.
+enum Place {
+    /// The term of this number of the engine.
+    Engine(usize),
+    /// The weights of these identities.
+    Weights(Penalty, Vec<ParamId>),
+}
+
+/// What a step has found.
+pub(crate) struct Found {
+    /// The loss.
+    pub loss: f64,
+    /// Its terms, before their weights, by name.
+    pub terms: Vec<(String, f64)>,
+}
+
+impl Resolved {
+    fn rows(&mut self, select: &Select, predictor: Option<Arc<dyn Predictor>>) -> RowSet {
+        if let (Select::All, None) = (select, &predictor) {
+            return RowSet::All;
+        }
+        self.sets.push((select.clone(), predictor));
+        RowSet::Set(self.sets.len() - 1)
+    }
+
+    fn add(&mut self, term: &Term, graph: &Graph) -> Result<()> {
+        let weight = term.weight;
+        let of_engine = match &term.kind {
+            Kind::NextToken => LossTerm::NextToken { rows: self.rows(&term.select, None), weight },
+            Kind::Against(predictor) => {
+                self.rows(&term.select, Some(predictor.clone()));
+                LossTerm::Distribution { set: self.sets.len() - 1, weight }
+            }
+            Kind::Penalty(penalty, name) => match graph.site(name) {
+                Some(node) if graph.is_pattern(node) => {
+                    return Err(Error::usage(format!(
+                        "loss: '{name}' is a pattern; a penalty is of a stream or of weights"
+                    )));
+                }
+                Some(node) => {
+                    let (penalty, rows) = (*penalty, self.rows(&term.select, None));
+                    LossTerm::Penalty { node, penalty, rows, weight }
+                }
+                None => return self.add_weights(term, *penalty, name, graph),
+            },
+        };
+        self.places.push(Place::Engine(self.request.losses.len()));
+        self.request.losses.push(of_engine);
+        Ok(())
+    }
+
+    fn add_weights(&mut self, term: &Term, penalty: Penalty, pattern: &str, graph: &Graph) -> Result<()> {
+        let named = || graph.params().iter().filter_map(|param| Some((param.name.as_deref()?, param.id)));
+        let ids: Vec<ParamId> =
+            named().filter(|(name, _)| matches(pattern, name)).map(|(_, id)| id).collect();
+        if ids.is_empty() {
+            let sites = graph.sites().keys().map(String::as_str);
+            return Err(Error::unknown(
+                "site or weight",
+                pattern,
+                sites.chain(named().map(|(name, _)| name)),
+            ));
+        }
+        if !matches!(term.select, Select::All) {
+            return Err(Error::usage(format!(
+                "loss: a penalty of the weights '{pattern}' is not over positions"
+            )));
+        }
+        self.places.push(Place::Weights(penalty, ids));
+        Ok(())
+    }
+
+    /// What an engine is asked for.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The positions of a batch that the terms are over.
+    ///
+    /// # Errors
+    /// If a predictor answers with something else than a distribution.
+    pub fn positions(&self, batch: &Batch, vocab: usize) -> Result<Vec<RowLists>> {
+        let rows = |(select, predictor): &(Select, Option<Arc<dyn Predictor>>)| {
+            let holds = |i: usize, t: usize| select.holds(&Sequence::of(batch, i), t);
+            let Some(predictor) = predictor else { return Ok(RowLists::choose(batch, holds)) };
+            let mut values = Vec::new();
+            let mut distribution = vec![0.0; vocab];
+            let lists = RowLists::choose(batch, |i, t| {
+                distribution.fill(0.0);
+                let known =
+                    holds(i, t) && predictor.predict(&Sequence::of(batch, i).x[..=t], &mut distribution);
+                if known {
+                    values.extend_from_slice(&distribution);
+                }
+                known
+            });
+            lists.with_distributions(vocab, values)
+        };
+        self.sets.iter().map(rows).collect()
+    }
+
+    /// The values of all terms after a run of the engine, whose terms are given; the penalties of weights are added to their
+    /// gradients.
+    pub fn finish(
+        &self,
+        loss: f64,
+        of_engine: &[f64],
+        model: &(impl ModuleExt + ?Sized),
+        gradients: &mut Vec<(String, Values)>,
+    ) -> Found {
+        let mut found = Found { loss: if of_engine.is_empty() { 0.0 } else { loss }, terms: vec![] };
+        for (term, place) in self.loss.terms.iter().zip(&self.places) {
+            let value = match place {
+                Place::Engine(i) => of_engine[*i],
+                Place::Weights(penalty, ids) => {
+                    let value = penalise(*penalty, ids, term.weight, model, gradients);
+                    found.loss += term.weight * value;
+                    value
+                }
+            };
+            found.terms.push((term.name.clone(), value));
+        }
+        found
+    }
+}
+
+/// The penalty of some weights; `weight` times its gradient is added to those of the ones that train.
+fn penalise(
+    penalty: Penalty,
+    ids: &[ParamId],
+    weight: f64,
+    model: &(impl ModuleExt + ?Sized),
+    gradients: &mut Vec<(String, Values)>,
+) -> f64 {
+    let (mut sum, mut seen) = (0.0, Vec::new());
+    for (name, role, param) in model.tensors() {
+        if !ids.contains(&param.id()) || seen.contains(&param.id()) {
+            continue;
+        }
+        seen.push(param.id());
+        let values = param.data();
+        sum += values.iter().map(|value| penalty.at(value).0).sum::<f64>();
+        if role == Role::Buffer || !param.trains() {
+            continue;
+        }
+        let place = gradients.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            gradients.push((name, Values::zeros(values.storage(), values.len())));
+            gradients.len() - 1
+        });
+        gradients[place].1.add(values.iter().map(|value| weight * penalty.at(value).1));
+    }
+    sum
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::NextToken => f.write_str("next_token"),
+            Kind::Against(predictor) => write!(f, "against {}", predictor.words()),
+            Kind::Penalty(penalty, of) => write!(f, "{penalty:?} of {of}"),
+        }
+    }
+}
+
+/// The terms in words, with their weights.
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, Term { kind, select, weight, .. }) in self.terms.iter().enumerate() {
+            f.write_str(if i == 0 { "" } else { " + " })?;
+            if *weight != 1.0 {
+                write!(f, "{weight} ")?;
+            }
+            write!(f, "{kind}")?;
+            if !matches!(select, Select::All) {
+                write!(f, " over {select}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As its words.
+impl Serialize for Loss {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
