@@ -60,7 +60,7 @@ fn the_files_hold_what_was_measured_and_what_the_run_was_made_of() {
     let made_of: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(path.join("run.json")).unwrap()).unwrap();
     assert_eq!(made_of["task"]["seq_length"], 16);
-    assert_eq!(made_of["loss"], "all");
+    assert_eq!(made_of["loss"], "next_token");
     assert!(!path.join("params.json").exists()); // nobody gave settings
     let mut again = model();
     ihead::io::load(&path.join("final.safetensors"), &mut again).unwrap();
