@@ -67,7 +67,7 @@ fn run(args: Args) -> ihead::Result<()> {
     let known = || Select::marks(2..);
     let wanted =
         || [Metric::accuracy("acc").over(known()), Metric::logit("logit", Against::Mean).over(known())];
-    let optim = Optim::AdamW(AdamW::new(0.003, (0.9, 0.99), 1e-8, 0.0));
+    let optim = Optim::AdamW(AdamW::new(0.003).betas(0.9, 0.99));
     let run =
         Run::new(model, batches).optim(optim).loss(Loss::next_token().over(Select::marks(2..))).threads(2);
     let mut run = run.on(&clean, wanted()).every(100);

@@ -57,7 +57,7 @@ fn run(args: Args) -> ihead::Result<()> {
     let mut metrics = vec![Metric::accuracy("acc").over(Select::marks(2..))];
     metrics.extend(head_scores("first", &Head::of_layer(0, 0)));
     metrics.extend(head_scores("second", &Head::of_layer(1, 0)));
-    let optim = Optim::AdamW(AdamW::new(0.003, (0.9, 0.99), 1e-8, 0.0));
+    let optim = Optim::AdamW(AdamW::new(0.003).betas(0.9, 0.99));
     let headings = ["positions", "output", "acc>0.5 from", "acc", "first: previous", "second: induction"];
     let mut table = Table::new(headings);
     for positions in [PositionKind::Learned, PositionKind::Rotary, PositionKind::Alibi, PositionKind::None] {

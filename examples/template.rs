@@ -10,15 +10,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ihead::backend::{Const, Dim};
-use ihead::data::{BatchOptions, Batches, NumpyRng, Task, sample};
-use ihead::graph::{Model, Stream, Tokens};
-use ihead::nn::{Attention, Embedding, Linear, ModuleExt};
-use ihead::probe::{Association, Head, Key, Metric, Path, Recall, Select};
-use ihead::run::Run;
-use ihead::train::Loss;
-use ihead::train::optim::{AdamW, Optim};
-use ihead::{Config, Module, Result};
+use ihead::prelude::*;
+use ihead::probe::{Association, Path};
 
 /// Trains one layer of attention to copy the token before a marked one.
 #[derive(Config)]
@@ -127,7 +120,7 @@ fn run(args: Args) -> Result<()> {
 
     // run
     let mut run = Run::new(model, batches)
-        .optim(Optim::AdamW(AdamW::new(args.learning_rate, (0.9, 0.95), 1e-8, 0.01)))
+        .optim(AdamW::new(args.learning_rate).weight_decay(0.01))
         .loss(Loss::next_token().over(Select::marks(2..)))
         .threads(args.threads)
         .on(&test_batch, metrics)

@@ -16,7 +16,7 @@ use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, T
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::probe::{Matrix, Metric, Select, paper};
 use ihead::run::{Run, Schedule, Table};
-use ihead::train::optim::{Optim, Sgd};
+use ihead::train::optim::Sgd;
 use ihead::train::{Action, Loss, Timeline};
 use ihead::{Config, Result};
 
@@ -66,7 +66,7 @@ fn run(args: Args) -> Result<()> {
         let recalls = paper::recalls(&model, Matrix::from_rows(65, data.cond_rows())?, None)?;
         let batches = Batches::new(task.clone(), BatchOptions { batch_size: 128, seed: 42, workers: 1 })?;
         let history = Run::new(model, batches)
-            .optim(Optim::Sgd(Sgd::new(0.2, 0.9, 1e-4)))
+            .optim(Sgd::new(0.2).momentum(0.9).weight_decay(1e-4))
             .loss(Loss::next_token().over(Select::marks(2..)))
             .timeline(timeline)
             .on(&test_batch, [Metric::accuracy("acc").over(Select::marks(2..))])

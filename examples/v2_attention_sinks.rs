@@ -73,8 +73,8 @@ fn run(args: Args) -> ihead::Result<()> {
         Metric::attention("to BOS off", &head, Key::First).over(!marked.clone()),
         Metric::attention("to BOS on", &head, Key::First).over(marked),
     ];
-    let adam = Optim::AdamW(AdamW::new(0.003, (0.9, 0.99), 1e-8, 0.0));
-    let sgd = Optim::Sgd(Sgd::new(0.3, 0.9, 0.0));
+    let adam = Optim::AdamW(AdamW::new(0.003).betas(0.9, 0.99));
+    let sgd = Optim::Sgd(Sgd::new(0.3).momentum(0.9));
     let mut table = Table::new(["run", "acc", "to BOS off", "to BOS on", "|v BOS|", "|v others|"]);
     for (name, normaliser, optim) in [
         ("softmax, AdamW", Normaliser::Softmax, adam.clone()),

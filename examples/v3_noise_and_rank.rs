@@ -16,7 +16,7 @@ use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::probe::{Metric, Select};
 use ihead::run::{Run, Table};
 use ihead::train::WeightEdit;
-use ihead::train::optim::{AdamW, Optim};
+use ihead::train::optim::AdamW;
 use ihead::{Config, Result};
 
 const SHARES: [f64; 4] = [1.0, 0.2, 0.1, 0.0];
@@ -70,8 +70,7 @@ fn run(args: Args) -> Result<()> {
     let sizes = SimplifiedArgs { dim: 128, max_length: 64, final_ffn: true, ..SimplifiedArgs::defaults() };
     let model = Simplified::new(66, 64, 128, &sizes)?.init(42);
 
-    let mut run =
-        Run::new(model, batches).optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.95), 1e-8, 0.0))).every(100);
+    let mut run = Run::new(model, batches).optim(AdamW::new(0.003)).every(100);
     for share in SHARES {
         let (known, bigram) = (Select::marks(2..), Select::marks(0..=0));
         let metrics = [

@@ -13,7 +13,7 @@ use ihead::data::{BatchOptions, Batches, CausalGraph, NumpyRng, sample};
 use ihead::model::{Full, FullArgs};
 use ihead::probe::{Bigram, Metric, Select, Uniform, Unigram};
 use ihead::run::{Run, Schedule, Table};
-use ihead::train::optim::{AdamW, Optim};
+use ihead::train::optim::AdamW;
 
 /// In-context Markov chains: which predictor is nearest, over time.
 #[derive(Config)]
@@ -45,7 +45,7 @@ fn run(args: Args) -> ihead::Result<()> {
         Metric::kl("kl_bigram", Bigram { alpha: 1.0 }).over(late()),
     ];
     let mut run = Run::new(model, batches)
-        .optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.99), 1e-8, 0.0)))
+        .optim(AdamW::new(0.003).betas(0.9, 0.99))
         .on(&test, metrics)
         .schedule(Schedule::powers(2).and_last())
         .quiet();

@@ -16,7 +16,7 @@ use ihead::model::{FeedForwardKind, NormKind, Transformer, TransformerArgs};
 use ihead::probe::{Association, Head, Key, Metric, Path, Recall, Select};
 use ihead::run::Run;
 use ihead::train::Loss;
-use ihead::train::optim::{AdamW, Optim};
+use ihead::train::optim::AdamW;
 
 /// Trains two layers of attention on a tree of positions.
 #[derive(ihead::Config)]
@@ -66,7 +66,7 @@ fn run(args: Args) -> ihead::Result<()> {
         Metric::attends("looks", &Head::of_layer(0, 0), parent).over(child),
     ];
     let mut run = Run::new(model, batches)
-        .optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.99), 1e-8, 0.0)))
+        .optim(AdamW::new(0.003).betas(0.9, 0.99))
         .loss(Loss::next_token().over(Select::marks(2..)))
         .on(&test, metrics)
         .weights([recall])

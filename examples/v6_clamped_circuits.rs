@@ -17,7 +17,7 @@ use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::probe::{Head, Key, Metric, Select};
 use ihead::run::{Run, Table};
 use ihead::train::Loss;
-use ihead::train::optim::{AdamW, Optim};
+use ihead::train::optim::AdamW;
 use ihead::{Config, Result};
 
 /// What is compared.
@@ -58,7 +58,7 @@ fn run(args: Args) -> Result<()> {
             Metric::attends("induction", &Head::of_layer(1, 0), Key::AfterSameToken).over(known()),
         ];
         let mut run = Run::new(model, batches)
-            .optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.95), 1e-8, 0.0)))
+            .optim(AdamW::new(0.003))
             .loss(Loss::next_token().over(Select::marks(2..)))
             .edits(edits.parse::<Edits>()?)
             .on(&test_batch, metrics)

@@ -15,7 +15,7 @@ use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, T
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::probe::{Metric, Select};
 use ihead::run::{Run, Table};
-use ihead::train::optim::{AdamW, Optim};
+use ihead::train::optim::AdamW;
 use ihead::{Config, Result};
 
 /// Number of triggers, rank of the most frequent (none if they are random), bigram outputs in training.
@@ -61,7 +61,7 @@ fn run(args: Args) -> Result<()> {
         let sizes = SimplifiedArgs { dim: 64, max_length: 64, final_ffn: true, ..SimplifiedArgs::defaults() };
         let model = Simplified::new(65, 64, 64, &sizes)?.init(42);
         let mut run = Run::new(model, Batches::new(Arc::new(task(bigram_outs)?), batches)?)
-            .optim(Optim::AdamW(AdamW::new(0.003, (0.9, 0.95), 1e-8, 0.0)))
+            .optim(AdamW::new(0.003))
             .every(20)
             .quiet();
         for (name, bigram) in [("uniform", false), ("bigram", true)] {

@@ -129,7 +129,7 @@ fn time<M: Model>(
     let batches = Batches::new(task, BatchOptions { batch_size, seed: 42, workers: 1 })?;
     let threads = args.threads.unwrap_or(Compute::default().threads);
     let compute = Compute { threads, precision: args.precision, ..Compute::default() };
-    let optim = Optim::AdamW(AdamW::new(0.003, (0.9, 0.95), 1e-8, 0.0));
+    let optim = Optim::AdamW(AdamW::new(0.003));
     let mut trainer = Trainer::new(model);
     (trainer.optim, trainer.loss, trainer.edits, trainer.compute) = (optim, loss, edits, compute);
     let mut seconds = Seconds(Vec::new());

@@ -46,6 +46,7 @@ pub mod ops;
 pub mod output;
 pub mod paper;
 pub mod plan;
+pub mod prelude;
 pub mod probe;
 pub mod run;
 pub mod sweep;

@@ -125,9 +125,11 @@ impl OptimArgs {
     /// The optimiser; `betas` are those of AdamW.
     pub fn optimizer(&self, betas: (f64, f64)) -> Optim {
         if self.use_sgd {
-            Optim::Sgd(Sgd::new(self.learning_rate, self.momentum, self.weight_decay))
+            Optim::Sgd(Sgd::new(self.learning_rate).momentum(self.momentum).weight_decay(self.weight_decay))
         } else {
-            Optim::AdamW(AdamW::new(self.learning_rate, betas, 1e-8, self.weight_decay))
+            Optim::AdamW(
+                AdamW::new(self.learning_rate).betas(betas.0, betas.1).weight_decay(self.weight_decay),
+            )
         }
     }
 }

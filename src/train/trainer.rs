@@ -143,7 +143,7 @@ impl<M: Model> Trainer<M> {
     pub fn new(model: M) -> Self {
         Trainer {
             model,
-            optim: Optim::AdamW(AdamW::new(1e-3, (0.9, 0.95), 1e-8, 0.0)),
+            optim: Optim::AdamW(AdamW::new(1e-3)),
             timeline: Timeline::default(),
             loss: Loss::next_token(),
             edits: Edits::default(),

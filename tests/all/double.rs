@@ -75,7 +75,7 @@ impl Setting {
 }
 
 fn sgd() -> Optim {
-    Optim::Sgd(Sgd::new(0.2, 0.9, 1e-4))
+    Optim::Sgd(Sgd::new(0.2).momentum(0.9).weight_decay(1e-4))
 }
 
 /// Steps of an engine in f64 by hand: the loss of each, the weights at the end.
@@ -239,7 +239,7 @@ fn a_run_in_single_precision_refuses_weights_beyond_it_before_a_file_is_touched(
 
 #[test]
 fn the_state_of_an_optimiser_comes_back_to_the_last_bit() {
-    for new in [sgd(), Optim::AdamW(AdamW::new(0.01, (0.9, 0.99), 1e-8, 0.1))] {
+    for new in [sgd(), Optim::AdamW(AdamW::new(0.01).betas(0.9, 0.99).weight_decay(0.1))] {
         let mut optim = new.clone();
         let (mut single, mut double) = (vec![0.1_f32, -0.7], vec![0.1_f64, -0.7]);
         for gradient in [[0.3, -0.0], [1e-9, f64::NAN]] {
@@ -263,7 +263,7 @@ fn the_state_of_an_optimiser_comes_back_to_the_last_bit() {
 
 #[test]
 fn the_state_of_another_optimiser_is_refused() {
-    let mut adamw = Optim::AdamW(AdamW::new(0.01, (0.9, 0.99), 1e-8, 0.1));
+    let mut adamw = Optim::AdamW(AdamW::new(0.01).betas(0.9, 0.99).weight_decay(0.1));
     adamw.step("w", &mut [1.0], &[1.0]).unwrap();
     let message = sgd().restore(adamw.state()).unwrap_err().to_string();
     assert_eq!(message, "the state of w has the moments [first, second], sgd has [momentum]");

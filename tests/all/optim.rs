@@ -7,7 +7,7 @@ fn close(found: f32, expected: f64) {
 
 #[test]
 fn three_steps_of_sgd_with_momentum_and_decay() {
-    let mut sgd = Sgd::new(0.1, 0.5, 0.1);
+    let mut sgd = Sgd::new(0.1).momentum(0.5).weight_decay(0.1);
     let mut p = [1.0];
     sgd.step("w", &mut p, &[1.0]).unwrap(); // g = 1.1, buf = 1.1
     close(p[0], 0.89);
@@ -19,7 +19,7 @@ fn three_steps_of_sgd_with_momentum_and_decay() {
 
 #[test]
 fn three_steps_of_adamw_with_decay() {
-    let mut adamw = AdamW::new(0.1, (0.5, 0.75), 0.0, 1.0);
+    let mut adamw = AdamW::new(0.1).betas(0.5, 0.75).eps(0.0).weight_decay(1.0);
     let mut p = [1.0];
     adamw.step("w", &mut p, &[2.0]).unwrap(); // m = 1, v = 1; m / 0.5 = 2, v / 0.25 = 4
     close(p[0], 0.8);
@@ -32,7 +32,7 @@ fn three_steps_of_adamw_with_decay() {
 
 #[test]
 fn eps_is_added_after_the_correction() {
-    let mut adamw = AdamW::new(0.1, (0.5, 0.75), 1.0, 0.0);
+    let mut adamw = AdamW::new(0.1).betas(0.5, 0.75).eps(1.0);
     let mut p = [0.0];
     adamw.step("w", &mut p, &[2.0]).unwrap(); // m / 0.5 = 2, sqrt(v / 0.25) = 2
     close(p[0], -0.1 * 2.0 / (2.0 + 1.0));
@@ -40,9 +40,10 @@ fn eps_is_added_after_the_correction() {
 
 #[test]
 fn a_parameter_that_is_released_late_starts_its_own_count() {
-    for mut optim in
-        [Optim::AdamW(AdamW::new(0.1, (0.9, 0.99), 1e-8, 0.1)), Optim::Sgd(Sgd::new(0.1, 0.9, 0.1))]
-    {
+    for mut optim in [
+        Optim::AdamW(AdamW::new(0.1).betas(0.9, 0.99).weight_decay(0.1)),
+        Optim::Sgd(Sgd::new(0.1).momentum(0.9).weight_decay(0.1)),
+    ] {
         let (mut early, mut late) = ([1.0], [1.0]);
         optim.step("early", &mut early, &[0.5]).unwrap();
         let first = early;
@@ -54,7 +55,7 @@ fn a_parameter_that_is_released_late_starts_its_own_count() {
 
 #[test]
 fn the_learning_rate_can_change() {
-    let mut optim = Optim::Sgd(Sgd::new(0.1, 0.0, 0.0));
+    let mut optim = Optim::Sgd(Sgd::new(0.1));
     let mut p = [1.0];
     optim.set_learning_rate(0.5);
     optim.step("w", &mut p, &[1.0]).unwrap();
@@ -63,9 +64,10 @@ fn the_learning_rate_can_change() {
 
 #[test]
 fn saved_state_goes_on_with_the_same_bits() {
-    for mut optim in
-        [Optim::AdamW(AdamW::new(0.03, (0.9, 0.95), 1e-8, 1e-4)), Optim::Sgd(Sgd::new(0.03, 0.9, 1e-4))]
-    {
+    for mut optim in [
+        Optim::AdamW(AdamW::new(0.03).weight_decay(1e-4)),
+        Optim::Sgd(Sgd::new(0.03).momentum(0.9).weight_decay(1e-4)),
+    ] {
         let gradient = |t: usize, n: usize| -> Vec<f32> {
             (0..n).map(|i| ((t * 31 + i * 17) as f32 * 0.7).sin() * 10_f32.powi(i as i32 % 9 - 4)).collect()
         };
@@ -95,8 +97,7 @@ fn simplified() -> ihead::model::Simplified<usize, usize, usize> {
 
 #[test]
 fn each_group_has_its_own_optimiser() {
-    let mut optim =
-        Groups::new(Optim::Sgd(Sgd::new(1.0, 0.0, 0.0))).group("a.*", Optim::Sgd(Sgd::new(0.5, 0.0, 0.0)));
+    let mut optim = Groups::new(Optim::Sgd(Sgd::new(1.0))).group("a.*", Optim::Sgd(Sgd::new(0.5)));
     let step = |name: &str, optim: &mut Groups| {
         let mut values = [1.0];
         optim.step(name, &mut values, &[1.0]).unwrap();
@@ -113,7 +114,7 @@ fn each_group_has_its_own_optimiser() {
 
 #[test]
 fn groups_that_do_not_fit_the_model_are_refused() {
-    let (model, sgd) = (simplified(), || Optim::Sgd(Sgd::new(0.5, 0.0, 0.0)));
+    let (model, sgd) = (simplified(), || Optim::Sgd(Sgd::new(0.5)));
     let error = |patterns: &[&str]| {
         let groups =
             patterns.iter().fold(Groups::new(sgd()), |groups, pattern| groups.group(*pattern, sgd()));

@@ -30,9 +30,30 @@ struct Moments {
 }
 
 impl AdamW {
-    /// `betas`: the decays of the two moments.
-    pub fn new(learning_rate: f64, betas: (f64, f64), eps: f64, weight_decay: f64) -> Self {
-        AdamW { learning_rate, betas, eps, weight_decay, moments: BTreeMap::new() }
+    /// With this step size, betas 0.9 and 0.95, `eps = 1e-8`, and no weight decay.
+    ///
+    /// ```
+    /// use ihead::train::optim::{AdamW, Optim};
+    /// let optim: Optim = AdamW::new(1e-3).betas(0.9, 0.99).weight_decay(0.01).into();
+    /// assert_eq!(optim.to_string(), "adamw(learning_rate=0.001, beta1=0.9, beta2=0.99, eps=0.00000001, weight_decay=0.01)");
+    /// ```
+    pub fn new(learning_rate: f64) -> Self {
+        AdamW { learning_rate, betas: (0.9, 0.95), eps: 1e-8, weight_decay: 0.0, moments: BTreeMap::new() }
+    }
+
+    /// The same with these decays of the two moments.
+    pub fn betas(self, first: f64, second: f64) -> Self {
+        AdamW { betas: (first, second), ..self }
+    }
+
+    /// The same with another `eps`.
+    pub fn eps(self, eps: f64) -> Self {
+        AdamW { eps, ..self }
+    }
+
+    /// The same with this weight decay.
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        AdamW { weight_decay, ..self }
     }
 }
 
@@ -99,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_first_step_is_the_sign_of_the_gradient() {
-        let mut adam = AdamW::new(0.1, (0.9, 0.99), 1e-8, 0.5);
+        let mut adam = AdamW::new(0.1).betas(0.9, 0.99).weight_decay(0.5);
         let mut p = [1.0_f32, 1.0];
         adam.step("w", &mut p, &[3.0, -0.2]).unwrap();
         // decayed to 0.95, then by the rate against the gradient
@@ -108,7 +129,7 @@ mod tests {
 
     #[test]
     fn two_steps_by_hand() {
-        let mut adam = AdamW::new(0.01, (0.9, 0.95), 1e-8, 0.0);
+        let mut adam = AdamW::new(0.01);
         let mut p = [0.0_f32];
         adam.step("w", &mut p, &[1.0]).unwrap();
         adam.step("w", &mut p, &[-0.5]).unwrap();

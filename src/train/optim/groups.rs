@@ -19,11 +19,11 @@ use super::{Optim, Optimizer, State};
 /// use ihead::train::optim::{AdamW, Groups, Optim, Sgd};
 ///
 /// let model = Simplified::new(65, 16, 8, &SimplifiedArgs::defaults())?;
-/// let optim = Groups::new(Optim::AdamW(AdamW::new(0.001, (0.9, 0.95), 1e-8, 0.0)))
-///     .group("layers.*.attention.wk.weight", Optim::Sgd(Sgd::new(0.1, 0.9, 0.0)));
+/// let optim = Groups::new(Optim::AdamW(AdamW::new(0.001)))
+///     .group("layers.*.attention.wk.weight", Optim::Sgd(Sgd::new(0.1).momentum(0.9)));
 /// optim.check(&model)?;
 ///
-/// let frozen = optim.group("layers.0.attention.wv.weight", Optim::Sgd(Sgd::new(0.1, 0.9, 0.0)));
+/// let frozen = optim.group("layers.0.attention.wv.weight", Optim::Sgd(Sgd::new(0.1).momentum(0.9)));
 /// let error = frozen.check(&model).unwrap_err().to_string();
 /// assert_eq!(error, "the optimiser's group 'layers.0.attention.wv.weight' names a parameter that is frozen");
 /// let _: Optim = frozen.into(); // what `Run::optim` takes

@@ -61,6 +61,18 @@ pub enum Optim {
     Groups(Groups),
 }
 
+impl From<Sgd> for Optim {
+    fn from(sgd: Sgd) -> Optim {
+        Optim::Sgd(sgd)
+    }
+}
+
+impl From<AdamW> for Optim {
+    fn from(adamw: AdamW) -> Optim {
+        Optim::AdamW(adamw)
+    }
+}
+
 impl Optim {
     /// Checks what it says of parameters.
     ///

@@ -13,7 +13,7 @@ use super::state::{ParamState, State, check};
 ///
 /// ```
 /// use ihead::train::optim::{Optimizer, Sgd};
-/// let mut sgd = Sgd::new(0.5, 0.9, 0.0);
+/// let mut sgd = Sgd::new(0.5).momentum(0.9);
 /// let mut p = [1.0_f64];
 /// sgd.step("w", &mut p, &[1.0])?;
 /// assert_eq!(p, [0.5]);
@@ -30,9 +30,19 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// Without momentum for `momentum = 0`.
-    pub fn new(learning_rate: f64, momentum: f64, weight_decay: f64) -> Self {
-        Sgd { learning_rate, momentum, weight_decay, buffers: BTreeMap::new() }
+    /// With this step size, without momentum and weight decay.
+    pub fn new(learning_rate: f64) -> Self {
+        Sgd { learning_rate, momentum: 0.0, weight_decay: 0.0, buffers: BTreeMap::new() }
+    }
+
+    /// The same with this momentum.
+    pub fn momentum(self, momentum: f64) -> Self {
+        Sgd { momentum, ..self }
+    }
+
+    /// The same with this weight decay, which is added to the gradient.
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        Sgd { weight_decay, ..self }
     }
 }
 
@@ -97,7 +107,7 @@ mod tests {
 
     #[test]
     fn decay_is_part_of_the_gradient() {
-        let mut sgd = Sgd::new(0.1, 0.0, 0.5);
+        let mut sgd = Sgd::new(0.1).weight_decay(0.5);
         let mut p = [2.0_f32];
         sgd.step("w", &mut p, &[0.0]).unwrap();
         assert!((p[0] - 1.9).abs() < 1e-6);
@@ -105,7 +115,7 @@ mod tests {
 
     #[test]
     fn saved_state_goes_on_with_the_same_bits() {
-        let mut sgd = Sgd::new(0.03, 0.9, 1e-4);
+        let mut sgd = Sgd::new(0.03).momentum(0.9).weight_decay(1e-4);
         let mut p = [0.1, -0.7];
         sgd.step("w", &mut p, &[0.3, 0.2]).unwrap();
         let mut again: Sgd = serde_json::from_str(&serde_json::to_string(&sgd).unwrap()).unwrap();
@@ -118,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_gradient_of_another_size_changes_nothing() {
-        let mut sgd = Sgd::new(0.1, 0.9, 0.0);
+        let mut sgd = Sgd::new(0.1).momentum(0.9);
         let mut p = [1.0, 2.0];
         let error = sgd.step("w", &mut p, &[1.0]).unwrap_err().to_string();
         assert_eq!((error.as_str(), p), ("the gradient of w: expected shape [2], found [1]", [1.0, 2.0]));
@@ -126,7 +136,7 @@ mod tests {
 
     #[test]
     fn state_that_is_no_number_survives_being_saved() {
-        let mut sgd = Sgd::new(0.1, 0.9, 0.0);
+        let mut sgd = Sgd::new(0.1).momentum(0.9);
         sgd.step("w", &mut [1.0, 1.0, 1.0], &[f32::NAN, f32::NEG_INFINITY, -0.0]).unwrap();
         let json = serde_json::to_string(&sgd).unwrap();
         let again: Sgd = serde_json::from_str(&json).unwrap();

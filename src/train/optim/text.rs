@@ -43,8 +43,10 @@ impl Optim {
             reader.sign(")", "`,` and another setting, or `)`")?;
         }
         Ok(match known.iter().map(|(_, value)| *value).collect::<Vec<_>>()[..] {
-            [rate, momentum, decay] => Optim::Sgd(Sgd::new(rate, momentum, decay)),
-            [rate, b1, b2, eps, decay] => Optim::AdamW(AdamW::new(rate, (b1, b2), eps, decay)),
+            [rate, momentum, decay] => Optim::Sgd(Sgd::new(rate).momentum(momentum).weight_decay(decay)),
+            [rate, b1, b2, eps, decay] => {
+                Optim::AdamW(AdamW::new(rate).betas(b1, b2).eps(eps).weight_decay(decay))
+            }
             _ => return Err(Error::unknown("optimiser", name, ["sgd", "adamw"])),
         })
     }

@@ -51,8 +51,8 @@ impl Action {
     }
 
     /// [`Action::Optim`].
-    pub fn optim(optim: Optim) -> Action {
-        Action::Optim(Box::new(optim))
+    pub fn optim(optim: impl Into<Optim>) -> Action {
+        Action::Optim(Box::new(optim.into()))
     }
 }
 

@@ -42,7 +42,7 @@ fn what_acts_only_through_a_clamped_pattern_has_no_gradient_and_keeps_its_bits()
         let before = model();
         let gradients =
             Inspect::new(&before).edits(edits.clone()).gradients(&test_batch(), &Loss::next_token()).unwrap();
-        let optim = Optim::AdamW(AdamW::new(0.01, (0.9, 0.95), 1e-8, 0.1)); // decay would change them
+        let optim = Optim::AdamW(AdamW::new(0.01).weight_decay(0.1)); // decay would change them
         let mut run = run().optim(optim).edits(edits.clone());
         run.train(5).unwrap();
         for layer in 0..2 {

@@ -3,7 +3,7 @@ use ihead::graph::{Edit, Edits};
 use ihead::nn::ModuleExt;
 use ihead::probe::{Matrix, Metric};
 use ihead::run::{Earlier, Inspect, Schedule};
-use ihead::train::optim::{Optim, Sgd};
+use ihead::train::optim::Sgd;
 use ihead::train::{Action, Curve, Step, Timeline, WeightEdit};
 
 use super::{Model, model, run, test_batch};
@@ -20,7 +20,7 @@ fn course(timeline: Timeline, name: &str, steps: usize) -> Vec<Vec<f32>> {
     let mut seen = Vec::new();
     run()
         .timeline(timeline)
-        .optim(Optim::Sgd(Sgd::new(0.1, 0.0, 0.0)))
+        .optim(Sgd::new(0.1))
         .train_watched(Some(steps), &mut |step: &Step<'_, Model>| {
             seen.push(values(step.model, name));
             Ok(())

@@ -8,7 +8,7 @@ use ihead::graph::{Model, Stream, Tokens};
 use ihead::nn::{Embedding, Linear, ModuleExt};
 use ihead::probe::Metric;
 use ihead::run::Run;
-use ihead::train::optim::{AdamW, Optim};
+use ihead::train::optim::AdamW;
 use ihead::{Config, Module, Result, recall};
 
 /// Learns which token comes next on a circle.
@@ -67,7 +67,7 @@ fn run(args: Args) -> Result<()> {
     let batches = Batches::new(Arc::new(Circle), BatchOptions { batch_size: 8, seed: 1, workers: 1 })?;
     let test = sample(&Circle, &mut NumpyRng::new(&[0]), 8)?;
     let mut run = Run::new(model, batches)
-        .optim(Optim::AdamW(AdamW::new(0.05, (0.9, 0.95), 1e-8, 0.0)))
+        .optim(AdamW::new(0.05))
         .on(&test, [Metric::accuracy("acc")])
         .weights([recall!("next: embed -> output => {0:1, 1:2, 8:9}")])
         .every(20)
