@@ -193,6 +193,14 @@ impl Error {
         Self::Config { key: key.into(), message: message.into() }
     }
 
+    /// The same error of a program whose settings have other names than the library's fields.
+    pub(crate) fn renamed(self, key_of: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Config { key, message } => Self::Config { key: key_of(&key), message },
+            other => other,
+        }
+    }
+
     /// An [`Error::Io`]: the system refused to `what` (a verb) the file at `path`.
     pub fn io(what: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), what, source }

@@ -14,7 +14,7 @@ const MAX_TOKENS: usize = 1 << 28;
 /// Settings of [`Batches`], with the simplified program's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchOptions {
-    /// Sequences of a batch (`optim_args.batch_size`).
+    /// Sequences of a batch.
     pub batch_size: usize,
     /// Seed of the data's streams (`seed`).
     pub seed: u64,
@@ -72,10 +72,10 @@ impl Batches {
     /// No worker, an empty batch, a batch of more than 2^28 tokens, a task of length 0.
     pub fn new(task: Arc<dyn Task>, options: BatchOptions) -> Result<Self> {
         if options.workers == 0 {
-            return Err(Error::config("num_data_workers", "0; expected at least 1"));
+            return Err(Error::config("workers", "0; expected at least 1"));
         }
         if options.batch_size == 0 {
-            return Err(Error::config("optim_args.batch_size", "0; expected at least 1"));
+            return Err(Error::config("batch_size", "0; expected at least 1"));
         }
         check_size(&*task, options.batch_size)?;
         let streams = (0..options.workers as u64).map(|w| NumpyRng::new(&[options.seed, w])).collect();
@@ -91,7 +91,7 @@ impl Batches {
         if position.workers.len() != workers || position.turn >= workers {
             let found = position.workers.len();
             return Err(Error::config(
-                "num_data_workers",
+                "workers",
                 format!(
                     "{workers}; the data's position was saved with {found} workers (turn {})",
                     position.turn
@@ -197,7 +197,7 @@ fn check_size(task: &dyn Task, batch: usize) -> Result<()> {
     match batch.checked_mul(task.seq_length()) {
         Some(tokens) if tokens <= MAX_TOKENS => Ok(()),
         _ => Err(Error::config(
-            "optim_args.batch_size",
+            "batch_size",
             format!(
                 "{batch} sequences of {}; expected at most {MAX_TOKENS} tokens in all",
                 task.seq_length()

@@ -115,7 +115,7 @@ impl TriggerTask {
     /// The task over `data`.
     ///
     /// # Errors
-    /// Options that contradict each other or the data; the message names the key, as in `data_args.k`.
+    /// Options that contradict each other or the data; the error names the field, as in `k`.
     pub fn new(data: Arc<BigramData>, options: TriggerOptions) -> Result<Self> {
         validate(&data, &options)?;
         let triggers = if options.fixed_special_toks {
@@ -296,7 +296,7 @@ fn bigram_outputs(data: &BigramData, triggers: &[u32], options: &TriggerOptions)
         if sum <= 0.0 {
             let name = data.token(trigger).unwrap_or_default();
             return Err(Error::config(
-                "data_args.no_repeat",
+                "no_repeat",
                 format!(
                     "True, but {name:?} is only ever followed by itself; with bigram outputs expected False"
                 ),
@@ -313,43 +313,32 @@ fn validate(data: &BigramData, options: &TriggerOptions) -> Result<()> {
     let vocab = data.vocab();
     let drawable = data.marginal().iter().filter(|p| **p > 0.0).count();
     if seq_length == 0 {
-        return Err(Error::config("data_args.seq_length", "0; expected at least 1"));
+        return Err(Error::config("seq_length", "0; expected at least 1"));
     }
     if k > vocab {
-        return Err(Error::config(
-            "data_args.k",
-            format!("{k}; expected at most the {vocab} tokens of the data"),
-        ));
+        return Err(Error::config("k", format!("{k}; expected at most the {vocab} tokens of the data")));
     }
     if options.fixed_special_toks {
         if offset > vocab - k {
             let most = vocab - k;
             return Err(Error::config(
-                "data_args.special_toks_offset",
+                "special_toks_offset",
                 format!(
                     "{offset}; expected at most {most}, so that {k} of {vocab} tokens are left to be triggers"
                 ),
             ));
         }
     } else if k > drawable {
-        return Err(Error::config(
-            "data_args.k",
-            format!("{k}; expected at most the {drawable} tokens that occur"),
-        ));
+        return Err(Error::config("k", format!("{k}; expected at most the {drawable} tokens that occur")));
     }
     if show_latents && k > seq_length {
         return Err(Error::config(
-            "data_args.k",
-            format!(
-                "{k}; expected at most data_args.seq_length = {seq_length}, since show_latents begins with them"
-            ),
+            "k",
+            format!("{k}; expected at most seq_length = {seq_length}, since show_latents begins with them"),
         ));
     }
     if options.no_repeat && k > 0 && vocab < 2 {
-        return Err(Error::config(
-            "data_args.no_repeat",
-            "True; expected False, as the data has a single token",
-        ));
+        return Err(Error::config("no_repeat", "True; expected False, as the data has a single token"));
     }
     Ok(())
 }

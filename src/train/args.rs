@@ -70,6 +70,7 @@ impl DataArgs {
             bigram_outs,
         };
         TriggerTask::new(data.clone(), options)
+            .map_err(|error| error.renamed(|field| format!("data_args.{field}")))
     }
 
     /// The first `sequences` of `task`, always the same.
@@ -95,10 +96,7 @@ impl DataArgs {
 
 /// The first `sequences` of `task`; `key` is what asks for them.
 fn probe_batch(key: &str, task: &TriggerTask, sequences: usize) -> Result<Batch> {
-    sample(task, &mut NumpyRng::new(&[0]), sequences).map_err(|error| match error {
-        Error::Config { message, .. } => Error::config(key, message),
-        other => other,
-    })
+    sample(task, &mut NumpyRng::new(&[0]), sequences).map_err(|error| error.renamed(|_| key.into()))
 }
 
 /// Settings of the optimiser.
@@ -196,7 +194,12 @@ impl RunArgs {
     /// If a batch is too large.
     pub fn batches(&self, task: TriggerTask, batch_size: usize) -> Result<Batches> {
         let options = BatchOptions { batch_size, seed: self.seed, workers: self.num_data_workers };
-        Batches::new(Arc::new(task), options)
+        let key_of = |field: &str| match field {
+            "batch_size" => "optim_args.batch_size".to_string(),
+            "workers" => "num_data_workers".into(),
+            other => other.into(),
+        };
+        Batches::new(Arc::new(task), options).map_err(|error| error.renamed(key_of))
     }
 
     /// `test_batch_size` sequences of `task`, always the same.

@@ -131,26 +131,22 @@ fn options_that_cannot_be_met_are_refused_by_key() {
         TriggerTask::new(Arc::new(data), options).expect_err("refused").to_string()
     };
     for (data, options, expected) in [
-        (
-            "",
-            TriggerOptions { k: 66, ..base() },
-            "data_args.k: 66; expected at most the 65 tokens of the data",
-        ),
-        ("", TriggerOptions { seq_length: 0, ..base() }, "data_args.seq_length: 0; expected at least 1"),
+        ("", TriggerOptions { k: 66, ..base() }, "k: 66; expected at most the 65 tokens of the data"),
+        ("", TriggerOptions { seq_length: 0, ..base() }, "seq_length: 0; expected at least 1"),
         (
             "",
             TriggerOptions { fixed_special_toks: true, special_toks_offset: 61, ..base() },
-            "data_args.special_toks_offset: 61; expected at most 60, so that 5 of 65 tokens are left to be triggers",
+            "special_toks_offset: 61; expected at most 60, so that 5 of 65 tokens are left to be triggers",
         ),
         (
             "",
             TriggerOptions { show_latents: true, seq_length: 4, ..base() },
-            "data_args.k: 5; expected at most data_args.seq_length = 4, since show_latents begins with them",
+            "k: 5; expected at most seq_length = 4, since show_latents begins with them",
         ),
         (
             "ababbcccc",
             TriggerOptions { k: 1, no_repeat: true, bigram_outs: true, ..base() },
-            "data_args.no_repeat: True, but \"c\" is only ever followed by itself; with bigram outputs expected False",
+            "no_repeat: True, but \"c\" is only ever followed by itself; with bigram outputs expected False",
         ),
     ] {
         assert_eq!(message(data, options), expected);
@@ -164,21 +160,18 @@ fn streams_that_cannot_be_made_are_refused_by_key() {
         Batches::new(Arc::new(task), options).err().expect("refused").to_string()
     };
     let base = BatchOptions::default;
-    assert_eq!(message(BatchOptions { workers: 0, ..base() }), "num_data_workers: 0; expected at least 1");
-    assert_eq!(
-        message(BatchOptions { batch_size: 0, ..base() }),
-        "optim_args.batch_size: 0; expected at least 1"
-    );
+    assert_eq!(message(BatchOptions { workers: 0, ..base() }), "workers: 0; expected at least 1");
+    assert_eq!(message(BatchOptions { batch_size: 0, ..base() }), "batch_size: 0; expected at least 1");
     let most = "expected at most 268435456 tokens in all";
     for batch_size in [1 << 21, usize::MAX] {
-        let expected = format!("optim_args.batch_size: {batch_size} sequences of 256; {most}");
+        let expected = format!("batch_size: {batch_size} sequences of 256; {most}");
         assert_eq!(message(BatchOptions { batch_size, ..base() }), expected);
     }
     let task = Arc::new(TriggerTask::new(shakespeare(), TriggerOptions::default()).expect("task"));
     let with = |workers| Batches::new(task.clone(), BatchOptions { workers, ..base() }).expect("stream");
     assert_eq!(
         with(3).resume(&with(2).position()).err().expect("refused").to_string(),
-        "num_data_workers: 3; the data's position was saved with 2 workers (turn 0)"
+        "workers: 3; the data's position was saved with 2 workers (turn 0)"
     );
 }
 
