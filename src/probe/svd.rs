@@ -139,4 +139,51 @@ mod tests {
         let cut = product.truncated(2);
         assert!(cut.values().iter().zip(product.values()).all(|(x, y)| (x - y).abs() < 1e-12));
     }
+
+    /// `numpy.linalg.svd` (LAPACK's `gesdd`, NumPy 2.4) of `sin(1 + 3i + 7j + ij) / 10^(j mod 5)`: its singular values, and
+    /// the beginning of the nearest matrix of rank 2.
+    #[test]
+    fn singular_values_and_truncations_are_lapack_s() {
+        let cases = [
+            (
+                (6, 4),
+                vec![1.505949054031287, 0.17528921717917348, 0.017265235703226457, 0.0016293388332830365],
+                [0.8414683124130856, 0.09890806182765167, -0.0006923965302759913],
+            ),
+            (
+                (3, 7),
+                vec![1.4444360221846269, 1.2738565507384982, 0.01822809852854537],
+                [0.8408138060017921, 0.10477382424524312, 0.0024898527147243746],
+            ),
+            (
+                (12, 12),
+                vec![
+                    2.6902763044900384,
+                    2.1976531127141072,
+                    1.6282110680420572,
+                    0.25965799695317104,
+                    0.19387089577271457,
+                    0.12312544724769599,
+                    0.013356245100541928,
+                    0.009116948152603159,
+                    0.0017218001010460972,
+                    0.0004556257316684111,
+                    0.00019113989593526204,
+                    2.3534608608106856e-05,
+                ],
+                [0.34581577597435487, 0.031281706076721, 0.0014121064773713113],
+            ),
+        ];
+        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-14);
+        for ((rows, cols), values, start) in cases {
+            let at = |i: usize, j: usize| {
+                f64::sin((1 + 3 * i + 7 * j + i * j) as f64) * 10_f64.powi(-((j % 5) as i32))
+            };
+            let all = (0..rows).flat_map(|i| (0..cols).map(move |j| at(i, j))).collect();
+            let matrix = Matrix::new(rows, cols, all).unwrap();
+            let found = matrix.singular_values();
+            assert!(found.len() == values.len() && close(&found, &values), "{found:?}");
+            assert!(close(&matrix.truncated(2).values()[..3], &start));
+        }
+    }
 }
