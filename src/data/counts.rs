@@ -1,5 +1,7 @@
 //! How often each character and each pair of neighbours occurs in a text.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -43,11 +45,33 @@ impl Counts {
     /// The file cannot be read, is not UTF-8, or [`Counts::of`] refuses its text.
     pub fn from_text(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| {
-            Error::format(path, format!("not UTF-8 text: byte {} is out of place", e.valid_up_to()))
-        })?;
-        Self::of(text).map_err(|e| Error::format(path, e.to_string()))
+        let mut file = open(path)?;
+        let mut counter = Counter::new();
+        // a chunk at a time: characters that are not whole yet stay at the front
+        let mut chunk = vec![0; 1 << 16];
+        let (mut held, mut before) = (0, 0);
+        let misplaced = |at: usize| Error::format(path, format!("not UTF-8 text: byte {at} is out of place"));
+        loop {
+            let read = match file.read(&mut chunk[held..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.map_err(|e| Error::io("read", path, e))?,
+            };
+            let filled = held + read;
+            let whole = match std::str::from_utf8(&chunk[..filled]) {
+                Err(error) if error.error_len().is_some() || read == 0 => {
+                    return Err(misplaced(before + error.valid_up_to()));
+                }
+                Err(error) => error.valid_up_to(),
+                Ok(_) => filled,
+            };
+            counter.add(std::str::from_utf8(&chunk[..whole]).unwrap_or_default());
+            if read == 0 {
+                break;
+            }
+            chunk.copy_within(whole..filled, 0);
+            (held, before) = (filled - whole, before + whole);
+        }
+        counter.finish().map_err(|e| Error::format(path, e.to_string()))
     }
 
     /// Counts of `text`.
@@ -56,15 +80,72 @@ impl Counts {
     /// The text is empty, has one distinct character or more than 8192, or its last character occurs nowhere else
     /// (nothing follows it then, so that it would have no successor to draw).
     pub fn of(text: &str) -> Result<Self> {
-        let mut characters: Vec<char> = text.chars().collect();
-        let last = characters.last().copied();
-        characters.sort_unstable();
-        characters.dedup();
-        let vocab = characters.len();
+        let mut counter = Counter::new();
+        counter.add(text);
+        counter.finish()
+    }
+}
+
+/// A file or a pipe; a device such as `/dev/zero` may never end.
+fn open(path: &Path) -> Result<File> {
+    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = file.metadata().map_err(|e| Error::io("read", path, e))?.file_type();
+        if kind.is_char_device() || kind.is_block_device() {
+            return Err(Error::format(path, "a device; expected a file or a pipe"));
+        }
+    }
+    Ok(file)
+}
+
+/// Counts that grow with the text; tokens are in the order in which they first occur.
+struct Counter {
+    /// The token of a character, plus one; 0 for one that did not occur.
+    tokens: Vec<u32>,
+    characters: Vec<char>,
+    unigrams: Vec<u64>,
+    /// Each row as long as it must be.
+    bigrams: Vec<Vec<u64>>,
+    previous: Option<usize>,
+}
+
+impl Counter {
+    fn new() -> Self {
+        let tokens = vec![0; char::MAX as usize + 1];
+        Counter { tokens, characters: vec![], unigrams: vec![], bigrams: vec![], previous: None }
+    }
+
+    fn add(&mut self, text: &str) {
+        for character in text.chars() {
+            let known = &mut self.tokens[character as usize];
+            if *known == 0 {
+                self.characters.push(character);
+                *known = self.characters.len() as u32;
+                self.unigrams.push(0);
+                self.bigrams.push(vec![]);
+            }
+            let token = *known as usize - 1;
+            self.unigrams[token] += 1;
+            if let Some(previous) = self.previous.replace(token)
+                && self.characters.len() <= MAX_CHARACTERS
+            {
+                let row = &mut self.bigrams[previous];
+                if row.len() <= token {
+                    row.resize(token + 1, 0);
+                }
+                row[token] += 1;
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Counts> {
+        let vocab = self.characters.len();
         match vocab {
             0 => return Err(Error::usage("the text is empty; expected at least two distinct characters")),
             1 => {
-                let only = format!("the text repeats {:?} alone", characters[0]);
+                let only = format!("the text repeats {:?} alone", self.characters[0]);
                 return Err(Error::usage(format!("{only}; expected at least two distinct characters")));
             }
             2..=MAX_CHARACTERS => {}
@@ -73,22 +154,23 @@ impl Counts {
                 return Err(Error::usage(format!("{found}; expected at most {MAX_CHARACTERS}")));
             }
         }
-        let mut unigrams = vec![0; vocab];
-        let mut bigrams = vec![vec![0; vocab]; vocab];
-        let mut previous = None;
-        for character in text.chars() {
-            let token = characters.partition_point(|c| *c < character);
-            unigrams[token] += 1;
-            if let Some(previous) = previous.replace(token) {
-                bigrams[previous][token] += 1;
-            }
-        }
-        if let (Some(character), Some(1)) = (last, previous.map(|token| unigrams[token])) {
+        if let Some(last) = self.previous.filter(|last| self.unigrams[*last] == 1) {
+            let character = self.characters[last];
             return Err(Error::usage(format!(
                 "{character:?} occurs only as the last character, so nothing ever follows it; remove it or let the text go on"
             )));
         }
-        Ok(Self { tokens: characters.iter().map(char::to_string).collect(), unigrams, bigrams })
+        let mut order: Vec<usize> = (0..vocab).collect();
+        order.sort_unstable_by_key(|token| self.characters[*token]);
+        let mut sorted = |from: usize| -> Vec<u64> {
+            let row = std::mem::take(&mut self.bigrams[from]);
+            order.iter().map(|to| row.get(*to).copied().unwrap_or(0)).collect()
+        };
+        Ok(Counts {
+            bigrams: order.iter().map(|from| sorted(*from)).collect(),
+            tokens: order.iter().map(|token| self.characters[*token].to_string()).collect(),
+            unigrams: order.iter().map(|token| self.unigrams[*token]).collect(),
+        })
     }
 }
 
@@ -131,5 +213,28 @@ mod tests {
         assert_eq!(counts.tokens, ["\n", "\u{e0}", "\u{e9}"]);
         assert_eq!(counts.bigrams, [[1, 0, 0], [0, 0, 1], [1, 1, 0]]);
         Ok(())
+    }
+
+    /// Chunks of 65536 bytes end within characters of two and three bytes.
+    #[test]
+    fn a_long_file_is_counted_as_its_text() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("long.txt");
+        let text = "a\u{e9}b\u{20ac}".repeat(50_000);
+        std::fs::write(&path, &text)?;
+        assert_eq!(Counts::from_text(&path).expect("counted"), Counts::of(&text).expect("counted"));
+        let mut cut = text.into_bytes();
+        cut.pop();
+        std::fs::write(&path, &cut)?;
+        let message = Counts::from_text(&path).expect_err("refused").to_string();
+        assert_eq!(message, format!("{}: not UTF-8 text: byte 349997 is out of place", path.display()));
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_that_never_ends_is_refused() {
+        let message = Counts::from_text("/dev/zero").expect_err("refused").to_string();
+        assert_eq!(message, "/dev/zero: a device; expected a file or a pipe");
     }
 }
