@@ -21,7 +21,7 @@
 //! again leaves out what is finished, takes up what was broken off, and two processes never run in one folder. `DIR/_sweep`
 //! holds the output of each run and how it ended.
 //!
-//! [`collect`] makes one table of the runs.
+//! [`collect`] makes one table of the runs. An experiment that is no command line sweeps over a closure, with [`Sweep`].
 //!
 //! `--dry-run` shows the commands and an estimate of the time, `--emit` writes them for a shell, GNU parallel or Slurm.
 mod axis;
@@ -31,6 +31,7 @@ mod emit;
 mod estimate;
 mod folder;
 mod local;
+mod many;
 mod once;
 mod runs;
 
@@ -40,6 +41,7 @@ use crate::Result;
 use crate::config::{Config, Order, Problem};
 
 pub use collect::{Collect, Collected, Estimate, First, Frame, Rows, collect, estimate};
+pub use many::{Ran, Sweep};
 pub(crate) use once::once;
 
 use estimate::duration;

@@ -25,5 +25,6 @@ mod probe_properties;
 mod reads;
 mod run;
 mod sites;
+mod sweep;
 mod texts;
 mod theory;

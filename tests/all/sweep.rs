@@ -1,0 +1,47 @@
+//! Sweeps in code.
+use std::sync::Arc;
+
+use ihead::data::{BatchOptions, Batches, BigramData, TriggerOptions, TriggerTask};
+use ihead::model::{Simplified, SimplifiedArgs};
+use ihead::run::Run;
+use ihead::sweep::Sweep;
+
+fn run(seed: u64) -> ihead::Result<Run<Simplified<usize, usize, usize>>> {
+    let text = Arc::new(BigramData::tiny_shakespeare());
+    let task = TriggerTask::new(text, TriggerOptions { k: 2, seq_length: 16, ..Default::default() })?;
+    let batches = Batches::new(Arc::new(task), BatchOptions { batch_size: 4, seed, workers: 1 })?;
+    let sizes = SimplifiedArgs { max_length: 16, ..Default::default() };
+    Ok(Run::new(Simplified::new(65, 16, 8, &sizes)?.init(seed), batches).every(2).quiet())
+}
+
+#[test]
+fn a_sweep_in_code_gives_what_each_run_gives_alone_in_the_order_of_its_points() {
+    let dir = tempfile::tempdir().unwrap();
+    let sweep = Sweep::over((0..5).map(|seed| (format!("seed={seed}"), seed))).unwrap();
+    let ran = sweep.jobs(3).save_to(dir.path()).train(4, |seed| run(*seed)).into_iter();
+    for (seed, ran) in (0..5).zip(ran) {
+        assert_eq!((ran.name, ran.point), (format!("seed={seed}"), seed));
+        assert_eq!(ran.history.unwrap(), run(seed).unwrap().train(4).unwrap());
+        assert!(dir.path().join(format!("seed={seed}/final.safetensors")).exists());
+    }
+}
+
+#[test]
+fn a_run_that_fails_or_panics_takes_no_other_with_it() {
+    let sweep = Sweep::over([("good", 0), ("refused", 1), ("panics", 2), ("good too", 3)]).unwrap();
+    let ran = sweep.jobs(2).train(2, |seed| match seed {
+        1 => Err(ihead::Error::usage("not this one")),
+        2 => panic!("nor that one"),
+        seed => run(*seed),
+    });
+    let said: Vec<String> =
+        ran.iter().map(|ran| ran.history.as_ref().map_or_else(|e| e.to_string(), |_| "ran".into())).collect();
+    assert_eq!(said, ["ran", "not this one", "the run panics panicked: nor that one", "ran"]);
+}
+
+#[test]
+fn names_are_those_of_folders_and_different() {
+    let refused = |names: [&str; 2]| Sweep::over(names.map(|name| (name, ()))).unwrap_err().to_string();
+    assert_eq!(refused(["a", "a"]), "two points of a sweep have the name 'a'");
+    assert_eq!(refused(["a", "../b"]), "'../b' cannot be the name of a run: it names its folder");
+}
