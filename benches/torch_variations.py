@@ -15,6 +15,7 @@ VARIATIONS = {
     "v2": dict(layers=1, dim=64, batch=32, vocab=66, ff="mlp", norm=True, relu=True),
     "v3": dict(layers=2, dim=128, batch=64, vocab=66, simplified=True, ff="last"),
     "v4": dict(layers=2, dim=32, batch=64, vocab=3, norm=True),
+    "llama": dict(layers=2, dim=128, batch=64, vocab=65, llama=True, heads=4, hidden=344),
     "v6": dict(layers=2, dim=128, batch=64, vocab=65, simplified=True, clamped=True, frac=0.27),
 }
 
@@ -44,6 +45,55 @@ class Attention(nn.Module):
             return s.o(F.scaled_dot_product_attention(q, k, v, is_causal=True))
         scores = q @ k.transpose(1, 2) / math.sqrt(x.shape[2]) + mask
         return s.o((F.relu(scores) / counts if s.relu else F.softmax(scores, -1)) @ v)
+
+
+class RmsNorm(nn.Module):
+    def __init__(s, d):
+        super().__init__()
+        s.weight = nn.Parameter(torch.ones(d))
+
+    def forward(s, x):
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * s.weight
+
+
+class Llama(nn.Module):
+    """RMS norm, rotary attention and SwiGLU around a residual stream."""
+
+    def __init__(s, v, seq, fused):
+        super().__init__()
+        d, hidden = v["dim"], v["hidden"]
+        s.heads, s.fused = v["heads"], fused
+        s.emb, s.out, s.norm = nn.Embedding(v["vocab"], d), linear(d, v["vocab"]), RmsNorm(d)
+        layer = lambda: nn.ModuleDict(
+            dict(q=linear(d, d), k=linear(d, d), v=linear(d, d), o=linear(d, d), w1=linear(d, hidden), w3=linear(d, hidden),
+                 w2=linear(hidden, d), n1=RmsNorm(d), n2=RmsNorm(d))
+        )
+        s.layers = nn.ModuleList(layer() for _ in range(v["layers"]))
+        width = d // s.heads
+        angles = torch.outer(torch.arange(seq), 10000.0 ** (-torch.arange(0, width, 2) / width))
+        s.register_buffer("cos", angles.cos())
+        s.register_buffer("sin", angles.sin())
+        s.register_buffer("mask", torch.full((seq, seq), -math.inf).triu(1))
+
+    def turn(s, x):
+        a, b = x[..., 0::2], x[..., 1::2]
+        return torch.stack([a * s.cos - b * s.sin, a * s.sin + b * s.cos], -1).flatten(-2)
+
+    def forward(s, x, pick=None):
+        h = s.emb(x)
+        for l in s.layers:
+            y = l["n1"](h)
+            q, k, v = (l[m](y).unflatten(2, (s.heads, -1)).transpose(1, 2) for m in "qkv")
+            q, k = s.turn(q), s.turn(k)
+            if s.fused:
+                y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            else:
+                y = F.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[3]) + s.mask, -1) @ v
+            h = h + l["o"](y.transpose(1, 2).flatten(2))
+            y = l["n2"](h)
+            h = h + l["w2"](F.silu(l["w1"](y)) * l["w3"](y))
+        h = h.flatten(0, 1)
+        return s.out(s.norm(h if pick is None else h[pick]))
 
 
 class Model(nn.Module):
@@ -88,7 +138,7 @@ def main():
         chosen = torch.rand(batch * a.seq) < v.get("frac", 1.0)
         pick = chosen.nonzero().squeeze(1)
         for arm in ["eager", "best"] if a.arm == "both" else [a.arm]:
-            m = Model(v, a.seq, arm == "best")
+            m = (Llama if v.get("llama") else Model)(v, a.seq, arm == "best")
             opt = torch.optim.AdamW([q for q in m.parameters() if q.requires_grad], lr=0.003)
             f = torch.compile(m) if arm == "best" else m
             seconds = []

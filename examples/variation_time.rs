@@ -12,8 +12,10 @@ use std::sync::Arc;
 use ihead::backend::Dim;
 use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, TriggerOptions, TriggerTask};
 use ihead::graph::{Edits, Model, Normaliser};
-use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs};
-use ihead::nn::ModuleExt;
+use ihead::model::{
+    Full, FullArgs, NormKind, PositionKind, Simplified, SimplifiedArgs, Transformer, TransformerArgs,
+};
+use ihead::nn::{Activation, ModuleExt};
 use ihead::probe::Select;
 use ihead::train::optim::{AdamW, Optim};
 use ihead::train::{Compute, Loss, Monitor, Precision, Step, Trainer};
@@ -22,7 +24,7 @@ use ihead::{Config, Result};
 /// Times a training step of five variations.
 #[derive(Config)]
 struct Args {
-    /// Which: v1, v2, v3, v4, v6.
+    /// Which: v1, v2, v3, v4, v6, llama (a LLaMA block: RMS norm, SwiGLU, rotary positions).
     #[config(default = ["v1", "v2", "v3", "v4", "v6"].map(String::from).to_vec())]
     variations: Vec<String>,
     /// Tokens of a sequence.
@@ -106,7 +108,22 @@ fn run(args: &Args, name: &str) -> Result<()> {
             let edits = "layers.0.attention.pattern=previous_token".parse()?;
             time(args, name, (64, dim(128)), simplified(dim(128), false, 65)?, known, edits)
         }
-        _ => Err(ihead::Error::config("variations", format!("'{name}' is none of v1, v2, v3, v4, v6"))),
+        "llama" => {
+            let sizes = TransformerArgs {
+                heads: 4,
+                positions: PositionKind::Rotary,
+                norm: NormKind::Rms,
+                activation: Activation::Silu,
+                gated: true,
+                hidden: Some(344),
+                ..TransformerArgs::defaults()
+            };
+            time(args, name, (64, dim(128)), Transformer::new(65, seq, dim(128), &sizes)?.init(1), all, edits)
+        }
+        _ => {
+            let message = format!("'{name}' is none of v1, v2, v3, v4, v6, llama");
+            Err(ihead::Error::config("variations", message))
+        }
     }
 }
 
