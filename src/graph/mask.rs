@@ -85,7 +85,7 @@ impl Mask {
             let (query, key) = (i / seq, i % seq);
             let score = if key <= query { self.score(query, key) } else { f64::NEG_INFINITY };
             if score.is_nan() || score == f64::INFINITY {
-                return Err(format!("mask {self}: the score of query {query}, key {key} is {score}"));
+                return Err(format!("{self}: the score of query {query}, key {key} is {score}"));
             }
             Ok(score)
         };

@@ -1,6 +1,7 @@
 //! Attention patterns.
 use std::sync::Arc;
 
+use crate::Error;
 use crate::backend::Dim;
 
 use super::fixed::FixedPattern;
@@ -132,10 +133,13 @@ impl<T: Dim> Pattern<T> {
     /// A pattern that looks where `rule` says, in each of the heads, whatever `x` is: only its positions are read.
     pub fn fixed<D: Dim>(x: &Stream<T, D>, heads: usize, rule: FixedPattern) -> Self {
         let (recorder, seq) = (x.recorder().clone(), x.seq());
-        let problem = if heads == 0 { Some("0 heads".into()) } else { rule.problem(seq.size()) };
-        if let Some(problem) = problem {
-            recorder.misfit("fixed pattern", problem, "a rule for each position");
-            return Pattern::nothing(recorder, seq, heads.max(1));
+        if heads == 0 {
+            recorder.misfit("fixed pattern", "0 heads".into(), "one at least");
+            return Pattern::nothing(recorder, seq, 1);
+        }
+        if let Some(problem) = rule.problem(seq.size()) {
+            recorder.refuse(Error::usage(format!("fixed pattern '{rule}': {problem}")));
+            return Pattern::nothing(recorder, seq, heads);
         }
         let id = recorder.graph_mut().node(Op::FixedPattern { heads, rule }, heads);
         Pattern { recorder, id, seq, heads }
@@ -184,7 +188,8 @@ impl<T: Dim> Pattern<T> {
 
     /// The same pattern with a mask in all heads.
     pub fn masked(self, mask: &Mask) -> Self {
-        let heads: Vec<usize> = (0..self.heads).collect();
+        // a recording that has failed may hold any number of heads
+        let heads = if self.recorder.failed() { vec![] } else { (0..self.heads).collect() };
         self.masked_heads(&heads, mask)
     }
 
@@ -225,19 +230,11 @@ impl<T: Dim> Pattern<T> {
             recorder.misfit("mix", "values of another recording".into(), "those of this model");
             return stream(Op::Zero);
         }
-        let fits = value_heads > 0
-            && self.heads.is_multiple_of(value_heads)
-            && v.dim().size().is_multiple_of(value_heads)
-            && v.dim().size() / value_heads * self.heads == dim.size()
-            && v.seq().size() == self.seq.size();
-        if !fits {
+        if let Some(expected) = self.mix_problem(v, value_heads, dim.size()) {
             let (words, heads) = (recorder.graph().node_words(v.id()), self.heads);
-            let found = format!("{words} in {value_heads} heads by {heads} heads to width {}", dim.size());
-            recorder.misfit(
-                "mix",
-                found,
-                "value heads that divide heads and width, and heads of equal width",
-            );
+            let found =
+                format!("{words} in {value_heads} heads, mixed by {heads} heads to width {}", dim.size());
+            recorder.misfit("mix", found, &expected);
             return stream(Op::Zero);
         }
         let op = recorder.graph().nodes()[self.id.index()].op.clone();
@@ -249,6 +246,26 @@ impl<T: Dim> Pattern<T> {
             }
             _ => stream(Op::Mix { pattern: self.id, v: v.id(), value_heads }),
         }
+    }
+
+    /// What is expected instead of `v` in so many heads, mixed to width `dim`.
+    fn mix_problem<D: Dim>(&self, v: &Stream<T, D>, value_heads: usize, dim: usize) -> Option<String> {
+        let (heads, width) = (self.heads, v.dim().size());
+        if v.seq().size() != self.seq.size() {
+            return Some("values at the same positions".into());
+        }
+        if value_heads == 0 || !heads.is_multiple_of(value_heads) {
+            return Some(format!(
+                "a number of value heads that divides the {heads} heads, not {value_heads}"
+            ));
+        }
+        if !width.is_multiple_of(value_heads) {
+            return Some(format!(
+                "a number of value heads that divides the width {width}, not {value_heads}"
+            ));
+        }
+        let expected = (width / value_heads).saturating_mul(heads);
+        (dim != expected).then(|| format!("a result of width {expected}"))
     }
 
     /// The pattern of another node of this shape.
@@ -284,6 +301,11 @@ impl<T: Dim> Pattern<T> {
     /// Number of heads.
     pub fn heads(&self) -> usize {
         self.heads
+    }
+
+    /// Where this pattern is recorded.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// The node of this pattern.

@@ -107,12 +107,10 @@ impl Recorder {
     /// ```
     pub fn constant<R: Dim, C: Dim>(&self, rows: R, cols: C, values: &[f64]) -> Weight<R, C> {
         let (r, c) = (rows.size(), cols.size());
-        let expected = r * c;
-        let mut values = values.to_vec();
+        let expected = r.saturating_mul(c);
         if values.len() != expected {
             let found = format!("{} values for a matrix [{r}, {c}]", values.len());
             self.misfit("constant", found, &format!("{expected} values"));
-            values.resize(expected, 0.0);
         }
         let id = self.graph_mut().constant(r, c, values.into());
         Weight::new(self.clone(), id, rows, cols)
@@ -175,7 +173,7 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
     /// Rows of a table by token: `out[t] = table[x[t]]`, `[seq, dim]`.
     pub fn lookup<D: Dim>(&self, table: &Weight<V, D>) -> Stream<T, D> {
         let (rows, vocab) = (table.rows.size(), self.vocab.size());
-        if rows != vocab {
+        if rows != vocab && self.recorder.owns(&table.recorder) {
             let expected = format!("a row for each of {vocab} tokens");
             self.recorder.misfit("lookup by token", table.words(), &expected);
         }
@@ -185,7 +183,7 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
     /// Rows of a table by position: `out[t] = table[t]`, `[seq, dim]`. The table may have more rows than positions.
     pub fn positions<M: Dim, D: Dim>(&self, table: &Weight<M, D>) -> Stream<T, D> {
         let (rows, seq) = (table.rows.size(), self.seq.size());
-        if rows < seq {
+        if rows < seq && self.recorder.owns(&table.recorder) {
             let expected = format!("a row for each of {seq} positions");
             self.recorder.misfit("lookup by position", table.words(), &expected);
         }
@@ -363,9 +361,11 @@ fn finish<T: Dim, V: Dim>(recorder: &Recorder, logits: Stream<T, V>) -> Result<(
              is `#[module]` or `#[param]` missing on a field?"
         )));
     }
-    let empty = graph.nodes().iter().position(|node| node.cols == 0);
-    match empty {
-        Some(i) => Err(Error::usage(format!("{} has no columns", graph.node_words(NodeId(i))))),
+    if let Some(i) = graph.nodes().iter().position(|node| node.cols == 0) {
+        return Err(Error::usage(format!("{} has no columns", graph.node_words(NodeId(i)))));
+    }
+    match graph.weights().iter().position(|weight| weight.rows == 0 || weight.cols == 0) {
+        Some(i) => Err(Error::usage(format!("{} has no elements", graph.weight_words(WeightId(i))))),
         None => Ok(()),
     }
 }

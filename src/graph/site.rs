@@ -52,6 +52,9 @@ impl Site {
     /// Names a stream whose columns are `heads` heads side by side, which can be edited one by one.
     pub fn heads<T: Dim, D: Dim>(&self, name: &str, x: Stream<T, D>, heads: usize) -> Stream<T, D> {
         let path = self.at(name).path;
+        if self.is_foreign(&path, x.recorder()) {
+            return x;
+        }
         if heads == 0 || !x.dim().size().is_multiple_of(heads) {
             let found = format!("{} in {heads} heads", self.recorder.graph().node_words(x.id()));
             self.recorder.misfit(
@@ -66,6 +69,9 @@ impl Site {
 
     fn named<T: Dim, D: Dim>(&self, name: &str, mut x: Stream<T, D>, heads: Option<usize>) -> Stream<T, D> {
         let path = self.at(name).path;
+        if self.is_foreign(&path, x.recorder()) {
+            return x;
+        }
         for SiteEdit { edit, heads } in self.recorder.edits_of(&path, heads) {
             match (edited_stream(&x, edit, &path), heads) {
                 (Ok(y), None) => x = y,
@@ -80,6 +86,9 @@ impl Site {
     /// Names a pattern; what comes back is the pattern after the edits of this site.
     pub fn pattern<T: Dim>(&self, name: &str, mut pattern: Pattern<T>) -> Pattern<T> {
         let path = self.at(name).path;
+        if self.is_foreign(&path, pattern.recorder()) {
+            return pattern;
+        }
         for SiteEdit { edit, heads } in self.recorder.edits_of(&path, Some(pattern.heads())) {
             match (edited_pattern(&pattern, edit, &path), heads) {
                 (Ok(edited), None) => pattern = edited,
@@ -89,6 +98,18 @@ impl Site {
         }
         self.recorder.name(path, pattern.id());
         pattern
+    }
+
+    /// Whether what is to be named belongs to another recording, in which case this one has failed.
+    fn is_foreign(&self, path: &str, of: &Recorder) -> bool {
+        let foreign = !self.recorder.owns(of);
+        if foreign {
+            let found = "an activation of another recording".into();
+            self.recorder.misfit(&format!("site '{path}'"), found, "one of this model");
+            // the name may be of a recording that is over, and the activation of the one that goes on
+            of.misfit(&format!("site '{path}'"), "a place of another recording".into(), "one of this model");
+        }
+        foreign
     }
 
     fn refuse(&self, path: &str, problem: &str) {

@@ -93,6 +93,18 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         }
     }
 
+    fn sum_misfit(&self, operation: &str, other: &Self) -> Option<Self> {
+        if !self.recorder.owns(&other.recorder) {
+            let found = "a stream of another recording".into();
+            return Some(self.refused(operation, found, "one of this model", self.dim));
+        }
+        let shape = |x: &Self| (x.seq.size(), x.dim.size());
+        (shape(self) != shape(other)).then(|| {
+            let found = format!("{} and {}", self.words(), other.words());
+            self.refused(operation, found, "streams of the same shape", self.dim)
+        })
+    }
+
     fn vector_misfit(&self, operation: &str, vector: &Weight<Const<1>, D>) -> Option<Self> {
         if !self.recorder.owns(&vector.recorder) {
             let found = "a vector of another recording".into();
@@ -147,7 +159,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
     /// Rotary positions (RoFormer): each pair `(2i, 2i + 1)` of a head's columns is turned by
     /// `t * theta^(-2i / head width)`. The heads must divide `dim` into even widths.
     pub fn rotate(&self, heads: usize, theta: f64) -> Self {
-        if heads == 0 || !self.dim.size().is_multiple_of(2 * heads) {
+        if heads == 0 || !self.dim.size().is_multiple_of(heads.saturating_mul(2)) {
             let found = format!("{} in {heads} heads", self.words());
             return self.refused("rotate", found, "heads of an even width: pairs are turned", self.dim);
         }
@@ -163,10 +175,15 @@ impl<T: Dim, D: Dim> Stream<T, D> {
     pub fn columns<O: Dim>(&self, first: usize, width: O) -> Stream<T, O> {
         let (n, dim) = (width.size(), self.dim.size());
         match first.checked_add(n) {
-            Some(end) if end <= dim => self.then(Op::Columns { x: self.id, first }, width),
+            Some(end) if n > 0 && end <= dim => self.then(Op::Columns { x: self.id, first }, width),
             _ => {
                 let found = format!("{n} columns from {first} on of {}", self.words());
-                self.refused("columns", found, &format!("columns below {dim}"), width)
+                self.refused(
+                    "columns",
+                    found,
+                    &format!("one column at least, and columns below {dim}"),
+                    width,
+                )
             }
         }
     }
@@ -181,7 +198,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
                 width,
             );
         }
-        let sum = self.dim.size() + other.dim.size();
+        let sum = self.dim.size().saturating_add(other.dim.size());
         if sum != width.size() || self.seq.size() != other.seq.size() {
             let found =
                 format!("{} beside {} as a stream of width {}", self.words(), other.words(), width.size());
@@ -259,19 +276,10 @@ impl<T: Dim, D: Dim> std::ops::Add for Stream<T, D> {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        if !self.recorder.owns(&other.recorder) {
-            return self.refused(
-                "sum",
-                "a stream of another recording".into(),
-                "one of this model",
-                self.dim,
-            );
+        match self.sum_misfit("sum", &other) {
+            Some(refused) => refused,
+            None => self.then(Op::Add(self.id, other.id), self.dim),
         }
-        if (self.seq.size(), self.dim.size()) != (other.seq.size(), other.dim.size()) {
-            let found = format!("{} and {}", self.words(), other.words());
-            return self.refused("sum", found, "streams of the same shape", self.dim);
-        }
-        self.then(Op::Add(self.id, other.id), self.dim)
     }
 }
 
@@ -280,6 +288,9 @@ impl<T: Dim, D: Dim> std::ops::Sub for Stream<T, D> {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        self + other.scale(-1.0)
+        match self.sum_misfit("difference", &other) {
+            Some(refused) => refused,
+            None => self + other.scale(-1.0),
+        }
     }
 }

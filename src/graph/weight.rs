@@ -1,4 +1,6 @@
 //! Matrices that depend on parameters alone.
+use std::sync::Arc;
+
 use crate::backend::{Const, Dim};
 use crate::ops::{Operation, RowOp};
 
@@ -44,8 +46,8 @@ impl<R: Dim, C: Dim> Weight<R, C> {
         (rows, cols): (A, B),
     ) -> Weight<A, B> {
         self.recorder.misfit(operation, found, expected);
-        let zeros = vec![0.0; rows.size() * cols.size()];
-        let id = self.recorder.graph_mut().constant(rows.size(), cols.size(), zeros.into());
+        // without values: nobody computes a recording that has failed
+        let id = self.recorder.graph_mut().constant(rows.size(), cols.size(), Arc::new([]));
         Weight::new(self.recorder.clone(), id, rows, cols)
     }
 
@@ -93,15 +95,11 @@ impl<R: Dim, C: Dim> Weight<R, C> {
     /// Each column `n` times, side by side: `[R, n C]`, where `width` is `n C`. A gate of each head becomes one of each column.
     pub fn repeat_columns<O: Dim>(&self, n: usize, width: O) -> Weight<R, O> {
         let cols = self.cols.size();
-        if width.size() != n * cols {
+        let expected = cols.saturating_mul(n);
+        if width.size() != expected {
             let found =
                 format!("{n} times each column of {} as a matrix of {} columns", self.words(), width.size());
-            return self.refused(
-                "repeat_columns",
-                found,
-                &format!("{} columns", n * cols),
-                (self.rows, width),
-            );
+            return self.refused("repeat_columns", found, &format!("{expected} columns"), (self.rows, width));
         }
         let copies: Vec<f64> =
             (0..cols * n * cols).map(|i| f64::from(u8::from(i % (n * cols) / n == i / (n * cols)))).collect();

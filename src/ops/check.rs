@@ -41,7 +41,9 @@ const STEP: f64 = 1e-5;
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub fn check_gradient(f: &impl RowWise, widths: &[usize], tolerance: f64) -> Result<()> {
-    let refused = |problem: String| Error::usage(format!("operation '{}': {problem}", f.name()));
+    let refused = |problem: String| {
+        Error::usage(format!("operation '{}' takes {problem}, not widths {widths:?}", f.name()))
+    };
     let width = f.width(widths).map_err(refused)?;
     let mut rng = Pcg64::seed_from_u64(0);
     let mut normal =

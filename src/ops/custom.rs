@@ -98,7 +98,8 @@ pub trait RowWise: Send + Sync + 'static {
     /// The width of the rows that it puts out, for inputs of these widths.
     ///
     /// # Errors
-    /// What is wrong with inputs of these widths; it becomes the error of recording the model.
+    /// What it takes instead of inputs of these widths, such as `"two rows of the same width"`: it stands behind `expected` in
+    /// the error of recording the model.
     fn width(&self, inputs: &[usize]) -> Result<usize, String>;
 
     /// Computes one row.

@@ -53,7 +53,7 @@ pub(crate) trait Operation {
     /// Its text in a lowered program.
     fn text(&self) -> String;
 
-    /// The width of the rows that it puts out, or what is wrong with rows of these widths.
+    /// The width of the rows that it puts out; or what it takes, where that is not rows of these widths.
     fn width(&self, inputs: &[usize]) -> Result<usize, String>;
 
     /// Whether the backward pass reads the rows that went in. One that does not may work where its input stands.
@@ -79,7 +79,7 @@ pub(crate) trait Operation {
 fn same_width(inputs: &[usize]) -> Result<usize, String> {
     match *inputs {
         [width] => Ok(width),
-        _ => Err(format!("{} streams, expected one", inputs.len())),
+        _ => Err("one row".into()),
     }
 }
 

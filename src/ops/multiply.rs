@@ -38,8 +38,8 @@ impl Operation for Multiply {
     fn width(&self, inputs: &[usize]) -> Result<usize, String> {
         match *inputs {
             [a, b] if a == b => Ok(a),
-            [a, b] => Err(format!("streams of widths {a} and {b}, expected the same width")),
-            _ => Err(format!("{} streams, expected two", inputs.len())),
+            [_, _] => Err("two rows of the same width".into()),
+            _ => Err("two rows".into()),
         }
     }
 

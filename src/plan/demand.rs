@@ -23,6 +23,13 @@ impl Demand {
         }
     }
 
+    /// Asks for all rows, if any are asked for.
+    pub fn widen(&mut self) {
+        if !self.asked.is_empty() {
+            self.asked = vec![RowSet::All];
+        }
+    }
+
     /// The rows at which the node is computed; `None` if nobody reads it.
     pub fn rows(&self) -> Option<RowSet> {
         match self.asked[..] {

@@ -119,3 +119,10 @@ pub(crate) fn share_gradients(program: &mut Program) {
         program.vals[v].gradient = program.vals[program.vals[v].home.0].gradient;
     }
 }
+
+/// Gives each gradient a buffer of its own.
+pub(crate) fn own_gradients(program: &mut Program) {
+    for (v, info) in program.vals.iter_mut().enumerate() {
+        info.gradient = info.trains.then_some(v);
+    }
+}

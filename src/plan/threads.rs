@@ -12,7 +12,7 @@ use crate::nn::ParamId;
 
 use super::exec::{Plan, Sums};
 use super::instr::Frame;
-use super::lower::lower;
+use super::lower::{Way, lower};
 use super::text::Text;
 use super::weights::{Matrix, Weights};
 use super::workspace::{Sequence, Workspace};
@@ -60,7 +60,23 @@ impl<E: Element> CpuEngine<E> {
         trains: &dyn Fn(ParamId) -> bool,
         threads: usize,
     ) -> Result<Self, Error> {
-        let (graph, program) = lower(graph, request, trains);
+        Self::lowered(graph, request, trains, threads, Way::Cheapest)
+    }
+
+    /// The same without any rewrite, on one thread: to bisect a difference between the engines.
+    #[doc(hidden)]
+    pub fn plain(graph: &Graph, request: &Request, trains: &dyn Fn(ParamId) -> bool) -> Result<Self, Error> {
+        Self::lowered(graph, request, trains, 1, Way::Plain)
+    }
+
+    fn lowered(
+        graph: &Graph,
+        request: &Request,
+        trains: &dyn Fn(ParamId) -> bool,
+        threads: usize,
+        way: Way,
+    ) -> Result<Self, Error> {
+        let (graph, program) = lower(graph, request, trains, way);
         let weights = Weights::new(&graph, &program.used, &program.leaves, trains);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.max(1))

@@ -19,7 +19,7 @@ const DIM: usize = 8;
 const SEQ: usize = 7;
 
 /// What stands between embeddings and unembedding, by name.
-const BODIES: [&str; 46] = [
+const BODIES: [&str; 47] = [
     "sigmoid",
     "tanh",
     "silu",
@@ -65,6 +65,7 @@ const BODIES: [&str; 46] = [
     "fixed in four heads",
     "fewer key heads",
     "each head mixes all",
+    "one table twice",
     "one's own",
 ];
 
@@ -91,7 +92,7 @@ impl RowWise for Outer {
         "outer"
     }
     fn width(&self, inputs: &[usize]) -> Result<usize, String> {
-        if inputs.len() == 2 { Ok(9) } else { Err("expected two streams".into()) }
+        if inputs.len() == 2 { Ok(9) } else { Err("two rows".into()) }
     }
     fn forward(&self, inputs: &[&[f64]], out: &mut [f64]) {
         (0..9).for_each(|i| out[i] = inputs[0][i / 3] * inputs[1][i % 3]);
@@ -210,6 +211,10 @@ impl Sample {
             "each head mixes all" => {
                 let pattern = attend(Scores::new(4));
                 pattern.mix_grouped(&q.clone(), 1, 4 * DIM).linear(&wide)
+            }
+            "one table twice" => {
+                let twice = tokens.clone() + tokens;
+                Pattern::causal(&twice, &twice, Scores::new(1).scale(0.1)).mix(&h)
             }
             "one's own" => p.pointwise(Softplus).rows(Outer, &[&q], 9usize).columns(1, DIM),
             other => panic!("no body '{other}'"),

@@ -1,8 +1,10 @@
 //! Attention: patterns from tables of scores or from dense queries and keys, and mixes whose maps wait.
+use std::collections::HashSet;
+
 use crate::engine::RowSet;
 use crate::graph::{Index, NodeId, Op, WeightId};
 
-use super::{LARGEST_MAPPED_TABLE, Lowering, Term, only_lookups, plain};
+use super::{LARGEST_MAPPED_TABLE, Lowering, Term, Way, only_lookups, plain};
 use crate::plan::instr::{
     DotPattern, FixedPattern, MOST_TERMS, Mix, Pick, Source, Splice, TablePattern, Transpose,
 };
@@ -25,13 +27,15 @@ impl Lowering<'_> {
                         && sum.len() <= MOST_TERMS
                         && l.table_rows(sum) <= LARGEST_MAPPED_TABLE / 4
                 };
-                if heads == 1
+                let of_tables = heads == 1
                     && !queries.is_empty()
                     && !keys.is_empty()
                     && few(self, &queries)
-                    && few(self, &keys)
-                {
-                    let (grid, trains) = self.score_tables(&queries, &keys);
+                    && few(self, &keys);
+                let grid = of_tables.then(|| self.score_tables(&queries, &keys));
+                if let Some(grid) = grid.filter(|grid| all_different(grid, scoring.bias)) {
+                    let train: Vec<bool> = grid.iter().flatten().map(|w| self.leaf(*w)).collect();
+                    let trains = train.contains(&true);
                     let out = self.pattern_val(rows, 1, trains || bias_trains);
                     let indices = |sum: &[Term]| sum.iter().map(index_of).collect();
                     let (queries, keys) = (indices(&queries), indices(&keys));
@@ -82,8 +86,8 @@ impl Lowering<'_> {
         sum.iter().map(rows).sum()
     }
 
-    fn score_tables(&mut self, queries: &[Term], keys: &[Term]) -> (Vec<Vec<WeightId>>, bool) {
-        let mut trains = false;
+    /// The scores of each pair of tables.
+    fn score_tables(&mut self, queries: &[Term], keys: &[Term]) -> Vec<Vec<WeightId>> {
         let mut grid = Vec::new();
         for q in queries {
             let mut row = Vec::new();
@@ -92,13 +96,11 @@ impl Lowering<'_> {
                     unreachable!("only lookups have tables")
                 };
                 let keys_t = self.transpose(*k);
-                let scores = self.product(*q, keys_t);
-                trains |= self.leaf(scores);
-                row.push(scores);
+                row.push(self.product(*q, keys_t));
             }
             grid.push(row);
         }
-        (grid, trains)
+        grid
     }
 
     /// Dense queries and keys with the same scores. With one head all maps go to the queries' side:
@@ -191,6 +193,7 @@ impl Lowering<'_> {
         let cols = self.program.info(v).cols / value_heads * heads;
         if let Op::FixedPattern { rule, .. } = self.op(pattern)
             && rule.is_one_hot()
+            && self.way == Way::Cheapest
             && value_heads == heads
         {
             let out = self.val(rows, cols, self.val_trains(v));
@@ -217,6 +220,13 @@ impl Lowering<'_> {
         self.transposes.insert(x, out);
         out
     }
+}
+
+/// Whether no two tables of scores, nor a bias and one of them, are the same matrix: a pattern of tables writes to the gradients
+/// of all of them together.
+fn all_different(grid: &[Vec<WeightId>], bias: Option<WeightId>) -> bool {
+    let mut known = HashSet::new();
+    grid.iter().flatten().copied().chain(bias).all(|w| known.insert(w))
 }
 
 fn index_of(term: &Term) -> Index {

@@ -29,6 +29,15 @@ pub(crate) enum Term {
     Dense { val: Val, map: Option<WeightId>, scale: f64 },
 }
 
+/// How a graph is lowered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By all rewrites.
+    Cheapest,
+    /// Node by node, each a value of its own at all positions: to find out whether a rewrite is to blame for a difference.
+    Plain,
+}
+
 /// Tables with more rows than this are looked up before they are mapped.
 const LARGEST_MAPPED_TABLE: usize = 8192;
 
@@ -37,6 +46,7 @@ pub(crate) struct Lowering<'a> {
     pub graph: Graph,
     pub program: Program,
     request: &'a Request,
+    way: Way,
     demands: Vec<Demand>,
     trains: Vec<bool>,
     param_trains: &'a dyn Fn(ParamId) -> bool,
@@ -52,12 +62,18 @@ pub(crate) fn lower(
     graph: &Graph,
     request: &Request,
     param_trains: &dyn Fn(ParamId) -> bool,
+    way: Way,
 ) -> (Graph, Program) {
+    let mut demands = demands(graph, request);
+    if way == Way::Plain {
+        demands.iter_mut().for_each(Demand::widen);
+    }
     let mut lowering = Lowering {
         graph: graph.clone(),
         program: Program::default(),
         request,
-        demands: demands(graph, request),
+        way,
+        demands,
         trains: Vec::new(),
         param_trains,
         sums: HashMap::new(),
@@ -70,8 +86,13 @@ pub(crate) fn lower(
     let trains = lowering.weights_that_train();
     let Lowering { graph, mut program, .. } = lowering;
     passes::keep_gradients_before_the_loss(&mut program, &trains);
-    passes::complete_in_place(&mut program);
-    passes::share_gradients(&mut program);
+    match way {
+        Way::Cheapest => {
+            passes::complete_in_place(&mut program);
+            passes::share_gradients(&mut program);
+        }
+        Way::Plain => passes::own_gradients(&mut program),
+    }
     (graph, program)
 }
 
@@ -227,7 +248,11 @@ impl Lowering<'_> {
             return sum.clone();
         }
         let sum = if rows == self.rows_of(node) {
-            self.sum_anew(node, rows)
+            let sum = self.sum_anew(node, rows);
+            match self.way {
+                Way::Cheapest => sum,
+                Way::Plain => vec![plain(self.one_value(sum, rows, self.cols(node)))],
+            }
         } else {
             let all = self.sum(node, RowSet::All);
             if only_lookups(&all) { all } else { vec![plain(self.dense(node, rows))] }
@@ -392,7 +417,9 @@ impl Lowering<'_> {
                 let k = self.shape(map).1;
                 outputs * k <= inputs * k + outputs * inputs && self.demands[x.index()].dense == 0
             }
-            [_] => true,
+            [Term::Dense { .. }] => true,
+            // a table that is too large to be mapped
+            [Term::Lookup { .. }] => false,
             _ => {
                 outputs < inputs && self.demands[x.index()].linears == 1 && self.demands[x.index()].dense == 0
             }
@@ -419,9 +446,10 @@ impl Lowering<'_> {
             matches!(t, Term::Dense { map: Some(_), .. } | Term::Lookup { index: Index::First, .. })
         };
         let (mut joined, plain_terms): (Vec<Term>, Vec<Term>) = sum.into_iter().partition(stays);
-        match plain_terms.len() {
-            0 => {}
-            1 => joined.extend(plain_terms),
+        match plain_terms[..] {
+            [] => {}
+            [Term::Dense { .. }] => joined.extend(plain_terms),
+            [Term::Lookup { .. }] if self.only_small_tables(&plain_terms) => joined.extend(plain_terms),
             _ => {
                 let cols = self.cols(x);
                 joined.push(plain(self.affine(plain_terms, rows, cols)));
@@ -438,10 +466,7 @@ impl Lowering<'_> {
         let at = self.rows_of(node);
         let val = if rows == at {
             let sum = self.sum(node, rows);
-            match sum[..] {
-                [Term::Dense { val, map: None, scale: 1.0 }] => val,
-                _ => self.affine(sum, rows, self.cols(node)),
-            }
+            self.one_value(sum, rows, self.cols(node))
         } else {
             let all = self.sum(node, at);
             if only_lookups(&all) {
@@ -463,6 +488,14 @@ impl Lowering<'_> {
         self.emit(Select { out, x });
         self.selects.insert((x, rows), out);
         out
+    }
+
+    /// The sum of terms, which may be one value already.
+    fn one_value(&mut self, sum: Vec<Term>, rows: RowSet, cols: usize) -> Val {
+        match sum[..] {
+            [Term::Dense { val, map: None, scale: 1.0 }] => val,
+            _ => self.affine(sum, rows, cols),
+        }
     }
 
     /// Emits the sum of terms.

@@ -1,1 +1,3 @@
-//! Tests of the passes.
+//! A test of each pass on a small graph of its own. The programs of whole models are in `tests/all/lowered`.
+mod passes;
+mod toy;

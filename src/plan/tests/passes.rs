@@ -1,0 +1,200 @@
+//! The passes, one by one.
+use std::collections::HashSet;
+
+use super::toy::{BODIES, Lowered, SEQ, Toy, site};
+use crate::engine::{Request, RowSet};
+use crate::graph::Op;
+use crate::plan::demand::demands;
+use crate::plan::instr::{Instr, Instruction};
+use crate::plan::lower::Way;
+use crate::plan::program::{Layout, Val};
+
+const SOME: RowSet = RowSet::Set(0);
+
+fn cheapest(body: &'static str, request: &Request) -> Lowered {
+    Lowered::new(&Toy::new(body, 5), request, &[], Way::Cheapest)
+}
+
+#[track_caller]
+fn assert_line(text: &str, part: &str) {
+    assert!(text.lines().any(|line| line.contains(part)), "no '{part}' in\n{text}");
+}
+
+#[track_caller]
+fn assert_no_line(text: &str, part: &str) {
+    assert!(!text.lines().any(|line| line.contains(part)), "'{part}' in\n{text}");
+}
+
+#[test]
+fn demands_travel_backwards_and_become_all_positions_where_others_are_read() {
+    let graph = Toy::new("two layers", 5).graph();
+    let found = demands(&graph, &Request::loss(SOME));
+    let rows = |name: &str| found[site(&graph, name).index()].rows();
+    assert_eq!([rows("logits"), rows("keys")], [Some(SOME), Some(RowSet::All)]);
+    // keys are made of the queries, so that both are made at all positions
+    assert_eq!(rows("queries"), Some(RowSet::All));
+    for (i, node) in graph.nodes().iter().enumerate() {
+        if let Op::Shift { x, .. } = node.op {
+            assert_eq!([found[i].rows(), found[x.index()].rows()], [Some(RowSet::All); 2]);
+        }
+    }
+    let nobody = demands(&graph, &Request::reads(vec![(site(&graph, "queries"), SOME)]));
+    assert_eq!(nobody[site(&graph, "logits").index()].rows(), None);
+    // the map of the keys has the stream as its one reader by a product
+    assert_eq!(found[site(&graph, "queries").index()].linears, 1);
+}
+
+#[test]
+fn a_node_that_is_asked_for_at_two_sets_of_rows_is_made_at_all_and_picked_from() {
+    let graph = Toy::new("maps", 5).graph();
+    let request = Request::loss(SOME).and_read(graph.logits(), RowSet::Set(1));
+    assert_eq!(demands(&graph, &request)[graph.logits().index()].rows(), Some(RowSet::All));
+    let text = cheapest("maps", &request).text();
+    assert_line(&text, "[set 0, 5]");
+    assert_line(&text, "[set 1, 5]");
+}
+
+#[test]
+fn products_of_weights_are_folded_unless_the_middle_is_wanted() {
+    assert_line(&cheapest("maps", &Request::loss(SOME)).text(), "('unembed' ('b' 'a')) v");
+    let text = cheapest("a map that is read twice", &Request::loss(SOME)).text();
+    assert_no_line(&text, "('b' 'a')");
+    assert_line(&text, "= 'a' v");
+    assert_no_line(
+        &Lowered::new(&Toy::new("maps", 5), &Request::loss(SOME), &[], Way::Plain).text(),
+        "'b' 'a'",
+    );
+}
+
+#[test]
+fn maps_of_lookups_become_maps_of_tables_unless_those_are_large() {
+    let request = Request::loss(SOME);
+    assert_line(&cheapest("tables", &request).text(), "(('tok' 'a'^T) 'unembed'^T) by token");
+    let large = Lowered::new(&Toy::new("tables", 8193), &request, &[], Way::Cheapest).text();
+    assert_line(&large, "= 'tok' by token");
+    assert_no_line(&large, "'tok' 'a'^T");
+}
+
+#[test]
+fn maps_go_through_patterns_to_the_tables_behind_them() {
+    // W (A V) = A (V W^T)
+    let text = cheapest("attention to tables", &Request::loss(SOME)).text();
+    assert_line(&text, "('tok' 'unembed'^T) by token");
+    assert_line(&text, "pattern of tables");
+    // (W_K y) . x = y . (W_K^T x), where x is made of lookups and of a mix of lookups
+    let text = cheapest("two layers", &Request::loss(RowSet::All)).text();
+    assert_line(&text, "('tok' 'b') by token");
+    assert_line(&text, "(('tok' 'a'^T) 'b') by token");
+}
+
+#[test]
+fn gradients_are_kept_before_the_loss_alone() {
+    let toy = Toy::new("a branch aside", 5);
+    let request = Request::loss(RowSet::All).and_read(site(&toy.graph(), "aside"), RowSet::All);
+    let lowered = Lowered::new(&toy, &request, &[], Way::Cheapest);
+    assert!(lowered.leaves().iter().all(|leaf| !leaf.contains("'b'")), "{:?}", lowered.leaves());
+    assert!(lowered.leaves().iter().any(|leaf| leaf.contains("'a'")), "{:?}", lowered.leaves());
+    let aside = lowered.program.reads[0];
+    assert!(!lowered.program.info(aside).trains && lowered.program.info(aside).gradient.is_none());
+    // what nobody trains has no gradient, and what is before it neither
+    let frozen = Lowered::new(&toy, &request, &["tok", "pos", "a"], Way::Cheapest);
+    assert_eq!(frozen.leaves().len(), 1, "{:?}", frozen.leaves());
+    let read_only = Lowered::new(&toy, &Request::reads(request.reads.clone()), &[], Way::Cheapest);
+    assert!(read_only.leaves().is_empty() && read_only.program.vals.iter().all(|info| !info.trains));
+}
+
+#[test]
+fn sums_grow_where_a_summand_stands_unless_somebody_reads_that() {
+    let (toy, request) = (Toy::new("sums and relus", 5), Request::loss(RowSet::All));
+    let in_place = |request: &Request| {
+        let lowered = Lowered::new(&toy, request, &[], Way::Cheapest);
+        let homes = lowered.program.vals.iter().enumerate().filter(|(v, info)| info.home != Val(*v)).count();
+        (homes, lowered.text())
+    };
+    let (homes, text) = in_place(&request);
+    assert_line(&text, "itself + ");
+    assert_line(&text, "relu of ");
+    let mapped = request.clone().and_read(site(&toy.graph(), "mapped"), RowSet::All);
+    let (fewer, text) = in_place(&mapped);
+    assert!(homes == 3 && fewer == 2, "{homes}, {fewer}:\n{text}");
+    let plain = Lowered::new(&toy, &request, &[], Way::Plain);
+    assert!(plain.program.vals.iter().enumerate().all(|(v, info)| info.home == Val(v)));
+}
+
+#[test]
+fn a_chain_of_gradients_needs_two_buffers() {
+    let request = Request::loss(RowSet::All);
+    let buffers = |way| {
+        let lowered = Lowered::new(&Toy::new("chain", 5), &request, &[], way);
+        let wide = lowered.program.vals.iter().filter(|info| info.cols == 8);
+        let all: Vec<usize> = wide.filter_map(|info| info.gradient).collect();
+        (all.len(), all.into_iter().collect::<HashSet<_>>().len())
+    };
+    assert_eq!([buffers(Way::Cheapest), buffers(Way::Plain)], [(6, 2), (9, 9)]);
+}
+
+/// The instructions between which the gradient of a value is there, counted from the end: from its first reader on the way
+/// back until its maker, and a mix's until the pattern that it reads.
+fn lives(lowered: &Lowered, val: Val) -> Option<(usize, usize)> {
+    let program = &lowered.program;
+    let home = |v: Val| program.info(v).home;
+    let reads = |instr: &Instr| instr.inputs().into_iter().any(|v| home(v) == val);
+    let opened = program.instrs.iter().rposition(reads)?;
+    let mut closed = program.instrs.iter().position(|instr| instr.out() == Some(val))?;
+    for instr in &program.instrs {
+        if let Instr::Mix(mix) = instr
+            && home(mix.out) == val
+        {
+            let maker = program.instrs.iter().position(|instr| instr.out() == Some(mix.pattern));
+            closed = closed.min(maker.unwrap_or(closed));
+        }
+    }
+    Some((closed, opened))
+}
+
+#[test]
+fn gradients_that_are_there_together_share_no_buffer() {
+    let mut shared = 0;
+    for body in BODIES {
+        for rows in [RowSet::All, SOME] {
+            let lowered = cheapest(body, &Request::loss(rows));
+            let program = &lowered.program;
+            let streams: Vec<Val> = (0..program.vals.len())
+                .map(Val)
+                .filter(|v| {
+                    let info = program.info(*v);
+                    info.home == *v && info.gradient.is_some() && info.layout == Layout::Stream
+                })
+                .collect();
+            for (i, a) in streams.iter().enumerate() {
+                for b in &streams[i + 1..] {
+                    if program.info(*a).gradient != program.info(*b).gradient {
+                        continue;
+                    }
+                    let (Some(one), Some(other)) = (lives(&lowered, *a), lives(&lowered, *b)) else {
+                        continue;
+                    };
+                    shared += 1;
+                    let apart = one.1 < other.0 || other.1 < one.0;
+                    assert!(apart, "{body}: {a} {one:?} and {b} {other:?} in\n{}", lowered.text());
+                    assert_eq!(program.info(*a).cols, program.info(*b).cols);
+                }
+            }
+        }
+    }
+    assert!(shared > 10, "{shared} pairs share a buffer; too few to show anything");
+}
+
+#[test]
+fn a_plain_program_has_a_value_for_each_node_and_no_table_of_products() {
+    for body in BODIES {
+        let lowered = Lowered::new(&Toy::new(body, 5), &Request::loss(SOME), &[], Way::Plain);
+        let text = lowered.text();
+        for rewritten in ["itself +", "pattern of tables", "' '"] {
+            assert_no_line(&text, rewritten);
+        }
+        let made: Vec<_> = lowered.program.vals.iter().filter(|info| info.layout == Layout::Stream).collect();
+        assert!(made.iter().all(|info| info.rows == RowSet::All || info.cols == 5), "{text}");
+    }
+    assert_eq!(SEQ, 6);
+}

@@ -1,0 +1,230 @@
+//! Random graphs: recording refuses or records and never panics, and all ways to run what was recorded agree.
+mod model;
+
+use std::sync::Mutex;
+
+use ihead::backend::Cpu;
+use ihead::data::Batch;
+use ihead::eager::EagerEngine;
+use ihead::engine::{Engine, LossTerm, Penalty, Read, Request, RowLists, RowSet};
+use ihead::graph::{Edit, Edits, Graph, record, record_with};
+use ihead::nn::{ModuleExt, Params};
+use ihead::plan::CpuEngine;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+
+use crate::common::fd::Values;
+use model::{Picks, Random, Step};
+
+/// Beyond this, values overflow and are not compared.
+const LARGEST: f64 = 1e6;
+
+fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec((any::<u8>(), [0..1000_usize, 0..1000, 0..1000]), 0..most)
+}
+
+fn batch(vocab: usize, seq: usize, sequences: usize) -> Batch {
+    let mut batch = Batch::new(sequences, seq);
+    let mut sequence = 0;
+    batch.draw_each(|tokens, marks| {
+        tokens
+            .iter_mut()
+            .enumerate()
+            .for_each(|(t, to)| *to = ((t * t + 3 * sequence + t / 3) % vocab) as u32);
+        marks.iter_mut().enumerate().for_each(|(t, mark)| *mark = i32::from((t + sequence) % 3 == 1));
+        sequence += 1;
+    });
+    batch
+}
+
+/// An edit of a site, by a number.
+fn edit(graph: &Graph, by: usize) -> Option<(String, Edits)> {
+    let sites: Vec<_> = graph.sites().iter().collect();
+    let (name, node) = sites[by % sites.len()];
+    let edit = match (graph.is_pattern(*node), by / sites.len() % 5) {
+        (_, 0) => return None,
+        (_, 1) => Edit::Ablate,
+        (_, 2) => Edit::Patch,
+        (true, 3) => Edit::PreviousToken,
+        (true, _) => Edit::Induction,
+        (false, 3) => Edit::Scale(-0.5),
+        (false, _) => Edit::Row(vec![0.25; graph.width(*node)]),
+    };
+    Some((name.clone(), Edits::default().with(name, edit)))
+}
+
+/// The loss and what it asks for: marked positions or all, a penalty on a site, and a site to be read.
+fn request(graph: &Graph, by: usize) -> Request {
+    let rows = if by.is_multiple_of(2) { RowSet::All } else { RowSet::Set(0) };
+    let nodes: Vec<_> = graph.sites().values().copied().collect();
+    let node = nodes[by / 2 % nodes.len()];
+    let mut losses = vec![LossTerm::NextToken { rows, weight: 1.0 }];
+    if by % 3 == 1 && !graph.is_pattern(node) {
+        losses.push(LossTerm::Penalty { node, penalty: Penalty::L2, rows: RowSet::All, weight: 0.1 });
+    }
+    let read = if by % 5 < 2 { RowSet::All } else { RowSet::Set(0) };
+    Request { losses, reads: vec![(node, read)] }
+}
+
+/// Everything that a run leaves: loss, what was read, gradients by parameter.
+struct Left {
+    loss: f64,
+    read: Vec<f64>,
+    gradients: Vec<(String, Vec<f64>)>,
+}
+
+fn run(engine: &mut dyn Engine<f64>, random: &Random, graph: &Graph, batch: &Batch) -> Left {
+    for site in graph.patched() {
+        let rows = site.heads.unwrap_or(1) * batch.seq;
+        let cols = if site.heads.is_some() { batch.seq } else { site.dim };
+        let of = |i: usize| match site.heads {
+            Some(_) if i % cols > i / cols % batch.seq => 0.0,
+            _ => 0.1 * ((i * 7) % 11) as f64 - 0.4,
+        };
+        let values: Vec<f64> = (0..batch.batch * rows * cols).map(of).collect();
+        let shape = match site.heads {
+            Some(heads) => vec![batch.batch, heads, batch.seq, batch.seq],
+            None => vec![batch.batch, batch.seq, site.dim],
+        };
+        engine.patch(&site.name, &shape, &values).unwrap();
+    }
+    let lists = [RowLists::select(batch, |_, mark| mark >= 1)];
+    let read = Mutex::new(vec![vec![]; batch.batch]);
+    let node = graph.sites().values().copied().collect::<Vec<_>>();
+    let observe = |i: usize, reads: &[Read<'_, f64>]| {
+        let heads = reads[0].data.len().checked_div(reads[0].head_stride).unwrap_or(1);
+        let rows = (0..heads.max(1)).flat_map(|h| (0..reads[0].rows).map(move |r| (h, r)));
+        read.lock().unwrap()[i] = rows.flat_map(|(h, r)| reads[0].head_row(h, r).to_vec()).collect();
+    };
+    assert!(!node.is_empty(), "the logits are a site");
+    let loss = engine.run(&Values::of(random), batch, &lists, &observe).unwrap();
+    let gradient = |(name, _, param): (String, _, &dyn ihead::nn::AnyParam)| {
+        let elements = param.dims().iter().product();
+        let gradient = engine.gradient(param.id()).map_or(vec![0.0; elements], <[f64]>::to_vec);
+        (name, gradient)
+    };
+    Left {
+        loss,
+        read: read.into_inner().unwrap().concat(),
+        gradients: random.tensors().into_iter().map(gradient).collect(),
+    }
+}
+
+/// How far two lists are from each other, beside the largest of them; 0 where they overflow.
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let largest = a.iter().chain(b).fold(1.0, |most: f64, x| most.max(x.abs()));
+    if largest > LARGEST {
+        return 0.0;
+    }
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
+}
+
+/// Runs a recorded graph in three ways, and compares what they leave.
+fn assert_agreement(random: &Random, graph: &Graph, request: &Request, batch: &Batch) {
+    let trains = |id| Params::of(random).trains(id);
+    let mut cheap = CpuEngine::<f64>::new(graph, request, &trains, 2).unwrap();
+    let mut plain = CpuEngine::<f64>::plain(graph, request, &trains).unwrap();
+    let mut eager = EagerEngine::<f64, Cpu>::new(Cpu::default(), graph, request, &trains).with_micro_batch(2);
+    let expected = run(&mut eager, random, graph, batch);
+    let programs = [cheap.program(), plain.program()];
+    let engines: [(&str, &mut dyn Engine<f64>, &str); 2] =
+        [("rewritten", &mut cheap, &programs[0]), ("plain", &mut plain, &programs[1])];
+    for (name, engine, program) in engines {
+        let found = run(engine, random, graph, batch);
+        let context = || format!("{name}\n{graph}\n{program}");
+        let off = distance(&[expected.loss], &[found.loss]);
+        assert!(
+            off < 1e-8 || expected.loss.is_nan(),
+            "loss {} {} of {}",
+            expected.loss,
+            found.loss,
+            context()
+        );
+        assert!(distance(&expected.read, &found.read) < 1e-8, "what is read of {}", context());
+        for ((param, expected), (_, found)) in expected.gradients.iter().zip(&found.gradients) {
+            let off = distance(expected, found);
+            assert!(off < 1e-7, "gradient of {param} is off by {off:e} of {}", context());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rewritten_plain_and_dfdx_agree_on_random_graphs(
+        (vocab, seq, sequences) in (2..9_usize, 1..9_usize, 1..4_usize),
+        widths in prop::collection::vec(1..9_usize, 1..3),
+        steps in steps(14),
+        frozen in any::<u32>(),
+        by in 0..1000_usize,
+    ) {
+        let mut random = Random::new(vocab, seq, &widths, steps, Picks::Fitting);
+        let names: Vec<String> = random.tensors().into_iter().map(|(name, ..)| name).collect();
+        for (i, name) in names.iter().enumerate() {
+            // a third of the cases train everything
+            random.set_trains(name, frozen % 3 == 0 || frozen >> (i % 32) & 1 == 0).unwrap();
+        }
+        let mut graph = record(&random, seq).unwrap();
+        if let Some((_, edits)) = edit(&graph, by) {
+            graph = record_with(&random, seq, &edits).unwrap();
+        }
+        assert_agreement(&random, &graph, &request(&graph, by), &batch(vocab, seq, sequences));
+    }
+
+    #[test]
+    fn recording_never_panics_and_what_is_recorded_runs(
+        (vocab, seq) in (0..6_usize, 0..6_usize),
+        widths in prop::collection::vec(1..7_usize, 1..3),
+        steps in steps(6),
+        by in 0..1000_usize,
+    ) {
+        let random = Random::new(vocab, seq, &widths, steps, Picks::Any);
+        match record(&random, seq) {
+            Err(error) => prop_assert!(!error.to_string().contains('\n') && !error.to_string().is_empty()),
+            Ok(graph) => assert_agreement(&random, &graph, &request(&graph, by), &batch(vocab, seq, 2)),
+        }
+    }
+}
+
+/// A few hundred; `IHEAD_RANDOM_GRAPHS=20000` for more.
+fn cases() -> u32 {
+    std::env::var("IHEAD_RANDOM_GRAPHS").ok().and_then(|n| n.parse().ok()).unwrap_or(300)
+}
+
+#[test]
+fn the_graphs_are_neither_all_refused_nor_all_small() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut draw = |most, picks| {
+        let steps = steps(most).new_tree(&mut runner).unwrap().current();
+        record(&Random::new(5, 4, &[4, 6], steps, picks), 4).ok()
+    };
+    let any: Vec<Option<Graph>> = (0..200).map(|_| draw(6, Picks::Any)).collect();
+    let recorded = any.iter().flatten().count();
+    assert!((20..180).contains(&recorded), "{recorded} of 200 recorded");
+    let text: String =
+        (0..200).map(|_| draw(14, Picks::Fitting).expect("what fits is recorded").to_string()).collect();
+    for operation in [
+        "linear",
+        " + ",
+        "multiply",
+        "gain",
+        "softmax",
+        "by 2 heads",
+        "rotate",
+        "shift",
+        "columns",
+        "concat",
+        "bias",
+        "mask of heads",
+        "heads of keys",
+        "fixed pattern uniform",
+        "mix",
+        "times_sum",
+        "softplus",
+        "Relu",
+    ] {
+        assert!(text.contains(operation), "no '{operation}' in 200 graphs");
+    }
+}
