@@ -152,7 +152,8 @@ fn snapshots_hold_the_weights_before_their_step_and_can_be_measured_later() {
     let lines = std::fs::read_to_string(dir.path().join("reprobe.jsonl")).unwrap();
     assert!(lines.starts_with(r#"{"weights":"0","test":"#) && lines.lines().count() == 3, "{lines}");
 
-    // a new run in the folder does not leave the snapshots of the old one
+    // a new run in the folder does not leave the snapshots of the old one, which holds the folder as long as it lives
+    drop(first);
     run().save_to(dir.path()).earlier(Earlier::Overwrite).train(1).unwrap();
     assert!(!dir.path().join("snapshots/2.safetensors").exists());
     let empty = tempfile::tempdir().unwrap();
