@@ -8,7 +8,7 @@
 //! `--help` lists every setting.
 use std::process::ExitCode;
 
-use ihead::config::{Problem, record};
+use ihead::config::{Derived, Problem, record};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::paper::{Experiment, Measured};
 use ihead::probe::{Matrix, Select, paper};
@@ -17,7 +17,7 @@ use ihead::{Config, Result};
 
 /// Trains the simplified model of "Birth of a Transformer" and measures its memories.
 #[derive(Config)]
-#[config(validate = Args::problems, derived("model_args.vocab_size"))]
+#[config(validate = Args::problems, derive = Args::derived, derived("model_args.vocab_size"))]
 pub(crate) struct Args {
     #[config(flatten)]
     run: RunArgs,
@@ -44,6 +44,14 @@ pub(crate) struct Args {
 impl Args {
     fn problems(&self) -> Vec<Problem> {
         self.data_args.problems(self.model_args.max_length)
+    }
+
+    /// The size of the vocabulary; nothing if the text cannot be read, which the run itself will say.
+    fn derived(&self) -> Vec<Derived> {
+        let size = self.data_args.bigrams().map(|text| text.vocab());
+        size.map(|size| Derived::new("model_args.vocab_size", size, "the characters of the text"))
+            .into_iter()
+            .collect()
     }
 }
 

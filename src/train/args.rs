@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::{Config, Problem};
+use crate::config::{Config, Derived, Problem};
 use crate::data::{
     Batch, BatchOptions, Batches, BigramData, Counts, NumpyRng, TriggerOptions, TriggerTask, sample,
 };
@@ -134,6 +134,7 @@ impl OptimArgs {
 
 /// Settings of a run.
 #[derive(Config, Clone, Debug, PartialEq)]
+#[config(derive = RunArgs::derived)]
 pub struct RunArgs {
     /// Number of steps; without it, until stopped.
     pub max_iters: Option<usize>,
@@ -188,6 +189,14 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// What follows from the settings: the threads that are used, if another number of them is given or none.
+    fn derived(&self) -> Vec<Derived> {
+        let threads = self.compute().threads;
+        let reason = if self.threads.is_none() { "all cores" } else { "at most one a core" };
+        let differ = self.threads != Some(threads);
+        differ.then(|| Derived::new("threads", threads, reason)).into_iter().collect()
+    }
+
     /// The training batches of `task`.
     ///
     /// # Errors

@@ -79,6 +79,16 @@ fn zsh_and_fish_read_their_scripts_and_fish_completes() {
     }
 }
 
+#[test]
+fn explain_says_what_follows_from_the_settings() {
+    let said = printed("ihead_basic", &["--explain", "seed=3", "save_dir=x"]);
+    let line =
+        |start: &str, end: &str| said.lines().any(|line| line.starts_with(start) && line.ends_with(end));
+    assert!(line("seed=3 ", " argument 2") && line("max_iters=null ", " default"), "{said}");
+    assert!(line("threads=null ", " default") && line("threads=", " derived: all cores"), "{said}");
+    assert!(line("model_args.vocab_size=65 ", " derived: the characters of the text"), "{said}");
+}
+
 /// The Python in which the real tools are: `IHEAD_PYTHON`, which `.ci/python` makes; nothing, said aloud, without it.
 pub fn python() -> Option<String> {
     let python = std::env::var("IHEAD_PYTHON").ok();
