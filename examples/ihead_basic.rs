@@ -12,7 +12,7 @@ use ihead::config::{Derived, Problem, record};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::paper::{Experiment, Measured};
 use ihead::probe::{Matrix, Select, paper};
-use ihead::train::{DataArgs, Loss, OptimArgs, RunArgs, Timeline};
+use ihead::train::{DataArgs, EmptyLoss, Loss, OptimArgs, RunArgs, Timeline};
 use ihead::{Config, Result};
 
 /// Trains the simplified model of "Birth of a Transformer" and measures its memories.
@@ -98,6 +98,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
         } else {
             Loss::next_token()
         },
+        empty_loss: EmptyLoss::Refused,
         measured: (args.data_args.k > 0).then_some(measured),
     })
 }

@@ -11,7 +11,7 @@ use ihead::config::{Derived, Problem, record};
 use ihead::model::{Full, FullArgs};
 use ihead::paper::{Experiment, Measured};
 use ihead::probe::{Matrix, paper};
-use ihead::train::{DataArgs, Loss, OptimArgs, RunArgs, Timeline};
+use ihead::train::{DataArgs, EmptyLoss, Loss, OptimArgs, RunArgs, Timeline};
 use ihead::{Config, Result};
 
 /// Sequences whose activations are written to `exp.npz`.
@@ -78,6 +78,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Full<usize, usize, us
         optim: args.optim_args.optimizer((0.9, 0.99)),
         timeline: Timeline::default(),
         loss: Loss::next_token(),
+        empty_loss: EmptyLoss::Refused,
         measured: (args.data_args.k > 0).then_some(measured),
     })
 }

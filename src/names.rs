@@ -50,6 +50,49 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     })
 }
 
+/// Those of `names`, dotted paths, that `pattern` stands for: a name, a pattern with `*`, or either for the path of a module
+/// that holds nothing but the one name, so that `layers.0.wk` and `layers.*.wk` stand for the weight of that map.
+///
+/// ```
+/// use ihead::names::stands_for;
+/// let names = ["layers.0.wk.weight", "layers.1.wk.weight", "norm.weight", "norm.bias"];
+/// assert_eq!(stands_for("layers.1.wk", names), ["layers.1.wk.weight"]);
+/// assert_eq!(stands_for("layers.*.wk", names), ["layers.0.wk.weight", "layers.1.wk.weight"]);
+/// assert!(stands_for("norm", names).is_empty()); // which one?
+/// ```
+pub fn stands_for<'a>(pattern: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let names: Vec<&str> = names.into_iter().collect();
+    match names.iter().find(|name| **name == pattern) {
+        Some(name) => vec![name],
+        None => names.iter().copied().filter(|name| alias(pattern, name, &names).is_some()).collect(),
+    }
+}
+
+/// The name, or the path of a module that holds nothing else, that `pattern` matches.
+pub(crate) fn alias<'a>(pattern: &str, name: &'a str, names: &[&str]) -> Option<&'a str> {
+    let alone = |path: &str| {
+        let inside = |name: &&&str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        names.iter().filter(inside).count() == 1
+    };
+    let paths = name.rmatch_indices('.').map(|(dot, _)| &name[..dot]).take_while(|path| alone(path));
+    std::iter::once(name).chain(paths).find(|path| matches(pattern, path))
+}
+
+/// What the `*` of `pattern` stand for in `name`, each but the last as short as can be.
+pub(crate) fn captures<'a>(pattern: &str, name: &'a str) -> Option<Vec<&'a str>> {
+    let Some((head, rest)) = pattern.split_once('*') else { return (pattern == name).then(Vec::new) };
+    let (mut left, mut found) = (name.strip_prefix(head)?, Vec::new());
+    let parts: Vec<&str> = rest.split('*').collect();
+    let (last, between) = parts.split_last()?;
+    for part in between {
+        let at = left.find(part)?;
+        found.push(&left[..at]);
+        left = &left[at + part.len()..];
+    }
+    found.push(left.strip_suffix(last)?);
+    Some(found)
+}
+
 /// Case and the choice of separator do not count.
 fn fold(name: &str) -> String {
     name.trim_start_matches('-').to_lowercase().replace('-', "_")

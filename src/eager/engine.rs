@@ -238,6 +238,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> Engine<E> for EagerEngine<E, Dev> {
     ) -> Result<f64> {
         self.request.check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
         self.patches.check(batch.batch)?;
+        self.graph.params().iter().try_for_each(|param| params.check(param.id))?;
         let result = self.run_checked(params, batch, rows, observer);
         result.map_err(|e| Error::device(Dev::KIND.name(), e.to_string()))
     }

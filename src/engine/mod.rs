@@ -174,8 +174,8 @@ pub trait Engine<E> {
     /// leaves the gradients, and shows the activations to the observer. `rows[k]` are the positions of `RowSet::Set(k)`.
     ///
     /// # Errors
-    /// If a token is outside the vocabulary, the batch's sequences have another length than the graph's, or a patched site
-    /// has no values for as many sequences.
+    /// If a token is outside the vocabulary, the batch's sequences have another length than the graph's, a patched site has
+    /// no values for as many sequences, or a parameter that the graph reads was never initialised.
     fn run(
         &mut self,
         params: &dyn ParamSource<E>,

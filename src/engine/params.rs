@@ -1,8 +1,18 @@
 //! Where engines read parameters.
+use crate::Result;
 use crate::nn::ParamId;
 
 /// Values of parameters.
 pub trait ParamSource<E>: Sync {
     /// Copies the values of a parameter, row-major.
     fn read(&self, param: ParamId, into: &mut [E]);
+
+    /// Refuses a parameter that cannot be read.
+    ///
+    /// # Errors
+    /// If it has no values: nobody has drawn, written or loaded them.
+    fn check(&self, param: ParamId) -> Result<()> {
+        let _ = param;
+        Ok(())
+    }
 }

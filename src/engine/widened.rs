@@ -93,4 +93,8 @@ impl ParamSource<f64> for Wide<'_> {
         self.0.read(param, &mut single);
         into.iter_mut().zip(single).for_each(|(wide, single)| *wide = f64::from(single));
     }
+
+    fn check(&self, param: ParamId) -> Result<()> {
+        self.0.check(param)
+    }
 }

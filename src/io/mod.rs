@@ -7,6 +7,6 @@ mod stored;
 pub(crate) use atomic::TEMPORARY;
 pub use atomic::{write_atomically, write_atomically_with};
 pub use npz::Npz;
-pub use state_dict::{Array, load, read, save, write};
+pub use state_dict::{Array, load, load_matching, read, save, write};
 pub(crate) use stored::snapshots;
 pub use stored::stored;

@@ -5,7 +5,7 @@ use std::path::Path;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::nn::{Module, ModuleExt, ParamId, Values};
+use crate::nn::{Module, ModuleExt, ParamId, Transfer, Values};
 use crate::{Error, Result};
 
 use super::write_atomically;
@@ -89,9 +89,14 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array<Values>>> {
 /// If the file cannot be read, lacks a name, has one that the module lacks, or a tensor of another shape; or if two
 /// names of one parameter disagree.
 pub fn load(path: &Path, module: &mut (impl Module + ?Sized)) -> Result<()> {
-    let arrays = read(path)?;
     let tensors = module.tensors();
     let known = || tensors.iter().map(|(name, _, _)| name.as_str());
+    // a name of the file may be the path of a module that holds one tensor
+    let full = |name: String| match crate::names::stands_for(&name, known())[..] {
+        [one] if !name.contains('*') => one.to_string(),
+        _ => name,
+    };
+    let arrays: BTreeMap<_, _> = read(path)?.into_iter().map(|(name, array)| (full(name), array)).collect();
     if let Some(name) = arrays.keys().find(|name| !known().any(|k| k == *name)) {
         let hint = crate::names::hint(name, known());
         return Err(Error::format(path, format!("the model has no tensor {name}{hint}")));
@@ -120,6 +125,35 @@ pub fn load(path: &Path, module: &mut (impl Module + ?Sized)) -> Result<()> {
         }
     });
     written
+}
+
+/// Sets the tensors of `module` that `pattern` stands for from a safetensors file: `layers.0.attention.*`, or
+/// `layers.0.* -> layers.1.*` under other names ([`Transfer`]). What else the file has and the module has is left alone. Returns
+/// the names that were set; [`ModuleExt::copy_from`] does the same from another model.
+///
+/// ```
+/// use ihead::config::Config;
+/// use ihead::io;
+/// use ihead::model::{Simplified, SimplifiedArgs};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("donor.safetensors");
+/// let sizes = SimplifiedArgs::defaults();
+/// io::save(&path, &Simplified::new(10, 4, 16, &sizes)?.init(0))?;
+/// let mut model = Simplified::new(10, 4, 16, &sizes)?.init(1);
+/// let set = io::load_matching(&path, "layers.0.attention.*", &mut model)?;
+/// assert_eq!(set.len(), 3); // wk, wv, wo
+/// # Ok::<(), ihead::Error>(())
+/// ```
+///
+/// # Errors
+/// If the file cannot be read, or the pattern stands for no tensor of it, or for one that the module lacks or has in another
+/// shape: the nearest name, or both shapes, are in the message. Then nothing is changed.
+pub fn load_matching(path: &Path, pattern: &str, module: &mut (impl Module + ?Sized)) -> Result<Vec<String>> {
+    let transfer: Transfer = pattern.parse()?;
+    let arrays = read(path)?;
+    let source: Vec<_> =
+        arrays.iter().map(|(name, array)| (name.as_str(), array.shape.clone(), &array.values)).collect();
+    transfer.apply(&source, module).map_err(|error| Error::format(path, error.to_string()))
 }
 
 /// Whether the values are the same, NaN included.

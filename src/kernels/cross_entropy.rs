@@ -9,7 +9,8 @@ fn check(vocab: usize, target: usize) {
 }
 
 kernel! {
-    /// `log(sum_v exp(logits_v)) - logits_target`, in double precision.
+    /// `log(sum_v exp(logits_v)) - logits_target`: each exponential in the precision of the logits, their sum and its logarithm
+    /// in double.
     ///
     /// `logits: [vocab]`: without padding.
     ///
@@ -21,31 +22,36 @@ kernel! {
         check(logits.len(), target);
         let shift = largest(simd, logits);
         let shifts = simd.splat(shift);
-        let mut sum = simd.splat(E::zero());
+        let (mut sums, mut values) = ([0.0; WIDTH], [E::zero(); WIDTH]);
         let (chunks, end) = logits.as_chunks::<WIDTH>();
         for chunk in chunks {
-            sum = simd.add(sum, simd.exp(simd.sub(simd.load(chunk), shifts)));
+            simd.store(&mut values, simd.exp(simd.sub(simd.load(chunk), shifts)));
+            add(&mut sums, &values);
         }
+        let values = &mut values[..end.len()];
         if !end.is_empty() {
-            let v = simd.exp(simd.sub(simd.load_part(end), shifts));
-            sum = simd.add(sum, simd.keep(v, end.len(), simd.splat(E::zero())));
+            simd.store_part(values, simd.exp(simd.sub(simd.load_part(end), shifts)));
+            add(&mut sums, values);
         }
-        loss(simd.reduce_sum(sum), shift, logits[target])
+        loss(sums.iter().sum(), shift, logits[target])
     }
 }
 
 kernel! {
     /// [`cross_entropy_row`], and `logits` becomes its gradient times `weight`: `weight * (softmax(logits) - onehot(target))`.
     ///
-    /// The loss that it returns is not weighted.
+    /// The loss that it returns is not weighted, and summed in double precision; the gradient is all in the precision of the
+    /// logits.
     pub fn cross_entropy_row_grad<'a, E>(simd; logits: &'a mut [E], target: usize, weight: E) -> f64 {
         check(logits.len(), target);
         let shift = largest(simd, logits);
         let target_logit = logits[target];
         let sum = exp_and_sum(simd, logits, shift, E::one());
+        let mut sums = [0.0; WIDTH];
+        logits.chunks(WIDTH).for_each(|values| add(&mut sums, values));
         lanes::multiply(simd, logits, weight / sum);
         logits[target] = logits[target] - weight;
-        loss(sum, shift, target_logit)
+        loss(sums.iter().sum(), shift, target_logit)
     }
 }
 
@@ -68,9 +74,15 @@ kernel! {
     }
 }
 
+/// Adds values to as many sums, side by side, in double precision.
 #[inline(always)]
-fn loss<E: Element>(sum: E, shift: E, target_logit: E) -> f64 {
-    sum.to_f64().ln() - (target_logit.to_f64() - shift.to_f64())
+fn add<E: Element>(sums: &mut [f64; WIDTH], values: &[E]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value.to_f64());
+}
+
+#[inline(always)]
+fn loss<E: Element>(sum: f64, shift: E, target_logit: E) -> f64 {
+    sum.ln() - (target_logit.to_f64() - shift.to_f64())
 }
 
 kernel! {

@@ -60,6 +60,16 @@ impl Init {
         }
     }
 
+    /// The values that it gives whatever the seed and the name.
+    pub(super) fn constant(&self, n: usize) -> Option<Vec<f32>> {
+        match self {
+            Init::Zeros => Some(vec![0.0; n]),
+            Init::Ones => Some(vec![1.0; n]),
+            Init::Values(values) => Some(values.clone()),
+            Init::Uniform { .. } | Init::Normal { .. } | Init::Copy { .. } => None,
+        }
+    }
+
     /// `n` values for the parameter called `name`.
     ///
     /// Each parameter has a stream of its own, PCG64 seeded by `seed` and the name (FNV-1a, 64 bits), so that adding a
@@ -68,9 +78,7 @@ impl Init {
         let mut rng = stream(seed, name);
         let mut sample = |one: &dyn Fn(&mut Pcg64) -> f64| (0..n).map(|_| one(&mut rng) as f32).collect();
         match self {
-            Init::Zeros => vec![0.0; n],
-            Init::Ones => vec![1.0; n],
-            Init::Values(values) => values.clone(),
+            Init::Zeros | Init::Ones | Init::Values(_) => self.constant(n).unwrap_or_default(),
             Init::Copy { name, init, divisor } => {
                 init.draw(seed, name, n).into_iter().map(|value| value / divisor).collect()
             }

@@ -3,10 +3,11 @@ use std::collections::{HashMap, HashSet};
 
 use crate::engine::ParamSource;
 use crate::kernels::Element;
-use crate::names::matches;
+use crate::names::stands_for;
 use crate::{Error, Result};
 
 use super::param::{AnyParam, Param, ParamId};
+use super::transfer::Transfer;
 use super::values::{Storage, ValuesMut};
 
 /// What a tensor of a module is for.
@@ -171,26 +172,32 @@ pub trait ModuleExt: Module {
             .collect()
     }
 
-    /// The tensor of this name.
+    /// The tensor of this name, or the only one of the module of this name.
     ///
     /// # Errors
     /// If there is none: the nearest name is in the message.
     fn tensor(&self, name: &str) -> Result<&dyn AnyParam> {
         let tensors = self.tensors();
-        let found = tensors.iter().find(|(n, _, _)| n == name).map(|(_, _, p)| *p);
-        found.ok_or_else(|| Error::unknown("parameter", name, tensors.iter().map(|(n, _, _)| n.as_str())))
+        let found = one(name, tensors.iter().map(|(name, ..)| name.as_str()))?;
+        Ok(tensors[found].2)
     }
 
-    /// The names of the parameters that `pattern` matches: a name, or a pattern with `*` for any characters.
+    /// The names of the parameters that `pattern` stands for: a name, a pattern with `*` for any characters, or either for
+    /// the path of a module that holds one tensor alone (`layers.0.attention.wk`).
     ///
     /// # Errors
-    /// If it matches none: the nearest name is in the message.
+    /// If it stands for none: the nearest name is in the message; or for buffers only, which never train.
     fn matching(&self, pattern: &str) -> Result<Vec<String>> {
-        let params =
-            self.tensors().into_iter().filter(|(_, role, _)| *role == Role::Param).map(|(name, _, _)| name);
-        let (found, others): (Vec<String>, Vec<String>) = params.partition(|name| matches(pattern, name));
-        let unknown = || Error::unknown("parameter", pattern, others.iter().map(String::as_str));
-        if found.is_empty() { Err(unknown()) } else { Ok(found) }
+        let tensors = self.tensors();
+        let of = |role| tensors.iter().filter(move |(_, r, _)| *r == role).map(|(name, ..)| name.as_str());
+        let meant = stands_for(pattern, tensors.iter().map(|(name, ..)| name.as_str()));
+        let found: Vec<String> =
+            of(Role::Param).filter(|name| meant.contains(name)).map(String::from).collect();
+        match (found.is_empty(), meant.first()) {
+            (false, _) => Ok(found),
+            (true, Some(buffer)) => Err(Error::usage(format!("'{buffer}' is a buffer, which never trains"))),
+            (true, None) => Err(unknown("parameter", pattern, of(Role::Param))),
+        }
     }
 
     /// Draws all initial values from `seed`; see [`super::Init::draw`].
@@ -211,26 +218,18 @@ pub trait ModuleExt: Module {
         params.map(|(_, _, p)| p.dims().iter().product::<usize>()).sum()
     }
 
-    /// Freezes or releases the parameters that `pattern` names: a name, or a pattern with `*` for any characters.
+    /// Freezes or releases the parameters that `pattern` stands for, as in [`matching`](Self::matching).
     ///
     /// # Errors
-    /// If it names no parameter, the nearest name is in the message; or if it names buffers only, which never train.
+    /// Those of [`matching`](Self::matching).
     fn set_trains(&mut self, pattern: &str, trains: bool) -> Result<()> {
-        let (mut params, mut buffers, mut matched) = (Vec::new(), Vec::new(), false);
-        self.visit_mut("", &mut |name, role, tensor| match (role, matches(pattern, name)) {
-            (Role::Param, true) => {
-                matched = true;
+        let names: HashSet<String> = self.matching(pattern)?.into_iter().collect();
+        self.visit_mut("", &mut |name, _, tensor| {
+            if names.contains(name) {
                 tensor.set_trains(trains);
             }
-            (Role::Param, false) => params.push(name.to_string()),
-            (Role::Buffer, true) => buffers.push(name.to_string()),
-            (Role::Buffer, false) => {}
         });
-        match buffers.first() {
-            _ if matched => Ok(()),
-            Some(buffer) => Err(Error::usage(format!("'{buffer}' is a buffer, which never trains"))),
-            None => Err(Error::unknown("parameter", pattern, params.iter().map(String::as_str))),
-        }
+        Ok(())
     }
 
     /// Calls `change` with the values of the tensor of this name, in single precision. If they are kept in double, a value
@@ -275,17 +274,44 @@ pub trait ModuleExt: Module {
     /// # Errors
     /// If there is none: the nearest name is in the message.
     fn edit_tensor(&mut self, name: &str, edit: &mut dyn FnMut(&mut dyn AnyParam)) -> Result<()> {
+        let names: Vec<String> = self.tensors().into_iter().map(|(name, ..)| name).collect();
+        let name = &names[one(name, names.iter().map(String::as_str))?];
         let mut found = false;
-        let mut names_seen = Vec::new();
         self.visit_mut("", &mut |n, _, tensor| {
-            names_seen.push(n.to_string());
             if n == name && !found {
                 found = true;
                 edit(tensor);
             }
         });
-        let unknown = || Error::unknown("parameter", name, names_seen.iter().map(String::as_str));
-        if found { Ok(()) } else { Err(unknown()) }
+        Ok(())
+    }
+
+    /// Sets tensors from those of another model, to begin with a part of it: `layers.0.attention.*`, or
+    /// `layers.0.* -> layers.1.*` for others ([`Transfer`]). Returns the names that were set; each is kept in the precision that
+    /// it has there. [`io::load_matching`](crate::io::load_matching) does the same from a file.
+    ///
+    /// ```
+    /// use ihead::config::Config;
+    /// use ihead::model::{Simplified, SimplifiedArgs};
+    /// use ihead::nn::ModuleExt;
+    ///
+    /// let sizes = SimplifiedArgs::defaults();
+    /// let donor = Simplified::new(10, 4, 16, &sizes)?.init(0);
+    /// let mut model = Simplified::new(10, 4, 16, &sizes)?.init(1);
+    /// let set = model.copy_from(&donor, "layers.0.attention.* -> layers.1.attention.*")?;
+    /// assert_eq!(set[0], "layers.1.attention.wk.weight");
+    /// let values = |model: &Simplified<_, _, _>, name| model.tensor(name).map(|tensor| tensor.values());
+    /// assert_eq!(values(&model, "layers.1.attention.wk")?, values(&donor, "layers.0.attention.wk")?);
+    /// # Ok::<(), ihead::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the pattern stands for no tensor of `other`, or for one that the model lacks or has in another shape: the nearest name,
+    /// or both shapes, are in the message. Then nothing is changed.
+    fn copy_from(&mut self, other: &(impl Module + ?Sized), pattern: &str) -> Result<Vec<String>> {
+        let tensors = other.tensors();
+        let source: Vec<_> = tensors.iter().map(|(name, _, t)| (name.as_str(), t.dims(), t.data())).collect();
+        pattern.parse::<Transfer>()?.apply(&source, self)
     }
 
     /// Refuses values that this precision cannot hold.
@@ -331,18 +357,44 @@ pub trait ModuleExt: Module {
 
 impl<M: Module + ?Sized> ModuleExt for M {}
 
+/// The place of the one name that `name` stands for.
+fn one<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Result<usize> {
+    let names: Vec<&str> = names.into_iter().collect();
+    let place = |found: &&str| names.iter().position(|known| known == found);
+    let meant = if name.contains('*') { vec![] } else { stands_for(name, names.iter().copied()) };
+    meant.first().and_then(place).ok_or_else(|| unknown("parameter", name, names))
+}
+
+/// An unknown name; one of a module with several tensors is told how to name all of them.
+pub(crate) fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.into_iter().collect();
+    let inside =
+        known.iter().filter(|n| n.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))).count();
+    match inside {
+        0 => Error::unknown(kind, name, known),
+        _ => Error::usage(format!(
+            "'{name}' has {inside} tensors; write '{name}.*' for all of them, or name one"
+        )),
+    }
+}
+
 /// The parameters of a module by identity: what an engine reads.
 pub struct Params<'a> {
     by_id: HashMap<ParamId, &'a dyn AnyParam>,
     buffers: HashSet<ParamId>,
+    /// The first name of each that has no values yet.
+    missing: HashMap<ParamId, String>,
 }
 
 impl<'a> Params<'a> {
     /// The parameters of `module`.
     pub fn of(module: &'a (impl Module + ?Sized)) -> Self {
-        let mut params = Params { by_id: HashMap::new(), buffers: Default::default() };
-        module.visit("", &mut |_, role, tensor| {
+        let mut params = Params { by_id: HashMap::new(), buffers: HashSet::new(), missing: HashMap::new() };
+        module.visit("", &mut |name, role, tensor| {
             params.by_id.insert(tensor.id(), tensor);
+            if !tensor.is_initialised() {
+                params.missing.entry(tensor.id()).or_insert_with(|| name.to_string());
+            }
             if role == Role::Buffer {
                 params.buffers.insert(tensor.id());
             }
@@ -361,5 +413,13 @@ impl<E: Element> ParamSource<E> for Params<'_> {
         if let Some(param) = self.by_id.get(&id) {
             param.data().copy_to(into);
         }
+    }
+
+    fn check(&self, id: ParamId) -> Result<()> {
+        self.missing.get(&id).map_or(Ok(()), |name| {
+            let message =
+                "was never initialised: draw all of a model's values with `init_all(seed)`, or load them";
+            Err(Error::usage(format!("'{name}' {message}")))
+        })
     }
 }

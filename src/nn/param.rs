@@ -36,11 +36,13 @@ pub struct Param<S: Shape> {
     values: Values,
     init: Init,
     trains: bool,
+    initialised: bool,
     id: ParamId,
 }
 
 impl<S: Shape> Param<S> {
-    /// A parameter that trains, of zeros until it is initialised from its law.
+    /// A parameter that trains. It has its values at once if its distribution is constant ([`Init::Zeros`], [`Init::Ones`],
+    /// [`Init::Values`]); otherwise it must be drawn or written before it is used, or an engine refuses it.
     ///
     /// # Panics
     /// If `init` cannot be the law of a parameter of this shape: [`Init::Values`] has another number of values, or a
@@ -51,8 +53,11 @@ impl<S: Shape> Param<S> {
         if let Some(problem) = init.problem(n) {
             panic!("the law of a parameter of shape {:?} {problem}", shape.concrete());
         }
-        let values = Values::zeros(Storage::Single, n);
-        Param { shape, values, init, trains: true, id: ParamId::new() }
+        let (values, initialised) = match init.constant(n) {
+            Some(values) => (Values::Single(values), true),
+            None => (Values::zeros(Storage::Single, n), n == 0),
+        };
+        Param { shape, values, init, trains: true, initialised, id: ParamId::new() }
     }
 
     /// A parameter that trains, with these values, row-major, now and when it is initialised.
@@ -66,7 +71,7 @@ impl<S: Shape> Param<S> {
             return Err(Error::shape("parameter", &expected, &[found]));
         }
         let (init, values) = (Init::Values(values.clone()), Values::Single(values));
-        Ok(Param { shape, values, init, trains: true, id: ParamId::new() })
+        Ok(Param { shape, values, init, trains: true, initialised: true, id: ParamId::new() })
     }
 
     /// The same parameter, frozen.
@@ -130,6 +135,9 @@ pub trait AnyParam: Send + Sync {
     /// Freezes or releases it.
     fn set_trains(&mut self, trains: bool);
 
+    /// Whether it has values: it was drawn or written, or its distribution is constant.
+    fn is_initialised(&self) -> bool;
+
     /// The law of its initial values.
     fn init(&self) -> &Init;
 
@@ -187,6 +195,10 @@ impl<S: Shape> AnyParam for Param<S> {
         self.trains = trains;
     }
 
+    fn is_initialised(&self) -> bool {
+        self.initialised
+    }
+
     fn init(&self) -> &Init {
         &self.init
     }
@@ -195,6 +207,7 @@ impl<S: Shape> AnyParam for Param<S> {
         // `Param::new` has checked that the law gives as many values as the shape has
         let drawn = self.init.draw(seed, name, self.shape.num_elements());
         self.values = Values::Single(drawn).stored(self.values.storage());
+        self.initialised = true;
     }
 
     fn data(&self) -> &Values {
@@ -202,6 +215,7 @@ impl<S: Shape> AnyParam for Param<S> {
     }
 
     fn data_mut(&mut self) -> ValuesMut<'_> {
+        self.initialised = true;
         self.values.view_mut()
     }
 
@@ -217,6 +231,7 @@ impl<S: Shape> AnyParam for Param<S> {
             return Err(Error::shape("parameter", &self.dims(), &[values.len()]));
         }
         self.values = values.stored(self.values.storage());
+        self.initialised = true;
         Ok(())
     }
 }

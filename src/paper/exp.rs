@@ -8,7 +8,8 @@ use crate::io::Npz;
 use crate::run::{Patches, read_whole};
 use crate::train::Compute;
 
-/// Writes `x` and `out` (the tokens and marks of `batch`), `scores_L` `[batch, heads, seq, seq]` (the pattern of each
+/// Writes `x` `[batch, seq]` (the tokens of `batch`), `out` `[batch, seq + 1]` (its marks, and a last column of zeros, as the
+/// paper's program does), `scores_L` `[batch, heads, seq, seq]` (the pattern of each
 /// layer) and `preds` `[batch, seq, vocab]` (the logits). One array is in memory at a time.
 ///
 /// # Errors
@@ -24,7 +25,10 @@ pub fn write_exp(
     let mut failed = Ok(());
     let written = Npz::create(path, |npz| {
         npz.array("x", &[n, seq], batch.x.iter().map(|t| i64::from(*t)))?;
-        npz.array("out", &[n, seq], batch.marks.iter().map(|m| i64::from(*m)))?;
+        // the mark of the token behind the last position, which the paper's program writes too, is always 0
+        let marks = batch.marks.chunks_exact(batch.seq.max(1));
+        let marks = marks.flat_map(|row| row.iter().copied().chain([0]));
+        npz.array("out", &[n, seq + 1], marks.map(i64::from))?;
         let layers = (0..).map_while(|l| graph.site(&format!("layers.{l}.attention.pattern")));
         let patterns = layers.enumerate().map(|(l, node)| (format!("scores_{l}"), node));
         for (name, node) in patterns.chain([("preds".to_string(), graph.logits())]) {

@@ -6,8 +6,8 @@ use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
 use crate::run::{Earlier, Report, Run, Schedule, check_memory};
 use crate::train::optim::Optim;
-use crate::train::{Loss, Monitor, RunArgs, Step, Timeline};
-use crate::{Result, output};
+use crate::train::{EmptyLoss, Loss, Monitor, RunArgs, Step, Timeline};
+use crate::{Error, Result, output};
 
 use super::write_exp;
 
@@ -32,6 +32,8 @@ pub struct Experiment<M> {
     pub timeline: Timeline,
     /// What the loss is over.
     pub loss: Loss,
+    /// Whether it may be over nothing.
+    pub empty_loss: EmptyLoss,
     /// What is measured; `None` for a task without triggers.
     pub measured: Option<Measured>,
 }
@@ -80,6 +82,11 @@ impl<M: Model> Experiment<M> {
         let Experiment { run: args, model, batches, exp_batch, measured, .. } = self;
         let graph = record_with(&model, batches.task().seq_length(), &args.edits)?;
         check_memory("data_args.seq_length", &graph, compute.threads)?;
+        if self.empty_loss == EmptyLoss::Refused && args.reprobe.is_none() {
+            let mend = "give the task triggers whose outputs can be known (data_args.k), or say loss_head_only=False";
+            let refused = |error| Error::config("loss_head_only", format!("{error}; {mend}"));
+            self.loss.check(&graph, &batches.clone().next_batch()?).map_err(refused)?;
+        }
 
         let report = Report {
             lines,
@@ -92,6 +99,7 @@ impl<M: Model> Experiment<M> {
         let mut run = Run::new(model, batches)
             .optim(self.optim)
             .loss(self.loss)
+            .empty_loss(self.empty_loss)
             .timeline(timeline)
             .edits(args.edits)
             .compute(compute)

@@ -149,6 +149,7 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
     ) -> Result<f64, Error> {
         self.request.check((self.seq, self.vocab), batch, rows)?;
         self.patches.check(batch.batch)?;
+        self.weights.check(params)?;
         self.weights.load(params);
         let positions = self.request.loss_positions(batch, rows);
         let shares = Shares::new(&self.request.losses, &positions);

@@ -4,6 +4,7 @@
 //! parameters behind it has changed, so products of frozen weights are folded once a run, and again after an edit.
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::Result;
 use crate::engine::ParamSource;
 use crate::graph::{Graph, WeightId, WeightNode, WeightOp};
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, add_into, axpy, gemm, padded, transpose};
@@ -129,6 +130,14 @@ impl<E: Element> Weights<E> {
 
     pub fn gradient(&self, param: ParamId) -> Option<&[E]> {
         self.by_param.get(&param).map(Vec::as_slice)
+    }
+
+    /// Refuses parameters that cannot be read.
+    pub fn check(&self, params: &dyn ParamSource<E>) -> Result<()> {
+        self.nodes.iter().try_for_each(|node| match node.op {
+            WeightOp::Param(id) => params.check(id),
+            _ => Ok(()),
+        })
     }
 
     /// Reads the parameters and computes what has changed.

@@ -2,8 +2,8 @@
 use std::collections::BTreeMap;
 
 use crate::io::Array;
-use crate::nn::{Module, ModuleExt, Values};
-use crate::{Error, Result, names};
+use crate::nn::{Module, ModuleExt, Values, unknown};
+use crate::{Result, names};
 
 use super::Matrix;
 
@@ -16,12 +16,18 @@ pub trait StateDict {
     /// The weight of this name, a vector as one row; `None` if there is none or it has more than two axes.
     fn find(&self, name: &str) -> Option<Matrix>;
 
-    /// The weight of this name, or of this name with `.weight` behind it.
+    /// The weight of this name, or the only one of the module of this name.
     fn find_short(&self, name: &str) -> Option<Matrix> {
-        self.find(name).or_else(|| self.find(&format!("{name}.weight")))
+        self.find(name).or_else(|| {
+            let names = self.names();
+            match names::stands_for(name, names.iter().map(String::as_str))[..] {
+                [one] if !name.contains('*') => self.find(one),
+                _ => None,
+            }
+        })
     }
 
-    /// The weight of this name, or of this name with `.weight` behind it.
+    /// The weight of this name, or the only one of the module of this name.
     ///
     /// # Errors
     /// If there is none: the nearest name is in the message.
@@ -29,19 +35,20 @@ pub trait StateDict {
         self.find_short(name).ok_or_else(|| {
             let names = self.names();
             let short = names.iter().filter_map(|name| name.strip_suffix(".weight"));
-            Error::unknown("weight", name, names.iter().map(String::as_str).chain(short))
+            unknown("weight", name, names.iter().map(String::as_str).chain(short))
         })
     }
 
-    /// The names that a pattern matches, in order; `*` stands for any characters.
+    /// The names that a pattern stands for, in order: a name, a pattern with `*` for any characters, or either for the path of
+    /// a module that holds one weight alone.
     ///
     /// # Errors
-    /// If it matches none: the nearest name is in the message.
+    /// If it stands for none: the nearest name is in the message.
     fn matching(&self, pattern: &str) -> Result<Vec<String>> {
-        let (found, others): (Vec<String>, Vec<String>) =
-            self.names().into_iter().partition(|name| names::matches(pattern, name));
-        let unknown = || Error::unknown("weight", pattern, others.iter().map(String::as_str));
-        if found.is_empty() { Err(unknown()) } else { Ok(found) }
+        let names = self.names();
+        let names = || names.iter().map(String::as_str);
+        let found: Vec<String> = names::stands_for(pattern, names()).into_iter().map(String::from).collect();
+        if found.is_empty() { Err(unknown("weight", pattern, names())) } else { Ok(found) }
     }
 
     /// Whether there is a weight of this name.

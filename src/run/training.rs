@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
 use crate::engine::Request;
 use crate::graph::{Edits, Graph, Model};
-use crate::nn::ModuleExt;
 use crate::probe::{Metric, WeightProbe};
 use crate::train::optim::Optim;
-use crate::train::{Compute, Loss, Monitor, Progress, Step, Timeline, Trainer, WeightEdit};
+use crate::train::{Compute, EmptyLoss, Loss, Monitor, Progress, Step, Timeline, Trainer, WeightEdit};
 use crate::{Error, Result};
 
 use super::inspect::check_length;
@@ -40,6 +39,7 @@ pub struct Run<M> {
     earlier: Earlier,
     events: bool,
     settings: Option<String>,
+    steps: Option<usize>,
     started: Option<Started>,
 }
 
@@ -65,6 +65,7 @@ impl<M: Model> Run<M> {
             earlier: Earlier::Refuse,
             events: false,
             settings: None,
+            steps: None,
             started: None,
         }
     }
@@ -84,6 +85,19 @@ impl<M: Model> Run<M> {
     /// With these changes on the way.
     pub fn timeline(mut self, timeline: Timeline) -> Self {
         self.trainer.timeline = timeline;
+        self
+    }
+
+    /// A run of this many steps in all, trained in pieces: the timeline is checked against them. Without it, the first
+    /// [`train`](Self::train) is taken for the whole run, and a change that comes later is refused as one that never happens.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// With a loss that may be over no position of the first batch, which is refused otherwise.
+    pub fn empty_loss(mut self, empty_loss: EmptyLoss) -> Self {
+        self.trainer.empty_loss = empty_loss;
         self
     }
 
@@ -202,7 +216,8 @@ impl<M: Model> Run<M> {
     ///
     /// # Errors
     /// Before the first step, if something does not fit: names that the model has not, batches that do not fit it, two
-    /// numbers of one name, a folder that cannot be made. Later, if data or files fail.
+    /// numbers of one name, parameters that were never initialised, a change that never happens, a loss over no position of the
+    /// first batch, a folder that cannot be made. Later, if data or files fail.
     pub fn train(&mut self, steps: usize) -> Result<History> {
         self.train_watched(Some(steps), &mut |_: &Step<'_, M>| Ok(()))
     }
@@ -214,7 +229,12 @@ impl<M: Model> Run<M> {
     pub fn train_watched(&mut self, steps: Option<usize>, own: &mut dyn Monitor<M>) -> Result<History> {
         let mut started = match self.started.take() {
             Some(started) => started,
-            None => self.start()?,
+            None => {
+                let (model, seq) = (&self.trainer.model, self.batches.task().seq_length());
+                check_length("the task", seq, model)?;
+                self.trainer.check(&self.batches, self.steps.or(steps))?;
+                self.start()?
+            }
         };
         if let Some(outputs) = &mut started.recorder.outputs
             && outputs.info.ended.take().is_some()
@@ -279,11 +299,11 @@ impl<M: Model> Run<M> {
         let (trainer, task) = (&self.trainer, self.batches.task());
         let (model, seq) = (&trainer.model, task.seq_length());
         check_length("the task", seq, model)?;
-        model.check_storage(trainer.compute.precision.storage())?;
-        trainer.timeline.check(model, seq, &trainer.edits)?;
+        trainer.timeline.check(model, seq, &trainer.edits, None)?;
         trainer.optim.check(model)?;
         self.schedule.check()?;
         let graph = trainer.graph(seq)?;
+        trainer.check_values(&graph)?;
         if task.vocab() > graph.vocab() {
             let (name, vocab) = (task.name(), task.vocab());
             let message = format!("{name} has {vocab} tokens, the model a vocabulary of {}", graph.vocab());

@@ -273,8 +273,8 @@ impl RunArgs {
         warn(self.overwrite && self.save_dir.is_none(), idle("overwrite", "without save_dir"));
         warn(self.tensorboard && self.save_dir.is_none(), idle("tensorboard", "without save_dir"));
         if let Some(end) = self.max_iters {
-            for change in timeline.after(end) {
-                warn(true, format!("'{change}' comes after the last of max_iters={end} iterations"));
+            for change in timeline.frozen_beyond(end) {
+                warn(true, format!("'{change}': frozen to the last of max_iters={end} iterations"));
             }
         }
         warnings

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::data::Batch;
 use crate::engine::{LossTerm, Penalty, Request, RowLists, RowSet};
 use crate::graph::Graph;
-use crate::names::matches;
+use crate::names::stands_for;
 use crate::nn::{ModuleExt, ParamId, Role, Values};
 use crate::probe::{Predictor, Select, Sequence};
 use crate::{Error, Result};
@@ -138,6 +138,40 @@ impl Loss {
     }
 }
 
+impl Loss {
+    /// Refuses a batch in which no position counts for one of the terms: its mean is NaN, and nothing would train by it.
+    ///
+    /// # Errors
+    /// If there is such a term, or the terms do not fit the graph.
+    pub(crate) fn check(&self, graph: &Graph, batch: &Batch) -> Result<()> {
+        let resolved = self.resolve(graph)?;
+        let rows = resolved.positions(batch, graph.vocab())?;
+        let counted = resolved.request.loss_positions(batch, &rows);
+        for (term, place) in self.terms.iter().zip(&resolved.places) {
+            if let Place::Engine(i) = place
+                && counted[*i] == 0
+            {
+                let (name, alone) = (&term.name, Loss { terms: vec![term.clone()] });
+                let message = format!(
+                    "loss: no position of the first batch counts for '{name}' ({alone}), so nothing would train by it"
+                );
+                return Err(Error::usage(message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of a run whose loss is over no position of the first batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmptyLoss {
+    /// An error before the first step.
+    #[default]
+    Refused,
+    /// It trains: the loss is NaN, gradients are zero, and weight decay still acts. One recorded run of the paper's program is so.
+    Allowed,
+}
+
 impl Add for Loss {
     type Output = Loss;
 
@@ -211,8 +245,8 @@ impl Resolved {
 
     fn add_weights(&mut self, term: &Term, penalty: Penalty, pattern: &str, graph: &Graph) -> Result<()> {
         let named = || graph.params().iter().filter_map(|param| Some((param.name.as_deref()?, param.id)));
-        let ids: Vec<ParamId> =
-            named().filter(|(name, _)| matches(pattern, name)).map(|(_, id)| id).collect();
+        let meant = stands_for(pattern, named().map(|(name, _)| name));
+        let ids: Vec<ParamId> = named().filter(|(name, _)| meant.contains(name)).map(|(_, id)| id).collect();
         if ids.is_empty() {
             let sites = graph.sites().keys().map(String::as_str);
             return Err(Error::unknown(

@@ -14,7 +14,7 @@ mod weight_edit;
 
 pub use args::{DataArgs, OptimArgs, RunArgs};
 pub use device::{Compute, Device, Precision};
-pub use loss::Loss;
+pub use loss::{EmptyLoss, Loss};
 pub use progress::Progress;
 pub use schedule::Schedule;
 pub use timeline::{Action, Curve, Timeline};

@@ -75,10 +75,27 @@ impl Schedule {
             || self.powers.iter().any(|base| is_power(iteration, *base))
     }
 
-    /// Whether none of them is before `end`.
-    pub(crate) fn is_after(&self, end: usize) -> bool {
-        let listed = self.every.is_empty() && self.powers.is_empty() && !self.last;
-        listed && self.at.first().is_some_and(|first| *first >= end)
+    /// The first iteration of its own, if it names one, that a run of `steps` steps does not reach.
+    pub(super) fn after(&self, steps: usize) -> Option<usize> {
+        self.at.range(steps..).next().copied()
+    }
+
+    /// Its first iterations in a run of `steps` steps, `most` of each kind.
+    pub(super) fn first(&self, most: usize, steps: Option<usize>) -> BTreeSet<usize> {
+        let mut found: BTreeSet<usize> = self.at.iter().copied().take(most).collect();
+        for n in &self.every {
+            found.extend(
+                (0..most).map_while(|k| k.checked_mul(*n)).take_while(|i| steps.is_none_or(|s| *i < s)),
+            );
+        }
+        for base in &self.powers {
+            found.insert(0);
+            found.extend(std::iter::successors(Some(1_usize), |p| {
+                p.checked_mul(*base).filter(|next| next > p)
+            }));
+        }
+        found.extend(steps.filter(|_| self.last).map(|steps| steps - 1));
+        found
     }
 
     /// The iteration of a schedule that is one by itself.

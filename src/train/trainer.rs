@@ -3,17 +3,18 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::Result;
 use crate::backend::Dim;
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
-use crate::engine::AnyEngine;
+use crate::engine::{AnyEngine, ParamSource};
 use crate::graph::{Edits, Graph, Model, record_with};
 use crate::nn::{ModuleExt, ParamId, Params, Values, ValuesMut};
-use crate::{Error, Result};
 
 use super::loss::{Found, Resolved};
 use super::optim::{AdamW, Optim, Optimizer};
+use super::timeline::refuse_patches;
 use super::weight_edit::{Initial, initial_of};
-use super::{Action, Compute, Loss, Timeline};
+use super::{Action, Compute, EmptyLoss, Loss, Timeline};
 
 /// What a step has taken.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,6 +122,8 @@ pub struct Trainer<M> {
     pub timeline: Timeline,
     /// What is made small.
     pub loss: Loss,
+    /// Whether it may be over nothing.
+    pub empty_loss: EmptyLoss,
     /// Changes of the model's sites.
     pub edits: Edits,
     /// Where to compute.
@@ -146,6 +149,7 @@ impl<M: Model> Trainer<M> {
             optim: Optim::AdamW(AdamW::new(1e-3)),
             timeline: Timeline::default(),
             loss: Loss::next_token(),
+            empty_loss: EmptyLoss::Refused,
             edits: Edits::default(),
             compute: Compute::default(),
             initial: None,
@@ -158,20 +162,41 @@ impl<M: Model> Trainer<M> {
     /// If an edit does not fit the model, or is a patch: a run has no other activations to put in.
     pub fn graph(&self, seq: usize) -> Result<Graph> {
         let graph = record_with(&self.model, seq, &self.edits)?;
-        match graph.patched().first() {
-            Some(site) => {
-                let message =
-                    format!("'{}' is patched, which a run cannot do; `run::Inspect::patch` can", site.name);
-                Err(Error::usage(message))
-            }
-            None => Ok(graph),
+        refuse_patches(&graph)?;
+        Ok(graph)
+    }
+
+    /// Refuses what cannot be trained for `steps` steps (`None`: until it is stopped) on these batches: the timeline, the
+    /// optimiser's groups, a loss over nothing, parameters without values or with values beyond the precision of the run.
+    ///
+    /// # Errors
+    /// If there is such a thing; its name is in the message.
+    pub fn check(&self, batches: &Batches, steps: Option<usize>) -> Result<()> {
+        let seq = batches.task().seq_length();
+        self.timeline.check(&self.model, seq, &self.edits, steps)?;
+        self.optim.check(&self.model)?;
+        let graph = self.graph(seq)?;
+        self.check_values(&graph)?;
+        match self.empty_loss {
+            EmptyLoss::Refused => self.loss.check(&graph, &batches.clone().next_batch()?),
+            EmptyLoss::Allowed => Ok(()),
         }
+    }
+
+    /// Refuses parameters that `graph` reads without values, and values beyond the precision of the run.
+    ///
+    /// # Errors
+    /// If there is one; its name is in the message.
+    pub fn check_values(&self, graph: &Graph) -> Result<()> {
+        let params = Params::of(&self.model);
+        graph.params().iter().try_for_each(|param| ParamSource::<f64>::check(&params, param.id))?;
+        self.model.check_storage(self.compute.precision.storage())
     }
 
     /// Trains for `max_iters` steps, or until the monitor returns an error.
     ///
     /// # Errors
-    /// If the timeline names what the model has not, the device is not there, or data or monitor fail.
+    /// Those of [`check`](Self::check); if the device is not there, or data or monitor fail.
     pub fn run(
         &mut self,
         batches: Batches,
@@ -179,8 +204,7 @@ impl<M: Model> Trainer<M> {
         monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
         let seq = batches.task().seq_length();
-        self.timeline.check(&self.model, seq, &self.edits)?;
-        self.optim.check(&self.model)?;
+        self.check(&batches, max_iters)?;
         let mut loader = Loader::new(batches, LoaderOptions::default())?;
         self.steps(seq, &mut loader, 0..max_iters.unwrap_or(usize::MAX), monitor)
     }
@@ -198,6 +222,7 @@ impl<M: Model> Trainer<M> {
         monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
         self.model.set_storage(self.compute.precision.storage())?;
+        self.optim.prepare(&self.model)?;
         if self.initial.is_none() && self.timeline.needs_initial() {
             self.initial = Some(initial_of(&self.model));
         }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ParamSource;
 use crate::kernels::Element;
-use crate::names::matches;
-use crate::nn::{Module, ModuleExt, ParamId, Params, Values};
+use crate::names::stands_for;
+use crate::nn::{Module, ModuleExt, ParamId, Params, Values, unknown};
 use crate::probe::Matrix;
 use crate::text::{Reader, serde_as_text};
 use crate::{Error, Result};
@@ -113,9 +113,9 @@ impl WeightEdit {
     /// The weights that it changes.
     fn matching(&self, model: &(impl Module + ?Sized)) -> Result<Vec<String>> {
         let names: Vec<String> = model.tensors().into_iter().map(|(name, _, _)| name).collect();
-        let found: Vec<String> = names.iter().filter(|name| matches(&self.pattern, name)).cloned().collect();
-        let unknown = || Error::unknown("weight", &self.pattern, names.iter().map(String::as_str));
-        if found.is_empty() { Err(unknown()) } else { Ok(found) }
+        let names = || names.iter().map(String::as_str);
+        let found: Vec<String> = stands_for(&self.pattern, names()).into_iter().map(String::from).collect();
+        if found.is_empty() { Err(unknown("weight", &self.pattern, names())) } else { Ok(found) }
     }
 
     /// The values of one weight of this shape after the change, in double precision where they are computed.
@@ -196,6 +196,10 @@ impl<E: Element> ParamSource<E> for Edited<'_> {
             Some(values) => values.copy_to(into),
             None => self.params.read(id, into),
         }
+    }
+
+    fn check(&self, id: ParamId) -> Result<()> {
+        ParamSource::<E>::check(&self.params, id)
     }
 }
 

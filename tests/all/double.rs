@@ -3,39 +3,34 @@ use std::sync::Arc;
 
 use ihead::backend::Cpu;
 use ihead::config::Config;
-use ihead::data::{Batch, BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
+use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
 use ihead::eager::EagerEngine;
-use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
+use ihead::engine::{Engine, Request, RowSet, ignore};
 use ihead::graph::record;
 use ihead::io::{load, read};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::{Module, ModuleExt, Params, Storage, Values, ValuesMut};
 use ihead::plan::CpuEngine;
-use ihead::probe::{Metric, Select};
+use ihead::probe::Metric;
 use ihead::run::Run;
 use ihead::train::optim::{AdamW, Optim, Optimizer, Sgd};
-use ihead::train::{Compute, Loss, Precision, Step};
+use ihead::train::{Compute, Precision, Step};
 
 type Model = Simplified<usize, usize, usize>;
 
-/// The paper's first experiment with small batches: five fixed triggers, embeddings and output frozen.
+/// The paper's first experiment with small batches: five fixed triggers, embeddings and output train too.
 struct Setting {
     seq: usize,
     dim: usize,
     batch: usize,
 }
 
-/// The size at which the memories form within 301 steps.
+/// The size at which the memories form within 301 steps: the accuracy at the end of a sequence goes from 0.01 to 0.92.
+///
+/// The loss is over all positions. Over those that the context decides alone, with these step sizes, the run itself amplifies
+/// a difference in the last bit of its initial weights to 1e-8 at step 210 and to 0.2 at step 300, in one engine as between two.
 const WHOLE: Setting = Setting { seq: 128, dim: 128, batch: 32 };
 const SMALL: Setting = Setting { seq: 24, dim: 16, batch: 8 };
-/// The positions of the loss.
-fn known(batch: &Batch) -> [RowLists; 1] {
-    [Select::marks(2..).rows(batch)]
-}
-
-fn loss() -> Loss {
-    Loss::next_token().over(Select::marks(2..))
-}
 
 impl Setting {
     fn task(&self) -> TriggerTask {
@@ -50,23 +45,16 @@ impl Setting {
     }
 
     fn model(&self) -> Model {
-        let sizes = SimplifiedArgs {
-            freeze_embeddings: true,
-            freeze_output: true,
-            dim: self.dim,
-            max_length: self.seq,
-            ..SimplifiedArgs::defaults()
-        };
+        let sizes = SimplifiedArgs { dim: self.dim, max_length: self.seq, ..SimplifiedArgs::defaults() };
         Simplified::new(65, self.seq, self.dim, &sizes).unwrap().init(42)
     }
 
     fn run(&self, precision: Precision) -> Run<Model> {
         let test = sample(&self.task(), &mut NumpyRng::new(&[0]), 8).unwrap();
         let compute = Compute { precision, threads: 2, ..Compute::default() };
-        let metrics = [Metric::loss("test").over(Select::marks(2..))];
+        let metrics = [Metric::loss("test")];
         Run::new(self.model(), self.batches())
             .optim(sgd())
-            .loss(loss())
             .compute(compute)
             .every(1)
             .on(&test, metrics)
@@ -90,7 +78,7 @@ fn by_hand(
     let mut losses = Vec::new();
     for _ in 0..steps {
         let batch = batches.next_batch().unwrap();
-        losses.push(engine.run(&Params::of(&model), &batch, &known(&batch), &ignore).unwrap());
+        losses.push(engine.run(&Params::of(&model), &batch, &[], &ignore).unwrap());
         model.visit_mut("", &mut |name, _, tensor| {
             let Some(gradient) = engine.gradient(tensor.id()) else { return };
             let ValuesMut::Double(values) = tensor.data_mut() else { panic!("{name} is single") };
@@ -105,8 +93,7 @@ fn cpu(setting: &Setting) -> impl FnOnce(&Model) -> Box<dyn Engine<f64>> {
     move |model| {
         let (graph, params) = (record(model, seq).unwrap(), Params::of(model));
         Box::new(
-            CpuEngine::<f64>::new(&graph, &Request::loss(RowSet::Set(0)), &|id| params.trains(id), 2)
-                .unwrap(),
+            CpuEngine::<f64>::new(&graph, &Request::loss(RowSet::All), &|id| params.trains(id), 2).unwrap(),
         )
     }
 }
@@ -115,7 +102,7 @@ fn eager(setting: &Setting) -> impl FnOnce(&Model) -> Box<dyn Engine<f64>> {
     let seq = setting.seq;
     move |model| {
         let (graph, params) = (record(model, seq).unwrap(), Params::of(model));
-        Box::new(EagerEngine::new(Cpu::default(), &graph, &Request::loss(RowSet::Set(0)), &|id| {
+        Box::new(EagerEngine::new(Cpu::default(), &graph, &Request::loss(RowSet::All), &|id| {
             params.trains(id)
         }))
     }
@@ -202,9 +189,9 @@ fn what_is_measured_in_double_precision_sees_all_64_bits() {
     run.train(3).unwrap();
     let test = sample(&SMALL.task(), &mut NumpyRng::new(&[0]), 8).unwrap();
     let loss = |model: &Model| {
-        let (graph, request) = (record(model, SMALL.seq).unwrap(), Request::loss(RowSet::Set(0)));
+        let (graph, request) = (record(model, SMALL.seq).unwrap(), Request::loss(RowSet::All));
         let mut engine = CpuEngine::<f64>::new(&graph, &request, &|_| false, 1).unwrap();
-        engine.run(&Params::of(model), &test, &known(&test), &ignore).unwrap()
+        engine.run(&Params::of(model), &test, &[], &ignore).unwrap()
     };
     let measured = run.train(0).unwrap().last("test").unwrap();
     assert!((measured - loss(run.model())).abs() < 1e-14);

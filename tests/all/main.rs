@@ -31,3 +31,4 @@ mod sites;
 mod sweep;
 mod texts;
 mod theory;
+mod transfer;

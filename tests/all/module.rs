@@ -170,3 +170,58 @@ fn parameters_without_values_can_be_drawn() {
     empty.init_all(1);
     assert!(empty.weight.values().is_empty());
 }
+
+/// A model of two layers with everything that has a short name.
+fn transformer() -> ihead::model::Simplified<usize, usize, usize> {
+    use ihead::config::Config;
+    let sizes = ihead::model::SimplifiedArgs { final_ffn: true, ..ihead::model::SimplifiedArgs::defaults() };
+    ihead::model::Simplified::new(5, 8, 4, &sizes).unwrap().init(1)
+}
+
+#[test]
+fn a_name_without_weight_is_the_one_tensor_of_its_module() {
+    let mut model = transformer();
+    let (short, full) = ("layers.1.attention.wk", "layers.1.attention.wk.weight");
+    assert_eq!(model.tensor(short).unwrap().id(), model.tensor(full).unwrap().id());
+    assert_eq!(model.matching(short).unwrap(), [full]);
+    let both = ["layers.0.attention.wk.weight", "layers.1.attention.wk.weight"];
+    assert_eq!(ModuleExt::matching(&model, "layers.*.attention.wk").unwrap(), both);
+    model.set_trains(short, false).unwrap();
+    assert!(!model.tensor(full).unwrap().trains());
+    model.update(short, &mut |values| values.fill(2.0)).unwrap();
+    assert!(model.tensor(full).unwrap().values().iter().all(|v| *v == 2.0));
+    ihead::train::WeightEdit::zero(short).check(&model).unwrap();
+    assert!(ihead::probe::StateDict::matrix(&model, short).is_ok());
+    assert_eq!(ihead::probe::StateDict::matching(&model, short).unwrap(), [full]);
+    let recall: ihead::probe::Recall =
+        "r: tok_embeddings -> layers.1.attention.wk ~ output => self".parse().unwrap();
+    recall.evaluate(&model).unwrap();
+}
+
+#[test]
+fn a_name_of_a_module_of_several_tensors_is_told_how_to_name_them_all() {
+    let model = transformer();
+    let expected =
+        "'layers.1.attention' has 3 tensors; write 'layers.1.attention.*' for all of them, or name one";
+    let errors = [
+        model.tensor("layers.1.attention").map(drop),
+        ModuleExt::matching(&model, "layers.1.attention").map(drop),
+        ihead::train::WeightEdit::zero("layers.1.attention").check(&model),
+        ihead::probe::StateDict::matrix(&model, "layers.1.attention").map(drop),
+    ];
+    for error in errors.map(|found| found.unwrap_err().to_string()) {
+        assert_eq!(error, expected);
+    }
+    let error = model.tensor("layers.1.attention.wkk").map(drop).unwrap_err().to_string();
+    assert_eq!(error, "no parameter 'layers.1.attention.wkk'; did you mean 'layers.1.attention.wk.weight'?");
+}
+
+#[test]
+fn a_constant_distribution_gives_its_values_at_once() {
+    let ones: Param<(usize,)> = Param::new((2,), Init::Ones);
+    assert_eq!((ones.values(), ones.is_initialised()), (vec![1.0, 1.0], true));
+    let mut drawn: Param<(usize,)> = Param::new((2,), Init::Normal { std: 1.0 });
+    assert!(!drawn.is_initialised());
+    drawn.draw(0, "drawn");
+    assert!(drawn.is_initialised());
+}

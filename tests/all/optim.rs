@@ -127,3 +127,26 @@ fn groups_that_do_not_fit_the_model_are_refused() {
     assert!(error(&[first, second]).unwrap().contains(&format!("'{first}' is in two groups")));
     assert!(error(&["layers.0.attention.wv.weight"]).unwrap().contains("frozen"));
 }
+
+#[test]
+fn a_group_may_be_named_without_weight() {
+    let sgd = |rate| Optim::Sgd(Sgd::new(rate).momentum(0.9));
+    let mut optim = Groups::new(sgd(1.0)).group("layers.*.attention.wk", sgd(0.5));
+    optim.check(&simplified()).unwrap();
+    optim.prepare(&simplified()).unwrap();
+    let step = |optim: &mut Groups, name: &str| {
+        let mut values = [1.0];
+        optim.step(name, &mut values, &[1.0]).unwrap();
+        values[0]
+    };
+    let names = ["layers.1.attention.wk.weight", "layers.1.attention.wo.weight"];
+    assert_eq!(names.map(|name| step(&mut optim, name)), [0.5, 0.0]);
+    // what each remembers goes back to its own group
+    let (state, mut restored) = (optim.state(), optim.clone());
+    assert_eq!(state.keys().collect::<Vec<_>>(), names);
+    restored.restore(state).unwrap();
+    assert_eq!(restored, optim);
+    let mut wrong = Groups::new(sgd(1.0)).group("layers.1.attention", sgd(0.5));
+    let error = wrong.prepare(&simplified()).unwrap_err().to_string();
+    assert!(error.starts_with("'layers.1.attention' has 3 tensors; write"), "{error}");
+}

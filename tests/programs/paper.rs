@@ -130,7 +130,9 @@ fn exp_npz_holds_activations_of_the_final_weights_for_numpy() {
         }
     }
     let (x, out) = (arrays["x"].i64s(), arrays["out"].i64s());
-    assert_eq!((&arrays["x"].shape, &arrays["out"].shape), (&vec![128, seq], &vec![128, seq]));
+    // as in the paper's file, `out` has a column for the token behind the last position, which is never an output
+    assert_eq!((&arrays["x"].shape, &arrays["out"].shape), (&vec![128, seq], &vec![128, seq + 1]));
+    assert!(out.chunks(seq + 1).all(|row| row[seq] == 0));
     assert!(x.iter().all(|t| (0..65).contains(t)) && out.contains(&1));
     // the first sequences are those of the recorded test batch: both are the first of default_rng(0)
     let recorded = tensors(&golden("full_no_counter").join("batches.safetensors")).unwrap();

@@ -1,4 +1,6 @@
 //! Groups of parameters, each with its own optimiser.
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::names::matches;
@@ -29,16 +31,25 @@ use super::{Optim, Optimizer, State};
 /// let _: Optim = frozen.into(); // what `Run::optim` takes
 /// # Ok::<(), ihead::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Groups {
     others: Box<Optim>,
     groups: Vec<(String, Optim)>,
+    /// The number of each parameter's group, once a model is known.
+    #[serde(skip)]
+    members: HashMap<String, usize>,
+}
+
+impl PartialEq for Groups {
+    fn eq(&self, other: &Groups) -> bool {
+        (&self.others, &self.groups) == (&other.others, &other.groups)
+    }
 }
 
 impl Groups {
     /// No group yet: `others` is for all parameters.
     pub fn new(others: Optim) -> Self {
-        Groups { others: Box::new(others), groups: Vec::new() }
+        Groups { others: Box::new(others), groups: Vec::new(), members: HashMap::new() }
     }
 
     /// With an optimiser of their own for the parameters that this name or pattern matches.
@@ -63,30 +74,55 @@ impl Groups {
     /// If a pattern matches no parameter (the nearest name is in the message), a parameter is in two groups, or a group
     /// names a parameter that is frozen for good. A pattern with `*` may match frozen parameters beside others.
     pub fn check(&self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
-        let mut taken: Vec<(String, &str)> = Vec::new();
-        for (pattern, _) in &self.groups {
+        for (pattern, _) in self.groups.iter().filter(|(pattern, _)| !pattern.contains('*')) {
             for name in model.matching(pattern)? {
-                if name == *pattern && !model.tensor(&name)?.trains() {
+                if !model.tensor(&name)?.trains() {
                     let message =
                         format!("the optimiser's group '{pattern}' names a parameter that is frozen");
                     return Err(Error::usage(message));
                 }
-                if let Some((_, other)) = taken.iter().find(|(known, _)| *known == name) {
+            }
+        }
+        self.members(model).map(drop)
+    }
+
+    /// Learns which parameters of a model are in which group: the path of a module that holds one parameter stands for it.
+    ///
+    /// # Errors
+    /// If a pattern matches no parameter, or a parameter is in two groups.
+    pub fn prepare(&mut self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
+        self.members = self.members(model)?;
+        Ok(())
+    }
+
+    fn members(&self, model: &(impl ModuleExt + ?Sized)) -> Result<HashMap<String, usize>> {
+        let mut members: HashMap<String, usize> = HashMap::new();
+        for (group, (pattern, _)) in self.groups.iter().enumerate() {
+            for name in model.matching(pattern)? {
+                if let Some(other) = members.insert(name.clone(), group) {
+                    let other = &self.groups[other].0;
                     let message =
                         format!("'{name}' is in two groups of the optimiser, '{other}' and '{pattern}'");
                     return Err(Error::usage(message));
                 }
-                taken.push((name, pattern));
             }
         }
-        Ok(())
+        Ok(members)
+    }
+
+    /// The number of a parameter's group.
+    fn group_of(&self, name: &str) -> Option<usize> {
+        let known = self.members.get(name).copied();
+        known.or_else(|| self.groups.iter().position(|(pattern, _)| matches(pattern, name)))
     }
 }
 
 impl Optimizer for Groups {
     fn step<E: Stored>(&mut self, name: &str, values: &mut [E], gradient: &[E]) -> Result<()> {
-        let own = self.groups.iter_mut().find(|(pattern, _)| matches(pattern, name));
-        own.map_or(&mut *self.others, |(_, optim)| optim).step(name, values, gradient)
+        match self.group_of(name) {
+            Some(group) => self.groups[group].1.step(name, values, gradient),
+            None => self.others.step(name, values, gradient),
+        }
     }
 
     fn state(&self) -> State {
@@ -97,13 +133,14 @@ impl Optimizer for Groups {
 
     fn restore(&mut self, state: State) -> Result<()> {
         let mut restored = self.clone();
-        let mut left = state;
-        for (pattern, optim) in &mut restored.groups {
-            let (own, others) = left.into_iter().partition(|(name, _)| matches(pattern, name));
-            optim.restore(own)?;
-            left = others;
+        let mut parts = vec![State::new(); self.groups.len()];
+        let mut others = State::new();
+        for (name, state) in state {
+            let part = self.group_of(&name).map_or(&mut others, |group| &mut parts[group]);
+            part.insert(name, state);
         }
-        restored.others.restore(left)?;
+        restored.others.restore(others)?;
+        restored.groups.iter_mut().zip(parts).try_for_each(|((_, optim), part)| optim.restore(part))?;
         *self = restored;
         Ok(())
     }

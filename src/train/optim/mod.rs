@@ -81,6 +81,14 @@ impl Optim {
     pub fn check(&self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
         if let Optim::Groups(groups) = self { groups.check(model) } else { Ok(()) }
     }
+
+    /// Learns the names of a model's parameters, where it speaks of them.
+    ///
+    /// # Errors
+    /// Those of [`Groups::check`].
+    pub fn prepare(&mut self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
+        if let Optim::Groups(groups) = self { groups.prepare(model) } else { Ok(()) }
+    }
 }
 
 impl Optimizer for Optim {

@@ -1,5 +1,6 @@
 //! What changes during a run, as one value.
 mod action;
+mod check;
 mod rate;
 mod text;
 
@@ -8,15 +9,13 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use action::Action;
+pub(super) use check::refuse_patches;
 pub use rate::Curve;
 use rate::Rate;
 
-use crate::graph::{Edits, Graph, Model, record_with};
-use crate::nn::ModuleExt;
 use crate::{Error, Result};
 
 use super::Schedule;
-use super::optim::Optim;
 
 /// All that changes during a run. A change is made at the beginning of an iteration, before its step; those of one
 /// iteration in the order in which they were added.
@@ -28,6 +27,7 @@ use super::optim::Optim;
 /// |---|---|
 /// | `freeze(PATTERN)`, `release(PATTERN)` | parameters stop training, or train |
 /// | `learning_rate(0.01)` | the step size from now on |
+/// | `0..100: freeze(PATTERN)` | they are frozen in these iterations and train later, whatever else had frozen them |
 /// | `0..100: linear(0, 0.03)`, `100..900: cosine(0.03, 0)` | the step size between two iterations, and the last one later |
 /// | `edit(SITE=EDIT, ...)`, `unedit(PATTERN)` | [`Edits`] of sites, in training and in all that is measured |
 /// | `rank(PATTERN, 4)`, `zero(PATTERN)`, ... | a [`WeightEdit`](super::WeightEdit), once |
@@ -55,6 +55,21 @@ pub struct Timeline {
 enum Change {
     At(Schedule, Action),
     Rate(Rate),
+    Frozen(Frozen),
+}
+
+/// Parameters that are frozen in some iterations and train from their end on.
+#[derive(Clone, Debug, PartialEq)]
+struct Frozen {
+    during: Range<usize>,
+    freeze: Action,
+    release: Action,
+}
+
+impl Frozen {
+    fn new(during: Range<usize>, pattern: &str) -> Frozen {
+        Frozen { during, freeze: Action::freeze(pattern), release: Action::release(pattern) }
+    }
 }
 
 impl Timeline {
@@ -84,7 +99,15 @@ impl Timeline {
         self
     }
 
-    /// From `freeze_until`: `ITERATION:NAME,...` freezes each parameter from the start and releases it then.
+    /// The same timeline with parameters that are frozen in these iterations, and train from their end on whatever else had
+    /// frozen them; to the end of the run, if it ends before. Of two such entries for one parameter the first end counts.
+    pub fn frozen(mut self, during: Range<usize>, pattern: &str) -> Self {
+        self.changes.push(Change::Frozen(Frozen::new(during, pattern)));
+        self
+    }
+
+    /// From `freeze_until`: `ITERATION:NAME,...` freezes each parameter from the start, until the first iteration whose entry
+    /// names it.
     ///
     /// # Errors
     /// If the text is not of that form.
@@ -92,7 +115,7 @@ impl Timeline {
     /// ```
     /// use ihead::train::Timeline;
     /// let timeline = Timeline::freeze_until("100:output.weight").unwrap();
-    /// assert_eq!(timeline.to_string(), "0: freeze(output.weight), 100: release(output.weight)");
+    /// assert_eq!(timeline.to_string(), "0..100: freeze(output.weight)");
     /// assert!(Timeline::freeze_until("wk:100").is_err());
     /// ```
     pub fn freeze_until(text: &str) -> Result<Timeline> {
@@ -105,24 +128,43 @@ impl Timeline {
                     format!("'{entry}' is not ITERATION:NAME, as in 300:layers.1.attention.wk.weight");
                 return Err(Error::Config { key: "freeze_until".into(), message });
             };
-            timeline = timeline.at(0, Action::freeze(name)).at(at, Action::release(name));
+            timeline = timeline.frozen(0..at, name);
         }
         Ok(timeline)
     }
 
-    /// The changes of one iteration; `last` says whether it is the last of the run.
+    /// The changes of one iteration; `last` says whether it is the last of the run: the ends of [`frozen`](Self::frozen), its
+    /// beginnings, then all else in the order in which it was added.
     pub fn actions(&self, iteration: usize, last: bool) -> impl Iterator<Item = &Action> {
-        self.changes.iter().filter_map(move |change| match change {
-            Change::At(when, action) if when.contains(iteration, last) => Some(action),
-            Change::At(..) | Change::Rate(_) => None,
-        })
+        self.numbered(iteration, last).map(|(_, action)| action)
+    }
+
+    /// The same, each with the number of its entry.
+    fn numbered(&self, iteration: usize, last: bool) -> impl Iterator<Item = (usize, &Action)> {
+        let ranges = || {
+            self.changes.iter().enumerate().filter_map(|(i, change)| match change {
+                Change::Frozen(frozen) => Some((i, frozen)),
+                Change::At(..) | Change::Rate(_) => None,
+            })
+        };
+        let ends = move |(_, f): &(usize, &Frozen)| f.during.end == iteration && !f.during.is_empty();
+        let begins = move |(_, f): &(usize, &Frozen)| f.during.start == iteration;
+        let in_order = self.changes.iter().enumerate().filter_map(move |(i, change)| match change {
+            Change::At(when, action) if when.contains(iteration, last) => Some((i, action)),
+            // nothing between its ends: what it names trains from here on
+            Change::Frozen(f) if f.during.is_empty() && f.during.end == iteration => Some((i, &f.release)),
+            Change::At(..) | Change::Rate(_) | Change::Frozen(_) => None,
+        });
+        let ended = ranges().filter(ends).map(|(i, frozen)| (i, &frozen.release));
+        let begun = ranges().filter(begins).map(|(i, frozen)| (i, &frozen.freeze));
+        ended.chain(begun).chain(in_order)
     }
 
     /// The step size of an iteration, if [`rate`](Self::rate) has one for it.
     pub fn learning_rate(&self, iteration: usize) -> Option<f64> {
         self.changes.iter().rev().find_map(|change| match change {
             Change::Rate(rate) => rate.at(iteration),
-            Change::At(..) => None,
+            Change::At(..) | Change::Frozen(_) => None,
         })
     }
 
@@ -131,95 +173,21 @@ impl Timeline {
         self.all().any(|action| *action == Action::Snapshot)
     }
 
-    /// Checks everything against the model: names, sites for sequences of `seq` tokens beside the edits of the run,
-    /// ranks, numbers.
-    ///
-    /// # Errors
-    /// If something does not fit: where it is a name, the nearest one is in the message.
-    pub fn check(&self, model: &impl Model, seq: usize, edits: &Edits) -> Result<()> {
-        let mut all_edits = edits.clone();
-        for change in &self.changes {
-            match change {
-                Change::At(when, action) => {
-                    when.check()?;
-                    check(action, model, seq)?;
-                    if let Action::Edit(edits) = action {
-                        all_edits = all_edits.and(edits.clone());
-                    }
-                }
-                Change::Rate(rate) => rate.check()?,
-            }
-        }
-        for action in self.all() {
-            if let Action::Unedit(pattern) = action
-                && all_edits.without(pattern) == all_edits
-            {
-                return Err(Error::unknown("edited site", pattern, all_edits.sites()));
-            }
-        }
-        let rates: Vec<&Rate> = self.changes.iter().filter_map(Change::rate).collect();
-        for (i, rate) in rates.iter().enumerate() {
-            let meets =
-                |other: &&&Rate| other.during.start < rate.during.end && rate.during.start < other.during.end;
-            if let Some(other) = rates[..i].iter().find(meets) {
-                return Err(Error::usage(format!("'{other}' and '{rate}' are at the same time")));
-            }
-        }
-        Ok(())
-    }
-
-    /// The changes, as text, that a run of `end` iterations does not come to.
-    pub(crate) fn after(&self, end: usize) -> Vec<String> {
-        let late = |change: &&Change| match change {
-            Change::At(when, _) => when.is_after(end),
-            Change::Rate(rate) => rate.during.start >= end,
-        };
-        let alone = |change: &Change| Timeline { changes: vec![change.clone()] }.to_string();
-        self.changes.iter().filter(late).map(alone).collect()
+    /// The entries of [`frozen`](Self::frozen), as text, that a run of `end` iterations does not come to the end of.
+    pub(crate) fn frozen_beyond(&self, end: usize) -> Vec<String> {
+        let beyond = |change: &&Change| matches!(change, Change::Frozen(frozen) if frozen.during.end >= end);
+        self.changes.iter().filter(beyond).map(ToString::to_string).collect()
     }
 
     fn all(&self) -> impl Iterator<Item = &Action> {
         self.changes.iter().filter_map(|change| match change {
             Change::At(_, action) => Some(action),
-            Change::Rate(_) => None,
+            Change::Rate(_) | Change::Frozen(_) => None,
         })
     }
 
     /// Whether the weights before the first step are needed later.
     pub(super) fn needs_initial(&self) -> bool {
         self.all().any(|action| matches!(action, Action::Weights(edit) if edit.needs_initial()))
-    }
-}
-
-impl Change {
-    fn rate(&self) -> Option<&Rate> {
-        if let Change::Rate(rate) = self { Some(rate) } else { None }
-    }
-}
-
-/// Refuses a graph with patched sites: a run has no other activations to put in.
-pub(super) fn refuse_patches(graph: &Graph) -> Result<()> {
-    match graph.patched().first() {
-        Some(site) => {
-            let message =
-                format!("'{}' is patched, which a run cannot do; `run::Inspect::patch` can", site.name);
-            Err(Error::usage(message))
-        }
-        None => Ok(()),
-    }
-}
-
-fn check(action: &Action, model: &impl Model, seq: usize) -> Result<()> {
-    match action {
-        Action::Freeze(pattern) | Action::Release(pattern) => model.matching(pattern).map(drop),
-        Action::LearningRate(rate) if !(rate.is_finite() && *rate >= 0.0) => {
-            Err(Error::usage(format!("'{action}': expected a step size of at least 0")))
-        }
-        Action::Edit(edits) => refuse_patches(&record_with(model, seq, edits)?),
-        Action::Weights(edit) => edit.check(model),
-        Action::Optim(optim) if matches!(**optim, Optim::Groups(_)) => Err(Error::usage(
-            "a timeline changes to one optimiser for all parameters; groups are set with the run",
-        )),
-        Action::LearningRate(_) | Action::Unedit(_) | Action::Snapshot | Action::Optim(_) => Ok(()),
     }
 }

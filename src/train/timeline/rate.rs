@@ -3,7 +3,6 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::text::Reader;
-use crate::train::Schedule;
 use crate::{Error, Result};
 
 use super::Action;
@@ -45,13 +44,9 @@ impl Rate {
     }
 
     /// `START..END: linear(FROM, TO)`, of which `START` is read, from this place on.
-    pub fn read(reader: &mut Reader<'_>, place: usize, start: &Schedule) -> Result<Rate> {
+    pub fn read(reader: &mut Reader<'_>, during: Range<usize>) -> Result<Rate> {
         const FORM: &str = "linear(FROM, TO) or cosine(FROM, TO) between two iterations, each step size at least 0, \
                             as in 0..1000: cosine(0.03, 0)";
-        let start = start.single().ok_or_else(|| reader.misfit_at(place, FORM))?;
-        reader.sign("..", FORM)?;
-        let end = reader.count(FORM)?;
-        reader.sign(":", FORM)?;
         let place = reader.place();
         let curve = match reader.word(FORM)? {
             "linear" => Curve::Linear,
@@ -61,7 +56,7 @@ impl Rate {
         };
         reader.sign("(", FORM)?;
         let [from, to] = reader.exactly(FORM)?;
-        Ok(Rate { during: start..end, curve, from, to })
+        Ok(Rate { during, curve, from, to })
     }
 
     /// Refuses ends that come before their beginning and step sizes below 0.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::text::{Reader, serde_as_text, setting_as_text};
 use crate::{Error, Result};
 
-use super::{Action, Change, Rate, Schedule, Timeline};
+use super::{Action, Change, Frozen, Rate, Schedule, Timeline};
 
 impl FromStr for Timeline {
     type Err = Error;
@@ -30,23 +30,50 @@ fn change(reader: &mut Reader<'_>) -> Result<Change> {
     let place = reader.place();
     let when = Schedule::read(reader)?;
     if reader.is_at("..") {
-        return Rate::read(reader, place, &when).map(Change::Rate);
+        return range(reader, place, &when);
     }
     reader.sign(":", FORM)?;
     when.check()?;
     Ok(Change::At(when, Action::read(reader)?))
 }
 
+/// A change between two iterations, behind the first of them.
+fn range(reader: &mut Reader<'_>, place: usize, start: &Schedule) -> Result<Change> {
+    const FORM: &str = "linear(FROM, TO), cosine(FROM, TO) or freeze(PATTERN) between two iterations, \
+                        as in 0..1000: cosine(0.03, 0)";
+    let start = start.single().ok_or_else(|| reader.misfit_at(place, FORM))?;
+    reader.sign("..", FORM)?;
+    let during = start..reader.count(FORM)?;
+    reader.sign(":", FORM)?;
+    if !reader.take_name("freeze") {
+        return Rate::read(reader, during).map(Change::Rate);
+    }
+    let expected = "a name or pattern, as in 0..100: freeze(layers.1.*)";
+    reader.sign("(", expected)?;
+    let pattern = reader.word(expected)?;
+    reader.sign(")", "`)` behind one name or pattern")?;
+    Ok(Change::Frozen(Frozen::new(during, pattern)))
+}
+
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, change) in self.changes.iter().enumerate() {
-            f.write_str(if i == 0 { "" } else { ", " })?;
-            match change {
-                Change::At(when, action) => write!(f, "{when}: {action}")?,
-                Change::Rate(rate) => write!(f, "{rate}")?,
-            }
+            write!(f, "{}{change}", if i == 0 { "" } else { ", " })?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::At(when, action) => write!(f, "{when}: {action}"),
+            Change::Rate(rate) => write!(f, "{rate}"),
+            Change::Frozen(frozen) => {
+                let Frozen { during, freeze, .. } = frozen;
+                write!(f, "{}..{}: {freeze}", during.start, during.end)
+            }
+        }
     }
 }
 

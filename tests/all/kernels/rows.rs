@@ -221,6 +221,21 @@ fn cross_entropy_of_large_logits() {
 }
 
 #[test]
+fn cross_entropy_of_many_logits_is_summed_in_double_precision() {
+    let n = 1 << 18;
+    at_each_level(|level| {
+        // each of these exponentials is rounded, their sum is not: sixteen sums in f32 would be off by 1e-5
+        let mut logits = vec![-1.1_f32; n];
+        logits[0] = 0.0;
+        let e = cross_entropy_row(&[0.0_f32, -1.1], 0).exp() - 1.0; // that of one row of two is log(1 + e)
+        let expected = (1.0 + (n - 1) as f64 * e).ln();
+        let loss = cross_entropy_row(&logits, 0);
+        assert!((loss - expected).abs() < 1e-12 * expected, "{level:?}: {loss} {expected}");
+        assert_eq!(cross_entropy_row_grad(&mut logits, 0, 1.0), loss, "{level:?}");
+    });
+}
+
+#[test]
 fn argmax_is_the_first_of_equals() {
     at_each_level(|level| {
         for n in 1..=70 {

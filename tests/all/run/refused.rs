@@ -1,11 +1,17 @@
 //! Nothing is made before everything is found right.
 use std::sync::Arc;
 
+use ihead::backend::Cpu;
+use ihead::config::Config;
 use ihead::data::{BatchOptions, Batches, NumpyRng, Task};
-use ihead::graph::{Edit, Edits};
-use ihead::probe::{Association, Head, Key, Metric, Path, Recall};
-use ihead::run::{Inspect, Run, Schedule, activations};
-use ihead::train::{Action, Timeline};
+use ihead::eager::EagerEngine;
+use ihead::engine::{Engine, Request, RowSet, ignore};
+use ihead::graph::{Edit, Edits, record};
+use ihead::model::{Simplified, SimplifiedArgs};
+use ihead::nn::{Map, ModuleExt, Params};
+use ihead::probe::{Association, Head, Key, Metric, Path, Recall, Select};
+use ihead::run::{Inspect, Run, Schedule, activations, gradients, measure};
+use ihead::train::{Action, EmptyLoss, Loss, Step, Timeline, Trainer};
 
 use super::{Model, batches, model, run, test_batch};
 
@@ -86,4 +92,58 @@ fn a_test_set_of_another_length_is_fine() {
     let history =
         Run::new(model(), batches()).quiet().threads(1).on(&short, [Metric::loss("short")]).train(1);
     assert!(history.unwrap().last("short").unwrap() > 1.0);
+}
+
+/// The model that somebody has forgotten to initialise.
+fn uninitialised() -> Model {
+    Simplified::new(65, 16, 8, &SimplifiedArgs::defaults()).unwrap()
+}
+
+#[test]
+fn parameters_that_were_never_initialised() {
+    let said =
+        "'tok_embeddings.weight' was never initialised: draw all of a model's values with `init_all(seed)`";
+    let fresh = || Run::new(uninitialised(), batches()).threads(1).quiet();
+    refused(fresh(), said);
+    let (model, batch) = (uninitialised(), test_batch());
+    let errors = [
+        measure(&model, [Metric::loss("l")], &batch).map(drop),
+        activations(&model, &batch, "layers.0.attention.pattern").map(drop),
+        gradients(&model, &batch, &Loss::next_token()).map(drop),
+        Trainer::new(uninitialised()).run(batches(), Some(1), &mut |_: &Step<'_, Model>| Ok(())),
+    ];
+    for error in errors.map(|found| found.unwrap_err().to_string()) {
+        assert!(error.contains(said), "{error}");
+    }
+    // one that was forgotten alone
+    let mut nearly = uninitialised();
+    nearly.init_all(0);
+    nearly.layers[1].attention.wk = Map::linear(8);
+    let error = measure(&nearly, [Metric::loss("l")], &batch).unwrap_err().to_string();
+    assert!(error.starts_with("'layers.1.attention.wk.weight' was never initialised"), "{error}");
+    nearly.update("layers.1.attention.wk", &mut |values| values.fill(0.0)).unwrap();
+    assert!(measure(&nearly, [Metric::loss("l")], &batch).is_ok(), "it was written");
+}
+
+#[test]
+fn parameters_without_values_on_the_dfdx_engine() {
+    let model = uninitialised();
+    let request = Request::loss(RowSet::All);
+    let mut engine =
+        EagerEngine::<f32, _>::new(Cpu::default(), &record(&model, 16).unwrap(), &request, &|_| true);
+    let error = engine.run(&Params::of(&model), &test_batch(), &[], &ignore).unwrap_err().to_string();
+    assert!(error.contains("was never initialised"), "{error}");
+}
+
+#[test]
+fn a_loss_that_no_position_of_the_first_batch_counts_for() {
+    let over_nothing = || Loss::next_token().over(Select::marks(90..));
+    let said = "loss: no position of the first batch counts for 'next_token' (next_token over marks >= 90), so nothing";
+    refused(run().loss(over_nothing()), said);
+    let mut allowed = run().loss(over_nothing()).empty_loss(EmptyLoss::Allowed).every(1);
+    assert!(allowed.train(1).unwrap().last("loss").unwrap().is_nan());
+    let mut trainer = Trainer::new(model());
+    trainer.loss = over_nothing();
+    let error = trainer.run(batches(), Some(1), &mut |_: &Step<'_, Model>| Ok(())).unwrap_err().to_string();
+    assert!(error.contains(said), "{error}");
 }

@@ -212,3 +212,106 @@ fn a_timeline_is_the_same_after_writing_and_reading() {
     let json = serde_json::to_string(&timeline).unwrap();
     assert_eq!(serde_json::from_str::<Timeline>(&json).unwrap(), timeline);
 }
+
+#[test]
+fn freeze_until_of_two_entries_for_one_parameter_trains_from_the_first() {
+    let initial = values(&model(), WK);
+    let moves = |text: &str, name: &str| {
+        let seen = course(Timeline::freeze_until(text).unwrap(), name, 6);
+        let before = values(&model(), name);
+        let first = seen.iter().position(|values| *values != before);
+        assert!(seen[first.unwrap_or(0)..].windows(2).all(|two| two[0] != two[1] || first.is_none()));
+        first
+    };
+    assert!(!initial.is_empty());
+    assert_eq!(moves(&format!("0:{WK},3:{WK}"), WK), Some(0));
+    assert_eq!(moves(&format!("3:{WK},0:{WK}"), WK), Some(0));
+    assert_eq!(moves(&format!("3:{WK},5:{WK}"), WK), Some(3));
+    assert_eq!(moves(&format!("2:layers.1.*,4:{WK}"), WK), Some(2));
+    assert_eq!(moves(&format!("3:{WK}"), WO), Some(0), "of others nothing is said");
+    assert_eq!(moves("1:layers.0.attention.wv", "layers.0.attention.wv.weight"), Some(1), "frozen otherwise");
+    assert_eq!(moves(&format!("9:{WK}"), WK), None, "to the end");
+}
+
+#[test]
+fn ranges_that_follow_each_other_freeze_without_a_gap() {
+    let initial = values(&model(), WK);
+    let text = format!("0..2: freeze({WK}), 2..4: freeze({WK})");
+    let timeline: Timeline = text.parse().unwrap();
+    assert_eq!(timeline.to_string(), text);
+    assert_eq!(timeline, Timeline::default().frozen(0..2, WK).frozen(2..4, WK));
+    let seen = course(timeline, WK, 5);
+    assert!(seen[..4].iter().all(|values| *values == initial) && seen[4] != initial);
+}
+
+#[test]
+fn changes_that_can_never_happen_are_said_before_the_first_step() {
+    let refused = |text: &str, steps| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let timeline: Timeline = text.parse().unwrap();
+        let error = run().timeline(timeline).save_to(&path).train(steps).unwrap_err().to_string();
+        assert!(!path.exists(), "a folder was made before `{error}`");
+        error
+    };
+    let at = |n: usize| format!("{n}: freeze({WK})");
+    for (text, entry, said) in [
+        (at(4), at(4), "never happens at 4: the run ends after 4 steps"),
+        ("1 5: snapshot".into(), "1 5: snapshot".into(), "never happens at 5"),
+        ("7..9: linear(0, 1)".into(), "7..9: linear(0, 1)".into(), "never happens at 7"),
+        (format!("2: release({WK})"), format!("2: release({WK})"), "what it names is not frozen then"),
+        (format!("1: release({WK}), {}", at(2)), format!("1: release({WK})"), "is not frozen then"),
+        (format!("{}, {}", at(1), at(2)), at(2), "what it names is frozen already"),
+        (
+            "1: freeze(layers.0.attention.wv)".into(),
+            "1: freeze(layers.0.attention.wv)".into(),
+            "what it names is frozen already",
+        ),
+        (
+            "1: unedit(layers.0.*), 2: edit(layers.0.attention.pattern=previous_token)".into(),
+            "1: unedit(layers.0.*)".into(),
+            "what it names is not edited then",
+        ),
+        ("1: freeze(pe)".into(), "pe".into(), "'pe' is a buffer, which never trains"),
+        ("1: zero(layers.2.*)".into(), "layers.2.*".into(), "no weight 'layers.2.*'"),
+    ] {
+        let error = refused(&text, 4);
+        assert!(error.contains(said) && error.contains(&entry), "{text}: {error}");
+    }
+}
+
+#[test]
+fn changes_that_happen_some_time_are_fine() {
+    for text in [
+        "0: freeze(layers.*), 3: release(layers.1.*)".to_string(),
+        format!("every 2: freeze({WK}), 1 3: release({WK})"),
+        format!("powers of 2: freeze({WK})"), // it is frozen at 0, and later nothing is left to do
+        "last: snapshot".into(),
+        format!("0..9: freeze({WK})"),
+        "2..9: linear(0, 1)".into(),
+        "0: edit(layers.0.attention.pattern=previous_token), 2: unedit(layers.0.*)".into(),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fine = run().timeline(text.parse().unwrap()).save_to(dir.path().join("run"));
+        assert!(fine.train(4).is_ok(), "{text}");
+    }
+    let mut trainer = ihead::train::Trainer::new(model());
+    trainer.timeline = Timeline::default().at(1_000_000, Action::freeze(WK));
+    let stop = &mut |_: &Step<'_, Model>| Err(ihead::Error::usage("enough"));
+    let error = trainer.run(super::batches(), None, stop).unwrap_err().to_string();
+    assert_eq!(error, "enough", "a run without an end comes to everything");
+}
+
+#[test]
+fn a_run_that_is_trained_in_pieces_has_one_timeline_for_the_whole() {
+    let timeline = || Timeline::default().at(3, Action::freeze(WK));
+    let error = run().timeline(timeline()).train(2).unwrap_err().to_string();
+    assert!(error.contains("the run ends after 2 steps") && error.contains("`Run::steps`"), "{error}");
+    let mut pieces = run().timeline(timeline()).steps(4);
+    pieces.train(2).unwrap();
+    let before = values(pieces.model(), WK);
+    pieces.train(1).unwrap();
+    let frozen = values(pieces.model(), WK);
+    pieces.train(1).unwrap();
+    assert!(before != frozen && values(pieces.model(), WK) == frozen);
+}

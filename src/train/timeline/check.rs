@@ -1,0 +1,185 @@
+//! What is wrong with a timeline, before the first step.
+use std::collections::BTreeSet;
+
+use crate::graph::{Edits, Graph, Model, record_with};
+use crate::nn::ModuleExt;
+use crate::train::optim::Optim;
+use crate::{Error, Result};
+
+use super::{Action, Change, Rate, Schedule, Timeline};
+
+/// So many iterations with changes are gone through to see what an entry does.
+const MOST: usize = 10_000;
+
+impl Timeline {
+    /// Checks everything against the model and a run of `steps` steps (`None`: until it is stopped): names, sites for sequences
+    /// of `seq` tokens beside the edits of the run, ranks, numbers, and that each entry changes something.
+    ///
+    /// # Errors
+    /// If something does not fit: where it is a name, the nearest one is in the message. If an entry can never happen: it is
+    /// after the last step, it freezes only what is frozen at that moment, releases only what trains, or ends an edit that has
+    /// not begun. Of [`frozen`](Self::frozen) only the names are checked: parameters may stay frozen to the end.
+    pub fn check(&self, model: &impl Model, seq: usize, edits: &Edits, steps: Option<usize>) -> Result<()> {
+        for change in &self.changes {
+            match change {
+                Change::At(when, action) => {
+                    when.check()?;
+                    check(action, model, seq)?;
+                }
+                Change::Rate(rate) => rate.check()?,
+                Change::Frozen(frozen) => {
+                    if frozen.during.start > frozen.during.end {
+                        let message = format!("'{change}': expected an end after the beginning");
+                        return Err(Error::usage(message));
+                    }
+                    check(&frozen.freeze, model, seq)?;
+                }
+            }
+        }
+        let rates: Vec<&Rate> = self.changes.iter().filter_map(Change::rate).collect();
+        for (i, rate) in rates.iter().enumerate() {
+            let meets =
+                |other: &&&Rate| other.during.start < rate.during.end && rate.during.start < other.during.end;
+            if let Some(other) = rates[..i].iter().find(meets) {
+                return Err(Error::usage(format!("'{other}' and '{rate}' are at the same time")));
+            }
+        }
+        // a run of no steps changes nothing, and says so of no entry
+        let steps = steps.filter(|steps| *steps > 0);
+        self.check_times(steps)?;
+        self.check_effects(model, edits, steps)
+    }
+
+    /// Refuses entries after the last step.
+    fn check_times(&self, steps: Option<usize>) -> Result<()> {
+        let Some(steps) = steps else { return Ok(()) };
+        for change in &self.changes {
+            let late = match change {
+                Change::At(when, _) => when.after(steps),
+                Change::Rate(rate) => Some(rate.during.start).filter(|start| *start >= steps),
+                Change::Frozen(_) => None,
+            };
+            if let Some(late) = late {
+                let message = format!(
+                    "'{change}' never happens at {late}: the run ends after {steps} steps (a run that is trained in pieces \
+                     says how many there are in all, with `Run::steps`)"
+                );
+                return Err(Error::usage(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses entries that change nothing whenever they happen.
+    fn check_effects(&self, model: &impl Model, edits: &Edits, steps: Option<usize>) -> Result<()> {
+        let mut idle: BTreeSet<usize> =
+            (0..self.changes.len()).filter(|i| self.changes[*i].may_be_idle()).collect();
+        let mut frozen: BTreeSet<String> = BTreeSet::new();
+        for name in model.matching("*")? {
+            if !model.tensor(&name)?.trains() {
+                frozen.insert(name);
+            }
+        }
+        let mut edits = edits.clone();
+        for iteration in self.iterations(steps) {
+            for (i, action) in self.numbered(iteration, Some(iteration + 1) == steps) {
+                let changed = match action {
+                    Action::Freeze(pattern) => {
+                        model
+                            .matching(pattern)?
+                            .into_iter()
+                            .filter(|name| frozen.insert(name.clone()))
+                            .count()
+                            > 0
+                    }
+                    Action::Release(pattern) => {
+                        model.matching(pattern)?.iter().filter(|name| frozen.remove(*name)).count() > 0
+                    }
+                    Action::Edit(more) => {
+                        edits = edits.and(more.clone());
+                        true
+                    }
+                    Action::Unedit(pattern) => {
+                        let left = edits.without(pattern);
+                        std::mem::replace(&mut edits, left.clone()) != left
+                    }
+                    _ => true,
+                };
+                if changed {
+                    idle.remove(&i);
+                }
+            }
+            if idle.is_empty() {
+                return Ok(());
+            }
+        }
+        let Some(change) = idle.first().map(|i| &self.changes[*i]) else { return Ok(()) };
+        let why = match change {
+            Change::At(_, Action::Freeze(_)) => "what it names is frozen already".to_string(),
+            Change::At(_, Action::Release(_)) => "what it names is not frozen then".to_string(),
+            Change::At(_, Action::Unedit(pattern)) => {
+                let all = self.all().fold(edits, |all, action| match action {
+                    Action::Edit(edits) => all.and(edits.clone()),
+                    _ => all,
+                });
+                if all.without(pattern) == all {
+                    return Err(Error::unknown("edited site", pattern, all.sites()));
+                }
+                "what it names is not edited then".to_string()
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::usage(format!("'{change}' changes nothing: {why}")))
+    }
+
+    /// The iterations at which something may change, rising: the first of them.
+    fn iterations(&self, steps: Option<usize>) -> BTreeSet<usize> {
+        let mut iterations = BTreeSet::new();
+        for change in &self.changes {
+            match change {
+                Change::At(when, _) => iterations.extend(when.first(MOST, steps)),
+                Change::Rate(_) => {}
+                Change::Frozen(frozen) => iterations.extend([frozen.during.start, frozen.during.end]),
+            }
+        }
+        iterations.into_iter().filter(|i| steps.is_none_or(|steps| *i < steps)).take(MOST).collect()
+    }
+}
+
+impl Change {
+    fn rate(&self) -> Option<&Rate> {
+        if let Change::Rate(rate) = self { Some(rate) } else { None }
+    }
+
+    /// Whether it may come at a moment when there is nothing to change.
+    fn may_be_idle(&self) -> bool {
+        matches!(self, Change::At(when, Action::Freeze(_) | Action::Release(_) | Action::Unedit(_)) if *when != Schedule::never())
+    }
+}
+
+/// Refuses a graph with patched sites: a run has no other activations to put in.
+pub fn refuse_patches(graph: &Graph) -> Result<()> {
+    match graph.patched().first() {
+        Some(site) => {
+            let message =
+                format!("'{}' is patched, which a run cannot do; `run::Inspect::patch` can", site.name);
+            Err(Error::usage(message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check(action: &Action, model: &impl Model, seq: usize) -> Result<()> {
+    match action {
+        Action::Freeze(pattern) | Action::Release(pattern) => model.matching(pattern).map(drop),
+        Action::LearningRate(rate) if !(rate.is_finite() && *rate >= 0.0) => {
+            Err(Error::usage(format!("'{action}': expected a step size of at least 0")))
+        }
+        Action::Edit(edits) => refuse_patches(&record_with(model, seq, edits)?),
+        Action::Weights(edit) => edit.check(model),
+        Action::Optim(optim) if matches!(**optim, Optim::Groups(_)) => Err(Error::usage(
+            "a timeline changes to one optimiser for all parameters; groups are set with the run",
+        )),
+        Action::LearningRate(_) | Action::Unedit(_) | Action::Snapshot | Action::Optim(_) => Ok(()),
+    }
+}
