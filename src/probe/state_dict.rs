@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use crate::io::Array;
 use crate::nn::{Module, ModuleExt, Values, unknown};
-use crate::{Result, names};
+use crate::{Error, Result, names};
 
 use super::Matrix;
 
@@ -35,7 +35,12 @@ pub trait StateDict {
         self.find_short(name).ok_or_else(|| {
             let names = self.names();
             let short = names.iter().filter_map(|name| name.strip_suffix(".weight"));
-            unknown("weight", name, names.iter().map(String::as_str).chain(short))
+            let known = names.iter().map(String::as_str);
+            match names.iter().any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+            {
+                true => unknown("weight", name, known),
+                false => Error::unknown("weight", name, known.chain(short)),
+            }
         })
     }
 
