@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 
 use crate::data::{Batch, Batches};
+use crate::engine::Request;
 use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
 use crate::run::{Earlier, Report, Run, Schedule, check_memory};
@@ -82,6 +83,7 @@ impl<M: Model> Experiment<M> {
         let Experiment { run: args, model, batches, exp_batch, measured, .. } = self;
         let graph = record_with(&model, batches.task().seq_length(), &args.edits)?;
         check_memory("data_args.seq_length", &graph, compute.threads)?;
+        compute.engine(&graph, &Request::default(), &|_| false)?; // is the device there?
         if self.empty_loss == EmptyLoss::Refused && args.reprobe.is_none() {
             let mend = "give the task triggers whose outputs can be known (data_args.k), or say loss_head_only=False";
             let refused = |error| Error::config("loss_head_only", format!("{error}; {mend}"));
