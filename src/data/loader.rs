@@ -49,6 +49,8 @@ pub struct Loader {
     threads: Vec<DrawingThread>,
     /// Worker `w` is drawn by thread `w % threads.len()`.
     position: StreamPosition,
+    /// The worker that drew the last batch, and its position before that.
+    before: Option<(usize, Position)>,
     /// Batches that were handed out and may have been dropped since.
     lent: VecDeque<Arc<Batch>>,
     waited: Duration,
@@ -87,7 +89,14 @@ impl Loader {
         }
         let start = |streams| DrawingThread::start(task.clone(), size, streams, options.ahead);
         let threads = turns.into_iter().map(start).collect::<Result<_>>()?;
-        Ok(Self { threads, position, lent: VecDeque::new(), waited: Duration::ZERO, failed: None })
+        Ok(Self {
+            threads,
+            position,
+            before: None,
+            lent: VecDeque::new(),
+            waited: Duration::ZERO,
+            failed: None,
+        })
     }
 
     /// The next batch, waiting until it is drawn. Once every copy of it is dropped its buffers are used again.
@@ -109,6 +118,7 @@ impl Loader {
             self.failed = Some(message.clone());
             Error::usage(message)
         })?;
+        self.before = Some((turn, self.position.workers[turn]));
         self.position.workers[turn] = position;
         self.position.turn = (turn + 1) % self.position.workers.len();
         let batch = Arc::new(batch);
@@ -124,6 +134,15 @@ impl Loader {
     /// How far the batches that were handed out have read the streams; [`Batches::resume`] goes on from there.
     pub fn position(&self) -> &StreamPosition {
         &self.position
+    }
+
+    /// The same without the last batch that was handed out: from there it is drawn again.
+    pub fn position_before(&self) -> StreamPosition {
+        let mut position = self.position.clone();
+        if let Some((turn, before)) = self.before {
+            (position.turn, position.workers[turn]) = (turn, before);
+        }
+        position
     }
 
     /// Sends the buffers of dropped batches to a thread; of batches that are kept for good, the oldest is

@@ -8,5 +8,6 @@ pub(crate) use atomic::TEMPORARY;
 pub use atomic::{write_atomically, write_atomically_with};
 pub use npz::Npz;
 pub use state_dict::{Array, load, load_matching, read, save, write};
+pub(crate) use state_dict::{read_with, write_with};
 pub(crate) use stored::snapshots;
 pub use stored::stored;

@@ -1,5 +1,5 @@
 //! State dicts: safetensors files with PyTorch's names and layouts.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
@@ -38,6 +38,15 @@ pub fn write<'a>(
     path: &Path,
     tensors: impl IntoIterator<Item = (&'a str, Vec<usize>, &'a Values)>,
 ) -> Result<()> {
+    write_with(path, tensors, None)
+}
+
+/// The same, with texts beside the tensors.
+pub(crate) fn write_with<'a>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (&'a str, Vec<usize>, &'a Values)>,
+    texts: Option<HashMap<String, String>>,
+) -> Result<()> {
     let encoded: Vec<(&str, Vec<usize>, Dtype, Vec<u8>)> = tensors
         .into_iter()
         .map(|(name, shape, values)| match values {
@@ -50,7 +59,7 @@ pub fn write<'a>(
         let view = TensorView::new(*dtype, shape.clone(), bytes);
         views.push((*name, view.map_err(|e| Error::format(path, format!("{name}: {e}")))?));
     }
-    let content = safetensors::serialize(views, None).map_err(|e| Error::format(path, e.to_string()))?;
+    let content = safetensors::serialize(views, texts).map_err(|e| Error::format(path, e.to_string()))?;
     write_atomically(path, &content)
 }
 
@@ -59,6 +68,14 @@ pub fn write<'a>(
 /// # Errors
 /// If the file is missing, truncated, no safetensors file, or has tensors of another type.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Array<Values>>> {
+    read_with(path).map(|(tensors, _)| tensors)
+}
+
+/// Tensors and texts of a file.
+type Content = (BTreeMap<String, Array<Values>>, HashMap<String, String>);
+
+/// The same, with the texts beside the tensors.
+pub(crate) fn read_with(path: &Path) -> Result<Content> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| {
         Error::format(path, format!("not a whole safetensors file of {} bytes: {e}", bytes.len()))
@@ -76,7 +93,9 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Array<Values>>> {
         };
         arrays.insert(name, Array { shape: view.shape().to_vec(), values });
     }
-    Ok(arrays)
+    let header = SafeTensors::read_metadata(&bytes).map_err(|e| Error::format(path, e.to_string()))?;
+    let texts = header.1.metadata().clone().unwrap_or_default();
+    Ok((arrays, texts))
 }
 
 /// Sets every parameter and buffer of `module` from a safetensors file; nothing is changed unless all fit.

@@ -5,7 +5,7 @@ use crate::data::{Batch, Batches};
 use crate::engine::Request;
 use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
-use crate::run::{Earlier, Report, Run, Schedule, check_memory};
+use crate::run::{Report, Run, Schedule, check_memory};
 use crate::train::optim::Optim;
 use crate::train::{EmptyLoss, Loss, Monitor, RunArgs, Step, Timeline};
 use crate::{Error, Result, output};
@@ -80,6 +80,7 @@ impl<M: Model> Experiment<M> {
         if lines {
             self.run.warnings(&timeline, self.measured.is_some()).iter().for_each(output::warn);
         }
+        let earlier = self.run.earlier()?;
         let Experiment { run: args, model, batches, exp_batch, measured, .. } = self;
         let graph = record_with(&model, batches.task().seq_length(), &args.edits)?;
         check_memory("data_args.seq_length", &graph, compute.threads)?;
@@ -120,9 +121,7 @@ impl<M: Model> Experiment<M> {
         if let Some(dir) = &save_dir {
             run = run.save_to(dir);
         }
-        if args.overwrite {
-            run = run.earlier(Earlier::Overwrite);
-        }
+        run = run.earlier(earlier).checkpoint_every(args.checkpoint_every).on_divergence(args.on_divergence);
         if args.tensorboard {
             run = run.tensorboard();
         }
@@ -141,7 +140,7 @@ impl<M: Model> Experiment<M> {
 fn kept(params: &str) -> String {
     match serde_json::from_str::<serde_json::Value>(params) {
         Ok(mut settings) if settings.get("overwrite").is_some() => {
-            settings["overwrite"] = false.into();
+            (settings["overwrite"], settings["resume"]) = (false.into(), "false".into());
             format!("{settings:#}\n")
         }
         _ => params.into(),

@@ -14,7 +14,6 @@ pub(super) struct Appended {
     len: u64,
 }
 
-#[allow(dead_code)] // resumed runs
 impl Appended {
     /// A new file.
     ///

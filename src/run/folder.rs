@@ -85,7 +85,6 @@ pub(super) struct Folder {
     lock: Option<File>,
 }
 
-#[allow(dead_code)] // resumed runs
 impl Folder {
     /// Takes the folder of an earlier run, to go on in it.
     ///

@@ -1,4 +1,7 @@
 //! What a run has measured.
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use crate::probe::{Record, Unit};
 use crate::{Error, Result};
 
@@ -31,6 +34,24 @@ impl History {
     /// Adds the record of an iteration.
     pub fn push(&mut self, iteration: usize, record: Record) {
         self.records.push((iteration, record));
+    }
+
+    /// What a run has written into `res.jsonl`; `units` are those of its numbers.
+    pub(super) fn read(path: &Path, units: &BTreeMap<String, Unit>) -> Result<History> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let mut history = History::default();
+        for line in text.lines() {
+            let row: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(line).map_err(|e| Error::format(path, e.to_string()))?;
+            let mut record = Record::new();
+            for (name, number) in row.iter().filter(|(name, _)| *name != "iter") {
+                record.insert(name, units.get(name).copied().unwrap_or(Unit::Count), number.as_f64());
+            }
+            let iteration = row.get("iter").and_then(serde_json::Value::as_u64);
+            let lacks = || Error::format(path, "a line without its iteration");
+            history.push(iteration.ok_or_else(lacks)? as usize, record);
+        }
+        Ok(history)
     }
 
     /// The records with their iterations.

@@ -35,8 +35,10 @@
 //! # Ok::<(), ihead::Error>(())
 //! ```
 mod appended;
+mod checkpoint;
 mod earlier;
 mod evaluator;
+mod every;
 mod folder;
 mod history;
 mod info;
@@ -49,12 +51,14 @@ mod recorder;
 mod report;
 mod reprobe;
 mod rescue;
+mod same;
 mod signals;
 mod table;
 mod tensorboard;
 mod training;
 
 pub use earlier::{Earlier, Resume};
+pub use every::CheckpointEvery;
 pub use history::History;
 pub use info::{RunInfo, Seeds, Status, find_runs, table_of_runs};
 pub use inspect::{Gradients, Inspect, activations, gradients, measure};

@@ -2,17 +2,18 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::nn::Module;
 use crate::probe::Record;
+use crate::train::Cursor;
 use crate::{Error, Result};
 
 use super::appended::Appended;
+use super::checkpoint::{Checkpoint, Written};
 use super::folder::{Folder, Stage};
-use super::recorder::labelled;
+use super::recorder::line;
+use super::rescue::Rescued;
 use super::tensorboard::Events;
-use super::{Earlier, RunInfo, Status, info, rescue};
+use super::{Earlier, RunInfo, Status, info};
 
 /// How long the folder may be gone before a run sees it.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
@@ -25,6 +26,8 @@ pub(super) struct Content<'a> {
     pub snapshots: bool,
     /// Whether events for TensorBoard are written.
     pub events: bool,
+    /// Where it begins.
+    pub checkpoint: &'a Checkpoint,
 }
 
 /// The open files of a run, in a folder of its own.
@@ -35,6 +38,10 @@ pub(super) struct Outputs {
     /// What `run.json` says.
     pub info: RunInfo,
     looked: Instant,
+    /// When the last checkpoint was written.
+    pub checkpointed: Instant,
+    /// A line that could not be written.
+    pending: String,
 }
 
 impl Outputs {
@@ -56,11 +63,82 @@ impl Outputs {
             let snapshots = new.join("snapshots");
             std::fs::create_dir(&snapshots).map_err(|e| Error::io("create", dir.join("snapshots"), e))?;
         }
+        content.checkpoint.write(new).map_err(said)?;
         info.write(new).map_err(said)?;
         let folder = stage.install()?;
         let records = records.moved_to(folder.path());
         let events = events.map(|events| events.moved_to(folder.path()));
-        Ok(Outputs { folder, records, events, info, looked: Instant::now() })
+        Ok(Outputs::new(folder, records, events, info))
+    }
+
+    fn new(folder: Folder, records: Appended, events: Option<Events>, info: RunInfo) -> Outputs {
+        let now = Instant::now();
+        Outputs { folder, records, events, info, looked: now, checkpointed: now, pending: String::new() }
+    }
+
+    /// Takes the folder of a run that is to be gone on with, and reads its checkpoint; no file is changed.
+    ///
+    /// # Errors
+    /// If another process runs in it, or it has no checkpoint.
+    pub fn open(dir: &Path) -> Result<(Folder, Checkpoint)> {
+        let folder = Folder::open(dir)?;
+        let checkpoint = Checkpoint::read(folder.path())?;
+        Ok((folder, checkpoint))
+    }
+
+    /// Goes on in a folder that was opened: what is younger than the checkpoint goes.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn reopen(
+        folder: Folder,
+        cursor: Cursor,
+        written: &Written,
+        events: bool,
+        now: RunInfo,
+    ) -> Result<Outputs> {
+        let dir = folder.path();
+        let earlier = RunInfo::read(dir)?;
+        let mut records = Appended::reopen(dir.join("res.jsonl"), written.records)?;
+        records.add(written.pending.as_bytes())?;
+        let events = events.then(|| Events::reopen(dir, written.events)).transpose()?;
+        for (iteration, path) in crate::io::snapshots(dir)? {
+            // that of the coming iteration is taken before its step, and taken already if its changes have begun
+            let kept =
+                iteration.is_none_or(|i| i < cursor.iteration || i == cursor.iteration && cursor.applied > 0);
+            if !kept {
+                std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+            }
+        }
+        let info = RunInfo {
+            iterations: cursor.iteration,
+            started: earlier.started,
+            resumed: earlier.resumed + 1,
+            seconds: written.seconds,
+            ..now
+        };
+        info.write(dir)?;
+        Ok(Outputs::new(folder, records, events, info))
+    }
+
+    /// Says how much has been written.
+    pub fn tell(&self, written: &mut Written) {
+        written.records = self.records.len();
+        written.pending = self.pending.clone();
+        written.events = self.events.as_ref().map_or(0, Events::len);
+    }
+
+    /// Writes a checkpoint in the place of the earlier one.
+    ///
+    /// # Errors
+    /// If it cannot be written, or the folder is gone; then the earlier one stays.
+    pub fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.look()?;
+        // the disk has the records that the checkpoint knows of
+        self.records.sync()?;
+        checkpoint.write(self.dir())?;
+        self.checkpointed = Instant::now();
+        self.info.write(self.dir())
     }
 
     /// The folder.
@@ -73,9 +151,11 @@ impl Outputs {
     /// # Errors
     /// If it cannot be written, or the folder is gone.
     pub fn record(&mut self, iteration: usize, record: &Record) -> Result<()> {
-        self.look()?;
-        let line = format!("{}\n", labelled("iter", Value::from(iteration), record));
-        self.records.add(line.as_bytes())?;
+        let line = line(iteration, record);
+        if let Err(error) = self.look().and_then(|()| self.records.add(line.as_bytes())) {
+            self.pending = line;
+            return Err(error);
+        }
         self.events.as_mut().map_or(Ok(()), |events| events.add(iteration, record))
     }
 
@@ -122,11 +202,17 @@ impl Outputs {
         self.info.write(self.dir())
     }
 
-    /// The end of a run, good or bad: its last weights and `run.json`.
+    /// The end of a run, good or bad: its last weights, a checkpoint and `run.json`. `records` are all lines of `res.jsonl`.
     ///
     /// # Errors
-    /// That of the run, and where its weights are; or that of a file that cannot be written.
-    pub fn end(&mut self, model: &(impl Module + ?Sized), trained: Result<()>) -> Result<()> {
+    /// That of the run, and where it is kept; or that of a file that cannot be written.
+    pub fn end(
+        &mut self,
+        model: &(impl Module + ?Sized),
+        checkpoint: Checkpoint,
+        records: String,
+        trained: Result<()>,
+    ) -> Result<()> {
         self.info.ended = Some(info::now());
         self.info.status = match &trained {
             Ok(()) => Status::Done,
@@ -134,17 +220,30 @@ impl Outputs {
             Err(Error::Diverged { .. }) => Status::Diverged,
             Err(_) => Status::Failed,
         };
+        let diverged = self.info.status == Status::Diverged;
         self.info.error = trained.as_ref().err().map(ToString::to_string);
         let path = self.dir().join("final.safetensors");
-        let kept = self.look().and_then(|()| crate::io::save(&path, model));
+        // a run that diverged goes on from its last checkpoint, not from where it would diverge again
+        let kept = self
+            .look()
+            .and_then(|()| crate::io::save(&path, model))
+            .and_then(|()| if diverged { self.info.write(self.dir()) } else { self.checkpoint(&checkpoint) });
         let ended = match (trained, kept) {
-            (Ok(()), Ok(())) => return self.info.write(self.dir()),
-            (Err(error), Ok(())) => ended(error, format!("the last weights are in {}", path.display())),
+            (Ok(()), Ok(())) => return Ok(()),
+            (Err(error), Ok(())) if diverged => {
+                ended(error, format!("the last finite weights are in {}", path.display()))
+            }
+            (Err(error), Ok(())) => {
+                let (shown, done) = (self.dir().display(), self.info.iterations);
+                ended(error, format!("{done} iterations are kept in {shown}, resume=true goes on"))
+            }
             (trained, Err(unwritten)) => {
-                let (kept, place) = rescue::weights(self.dir(), model);
-                self.info.rescued = place;
                 self.info.status = if trained.is_ok() { Status::Failed } else { self.info.status };
-                ended(trained.err().unwrap_or(unwritten), kept)
+                let error = trained.err().unwrap_or(unwritten);
+                let run = Rescued { model, checkpoint, records, info: &self.info };
+                let (kept, place) = run.write(self.dir());
+                self.info.rescued = place;
+                ended(error, kept)
             }
         };
         self.info.error = Some(ended.to_string());

@@ -3,15 +3,16 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
-use crate::data::Batch;
+use crate::data::{Batch, Loader};
 use crate::graph::{Edits, Model};
 use crate::probe::Record;
-use crate::train::{Monitor, Progress, Step};
+use crate::train::{Monitor, Progress, Step, Trainer};
 use crate::{Error, Result};
 
+use super::checkpoint::{Checkpoint, Written};
 use super::outputs::Outputs;
 use super::probes::Probes;
-use super::{History, Report, Schedule, report, signals};
+use super::{CheckpointEvery, History, Report, Schedule, report, signals};
 
 /// Measures, keeps, prints and writes.
 pub(super) struct Recorder {
@@ -24,9 +25,12 @@ pub(super) struct Recorder {
     pub before: Option<Record>,
     /// Steps that have been taken.
     pub done: usize,
-    /// Seconds of these steps.
-    pub seconds: f64,
-    began: Instant,
+    pub began: Instant,
+    /// What has been written and measured before it began, by a run that was interrupted.
+    pub written: Written,
+    pub every: CheckpointEvery,
+    /// What may not change when the run is gone on with.
+    pub identity: Value,
 }
 
 /// A recorder during some iterations, and the user's own monitor beside it.
@@ -61,25 +65,31 @@ impl<M: Model> Monitor<M> for Watch<'_, M> {
 
     fn after_update(&mut self, step: &Step<'_, M>) -> Result<()> {
         self.recorder.done = step.iteration + 1;
-        self.recorder.seconds += step.times.step.as_secs_f64();
+        self.recorder.written.seconds_of_steps += step.times.step.as_secs_f64();
         if let Some(before) = self.recorder.before.take() {
             self.recorder.record(step, before, &self.progress)?;
         }
         self.own.after_update(step)?;
         self.progress.advance(|| format!("loss {:.3}", step.loss));
-        self.recorder.between()
+        Ok(())
+    }
+
+    fn between(&mut self, trainer: &Trainer<M>, loader: &Loader) -> Result<()> {
+        self.own.between(trainer, loader)?;
+        self.recorder.between(trainer, loader)
     }
 }
 
 impl Recorder {
-    /// A recorder of a run that begins.
-    pub fn new(schedule: Schedule, probes: Probes, report: Report, outputs: Option<Outputs>) -> Recorder {
-        let (history, began) = (History::default(), Instant::now());
-        Recorder { schedule, probes, report, outputs, history, before: None, done: 0, seconds: 0.0, began }
-    }
-
-    /// Between two steps: whether something wants the run to stop.
-    fn between(&mut self) -> Result<()> {
+    /// Between two steps: a checkpoint if one is due, and whether something wants the run to stop.
+    fn between<M: Model>(&mut self, trainer: &Trainer<M>, loader: &Loader) -> Result<()> {
+        if let Some(outputs) = &self.outputs
+            && self.every.is_due(self.done, outputs.checkpointed.elapsed())
+        {
+            let checkpoint = self.checkpoint(trainer, loader)?;
+            self.describe();
+            self.outputs.as_mut().map_or(Ok(()), |outputs| outputs.checkpoint(&checkpoint))?;
+        }
         let Some(outputs) = &mut self.outputs else { return Ok(()) };
         if let Some(by) = signals::caught() {
             return Err(Error::stopped(by, format!("{by} after {} iterations", self.done)));
@@ -88,14 +98,49 @@ impl Recorder {
     }
 
     /// The end of a run, good or bad: its last weights and `run.json`.
-    pub fn end(&mut self, model: &impl Model, trained: Result<()>) -> Result<()> {
-        let Some(outputs) = &mut self.outputs else { return trained };
-        let info = &mut outputs.info;
-        info.iterations = self.done;
-        info.seconds = self.began.elapsed().as_secs_f64();
-        info.seconds_a_step = (self.done > 0).then(|| self.seconds / self.done as f64);
-        info.peak_memory = crate::memory::peak();
-        outputs.end(model, trained)
+    pub fn end<M: Model>(
+        &mut self,
+        trainer: &Trainer<M>,
+        loader: &Loader,
+        trained: Result<()>,
+    ) -> Result<()> {
+        if self.outputs.is_none() {
+            return trained;
+        }
+        self.describe();
+        let checkpoint = self.checkpoint(trainer, loader)?;
+        let records = self.history.records().iter().map(|(i, record)| line(*i, record)).collect();
+        self.outputs
+            .as_mut()
+            .map_or(Ok(()), |outputs| outputs.end(&trainer.model, checkpoint, records, trained))
+    }
+
+    /// What the run is now.
+    fn checkpoint<M: Model>(&self, trainer: &Trainer<M>, loader: &Loader) -> Result<Checkpoint> {
+        let mut written = self.written.clone();
+        written.seconds = self.seconds();
+        if let Some(outputs) = &self.outputs {
+            outputs.tell(&mut written);
+        }
+        for entry in self.history.records().last().into_iter().flat_map(|(_, record)| record.entries()) {
+            written.units.insert(entry.name.clone(), entry.unit);
+        }
+        Checkpoint::of(trainer, trainer.position(loader), written, self.identity.clone())
+    }
+
+    fn seconds(&self) -> f64 {
+        self.written.seconds + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Brings up to date what `run.json` says.
+    fn describe(&mut self) {
+        let (done, seconds, steps) = (self.done, self.seconds(), self.written.seconds_of_steps);
+        if let Some(outputs) = &mut self.outputs {
+            let info = &mut outputs.info;
+            (info.iterations, info.seconds) = (done, seconds);
+            info.seconds_a_step = (done > 0).then(|| steps / done as f64);
+            info.peak_memory = crate::memory::peak();
+        }
     }
 
     /// One evaluation.
@@ -117,6 +162,11 @@ impl Recorder {
         self.history.push(step.iteration, record);
         written.unwrap_or(Ok(()))
     }
+}
+
+/// The line of an evaluation in `res.jsonl`.
+pub(super) fn line(iteration: usize, record: &Record) -> String {
+    format!("{}\n", labelled("iter", Value::from(iteration), record))
 }
 
 /// A label, then the record.

@@ -1,21 +1,56 @@
-//! Where the weights of a run go whose folder cannot take them.
+//! Where a run goes whose folder cannot take it.
 use std::path::{Path, PathBuf};
 
 use crate::nn::Module;
+use crate::{Error, Result};
 
-/// Writes the weights of a run in `dir` to some other place; says where they are, or that they are lost.
-pub(super) fn weights(dir: &Path, model: &(impl Module + ?Sized)) -> (String, Option<PathBuf>) {
-    let run = dir.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
-    let name = format!("ihead-rescued-{run}-{}.safetensors", std::process::id());
-    let mut refused = String::new();
-    for place in places() {
-        let path = place.join(&name);
-        match crate::io::save(&path, model) {
-            Ok(()) => return (format!("the last weights are in {}", path.display()), Some(path)),
-            Err(error) => refused = format!(", {error}"),
+use super::RunInfo;
+use super::checkpoint::Checkpoint;
+
+/// All of a run that is in memory.
+pub(super) struct Rescued<'a, M: ?Sized> {
+    pub model: &'a M,
+    pub checkpoint: Checkpoint,
+    /// All lines of `res.jsonl`.
+    pub records: String,
+    pub info: &'a RunInfo,
+}
+
+impl<M: Module + ?Sized> Rescued<'_, M> {
+    /// Writes the run of the folder `dir` into a new folder in some other place, from which it can be gone on with; says where it is,
+    /// or that it is lost.
+    pub fn write(mut self, dir: &Path) -> (String, Option<PathBuf>) {
+        let run = dir.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
+        let name = format!("ihead-rescued-{run}-{}", std::process::id());
+        self.checkpoint.rest.written.records = self.records.len() as u64;
+        self.checkpoint.rest.written.pending.clear();
+        self.checkpoint.rest.written.events = 0;
+        let mut refused = String::new();
+        for place in places() {
+            let rescued = place.join(&name);
+            match self.write_into(&rescued) {
+                Ok(()) => {
+                    let (shown, done) = (rescued.display(), self.info.iterations);
+                    let kept =
+                        format!("{done} iterations are kept in {shown}, from where resume=true goes on");
+                    return (kept, Some(rescued));
+                }
+                Err(error) => {
+                    let _ = std::fs::remove_dir_all(&rescued);
+                    refused = format!(", {error}");
+                }
+            }
         }
+        (format!("the last weights are lost{refused}"), None)
     }
-    (format!("the last weights are lost{refused}"), None)
+
+    fn write_into(&self, dir: &Path) -> Result<()> {
+        std::fs::create_dir(dir).map_err(|e| Error::io("create", dir, e))?;
+        crate::io::save(&dir.join("final.safetensors"), self.model)?;
+        crate::io::write_atomically(&dir.join("res.jsonl"), self.records.as_bytes())?;
+        self.checkpoint.write(dir)?;
+        self.info.write(dir)
+    }
 }
 
 /// Folders that may have room.

@@ -18,7 +18,6 @@ const NAME: &str = "events.out.tfevents.0000000000.ihead";
 #[derive(Debug)]
 pub(super) struct Events(Appended);
 
-#[allow(dead_code)] // resumed runs
 impl Events {
     /// A new file in a folder.
     ///

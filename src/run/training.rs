@@ -1,5 +1,6 @@
 //! A run.
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -8,15 +9,19 @@ use crate::engine::Request;
 use crate::graph::{Edits, Graph, Model};
 use crate::probe::{Metric, WeightProbe};
 use crate::train::optim::Optim;
-use crate::train::{Compute, EmptyLoss, Loss, Monitor, Progress, Step, Timeline, Trainer, WeightEdit};
+use crate::train::{
+    Compute, EmptyLoss, Loss, Monitor, OnDivergence, Progress, Step, Timeline, Trainer, WeightEdit,
+};
 use crate::{Error, Result};
 
+use super::checkpoint::{Checkpoint, Written};
+use super::folder::{self, Found};
 use super::inspect::check_length;
 use super::outputs::{Content, Outputs};
 use super::probes::{Probes, TestSet, Wanted};
 use super::recorder::{Recorder, Watch};
 use super::signals::Watching;
-use super::{Earlier, History, Report, RunInfo, Schedule, Seeds, Status};
+use super::{CheckpointEvery, Earlier, History, Report, RunInfo, Schedule, Seeds, Status, same};
 
 /// Trains a model, measures it at a schedule, prints a line at each evaluation, and writes the files of a run.
 ///
@@ -28,6 +33,13 @@ use super::{Earlier, History, Report, RunInfo, Schedule, Seeds, Status};
 /// the program, if [they are given](Self::settings)), `res.jsonl` (a line at each evaluation), `final.safetensors`, and
 /// `snapshots/ITERATION.safetensors` where the timeline takes them.
 ///
+/// `checkpoint.safetensors` there holds all that [`resume`](Self::resume) needs: killed at any moment and resumed, a run leaves the
+/// same records and the same final weights, to the last byte, as one that was not interrupted. Data, optimiser, timeline and
+/// edits go on where they were; a monitor of one's own begins anew.
+///
+/// While it trains, the first SIGINT, SIGTERM or SIGHUP stops a run with a folder after its step, with
+/// [`Error::Stopped`]; a second one ends the process.
+///
 /// [The module](super) has an example.
 pub struct Run<M> {
     pub(super) trainer: Trainer<M>,
@@ -38,6 +50,7 @@ pub struct Run<M> {
     dir: Option<PathBuf>,
     earlier: Earlier,
     events: bool,
+    every: CheckpointEvery,
     settings: Option<String>,
     steps: Option<usize>,
     started: Option<Started>,
@@ -47,8 +60,8 @@ pub struct Run<M> {
 struct Started {
     loader: Loader,
     recorder: Recorder,
-    /// The iteration that comes next.
-    next: usize,
+    /// Steps that have been asked for.
+    asked: usize,
 }
 
 impl<M: Model> Run<M> {
@@ -64,6 +77,7 @@ impl<M: Model> Run<M> {
             dir: None,
             earlier: Earlier::Refuse,
             events: false,
+            every: CheckpointEvery::default(),
             settings: None,
             steps: None,
             started: None,
@@ -173,6 +187,46 @@ impl<M: Model> Run<M> {
         self
     }
 
+    /// Goes on with the run in the folder: `earlier(Earlier::Resume)`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use ihead::config::Config;
+    /// # use ihead::data::{BatchOptions, Batches, BigramData, TriggerOptions, TriggerTask};
+    /// # use ihead::model::{Simplified, SimplifiedArgs};
+    /// # use ihead::run::Run;
+    /// # fn new() -> ihead::Result<Run<Simplified<usize, usize, usize>>> {
+    /// #     let options = TriggerOptions { k: 3, seq_length: 16, ..Default::default() };
+    /// #     let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
+    /// #     let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
+    /// #     let sizes = SimplifiedArgs::defaults();
+    /// #     Ok(Run::new(Simplified::new(65, 16, 8, &sizes)?.init(0), batches).every(2).quiet())
+    /// # }
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("run");
+    /// let whole = new()?.train(6)?; // `new` makes the same run each time
+    /// new()?.save_to(&path).train(4)?;
+    /// // the same program again: steps are counted from the beginning, those that were taken are not taken again
+    /// let resumed = new()?.save_to(&path).resume().train(6)?;
+    /// assert_eq!(resumed.last("loss")?, whole.last("loss")?);
+    /// # Ok::<(), ihead::Error>(())
+    /// ```
+    pub fn resume(self) -> Self {
+        self.earlier(Earlier::Resume)
+    }
+
+    /// Writes a checkpoint so often; every ten minutes without it, and at the beginning and at the end in any case.
+    pub fn checkpoint_every(mut self, every: CheckpointEvery) -> Self {
+        self.every = every;
+        self
+    }
+
+    /// Does this when a loss, a gradient or a weight is not finite; without it the run ends.
+    pub fn on_divergence(mut self, then: OnDivergence) -> Self {
+        self.trainer.on_divergence = then;
+        self
+    }
+
     /// Also writes what is measured as events for TensorBoard, into the folder.
     pub fn tensorboard(mut self) -> Self {
         self.events = true;
@@ -212,7 +266,8 @@ impl<M: Model> Run<M> {
         self.trainer.model
     }
 
-    /// Takes `steps` more steps; returns all that was measured since the first.
+    /// Takes `steps` more steps; returns all that was measured since the first. Of a run that was resumed, the steps that had been
+    /// taken count.
     ///
     /// # Errors
     /// Before the first step, if something does not fit: names that the model has not, batches that do not fit it, two
@@ -243,14 +298,21 @@ impl<M: Model> Run<M> {
             outputs.describe()?;
         }
         let watching = started.recorder.outputs.is_some().then(Watching::begin);
-        let progress = if self.report.lines { Progress::new(steps) } else { Progress::silent() };
-        let iterations = started.next..steps.map_or(usize::MAX, |steps| started.next.saturating_add(steps));
-        let (last, seq) = (iterations.end.saturating_sub(1), self.batches.task().seq_length());
+        let done = self.trainer.cursor().iteration;
+        started.asked = steps.map_or(usize::MAX, |steps| started.asked.saturating_add(steps));
+        let (last, seq) = (started.asked.saturating_sub(1), self.batches.task().seq_length());
+        let left = steps.map(|_| started.asked.saturating_sub(done));
+        let progress = if self.report.lines { Progress::new(left) } else { Progress::silent() };
+        if left == Some(0) && done > 0 {
+            progress.line(&format!(
+                "{done} iterations have been taken, {} were asked for: nothing is left to do",
+                started.asked
+            ))?;
+        }
         let mut watch = Watch { recorder: &mut started.recorder, progress, last, own };
-        let trained = self.trainer.steps(seq, &mut started.loader, iterations, &mut watch);
+        let trained = self.trainer.steps(seq, &mut started.loader, started.asked, &mut watch);
         drop(watch);
-        started.next = started.recorder.done;
-        let ended = started.recorder.end(&self.trainer.model, trained);
+        let ended = started.recorder.end(&self.trainer, &started.loader, trained);
         drop(watching);
         let history = started.recorder.history.clone();
         self.started = Some(started);
@@ -269,29 +331,78 @@ impl<M: Model> Run<M> {
     }
 
     /// Checks everything, then makes the files.
-    fn start(&self) -> Result<Started> {
-        let probes = self.check()?;
-        let outputs = match &self.dir {
+    fn start(&mut self) -> Result<Started> {
+        let mut probes = self.check()?;
+        let identity = self.identity();
+        self.trainer.prepare()?;
+        let mut written = Written::default();
+        let (mut batches, mut history) = (self.batches.clone(), History::default());
+        let outputs = match self.dir.clone() {
             None if self.trainer.timeline.takes_snapshots() => {
                 let message = "the timeline takes snapshots, which need a folder: `save_to`, or save_dir=...";
                 return Err(Error::usage(message));
             }
             None => None,
-            Some(dir) => Some(self.outputs(dir)?),
+            Some(dir) if self.earlier.resumes() && folder::look(&dir)? == Found::Run => {
+                let (folder, checkpoint) = Outputs::open(&dir)?;
+                same::check(&dir, &checkpoint.rest.settings, &identity)?;
+                batches = batches.resume(&checkpoint.rest.data)?;
+                written = checkpoint.rest.written.clone();
+                let cursor = checkpoint.rest.cursor;
+                checkpoint.restore(&mut self.trainer)?;
+                probes.reopen(&self.trainer.model, &self.trainer.edits)?;
+                let outputs = Outputs::reopen(folder, cursor, &written, self.events, self.describe())?;
+                history = History::read(&outputs.dir().join("res.jsonl"), &written.units)?;
+                Some(outputs)
+            }
+            Some(dir) if self.earlier == Earlier::Resume => {
+                let shown = dir.display();
+                let message =
+                    format!("no run to go on with in {shown}; resume=auto begins one where there is none");
+                return Err(Error::usage(message));
+            }
+            Some(dir) => {
+                let position = self.batches.position();
+                let checkpoint =
+                    Checkpoint::of(&self.trainer, position, Written::default(), identity.clone())?;
+                let content = Content {
+                    params: self.settings.as_deref(),
+                    snapshots: self.trainer.timeline.takes_snapshots(),
+                    events: self.events,
+                    checkpoint: &checkpoint,
+                };
+                Some(Outputs::create(&dir, self.earlier, &content, self.describe())?)
+            }
         };
-        let loader = Loader::new(self.batches.clone(), LoaderOptions::default())?;
-        let recorder = Recorder::new(self.schedule.clone(), probes, self.report.clone(), outputs);
-        Ok(Started { loader, recorder, next: 0 })
+        let loader = Loader::new(batches, LoaderOptions::default())?;
+        let (schedule, report) = (self.schedule.clone(), self.report.clone());
+        let recorder = Recorder {
+            schedule,
+            probes,
+            report,
+            outputs,
+            history,
+            before: None,
+            done: self.trainer.cursor().iteration,
+            began: Instant::now(),
+            written,
+            every: self.every,
+            identity,
+        };
+        Ok(Started { loader, recorder, asked: 0 })
     }
 
-    /// The files of the run.
-    fn outputs(&self, dir: &Path) -> Result<Outputs> {
-        let content = Content {
-            params: self.settings.as_deref(),
-            snapshots: self.trainer.timeline.takes_snapshots(),
-            events: self.events,
-        };
-        Outputs::create(dir, self.earlier, &content, self.describe())
+    /// What may not change when the run is gone on with: the settings of the program, and what they have made.
+    fn identity(&self) -> Value {
+        let options = self.batches.options();
+        let mut run = Value::Object(self.describe().made_of);
+        run["precision"] = format!("{:?}", self.trainer.compute.precision).into();
+        run["batches"] =
+            json!({ "size": options.batch_size, "seed": options.seed, "workers": options.workers });
+        let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let mut identity = settings.filter(Value::is_object).unwrap_or_else(|| json!({}));
+        identity["run"] = run;
+        identity
     }
 
     /// Checks everything, without touching a file.

@@ -10,8 +10,10 @@ use crate::graph::Edits;
 use crate::nn::{Module, ModuleExt};
 use crate::{Error, Result};
 
+use crate::run::{CheckpointEvery, Earlier, Resume};
+
 use super::optim::{AdamW, Optim, Sgd};
-use super::{Compute, Device, Precision, Timeline};
+use super::{Compute, Device, OnDivergence, Precision, Timeline};
 
 /// Settings of the task: bigrams with triggers.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -158,6 +160,16 @@ pub struct RunArgs {
     /// An earlier run in the folder is replaced, all of it, when this one is ready for its first step.
     #[config(default = false)]
     pub overwrite: bool,
+    /// Goes on with the run in the folder: true, or auto, which begins one where there is none; false: a new run.
+    #[config(default = Resume::No)]
+    pub resume: Resume,
+    /// How often a checkpoint is written: a number of iterations, of minutes (`10 minutes`), or never. One at the beginning and one at
+    /// the end are written in any case.
+    #[config(default = CheckpointEvery::default())]
+    pub checkpoint_every: CheckpointEvery,
+    /// What to do when a loss, a gradient or a weight is not finite.
+    #[config(default = OnDivergence::Stop)]
+    pub on_divergence: OnDivergence,
     /// Also writes what is measured as events for TensorBoard, into the folder.
     #[config(default = false)]
     pub tensorboard: bool,
@@ -242,6 +254,27 @@ impl RunArgs {
         let cores = Compute::default().threads;
         let threads = self.threads.map_or(cores, |threads| threads.min(cores));
         Compute { device: self.device, threads, precision: self.precision }
+    }
+
+    /// What becomes of an earlier run in the folder.
+    ///
+    /// # Errors
+    /// If it is to be replaced and to be gone on with.
+    pub fn earlier(&self) -> Result<Earlier> {
+        match (self.overwrite, self.resume) {
+            (true, Resume::Yes | Resume::Auto) => {
+                let message =
+                    format!("{}, but overwrite=true: a run is gone on with or replaced", self.resume);
+                Err(Error::config("resume", message))
+            }
+            (true, Resume::No) => Ok(Earlier::Overwrite),
+            (false, Resume::No) => Ok(Earlier::Refuse),
+            (false, Resume::Yes) if self.save_dir.is_none() => {
+                Err(Error::config("resume", "true, but there is no save_dir, the folder of the run"))
+            }
+            (false, Resume::Yes) => Ok(Earlier::Resume),
+            (false, Resume::Auto) => Ok(Earlier::Auto),
+        }
     }
 
     /// What of these settings has no effect, or another one than it says, beside a timeline of `timeline` and for a task with

@@ -4,6 +4,7 @@
 //! step to a [`Monitor`].
 mod args;
 mod device;
+mod divergence;
 mod loss;
 pub mod optim;
 mod progress;
@@ -14,11 +15,12 @@ mod weight_edit;
 
 pub use args::{DataArgs, OptimArgs, RunArgs};
 pub use device::{Compute, Device, Precision};
+pub use divergence::OnDivergence;
 pub use loss::{EmptyLoss, Loss};
 pub use progress::Progress;
 pub use schedule::Schedule;
 pub use timeline::{Action, Curve, Timeline};
-pub use trainer::{Monitor, Step, Times, Trainer};
+pub use trainer::{Cursor, Monitor, Step, Times, Trainer};
 pub use weight_edit::WeightEdit;
 
 pub(crate) use weight_edit::{Edited, Initial, initial_of};

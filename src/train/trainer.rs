@@ -1,15 +1,17 @@
 //! The loop.
 use std::collections::HashMap;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::Result;
 use crate::backend::Dim;
-use crate::data::{Batch, Batches, Loader, LoaderOptions};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Batch, Batches, Loader, LoaderOptions, StreamPosition};
 use crate::engine::{AnyEngine, ParamSource};
 use crate::graph::{Edits, Graph, Model, record_with};
 use crate::nn::{ModuleExt, ParamId, Params, Values, ValuesMut};
 
+use super::divergence::{self, OnDivergence, Undo};
 use super::loss::{Found, Resolved};
 use super::optim::{AdamW, Optim, Optimizer};
 use super::timeline::refuse_patches;
@@ -48,6 +50,15 @@ pub struct Step<'a, M> {
     pub times: Times,
 }
 
+/// Where a run stands: the iteration whose step comes next, and how many of its changes the timeline has made already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The iteration whose step comes next: so many steps have been taken.
+    pub iteration: usize,
+    /// Changes of this iteration that have been made.
+    pub applied: usize,
+}
+
 /// Sees a run: probes, records, logs. A closure that takes a [`Step`] is one.
 pub trait Monitor<M> {
     /// Called with each batch, before the update.
@@ -82,6 +93,15 @@ pub trait Monitor<M> {
     /// # Errors
     /// Ends the run.
     fn after_update(&mut self, step: &Step<'_, M>) -> Result<()>;
+
+    /// Called when a step is whole, with everything that the next one goes on from.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn between(&mut self, trainer: &Trainer<M>, loader: &Loader) -> Result<()> {
+        let _ = (trainer, loader);
+        Ok(())
+    }
 }
 
 impl<M, F: FnMut(&Step<'_, M>) -> Result<()>> Monitor<M> for F {
@@ -128,8 +148,16 @@ pub struct Trainer<M> {
     pub edits: Edits,
     /// Where to compute.
     pub compute: Compute,
+    /// What is done when a number is not finite.
+    pub on_divergence: OnDivergence,
     /// The weights before the first step, if the timeline goes back to them.
     initial: Option<Initial>,
+    cursor: Cursor,
+    /// Whether the batch of the next step has been handed out.
+    has_batch: bool,
+    /// Whether a number was not finite and the run goes on.
+    diverged: bool,
+    undo: Undo,
 }
 
 /// What the changes of an iteration ask for.
@@ -152,8 +180,46 @@ impl<M: Model> Trainer<M> {
             empty_loss: EmptyLoss::Refused,
             edits: Edits::default(),
             compute: Compute::default(),
+            on_divergence: OnDivergence::Stop,
             initial: None,
+            cursor: Cursor::default(),
+            has_batch: false,
+            diverged: false,
+            undo: Undo::default(),
         }
+    }
+
+    /// Where the run stands.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// How far the steps that are whole have read the data.
+    pub(crate) fn position(&self, loader: &Loader) -> StreamPosition {
+        if self.has_batch { loader.position_before() } else { loader.position().clone() }
+    }
+
+    /// The weights before the first step, if they are needed later.
+    pub(crate) fn initial(&self) -> Option<&Initial> {
+        self.initial.as_ref()
+    }
+
+    /// Goes on from there, with these initial weights.
+    pub(crate) fn go_on(&mut self, cursor: Cursor, initial: Option<Initial>) {
+        (self.cursor, self.initial) = (cursor, initial);
+    }
+
+    /// Makes the weights ready for the first step.
+    ///
+    /// # Errors
+    /// If they cannot be kept in the precision that is asked for.
+    pub(crate) fn prepare(&mut self) -> Result<()> {
+        self.model.set_storage(self.compute.precision.storage())?;
+        self.optim.prepare(&self.model)?;
+        if self.initial.is_none() && self.timeline.needs_initial() {
+            self.initial = Some(initial_of(&self.model));
+        }
+        Ok(())
     }
 
     /// The model as it is trained on sequences of `seq` tokens: recorded with the edits.
@@ -206,10 +272,11 @@ impl<M: Model> Trainer<M> {
         let seq = batches.task().seq_length();
         self.check(&batches, max_iters)?;
         let mut loader = Loader::new(batches, LoaderOptions::default())?;
-        self.steps(seq, &mut loader, 0..max_iters.unwrap_or(usize::MAX), monitor)
+        self.cursor = Cursor::default();
+        self.steps(seq, &mut loader, max_iters.unwrap_or(usize::MAX), monitor)
     }
 
-    /// Takes the steps of these iterations, with batches of `loader`, whose sequences have `seq` tokens; the timeline has
+    /// Takes the steps up to iteration `end`, with batches of `loader`, whose sequences have `seq` tokens; the timeline has
     /// been checked.
     ///
     /// # Errors
@@ -218,18 +285,16 @@ impl<M: Model> Trainer<M> {
         &mut self,
         seq: usize,
         loader: &mut Loader,
-        iterations: Range<usize>,
+        end: usize,
         monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
-        self.model.set_storage(self.compute.precision.storage())?;
-        self.optim.prepare(&self.model)?;
-        if self.initial.is_none() && self.timeline.needs_initial() {
-            self.initial = Some(initial_of(&self.model));
-        }
-        let (begin, end) = (Instant::now(), iterations.end);
+        self.prepare()?;
+        let begin = Instant::now();
+        self.has_batch = false;
         let mut graph = self.graph(seq)?;
         let mut engine: Option<(AnyEngine, Resolved)> = None;
-        for iteration in iterations {
+        while self.cursor.iteration < end {
+            let iteration = self.cursor.iteration;
             let changed = self.apply(iteration, iteration + 1 == end, monitor)?;
             if changed.edits {
                 graph = self.graph(seq)?;
@@ -241,13 +306,16 @@ impl<M: Model> Trainer<M> {
             let Some((engine, resolved)) = &mut engine else { continue };
             let asked = Instant::now();
             let batch = loader.next_batch()?;
+            self.has_batch = true;
             let data = asked.elapsed();
             monitor.before_update(iteration, &self.model, &batch)?;
             let started = Instant::now();
             let (Found { loss, terms }, gradients) = self.step(engine, resolved, &batch)?;
             let times = Times { data, step: started.elapsed(), total: begin.elapsed() };
+            (self.cursor, self.has_batch) = (Cursor { iteration: iteration + 1, applied: 0 }, false);
             let (model, gradients, terms) = (&self.model, &gradients[..], &terms[..]);
             monitor.after_update(&Step { iteration, batch: &batch, model, loss, terms, gradients, times })?;
+            monitor.between(self, loader)?;
         }
         Ok(())
     }
@@ -258,7 +326,7 @@ impl<M: Model> Trainer<M> {
         let rate = self.timeline.learning_rate(iteration);
         rate.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
         let actions: Vec<Action> = self.timeline.actions(iteration, last).cloned().collect();
-        for action in actions {
+        for action in actions.into_iter().skip(self.cursor.applied) {
             match action {
                 Action::Freeze(pattern) => {
                     self.model.set_trains(&pattern, false)?;
@@ -278,7 +346,9 @@ impl<M: Model> Trainer<M> {
                     changed.edits = true;
                 }
                 Action::Weights(edit) => {
+                    self.undo.keep(&self.model);
                     edit.change(&mut self.model, self.initial.as_ref().unwrap_or(&Initial::new()))?;
+                    self.check_weights(iteration, &format!("after {edit}"))?;
                 }
                 Action::Snapshot => monitor.snapshot(iteration, &self.model)?,
                 Action::Optim(optim) => {
@@ -286,8 +356,35 @@ impl<M: Model> Trainer<M> {
                     rate.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
                 }
             }
+            self.cursor.applied += 1;
         }
         Ok(changed)
+    }
+
+    /// Sees that all weights are finite; those before are put back if not, unless the run goes on.
+    fn check_weights(&mut self, iteration: usize, when: &str) -> Result<()> {
+        match divergence::weight(&self.model) {
+            Some(name) if !self.diverged => {
+                if self.on_divergence == OnDivergence::Stop {
+                    self.undo.restore(&mut self.model);
+                }
+                self.diverges(iteration, format!("{name} is not finite {when}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the run, or says once that it goes on.
+    fn diverges(&mut self, iteration: usize, message: String) -> Result<()> {
+        let error = Error::Diverged { iteration, message };
+        match self.on_divergence {
+            OnDivergence::Stop => Err(error),
+            OnDivergence::Continue => {
+                self.diverged = true;
+                crate::output::warn(&error);
+                Ok(())
+            }
+        }
     }
 
     fn engine(&self, graph: &Graph) -> Result<(AnyEngine, Resolved)> {
@@ -312,6 +409,13 @@ impl<M: Model> Trainer<M> {
             }
         }
         let found = resolved.finish(loss, engine.terms(), &self.model, &mut gradients);
+        let iteration = self.cursor.iteration;
+        if let Some(message) = divergence::found(found.loss, &gradients).filter(|_| !self.diverged) {
+            self.diverges(iteration, message)?;
+        }
+        if self.on_divergence == OnDivergence::Stop {
+            self.undo.keep(&self.model);
+        }
         let mut places: HashMap<ParamId, usize> = HashMap::new();
         for (place, (name, _)) in gradients.iter().enumerate() {
             places.insert(self.model.tensor(name)?.id(), place);
@@ -327,6 +431,7 @@ impl<M: Model> Trainer<M> {
             };
         });
         stepped?;
+        self.check_weights(iteration, "after the step")?;
         Ok((found, gradients))
     }
 }

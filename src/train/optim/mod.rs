@@ -89,6 +89,16 @@ impl Optim {
     pub fn prepare(&mut self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
         if let Optim::Groups(groups) = self { groups.prepare(model) } else { Ok(()) }
     }
+
+    /// The same settings, with nothing remembered.
+    ///
+    /// # Errors
+    /// None: no state fits every optimiser.
+    pub(crate) fn without_state(&self) -> Result<Optim> {
+        let mut new = self.clone();
+        new.restore(State::new())?;
+        Ok(new)
+    }
 }
 
 impl Optimizer for Optim {

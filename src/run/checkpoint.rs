@@ -1,0 +1,188 @@
+//! A checkpoint: everything that a run needs to go on as if it had not been interrupted.
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::data::StreamPosition;
+use crate::graph::{Edits, Model};
+use crate::io::Array;
+use crate::nn::{ModuleExt, Role, Values};
+use crate::probe::Unit;
+use crate::train::optim::{Optim, Optimizer, ParamState, State};
+use crate::train::{Cursor, Trainer};
+use crate::{Error, Result};
+
+/// The file in a run's folder.
+const NAME: &str = "checkpoint.safetensors";
+
+/// The key of what is no tensor among the file's metadata.
+const KEY: &str = "ihead";
+
+/// The form of the file; another one is refused.
+const FORMAT: u32 = 1;
+
+/// Everything that a run needs to go on. One file, `checkpoint.safetensors`: tensors `weights/NAME`, `initial/NAME` (where the timeline goes back
+/// to the initial weights) and `optim/MOMENT/NAME`, and the rest as JSON among its metadata.
+pub(super) struct Checkpoint {
+    pub rest: Rest,
+    tensors: BTreeMap<String, Array<Values>>,
+}
+
+/// What of a checkpoint is no tensor.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Rest {
+    format: u32,
+    /// Where the run stands.
+    pub cursor: Cursor,
+    /// How far the data have been read.
+    pub data: StreamPosition,
+    /// The optimiser's settings, which the timeline may have changed.
+    optim: Optim,
+    /// Steps of each parameter that the optimiser has counted.
+    steps: BTreeMap<String, u32>,
+    /// The edits of sites that hold now.
+    edits: Edits,
+    /// The parameters that do not train now.
+    frozen: Vec<String>,
+    /// What has been written.
+    pub written: Written,
+    /// What may not change when the run goes on: settings by dotted key.
+    pub settings: Value,
+}
+
+/// What a run has written and measured up to a checkpoint.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Written {
+    /// Bytes of `res.jsonl`.
+    pub records: u64,
+    /// What belongs behind them and could not be written.
+    pub pending: String,
+    /// Bytes of the event file; none without.
+    pub events: u64,
+    /// Units of what is measured.
+    pub units: BTreeMap<String, Unit>,
+    /// Seconds of the run.
+    pub seconds: f64,
+    /// Seconds of its steps.
+    pub seconds_of_steps: f64,
+}
+
+impl Checkpoint {
+    /// What `trainer` is now, with the rest that it does not know.
+    pub fn of<M: Model>(
+        trainer: &Trainer<M>,
+        data: StreamPosition,
+        written: Written,
+        settings: Value,
+    ) -> Result<Checkpoint> {
+        let mut tensors = BTreeMap::new();
+        let mut frozen = Vec::new();
+        for (name, role, tensor) in trainer.model.tensors() {
+            if role == Role::Param && !tensor.trains() {
+                frozen.push(name.clone());
+            }
+            let array = Array { shape: tensor.dims(), values: tensor.data().clone() };
+            tensors.insert(format!("weights/{name}"), array);
+        }
+        for (name, values) in trainer.initial().into_iter().flatten() {
+            tensors.insert(format!("initial/{name}"), flat(values.clone()));
+        }
+        let mut steps = BTreeMap::new();
+        for (name, state) in trainer.optim.state() {
+            steps.insert(name.clone(), state.steps);
+            for (moment, values) in state.moments {
+                tensors.insert(format!("optim/{moment}/{name}"), flat(values));
+            }
+        }
+        let rest = Rest {
+            format: FORMAT,
+            cursor: trainer.cursor(),
+            data,
+            optim: trainer.optim.without_state()?,
+            steps,
+            edits: trainer.edits.clone(),
+            frozen,
+            written,
+            settings,
+        };
+        Ok(Checkpoint { rest, tensors })
+    }
+
+    /// Writes it into a folder, in the place of an earlier one; the file is whole or the earlier one.
+    pub fn write(&self, dir: &Path) -> Result<()> {
+        let path = dir.join(NAME);
+        let text = serde_json::to_string(&self.rest).map_err(|e| Error::format(&path, e.to_string()))?;
+        let tensors = self.tensors.iter();
+        let tensors = tensors.map(|(name, array)| (name.as_str(), array.shape.clone(), &array.values));
+        crate::io::write_with(&path, tensors, Some(HashMap::from([(KEY.to_string(), text)])))
+    }
+
+    /// Reads that of a folder.
+    pub fn read(dir: &Path) -> Result<Checkpoint> {
+        let path = dir.join(NAME);
+        let (tensors, metadata) = crate::io::read_with(&path)?;
+        let text = metadata.get(KEY).ok_or_else(|| Error::format(&path, "no checkpoint of a run"))?;
+        let value: Value = serde_json::from_str(text).map_err(|e| Error::format(&path, e.to_string()))?;
+        if value["format"] != FORMAT {
+            let message = format!("a checkpoint of form {}, expected {FORMAT}", value["format"]);
+            return Err(Error::format(&path, message));
+        }
+        let rest = serde_json::from_value(value).map_err(|e| Error::format(&path, e.to_string()))?;
+        Ok(Checkpoint { rest, tensors })
+    }
+
+    /// Makes `trainer` what it was.
+    ///
+    /// # Errors
+    /// If the model has other parameters than the checkpoint.
+    pub fn restore<M: Model>(self, trainer: &mut Trainer<M>) -> Result<()> {
+        let Checkpoint { rest, mut tensors } = self;
+        trainer.model.set_storage(trainer.compute.precision.storage())?;
+        for (name, _, tensor) in trainer.model.tensors() {
+            let found = tensors.get(&format!("weights/{name}"));
+            let shape =
+                found.ok_or_else(|| Error::unknown("weight in the checkpoint", &name, []))?.shape.clone();
+            if shape != tensor.dims() {
+                return Err(Error::shape(format!("{name} in the checkpoint"), &tensor.dims(), &shape));
+            }
+        }
+        let (mut optim, mut state, mut initial) = (rest.optim, State::new(), None);
+        for (name, array) in std::mem::take(&mut tensors) {
+            let Some((kind, name)) = name.split_once('/') else { continue };
+            match (kind, name.split_once('/')) {
+                ("weights", _) => drop(tensors.insert(name.to_string(), array)),
+                ("initial", _) => {
+                    initial.get_or_insert_with(HashMap::new).insert(name.to_string(), array.values);
+                }
+                ("optim", Some((moment, name))) => {
+                    let steps = rest.steps.get(name).copied().unwrap_or(0);
+                    let new = || ParamState { steps, moments: BTreeMap::new() };
+                    let moments = &mut state.entry(name.to_string()).or_insert_with(new).moments;
+                    moments.insert(moment.to_string(), array.values);
+                }
+                _ => {}
+            }
+        }
+        optim.prepare(&trainer.model)?;
+        optim.restore(state)?;
+        let mut written = Ok(());
+        trainer.model.visit_mut("", &mut |name, _, tensor| {
+            if let (Ok(()), Some(array)) = (&written, tensors.remove(name)) {
+                written = tensor.put(array.values);
+                tensor.set_trains(!rest.frozen.iter().any(|frozen| frozen == name));
+            }
+        });
+        written?;
+        trainer.optim = optim;
+        trainer.edits = rest.edits;
+        trainer.go_on(rest.cursor, initial);
+        Ok(())
+    }
+}
+
+/// Values without a shape of their own.
+fn flat(values: Values) -> Array<Values> {
+    Array { shape: vec![values.len()], values }
+}

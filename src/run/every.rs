@@ -1,0 +1,83 @@
+//! How often a run writes a checkpoint.
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::text::setting_as_text;
+use crate::{Error, Result};
+
+/// How often a run with a folder writes a checkpoint on its way. It writes one at its beginning and at its end, good or bad, in any
+/// case.
+///
+/// ```
+/// use ihead::run::CheckpointEvery;
+/// assert_eq!("500".parse::<CheckpointEvery>()?, CheckpointEvery::Iterations(500));
+/// assert_eq!("0.5 minutes".parse::<CheckpointEvery>()?, CheckpointEvery::Minutes(0.5));
+/// assert_eq!("never".parse::<CheckpointEvery>()?.to_string(), "never");
+/// # Ok::<(), ihead::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CheckpointEvery {
+    /// After so many iterations.
+    Iterations(usize),
+    /// After so many minutes.
+    Minutes(f64),
+    /// Not on its way.
+    Never,
+}
+
+impl Default for CheckpointEvery {
+    /// Ten minutes.
+    fn default() -> Self {
+        CheckpointEvery::Minutes(10.0)
+    }
+}
+
+impl CheckpointEvery {
+    /// Whether one is due after `done` iterations, the last one having been written so long ago.
+    pub(super) fn is_due(self, done: usize, since: Duration) -> bool {
+        match self {
+            CheckpointEvery::Iterations(n) => done.is_multiple_of(n.max(1)),
+            CheckpointEvery::Minutes(minutes) => since.as_secs_f64() >= 60.0 * minutes,
+            CheckpointEvery::Never => false,
+        }
+    }
+}
+
+impl FromStr for CheckpointEvery {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let misfit = || {
+            let form = "expected iterations (500), minutes (10 minutes) or never";
+            Error::usage(format!("{form}, found '{}'", text.trim()))
+        };
+        let text = text.trim();
+        if text == "never" {
+            return Ok(CheckpointEvery::Never);
+        }
+        match text.strip_suffix("minutes").or_else(|| text.strip_suffix("minute")) {
+            Some(minutes) => {
+                let minutes =
+                    minutes.trim().parse().ok().filter(|minutes: &f64| minutes.is_finite() && *minutes > 0.0);
+                minutes.map(CheckpointEvery::Minutes).ok_or_else(misfit)
+            }
+            None => {
+                let iterations = text.parse().ok().filter(|iterations| *iterations > 0);
+                iterations.map(CheckpointEvery::Iterations).ok_or_else(misfit)
+            }
+        }
+    }
+}
+
+impl fmt::Display for CheckpointEvery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CheckpointEvery::Iterations(n) => write!(f, "{n}"),
+            CheckpointEvery::Minutes(minutes) => write!(f, "{minutes} minutes"),
+            CheckpointEvery::Never => f.write_str("never"),
+        }
+    }
+}
+
+setting_as_text!(CheckpointEvery);
