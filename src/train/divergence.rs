@@ -23,7 +23,7 @@ pub(super) fn is_finite(values: &Values) -> bool {
 
 fn all<E: Element>(values: &[E]) -> bool {
     // a block without a branch is a few vector instructions
-    let block = |block: &[E]| block.iter().fold(true, |finite, v| finite & (*v - *v == E::zero()));
+    let block = |block: &[E]| block.iter().fold(true, |finite, v| finite & v.is_finite());
     values.chunks(1024).all(block)
 }
 
