@@ -1,4 +1,4 @@
-//! Tenth: patching and attribution, head by head.
+//! Beside the course: patching and attribution, head by head.
 //!
 //! Question: in a trained two-layer model, which heads carry the copy, and do patching and logit attribution name the same ones?
 //! Each head's weighted values are taken from a prompt with the same letters elsewhere, into the clean run.

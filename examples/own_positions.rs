@@ -1,4 +1,4 @@
-//! Ninth: positions and tied embeddings.
+//! Beside the course: positions and tied embeddings.
 //!
 //! Question: how fast does an induction head form on repeated random letters if positions are learned, rotary, ALiBi or absent,
 //! and if the output map is the token embeddings?

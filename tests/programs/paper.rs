@@ -167,6 +167,12 @@ fn variations_run_from_their_settings_and_end_in_a_table() {
         ("v6_clamped_circuits", &["steps=2"][..], "clamped "),
         ("v7_theory", &["size=6", "sequences=50", "dims=[4]"][..], "embeddings "),
         ("v8_what_slows_learning", &["steps=2"][..], "k "),
+        ("v9_smeared_keys", &["steps=2", "seeds=1"][..], "layers "),
+        ("v10_context_against_weights", &["steps=2", "seeds=1"][..], "Zipf "),
+        ("v11_llama_block", &["steps=2", "seeds=2"][..], "block "),
+        ("v12_graft", &["steps=2", "seeds=1"][..], "grafted "),
+        ("v13_disentangled", &["steps=2", "seeds=1"][..], "mean and standard error"),
+        ("v14_own_operation", &["steps=2", "seeds=1"][..], "hidden units "),
         ("own_positions", &["steps=2"][..], "positions "),
         ("own_patching", &["steps=2"][..], "head "),
     ] {

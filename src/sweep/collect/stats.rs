@@ -1,4 +1,5 @@
 //! Mean, standard error and interval of a few numbers.
+use crate::run::Cell;
 
 /// What is known of a mean from some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,6 +15,13 @@ pub struct Estimate {
     pub interval: [f64; 2],
 }
 
+/// The mean and its standard error, `0.9500 +- 0.0289`; of one number, the number.
+impl Cell for Estimate {
+    fn text(&self) -> String {
+        if self.error.is_nan() { self.mean.text() } else { format!("{:.4} +- {:.4}", self.mean, self.error) }
+    }
+}
+
 /// The mean of `numbers`, its standard error and its interval; nothing if there are no numbers.
 ///
 /// ```
@@ -22,6 +30,7 @@ pub struct Estimate {
 /// assert_eq!((found.count, found.mean), (4, 2.5));
 /// assert!((found.error - 0.6455).abs() < 1e-4); // sqrt(5 / 3) / 2
 /// assert!((found.interval[1] - 4.5542).abs() < 1e-4); // 2.5 + 3.1824 * 0.6455
+/// assert_eq!(ihead::run::Cell::text(&found), "2.5000 +- 0.6455"); // in a table
 /// assert_eq!(estimate(&[], 0.95), None);
 /// ```
 pub fn estimate(numbers: &[f64], confidence: f64) -> Option<Estimate> {

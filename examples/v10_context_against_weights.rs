@@ -1,0 +1,109 @@
+//! Variation 10. Does learning in context last? (Singh and others 2023, "The Transient Nature of Emergent In-Context Learning".)
+//! Pairs of an item and its label; the last item stands in the context, so that its label can be copied from there or known
+//! by heart. Two tests tell which: labels that are others in this sequence alone, and items that the context lacks.
+//!
+//! ```text
+//! cargo run --release --example v10_context_against_weights
+//! ```
+//!
+//! MEASURED
+use std::{process::ExitCode, sync::Arc};
+
+use ihead::prelude::*;
+use ihead::sweep::estimate;
+
+/// Trains on bursty pairs, with items that are equally frequent and with items that follow Zipf's law.
+#[derive(Config)]
+struct Args {
+    /// Training steps of each run.
+    #[config(default = 3000, min = 1)]
+    steps: usize,
+    /// Runs of each kind.
+    #[config(default = 3, min = 1)]
+    seeds: u64,
+}
+
+const ITEMS: u32 = 64;
+const LABELS: u32 = 8;
+const PAIRS: usize = 8;
+
+/// What tells the label of the last item.
+#[derive(PartialEq)]
+enum Told {
+    /// The context, and the item too.
+    Both,
+    /// The context alone: all labels of this sequence are others than usual.
+    Context,
+    /// The item alone: the context has others.
+    Item,
+}
+
+/// Pairs of an item and its label, among which the last item and another one come often.
+struct Pairs {
+    /// Item `i` is drawn in proportion to `(i + 1)^-zipf`.
+    zipf: f64,
+    told: Told,
+}
+
+impl Task for Pairs {
+    fn vocab(&self) -> usize {
+        (ITEMS + LABELS) as usize
+    }
+    fn seq_length(&self) -> usize {
+        2 * PAIRS + 1
+    }
+    fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]) {
+        let weights: Vec<f64> = (1..=ITEMS).map(|i| f64::from(i).powf(-self.zipf)).collect();
+        let law: Vec<f64> = weights.iter().map(|w| w / weights.iter().sum::<f64>()).collect();
+        let query = rng.weighted(&law);
+        let another = |rng: &mut NumpyRng| (query + 1 + rng.below(ITEMS - 1)) % ITEMS;
+        let other = another(rng);
+        let often = [if self.told == Told::Item { other } else { query }, other];
+        let shift = if self.told == Told::Context { 1 + rng.below(LABELS - 1) } else { 0 };
+        for p in 0..=PAIRS {
+            let item = match (p, rng.random() < 0.5) {
+                (PAIRS, _) => query,
+                (0, _) => often[0],
+                (_, true) => often[rng.below(2) as usize],
+                (_, false) => another(rng),
+            };
+            (tokens[2 * p], tokens[2 * p + 1]) = (item, ITEMS + (item + shift) % LABELS);
+            marks[2 * p] = 1 + i32::from(p == PAIRS);
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    ihead::main(run)
+}
+
+fn run(args: Args) -> Result<()> {
+    let mut table = Table::new(["Zipf", "best in context", "at step", "in context", "by heart", "both"]);
+    for zipf in [0.0, 1.0] {
+        let mut found = [const { vec![] }; 5];
+        for seed in 0..args.seeds {
+            let task = |told| Pairs { zipf, told };
+            let batches = BatchOptions { batch_size: 32, seed, workers: 1 };
+            let sizes = TransformerArgs { layers: 2, ..Config::defaults() };
+            let model = Transformer::new(task(Told::Both).vocab(), 2 * PAIRS + 1, 64, &sizes)?.init(seed);
+            let mut run = Run::new(model, Batches::new(Arc::new(task(Told::Both)), batches)?)
+                .optim(AdamW::new(0.001))
+                .loss(Loss::next_token().over(Select::marks(1..)))
+                .every(50)
+                .quiet();
+            for (name, told) in [("context", Told::Context), ("item", Told::Item), ("both", Told::Both)] {
+                let test = sample(&task(told), &mut NumpyRng::new(&[7]), 256)?;
+                run = run.on(&test, [Metric::accuracy(name).over(Select::marks(2..))]);
+            }
+            let history = run.train(args.steps)?;
+            let best = history.column("context")?.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+            let (step, best) = best.unwrap_or((0, f64::NAN));
+            let [context, item, both] = ["context", "item", "both"].map(|name| history.last(name));
+            let numbers = [best, step as f64, context?, item?, both?];
+            found.iter_mut().zip(numbers).for_each(|(all, number): (&mut Vec<f64>, _)| all.push(number));
+        }
+        table.labelled(&zipf, found.iter().map(|numbers| estimate(numbers, 0.95)));
+    }
+    ihead::output::line(&table)?;
+    Ok(())
+}
