@@ -40,6 +40,8 @@ impl ChangeQkv for Keys {
     }
 }
 
+type Layer = Block<Attention<usize, usize, Keys>, Mlp<usize>, LayerNorm<usize>>;
+
 /// Layers of attention alone, over tokens and learned positions.
 #[derive(Module)]
 struct Layers {
@@ -48,7 +50,7 @@ struct Layers {
     #[module]
     positions: Positions<usize, usize>,
     #[module]
-    layers: Vec<Block<Attention<usize, usize, Keys>, Mlp<usize>, LayerNorm<usize>>>,
+    layers: Vec<Layer>,
     #[module]
     output: Linear<usize, usize>,
 }
