@@ -31,10 +31,15 @@ fn all<E: Element>(values: &[E]) -> bool {
 pub(super) fn found(loss: f64, gradients: &[(String, Values)]) -> Option<String> {
     // a loss over nothing is NaN and has finite gradients
     match gradients.iter().find(|(_, gradient)| !is_finite(gradient)) {
-        Some((name, _)) => Some(format!("the gradient of {name} is not finite, the loss is {loss}")),
-        None if loss.is_infinite() => Some(format!("the loss is {loss}")),
+        Some((name, _)) => Some(format!("the gradient of {name} is not finite, the loss is {}", short(loss))),
+        None if loss.is_infinite() => Some(format!("the loss is {}", short(loss))),
         None => None,
     }
+}
+
+/// A number that may be very large.
+fn short(number: f64) -> String {
+    if number.abs() < 1e6 || !number.is_finite() { format!("{number:.4}") } else { format!("{number:.1e}") }
 }
 
 /// The first weight that is not finite.

@@ -59,3 +59,33 @@ fn nan_weights_score_nothing() {
         assert!(line.contains("\"r\":null"), "{line}{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn a_run_that_diverges_ends_with_its_records_and_its_last_finite_weights() {
+    for (name, more) in [
+        ("ihead_basic", &["optim_args.learning_rate=1e6"][..]),
+        ("ihead_basic", &["optim_args.momentum=1e30"][..]),
+        ("ihead_basic", &["optim_args.weight_decay=1e30"][..]),
+        ("ihead_full", &["timeline=3: scale(*, 1e38)"][..]),
+    ] {
+        let place = Place::new();
+        let output = place.run(name, &[&["max_iters=500", "eval_delta=1"], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {}", said(&output));
+        let error = super::error_of(&output);
+        assert!(error.starts_with("diverged at iteration "), "{error}");
+        assert!(error.contains("the last finite weights are in"), "{error}");
+        assert_eq!(place.info()["status"], "diverged");
+        let bytes = std::fs::read(place.path("run/final.safetensors")).unwrap();
+        for (tensor, view) in safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors() {
+            let values = view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b));
+            assert!(values.into_iter().all(f32::is_finite), "{more:?}: {tensor}");
+        }
+        let records = place.records();
+        assert_eq!(records.lines().count() as u64, place.info()["iterations"].as_u64().unwrap());
+    }
+    let place = Place::new();
+    let more = ["max_iters=500", "optim_args.learning_rate=1e6", "on_divergence=continue"];
+    let output = place.done("ihead_basic", &more);
+    assert_eq!(said(&output).matches("warning: diverged at iteration ").count(), 1, "{}", said(&output));
+    assert_eq!(place.info()["iterations"], 500);
+}

@@ -3,6 +3,7 @@
 mod divergence;
 mod folders;
 mod output;
+mod resume;
 #[cfg(unix)]
 mod signals;
 
