@@ -33,7 +33,7 @@ pub fn line(text: impl Display) -> Result<()> {
 /// Prints a text on standard output, without a line end of its own.
 ///
 /// # Errors
-/// Those of [`line`].
+/// Those of [`line()`].
 pub fn print(text: impl Display) -> Result<()> {
     let mut out = std::io::stdout().lock();
     write!(out, "{text}").and_then(|()| out.flush()).map_err(|error| match error.kind() {

@@ -7,7 +7,7 @@ use super::{Embedding, Init, Param};
 
 /// A row for each position, added to the embeddings: `[seq]` to `[seq, dim]`. The paper's `p_t`.
 ///
-/// `M` is the longest sequence. Rotary and relative positions act on scores instead: [`super::Scores`],
+/// `M` is the longest sequence. Rotary and relative positions act on scores instead: [`super::Attention::rotary`],
 /// [`super::RelativeBias`]. Site: `embed.positions`, the added rows.
 ///
 /// ```

@@ -51,7 +51,7 @@ pub enum Edit {
     Uniform,
     /// Attention to a fixed position for each, `[seq]`, none of them later; there may be more than positions.
     Parents(Vec<u32>),
-    /// What an engine is given for it ([`crate::engine::Engine::give`]): the same activation of another batch, or of other
+    /// What an engine is handed for it ([`crate::engine::Engine::patch`]): the same activation of another batch, or of other
     /// weights.
     Patch,
 }

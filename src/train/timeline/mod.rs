@@ -29,7 +29,7 @@ use super::Schedule;
 /// | `learning_rate(0.01)` | the step size from now on |
 /// | `0..100: freeze(PATTERN)` | they are frozen in these iterations and train later, whatever else had frozen them |
 /// | `0..100: linear(0, 0.03)`, `100..900: cosine(0.03, 0)` | the step size between two iterations, and the last one later |
-/// | `edit(SITE=EDIT, ...)`, `unedit(PATTERN)` | [`Edits`] of sites, in training and in all that is measured |
+/// | `edit(SITE=EDIT, ...)`, `unedit(PATTERN)` | [`Edits`](crate::graph::Edits) of sites, in training and in all that is measured |
 /// | `rank(PATTERN, 4)`, `zero(PATTERN)`, ... | a [`WeightEdit`](super::WeightEdit), once |
 /// | `snapshot` | all weights to `snapshots/ITERATION.safetensors` |
 /// | `sgd(learning_rate=0.1)`, `adamw(...)` | another [optimiser](super::optim::Optim) |
