@@ -68,7 +68,8 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
 
     // model: its initial values, or those of a file
     let (sizes, vocab) = (&args.model_args, text.vocab());
-    let mut model = Simplified::new(vocab, sizes.max_length, sizes.dim, sizes)?.init(args.run.seed);
+    let model = Simplified::new(vocab, sizes.max_length, sizes.dim, sizes);
+    let mut model = model.map_err(|error| error.within("model_args"))?.init(args.run.seed);
     args.run.load_initial(&mut model)?;
 
     // a true tie unembeds by the embeddings over sqrt(dim), as the frozen tie does by its own map

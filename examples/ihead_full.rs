@@ -57,7 +57,8 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Full<usize, usize, us
 
     // model: its initial values, or those of a file
     let (sizes, vocab) = (&args.model_args, text.vocab());
-    let mut model = Full::new(vocab, sizes.max_length, sizes.dim, sizes)?.init(args.run.seed);
+    let model = Full::new(vocab, sizes.max_length, sizes.dim, sizes);
+    let mut model = model.map_err(|error| error.within("model_args"))?.init(args.run.seed);
     args.run.load_initial(&mut model)?;
 
     // what is measured: predictions on the batch, accuracy on the test batch, recalls of the weights

@@ -6,7 +6,10 @@
 //! cargo run --release --example v14_own_operation
 //! ```
 //!
-//! MEASURED
+//! Reached after 300 steps of batches of 32, means over three seeds with their standard errors: loss 2.737 +- 0.031 with ReLU, 2.695 +- 0.020
+//! with squared ReLU, 2.789 +- 0.030 with sparsemax; accuracy 0.514 +- 0.062, 0.570 +- 0.042, 0.420 +- 0.064 where the context tells the
+//! next token. It matters little this early: the differences are about as large as those between seeds. 45 s of processor time for
+//! the nine runs (AMD EPYC, two busy cores).
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::nn::through;
@@ -18,7 +21,7 @@ use ihead::sweep::estimate;
 #[derive(Config)]
 struct Args {
     /// Training steps of each run.
-    #[config(default = 600, min = 1)]
+    #[config(default = 300, min = 1)]
     steps: usize,
     /// Runs of each kind.
     #[config(default = 3, min = 1)]

@@ -193,6 +193,16 @@ impl Error {
         Self::Config { key: key.into(), message: message.into() }
     }
 
+    /// The same error of a field that is in a section of settings: an [`Error::Config`] of `dim` becomes one of `SECTION.dim`.
+    ///
+    /// ```
+    /// let error = ihead::Error::config("dim", "0, expected at least 1").within("model_args");
+    /// assert_eq!(error.to_string(), "model_args.dim: 0, expected at least 1");
+    /// ```
+    pub fn within(self, section: &str) -> Self {
+        self.renamed(|field| format!("{section}.{field}"))
+    }
+
     /// The same error of a program whose settings have other names than the library's fields.
     pub(crate) fn renamed(self, key_of: impl FnOnce(&str) -> String) -> Self {
         match self {

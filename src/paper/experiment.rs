@@ -88,7 +88,7 @@ impl<M: Model> Experiment<M> {
         if self.empty_loss == EmptyLoss::Refused && args.reprobe.is_none() {
             let mend = "give the task triggers whose outputs can be known (data_args.k), or say loss_head_only=False";
             let refused = |error| Error::config("loss_head_only", format!("{error}; {mend}"));
-            self.loss.check(&graph, &batches.clone().next_batch()?).map_err(refused)?;
+            self.loss.check(&graph, batches.clone()).map_err(refused)?;
         }
 
         let report = Report {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::data::Batch;
+use crate::data::{Batch, Batches};
 use crate::engine::{LossTerm, Penalty, Request, RowLists, RowSet};
 use crate::graph::Graph;
 use crate::names::stands_for;
@@ -138,12 +138,26 @@ impl Loss {
     }
 }
 
+/// Batches in which a position that counts is looked for.
+const LOOKED_AT: usize = 64;
+
 impl Loss {
-    /// Refuses a batch in which no position counts for one of the terms: its mean is NaN, and nothing would train by it.
+    /// Refuses batches in which no position counts for one of the terms: its mean is NaN, and nothing would train by it. A small
+    /// batch may have none by chance: then the next ones are looked at, too.
     ///
     /// # Errors
-    /// If there is such a term, or the terms do not fit the graph.
-    pub(crate) fn check(&self, graph: &Graph, batch: &Batch) -> Result<()> {
+    /// If there is such a term, the terms do not fit the graph, or the task fails.
+    pub(crate) fn check(&self, graph: &Graph, mut batches: Batches) -> Result<()> {
+        let Err(error) = self.check_batch(graph, &batches.next_batch()?) else { return Ok(()) };
+        for _ in 1..LOOKED_AT {
+            if self.check_batch(graph, &batches.next_batch()?).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(error)
+    }
+
+    fn check_batch(&self, graph: &Graph, batch: &Batch) -> Result<()> {
         let resolved = self.resolve(graph)?;
         let rows = resolved.positions(batch, graph.vocab())?;
         let counted = resolved.request.loss_positions(batch, &rows);
@@ -153,7 +167,9 @@ impl Loss {
             {
                 let (name, alone) = (&term.name, Loss { terms: vec![term.clone()] });
                 let message = format!(
-                    "loss: no position of the first batch counts for '{name}' ({alone}), so nothing would train by it"
+                    "loss: no position of the first batch, or of {} after it, counts for '{name}' ({alone}), so nothing would \
+                     train by it",
+                    LOOKED_AT - 1
                 );
                 return Err(Error::usage(message));
             }

@@ -244,7 +244,7 @@ impl<M: Model> Trainer<M> {
         let graph = self.graph(seq)?;
         self.check_values(&graph)?;
         match self.empty_loss {
-            EmptyLoss::Refused => self.loss.check(&graph, &batches.clone().next_batch()?),
+            EmptyLoss::Refused => self.loss.check(&graph, batches.clone()),
             EmptyLoss::Allowed => Ok(()),
         }
     }

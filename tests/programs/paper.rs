@@ -224,7 +224,10 @@ fn a_timeline_that_does_not_fit_is_refused_with_the_nearest_name() {
         ("0: freeze(ouput.weight)", "did you mean 'output.weight'?"),
         ("0: snapshot", "snapshots, which need a folder"),
     ] {
-        let output = run("ihead_basic", &line(&["max_iters=1", &format!("timeline={timeline}")]));
+        let output = run(
+            "ihead_basic",
+            &line(&["max_iters=1", "loss_head_only=False", &format!("timeline={timeline}")]),
+        );
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(2) && error.contains(said), "{timeline}: {error}");
     }

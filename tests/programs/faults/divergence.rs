@@ -69,7 +69,7 @@ fn a_run_that_diverges_ends_with_its_records_and_its_last_finite_weights() {
         ("ihead_full", &["timeline=3: scale(*, 1e38)"][..]),
     ] {
         let place = Place::new();
-        let output = place.run(name, &[&["max_iters=500", "eval_delta=1"], more].concat());
+        let output = place.run(name, &[&["max_iters=500"], more].concat());
         assert_eq!(output.status.code(), Some(2), "{more:?}: {}", said(&output));
         let error = super::error_of(&output);
         assert!(error.starts_with("diverged at iteration "), "{error}");
