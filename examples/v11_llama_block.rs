@@ -76,6 +76,5 @@ fn run(args: Args) -> Result<()> {
         let [loss, accuracy, above] = [losses, accuracies, above].map(|all| estimate(&all, 0.95));
         table.row([&name, &count, &loss, &accuracy, &above]);
     }
-    ihead::output::line(&table)?;
-    Ok(())
+    ihead::output::line(&table)
 }

@@ -77,6 +77,5 @@ fn run(args: Args) -> Result<()> {
         let [accuracy, half, most] = found.map(|numbers: Vec<f64>| estimate(&numbers, 0.95));
         table.row([&name, &accuracy, &half, &most, &above]);
     }
-    ihead::output::line(&table)?;
-    Ok(())
+    ihead::output::line(&table)
 }

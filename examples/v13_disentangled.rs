@@ -107,6 +107,5 @@ fn run(args: Args) -> Result<()> {
     for (name, numbers) in names.iter().zip(&found) {
         table.row([name, &estimate(numbers, 0.95)]);
     }
-    ihead::output::line(&table)?;
-    Ok(())
+    ihead::output::line(&table)
 }

@@ -148,6 +148,5 @@ fn run(args: Args) -> Result<()> {
         }
         table.row([&units, &estimate(&losses, 0.95), &estimate(&accuracies, 0.95)]);
     }
-    ihead::output::line(&table)?;
-    Ok(())
+    ihead::output::line(&table)
 }

@@ -106,6 +106,5 @@ fn run(args: Args) -> Result<()> {
         }
         table.row([&layers, &keys, &estimate(&accuracies, 0.95), &estimate(&gates, 0.95)]);
     }
-    ihead::output::line(&table)?;
-    Ok(())
+    ihead::output::line(&table)
 }
