@@ -76,7 +76,7 @@ fn a_run_that_cannot_begin_leaves_the_earlier_one_as_it_was() {
 #[test]
 fn a_second_run_into_a_folder_that_is_being_written_is_refused() {
     let place = Place::new();
-    let mut first = place.begun("ihead_basic", &[]);
+    let mut first = place.begun("ihead_basic", &["on_divergence=continue"]);
     for more in [&["overwrite=true"][..], &[][..]] {
         let output = place.run("ihead_basic", more);
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
