@@ -32,7 +32,8 @@ pub(super) fn found(loss: f64, gradients: &[(String, Values)]) -> Option<String>
     // a loss over nothing is NaN and has finite gradients
     match gradients.iter().find(|(_, gradient)| !is_finite(gradient)) {
         Some((name, _)) => Some(format!("the gradient of {name} is not finite, the loss is {}", short(loss))),
-        None if loss.is_infinite() => Some(format!("the loss is {}", short(loss))),
+        // no cross-entropy is so large; small models are computed in double, where it is still a number
+        None if loss.abs() > f64::from(f32::MAX) => Some(format!("the loss is {}", short(loss))),
         None => None,
     }
 }
