@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use divan::{Bencher, counter::ItemsCount};
-use ihead::kernels::*;
+use ihead::internals::kernels::*;
 
 const SEQ: usize = 256;
 const DIM: usize = 256;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use divan::Bencher;
 use ihead::config::Config as _;
 use ihead::data::{BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
 use ihead::graph::{Edits, Graph, record, record_with};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::Params;
-use ihead::plan::CpuEngine;
 use unnamed::Unnamed;
 
 const SEQ: usize = 256;

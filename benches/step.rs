@@ -6,11 +6,11 @@ use divan::Bencher;
 use ihead::config::Config as _;
 use ihead::data::numpy::NumpyRng;
 use ihead::data::{BigramData, TriggerOptions, TriggerTask, sample};
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
 use ihead::graph::{Model, record};
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
 use ihead::nn::Params;
-use ihead::plan::CpuEngine;
 
 const SEQ: usize = 256;
 

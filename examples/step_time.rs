@@ -11,11 +11,11 @@ use std::time::Instant;
 use ihead::Config;
 use ihead::data::numpy::NumpyRng;
 use ihead::data::{BigramData, TriggerOptions, TriggerTask, sample};
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
 use ihead::graph::{Model, record};
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
 use ihead::nn::Params;
-use ihead::plan::CpuEngine;
 
 /// Times one training step.
 #[derive(Config)]
@@ -110,7 +110,7 @@ fn time(args: &Args, name: &str, model: &impl Model, loss: RowSet) -> ihead::Res
     let mut timed = seconds.split_off(2);
     timed.sort_by(f64::total_cmp);
     let (Args { batch, seq, dim, .. }, median) = (args, timed[timed.len() / 2]);
-    let peak = ihead::memory::peak().unwrap_or(0) >> 20;
+    let peak = ihead::internals::memory::peak().unwrap_or(0) >> 20;
     ihead::output::line(format_args!(
         "{name} ihead batch={batch} seq={seq} dim={dim} seconds={median:.4} rss_mb={peak}"
     ))?;

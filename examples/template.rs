@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use ihead::prelude::*;
-use ihead::probe::{Association, Path};
 
 /// Trains one layer of attention to copy the token before a marked one.
 #[derive(Config)]
@@ -114,7 +113,7 @@ fn run(args: Args) -> Result<()> {
         Metric::accuracy("accuracy").over(marked.clone()),
         Metric::attends("looks_back", &Head::new("attention.pattern", 0), Key::Previous).over(marked),
     ];
-    let written = Path::rows("embed.weight").through("attention.wv.weight").through("attention.wo.weight");
+    let written = Circuit::rows("embed.weight").through("attention.wv.weight").through("attention.wo.weight");
     let letters = Association::among(&(1..Vocab::default().size() as u32).collect::<Vec<_>>());
     let copies = Recall::new("copies", written.through("output.weight"), letters);
 

@@ -13,7 +13,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use ihead::data::{BatchOptions, Batches, CausalGraph, NumpyRng, Task, sample};
 use ihead::model::{FeedForwardKind, NormKind, Transformer, TransformerArgs};
-use ihead::probe::{Association, Head, Key, Metric, Path, Recall, Select};
+use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
 use ihead::run::Run;
 use ihead::train::Loss;
 use ihead::train::optim::AdamW;
@@ -55,7 +55,7 @@ fn run(args: Args) -> ihead::Result<()> {
 
     // pairs of positions (t, parent) that are not (t, t - 1): where the pattern looks, and the weights of positions alone
     let far = (2..last).filter_map(|t| parents[t].map(|p| (t, p)));
-    let position = |map: &str| Path::rows("pos_embeddings").through(format!("layers.0.attention.{map}"));
+    let position = |map: &str| Circuit::rows("pos_embeddings").through(format!("layers.0.attention.{map}"));
     let recall = Recall::new("recall", position("wq"), Association::pairs(far)).against(position("wk"));
     let parent = Key::by("the parent", move |_, t, j| parents[t] == Some(j));
     let child = Select::by("a child", move |_, t| (2..last).contains(&t));

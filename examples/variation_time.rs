@@ -153,7 +153,8 @@ fn time<M: Model>(
     trainer.run(batches, Some(args.steps + 2), &mut seconds)?;
     let mut timed = seconds.0.split_off(2);
     timed.sort_by(f64::total_cmp);
-    let (seq, median, peak) = (args.seq, timed[timed.len() / 2], ihead::memory::peak().unwrap_or(0) >> 20);
+    let (seq, median, peak) =
+        (args.seq, timed[timed.len() / 2], ihead::internals::memory::peak().unwrap_or(0) >> 20);
     ihead::output::line(format_args!(
         "{name} ihead batch={batch_size} seq={seq} dim={dim} seconds={median:.5} rss_mb={peak}"
     ))?;

@@ -1,16 +1,19 @@
-//! The one module that names `dfdx`: what the rest of the library uses of it, and the devices that it computes on.
+//! The types of sizes: `Const<N>` is known to the compiler, `usize` when the program runs, and [`Dim`] is either.
+//!
+//! They are dfdx's. All that the rest of the library uses of dfdx comes through this module, too.
 use std::fmt;
 use std::str::FromStr;
 
-pub use dfdx::dtypes::Dtype;
-pub use dfdx::shapes::{Axes2, Axes3, Axes4, Axis, Const, Dim, HasShape, Rank0, Shape};
+pub use dfdx::shapes::{Const, Dim};
+
+pub(crate) use dfdx::dtypes::Dtype;
+pub(crate) use dfdx::shapes::{Axes2, Axes3, Axes4, Axis, HasShape, Rank0, Shape};
 #[cfg(feature = "cuda")]
-pub use dfdx::tensor::Cuda;
-pub use dfdx::tensor::{
-    AsArray, Cpu, Gradients, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, Tensor, TensorFrom,
-    TensorFromVec, ZerosTensor,
+pub(crate) use dfdx::tensor::Cuda;
+pub(crate) use dfdx::tensor::{
+    Cpu, Gradients, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, Tensor, TensorFromVec,
 };
-pub use dfdx::tensor_ops::{
+pub(crate) use dfdx::tensor_ops::{
     Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, MeanTo, PermuteTo, ReshapeTo, SelectTo, SumTo,
     TryAdd, TryMatMul, TryMul, TrySub,
 };
@@ -19,14 +22,17 @@ use crate::kernels::Element;
 use crate::{Error, Result};
 
 /// A scalar type of both the kernels and dfdx: `f32` or `f64`.
+#[doc(hidden)]
 pub trait Scalar: Element + Dtype {}
 impl<E: Element + Dtype> Scalar for E {}
 
 /// A dfdx device on which the engine [`crate::eager`] can run: all bounds of its operations in one.
+#[doc(hidden)]
 pub trait EngineDevice<E: Scalar>: Device<E> + Kind {}
 impl<E: Scalar, Dev: Device<E> + Kind> EngineDevice<E> for Dev {}
 
 /// Which kind of device a type stands for.
+#[doc(hidden)]
 pub trait Kind {
     /// The kind.
     const KIND: DeviceKind;
@@ -44,12 +50,13 @@ impl Kind for Cuda {
 /// The kinds of device that a run can ask for.
 ///
 /// ```
-/// use ihead::backend::DeviceKind;
+/// use ihead::internals::backend::DeviceKind;
 /// assert_eq!("cuda".parse::<DeviceKind>().unwrap(), DeviceKind::Cuda);
 /// let error = "cudda".parse::<DeviceKind>().unwrap_err();
 /// assert_eq!(error.to_string(), "no device 'cudda'; did you mean 'cuda'?");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[doc(hidden)]
 pub enum DeviceKind {
     /// The processor.
     #[default]
@@ -89,7 +96,7 @@ impl FromStr for DeviceKind {
 /// # Errors
 /// If the driver finds none, or cuBLAS does not start.
 #[cfg(feature = "cuda")]
-pub fn cuda() -> Result<Cuda> {
+pub(crate) fn cuda() -> Result<Cuda> {
     // nothing here draws from the device's own generator: its seed has no effect
     Cuda::try_build(0, 0).map_err(|e| {
         let message =
@@ -100,7 +107,7 @@ pub fn cuda() -> Result<Cuda> {
 
 /// The error of a build without CUDA that is asked for a GPU.
 #[cfg(not(feature = "cuda"))]
-pub fn no_cuda() -> Error {
+pub(crate) fn no_cuda() -> Error {
     let message = "this build has no CUDA support; build with `--features cuda` \
                    (it needs the CUDA toolkit and a driver), or leave device=cpu";
     Error::device("device=cuda", message)

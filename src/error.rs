@@ -125,6 +125,7 @@ pub enum Error {
 
 /// What stops a run from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stop {
     /// SIGINT, as by Ctrl-C.
     Interrupt,

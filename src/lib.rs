@@ -10,7 +10,7 @@
 //! | run | what is measured when, optimiser, timeline, files | [`run`], [`train`], [`io`] |
 //! | sweep | many runs, here or on other machines, and one table of them | [`sweep`] |
 //! | settings | a struct becomes a command line | [`mod@config`] |
-//! | engines | the CPU engine; dfdx, as reference and on GPUs | [`engine`], [`plan`], [`eager`] |
+//! | engines | the CPU engine; dfdx, as reference and on GPUs | [`engine`] |
 //!
 //! [`guide`] leads from the first run to one's own block, task and probe; [`architecture`] tells why things are as they
 //! are; [`paper`] and the programs in `examples/` repeat the paper.
@@ -32,23 +32,26 @@ extern crate self as ihead;
 pub mod backend;
 pub mod config;
 pub mod data;
-pub mod eager;
+mod eager;
 pub mod engine;
 pub mod error;
 pub mod graph;
+#[doc(hidden)]
+pub mod internals;
 pub mod io;
-pub mod kernels;
-pub mod memory;
+mod kernels;
+mod memory;
 pub mod model;
-pub mod names;
+mod names;
 pub mod nn;
 pub mod ops;
 pub mod output;
 pub mod paper;
-pub mod plan;
+mod plan;
 pub mod prelude;
 pub mod probe;
 pub mod run;
+mod sealed;
 pub mod sweep;
 mod text;
 pub mod train;
@@ -56,12 +59,6 @@ pub mod train;
 pub use config::{Config, main};
 pub use error::{Error, Result};
 pub use ihead_macros::{Module, recall};
-
-/// What macros of this crate write into other crates.
-#[doc(hidden)]
-pub mod __private {
-    pub use paste::paste;
-}
 
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}

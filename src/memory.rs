@@ -7,8 +7,8 @@ use crate::{Error, Result};
 /// If the machine has less memory, or the system refuses so much to this process.
 ///
 /// ```
-/// assert!(ihead::memory::check("model_args", "a model of dim 8", 1e4).is_ok());
-/// let error = ihead::memory::check("model_args", "a model of dim 99999999", 2.4e17).unwrap_err();
+/// assert!(ihead::internals::memory::check("model_args", "a model of dim 8", 1e4).is_ok());
+/// let error = ihead::internals::memory::check("model_args", "a model of dim 99999999", 2.4e17).unwrap_err();
 /// assert!(error.to_string().starts_with("model_args: a model of dim 99999999 needs at least 240000 TB of memory"));
 /// ```
 pub fn check(key: &str, what: &str, bytes: f64) -> Result<()> {
@@ -40,7 +40,7 @@ pub fn installed() -> Option<u64> {
 ///
 /// ```
 /// let held = vec![1_u8; 1 << 24];
-/// assert!(ihead::memory::peak().is_none_or(|bytes| bytes > held.len() as u64));
+/// assert!(ihead::internals::memory::peak().is_none_or(|bytes| bytes > held.len() as u64));
 /// ```
 pub fn peak() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")

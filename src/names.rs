@@ -6,7 +6,7 @@
 /// (Damerau-Levenshtein), when case and `-`/`_` are all that differs, or when its last dotted part is `name`.
 ///
 /// ```
-/// use ihead::names::nearest;
+/// use ihead::internals::names::nearest;
 /// let known = ["optim_args.learning_rate", "seed", "max_iters"];
 /// assert_eq!(nearest("max_iter", known), Some("max_iters"));
 /// assert_eq!(nearest("learning_rate", known), Some("optim_args.learning_rate"));
@@ -34,7 +34,7 @@ pub(crate) fn meant(known: Option<&str>) -> String {
 /// Whether `name` is `pattern`, in which `*` stands for any characters.
 ///
 /// ```
-/// use ihead::names::matches;
+/// use ihead::internals::names::matches;
 /// assert!(matches("layers.*.wk.weight", "layers.0.attention.wk.weight"));
 /// assert!(!matches("layers.0", "layers.0.attention.wk.weight"));
 /// ```
@@ -54,7 +54,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 /// that holds nothing but the one name, so that `layers.0.wk` and `layers.*.wk` stand for the weight of that map.
 ///
 /// ```
-/// use ihead::names::stands_for;
+/// use ihead::internals::names::stands_for;
 /// let names = ["layers.0.wk.weight", "layers.1.wk.weight", "norm.weight", "norm.bias"];
 /// assert_eq!(stands_for("layers.1.wk", names), ["layers.1.wk.weight"]);
 /// assert_eq!(stands_for("layers.*.wk", names), ["layers.0.wk.weight", "layers.1.wk.weight"]);

@@ -43,7 +43,7 @@ pub fn print(text: impl Display) -> Result<()> {
 }
 
 /// Prints a warning on standard error.
-pub fn warn(text: impl Display) {
+pub(crate) fn warn(text: impl Display) {
     report("warning", [text]);
 }
 
@@ -70,10 +70,11 @@ pub fn failed(error: &Error) -> ExitCode {
 /// long the beginning and the end are left.
 ///
 /// ```
-/// assert_eq!(ihead::output::plain("a\nb \u{1b}[31mred"), r"a\nb \u{1b}[31mred");
-/// let long = ihead::output::plain(&"x".repeat(1_000_000));
+/// assert_eq!(ihead::internals::output::plain("a\nb \u{1b}[31mred"), r"a\nb \u{1b}[31mred");
+/// let long = ihead::internals::output::plain(&"x".repeat(1_000_000));
 /// assert!(long.len() < 3000 && long.contains("... 998000 characters ..."));
 /// ```
+#[doc(hidden)]
 pub fn plain(text: &str) -> String {
     let count = text.chars().count();
     let shown: String = if count <= LONGEST {

@@ -30,7 +30,8 @@
 pub use crate::backend::{Const, Dim};
 pub use crate::config::Config;
 pub use crate::data::{
-    Batch, BatchOptions, Batches, BigramData, NumpyRng, Task, TriggerOptions, TriggerTask, sample,
+    Batch, BatchOptions, Batches, BigramData, CausalGraph, NumpyRng, Task, TriggerOptions, TriggerTask,
+    sample,
 };
 pub use crate::engine::Penalty;
 pub use crate::graph::{
@@ -39,11 +40,12 @@ pub use crate::graph::{
 pub use crate::model::{Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs};
 pub use crate::nn::{
     Activation, Attention, Block, ChangeQkv, Embedding, FeedForward, Init, LayerNorm, Linear, Map, Mixer,
-    Mlp, Module, ModuleExt, Norm, Param, Positions, RelativeBias, RmsNorm, Unembed, Wiring,
+    Mlp, Module, ModuleExt, Norm, Param, Positions, RelativeBias, RmsNorm, Unembed, Wiring, through,
 };
 pub use crate::ops::{Pointwise, RowWise, check_gradient};
-pub use crate::probe::{Head, Key, Metric, Recall, Select};
+pub use crate::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
 pub use crate::run::{Inspect, Run, Table, activations, gradients, measure};
+pub use crate::sweep::estimate;
 pub use crate::train::optim::{AdamW, Groups, Optim, Sgd};
 pub use crate::train::{Action, Curve, Loss, Schedule, Timeline, WeightEdit};
 pub use crate::{Error, Module, Result, pointwise, recall};

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ihead::config::Config as _;
 use ihead::data::numpy::NumpyRng;
 use ihead::data::{BigramData, TriggerOptions, TriggerTask, sample};
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
 use ihead::graph::{Model, record};
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
 use ihead::nn::Params;
-use ihead::plan::CpuEngine;
 
 struct Counting;
 

@@ -88,6 +88,7 @@ pub use derived::Derived;
 pub use entry::{main, main_with};
 pub use field_type::FieldType;
 pub use file::record;
+#[doc(hidden)]
 pub use handle::{SectionField, ValueField};
 pub use ihead_macros::Config;
 pub use kind::{Choice, Kind};
@@ -97,6 +98,7 @@ pub use parse::{Exit, Parsed, Parser, parse};
 pub use problem::Problem;
 pub use schema::{Item, Keyed, Schema, Setting};
 pub use serde_json::Value;
+#[doc(hidden)]
 pub use tree::{Reader, Writer};
 
 /// A struct of settings: derive it.

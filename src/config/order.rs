@@ -19,6 +19,7 @@ pub struct Order {
 
 /// The forms in which the runs of a sweep are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Emit {
     /// A line for each run.
     Commands,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Where the value of a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// The configuration's own default.
     Default,

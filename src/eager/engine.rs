@@ -32,9 +32,9 @@ const CUDA_ELEMENTS: usize = 1 << 27;
 /// The dfdx engine: a graph for one request, on one device.
 ///
 /// ```
-/// use ihead::backend::Cpu;
+/// use ihead::internals::backend::Cpu;
 /// use ihead::data::Batch;
-/// use ihead::eager::EagerEngine;
+/// use ihead::engine::EagerEngine;
 /// use ihead::engine::{Engine, Request, RowSet, ignore};
 /// use ihead::graph::{Model, Stream, Tokens, record};
 /// use ihead::nn::{Init, Module, Param, Params};
@@ -227,6 +227,8 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         Ok(())
     }
 }
+
+impl<E: Scalar, Dev: EngineDevice<E>> crate::sealed::Sealed for EagerEngine<E, Dev> {}
 
 impl<E: Scalar, Dev: EngineDevice<E>> Engine<E> for EagerEngine<E, Dev> {
     fn run(

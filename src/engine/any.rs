@@ -7,6 +7,7 @@ use super::{Engine, ParamSource, RowLists, ignore};
 
 /// An engine in the precision in which a run keeps its parameters: what [`Compute::engine`](crate::train::Compute::engine)
 /// makes. Nothing is rounded between the parameters, the engine and its gradients.
+#[non_exhaustive]
 pub enum AnyEngine {
     /// For parameters in single precision (the arithmetic may be double: [`Widened`](super::Widened)).
     Single(Box<dyn Engine<f32>>),

@@ -37,6 +37,7 @@ pub enum LossTerm {
 
 /// A penalty of the size of activations or weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Penalty {
     /// The sum of absolute values.
     L1,

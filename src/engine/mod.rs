@@ -1,7 +1,7 @@
 //! What every engine does: run a recorded graph over a batch, with gradients of a loss and reads of activations.
 //!
-//! Two engines exist: [`crate::plan`] (the CPU, by far the faster) and [`crate::eager`] (dfdx operations on any dfdx
-//! device: the reference, and the GPU).
+//! Two engines exist: [`CpuEngine`], by far the faster, and [`EagerEngine`], which computes each operation with dfdx on any of
+//! its devices: it is the reference, and the way to a GPU.
 mod any;
 mod loss;
 mod params;
@@ -9,6 +9,8 @@ mod patches;
 mod rows;
 mod widened;
 
+pub use crate::eager::EagerEngine;
+pub use crate::plan::CpuEngine;
 pub use any::AnyEngine;
 pub use loss::{LossTerm, Penalty};
 pub(crate) use loss::{Shares, totals};
@@ -21,6 +23,7 @@ use crate::Error;
 use crate::data::Batch;
 use crate::graph::NodeId;
 use crate::nn::ParamId;
+use crate::sealed::Sealed;
 
 /// What an engine is built to compute.
 ///
@@ -152,7 +155,7 @@ pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 /// use ihead::graph::record;
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// use ihead::nn::{ModuleExt, Params};
-/// use ihead::plan::CpuEngine;
+/// use ihead::engine::CpuEngine;
 ///
 /// let sizes = SimplifiedArgs::defaults();
 /// let model = Simplified::new(65, 4, 16, &sizes)?.init(42);
@@ -169,7 +172,7 @@ pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 /// assert!(loss > 1.0 && engine.gradient(model.tensor("layers.1.attention.wk.weight")?.id()).is_some());
 /// # Ok::<(), ihead::Error>(())
 /// ```
-pub trait Engine<E> {
+pub trait Engine<E>: Sealed {
     /// Runs the batch: returns the loss, the weighted sum of its terms (NaN where a term is over nothing, or without a loss),
     /// leaves the gradients, and shows the activations to the observer. `rows[k]` are the positions of `RowSet::Set(k)`.
     ///

@@ -18,7 +18,7 @@ use super::{Engine, Observer, ParamSource, Read, RowLists};
 /// use ihead::graph::record;
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// use ihead::nn::{ModuleExt, Params};
-/// use ihead::plan::CpuEngine;
+/// use ihead::engine::CpuEngine;
 ///
 /// let sizes = SimplifiedArgs::defaults();
 /// let model = Simplified::new(65, 4, 16, &sizes)?.init(42);
@@ -44,6 +44,8 @@ impl<T: Engine<f64>> Widened<T> {
         Widened { engine, gradients: graph.params().iter().map(|param| (param.id, None)).collect() }
     }
 }
+
+impl<T> crate::sealed::Sealed for Widened<T> {}
 
 impl<T: Engine<f64>> Engine<f32> for Widened<T> {
     fn run(

@@ -9,7 +9,7 @@ const LINE: usize = 64;
 /// Growable storage of `E` whose first element lies at a 64-byte boundary.
 ///
 /// ```
-/// let mut buffer = ihead::kernels::Buffer::<f32>::zeros(100);
+/// let mut buffer = ihead::internals::kernels::Buffer::<f32>::zeros(100);
 /// assert_eq!(buffer.as_ptr() as usize % 64, 0);
 /// buffer.resize(1000);
 /// assert_eq!((buffer.len(), buffer[999]), (1000, 0.0));

@@ -15,7 +15,7 @@ kernel! {
     /// `logits: [vocab]`: without padding.
     ///
     /// ```
-    /// let loss = ihead::kernels::cross_entropy_row(&[0.0_f32, 0.0], 1);
+    /// let loss = ihead::internals::kernels::cross_entropy_row(&[0.0_f32, 0.0], 1);
     /// assert!((loss - 2.0_f64.ln()).abs() < 1e-7);
     /// ```
     pub fn cross_entropy_row<'a, E>(simd; logits: &'a [E], target: usize) -> f64 {
@@ -89,7 +89,7 @@ kernel! {
     /// The index of the largest element, the first one of equals; 0 for an empty row or one of NaN.
     ///
     /// ```
-    /// assert_eq!(ihead::kernels::argmax(&[0.0_f32, 2.0, 1.0, 2.0]), 1);
+    /// assert_eq!(ihead::internals::kernels::argmax(&[0.0_f32, 2.0, 1.0, 2.0]), 1);
     /// ```
     pub fn argmax<'a, E>(simd; row: &'a [E]) -> usize {
         let best = largest(simd, row);

@@ -22,7 +22,7 @@ pub enum Beta {
 /// When the shapes do not fit.
 ///
 /// ```
-/// use ihead::kernels::{gemm, Beta, View, ViewMut};
+/// use ihead::internals::kernels::{gemm, Beta, View, ViewMut};
 /// let (a, b) = ([1.0, 2.0], [3.0, 4.0]);
 /// let mut out = [0.5_f64];
 /// gemm(ViewMut::new(&mut out, 1, 1, 1), Beta::Add, 2.0, View::new(&a, 1, 2, 2), View::new(&b, 1, 2, 2).t());

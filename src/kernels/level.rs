@@ -86,7 +86,7 @@ thread_local! {
 /// Runs `body` with the kernels of this thread at `level`; `None` when this machine lacks it.
 ///
 /// ```
-/// use ihead::kernels::{dot, with_level, Level};
+/// use ihead::internals::kernels::{dot, with_level, Level};
 ///
 /// let sum = with_level(Level::Portable, || dot(&[1.0_f32, 2.0], &[3.0, 4.0]));
 /// assert_eq!(sum, Some(11.0));

@@ -14,7 +14,7 @@
 //! | `gather`, `table` | lookups, and attention scores between sums of lookups |
 //!
 //! ```
-//! use ihead::kernels::{gemm, softmax_row, Beta, View, ViewMut};
+//! use ihead::internals::kernels::{gemm, softmax_row, Beta, View, ViewMut};
 //!
 //! let (queries, keys) = ([1.0_f32, 0.0, 0.0, 1.0], [1.0_f32, 2.0, 3.0, 4.0]); // [seq, dim]
 //! let mut scores = [0.0_f32; 4]; // [seq, seq]

@@ -11,7 +11,7 @@ kernel! {
     ///
     /// ```
     /// let mut out = [0.0_f64; 2];
-    /// let inv_std = ihead::kernels::norm_row(&mut out, &[1.0, 5.0], 0.0);
+    /// let inv_std = ihead::internals::kernels::norm_row(&mut out, &[1.0, 5.0], 0.0);
     /// assert_eq!((out, inv_std), ([-1.0, 1.0], 0.5));
     /// ```
     pub fn norm_row<'a, E>(simd; out: &'a mut [E], x: &'a [E], eps: E) -> E {

@@ -14,7 +14,7 @@ kernel! {
     ///
     /// ```
     /// let mut row = [1.0_f32, 0.0];
-    /// ihead::kernels::rotate_pairs(&mut row, &[0.6], &[0.8]);
+    /// ihead::internals::kernels::rotate_pairs(&mut row, &[0.6], &[0.8]);
     /// assert_eq!(row, [0.6, 0.8]);
     /// ```
     pub fn rotate_pairs<'a, E>(_simd; row: &'a mut [E], cos: &'a [E], sin: &'a [E]) -> () {

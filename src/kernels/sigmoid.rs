@@ -12,7 +12,7 @@ kernel! {
     ///
     /// ```
     /// let mut row = [0.0_f32, f32::ln(2.0), 7.0];
-    /// ihead::kernels::sigmoid_row(&mut row, 2, 1.0);
+    /// ihead::internals::kernels::sigmoid_row(&mut row, 2, 1.0);
     /// assert!((row[0] - 1.0 / 3.0).abs() < 1e-6 && (row[1] - 0.5).abs() < 1e-6 && row[2] == 0.0);
     /// ```
     pub fn sigmoid_row<'a, E>(simd; row: &'a mut [E], len: usize, scale: E) -> () {

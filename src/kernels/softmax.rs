@@ -55,7 +55,7 @@ kernel! {
     ///
     /// ```
     /// let mut row = [0.0_f32, f32::ln(3.0), 7.0];
-    /// ihead::kernels::softmax_row(&mut row, 2, 1.0);
+    /// ihead::internals::kernels::softmax_row(&mut row, 2, 1.0);
     /// assert!((row[0] - 0.25).abs() < 1e-6 && (row[1] - 0.75).abs() < 1e-6 && row[2] == 0.0);
     /// ```
     pub fn softmax_row<'a, E>(simd; row: &'a mut [E], len: usize, scale: E) -> () {
@@ -79,7 +79,7 @@ kernel! {
     ///
     /// ```
     /// let mut row = [0.0_f32, f32::ln(3.0)];
-    /// ihead::kernels::softmax_off_by_one_row(&mut row, 2, 1.0);
+    /// ihead::internals::kernels::softmax_off_by_one_row(&mut row, 2, 1.0);
     /// assert!((row[0] - 0.2).abs() < 1e-6 && (row[1] - 0.6).abs() < 1e-6);
     /// ```
     pub fn softmax_off_by_one_row<'a, E>(simd; row: &'a mut [E], len: usize, scale: E) -> () {

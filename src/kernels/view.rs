@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Rows then start at a cache line and do not all fall in the same cache set.
 ///
 /// ```
-/// use ihead::kernels::padded;
+/// use ihead::internals::kernels::padded;
 /// assert_eq!([padded(1), padded(65), padded(256)], [16, 80, 272]);
 /// ```
 pub fn padded(n: usize) -> usize {

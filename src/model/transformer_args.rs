@@ -82,6 +82,7 @@ pub struct TransformerArgs {
 
 /// What tells positions apart.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PositionKind {
     /// A trained row for each position, added to the embeddings.
     Learned,
@@ -101,6 +102,7 @@ pub enum PositionKind {
 
 /// A map of attention.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MapKind {
     /// A trained matrix.
     Learned,
@@ -125,6 +127,7 @@ impl MapKind {
 
 /// A norm.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NormKind {
     /// Layer norm.
     Layer,
@@ -136,6 +139,7 @@ pub enum NormKind {
 
 /// A feed-forward layer.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FeedForwardKind {
     /// `W_2 a(W_1 x)` with the activation, perhaps gated.
     Mlp,
@@ -147,6 +151,7 @@ pub enum FeedForwardKind {
 
 /// The output map.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OutputKind {
     /// A trained matrix.
     Trained,

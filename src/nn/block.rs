@@ -8,6 +8,7 @@ use super::{FeedForward, Mixer, Module as IsModule, Norm};
 
 /// How attention, feed-forward and norms are wired to the residual stream `x`.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wiring {
     /// `h = x + attn(norm1(x))`, then `h + ff(norm2(x))`: the feed-forward reads the block's input. The paper's full model.
     Parallel,

@@ -122,6 +122,7 @@ impl ChangeQkv for QkNorm {
 
 /// The changes that settings choose among.
 #[derive(Module)]
+#[non_exhaustive]
 pub enum AnyChange {
     /// As they are.
     None,

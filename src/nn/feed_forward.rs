@@ -117,6 +117,7 @@ impl<D: Dim> FeedForward<D> for Linear<D, D> {
 /// assert_eq!(names(AnyFeedForward::Mlp(Mlp::new(64))), ["w1.weight", "w2.weight"]);
 /// ```
 #[derive(Module)]
+#[non_exhaustive]
 pub enum AnyFeedForward<D: Dim> {
     /// `W x`. State-dict name: `weight`.
     Linear(Linear<D, D>),

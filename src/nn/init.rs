@@ -12,6 +12,7 @@ use rand_pcg::Pcg64;
 /// assert_eq!(values, Init::linear(16).draw(42, "output.weight", 100)); // a function of seed and name
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Init {
     /// All zero.
     Zeros,

@@ -97,6 +97,7 @@ impl<I: Dim, R: Dim, O: Dim> LowRank<I, R, O> {
 /// assert_eq!(Map::linear_to(8, 2).count(), 16);
 /// ```
 #[derive(Module)]
+#[non_exhaustive]
 pub enum Map<I: Dim, O: Dim = I> {
     /// `W x`.
     Linear(Linear<I, O>),

@@ -9,6 +9,7 @@ use crate::{Error, Result};
 use super::param::{AnyParam, Param, ParamId};
 use super::transfer::Transfer;
 use super::values::{Storage, ValuesMut};
+use crate::sealed::Sealed;
 
 /// What a tensor of a module is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl<M: Module + ?Sized> Module for Box<M> {
     label = "not a parameter",
     note = "`#[param]` and `#[buffer]` take a `Param<(R, C)>` or `Param<(D,)>`, or an `Option` of one; a module takes `#[module]`"
 )]
-pub trait ParamField {
+pub trait ParamField: Sealed {
     /// The parameter, if it is there.
     fn get(&self) -> Option<&dyn AnyParam>;
     /// The parameter, to change it.
@@ -140,6 +141,8 @@ impl<S: crate::backend::Shape> ParamField for Param<S> {
         Some(self)
     }
 }
+
+impl<P: ParamField> Sealed for Option<P> {}
 
 impl<P: ParamField> ParamField for Option<P> {
     fn get(&self) -> Option<&dyn AnyParam> {

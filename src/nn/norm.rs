@@ -109,6 +109,7 @@ impl<D: Dim> Norm<D> for RmsNorm<D> {
 
 /// The norms that settings choose among.
 #[derive(Module)]
+#[non_exhaustive]
 pub enum AnyNorm<D: Dim> {
     /// Layer norm.
     Layer(LayerNorm<D>),

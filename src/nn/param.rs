@@ -6,6 +6,7 @@ use crate::{Error, Result};
 
 use super::init::Init;
 use super::values::{Storage, Values, ValuesMut};
+use crate::sealed::Sealed;
 
 /// The identity of a parameter, unique in the process: what graphs and engines know it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,7 +123,7 @@ pub fn norm(values: &[f32]) -> f64 {
 }
 
 /// A parameter whatever its shape.
-pub trait AnyParam: Send + Sync {
+pub trait AnyParam: Sealed + Send + Sync {
     /// Its identity.
     fn id(&self) -> ParamId;
 
@@ -177,6 +178,8 @@ pub trait AnyParam: Send + Sync {
         self.data().norm()
     }
 }
+
+impl<S: Shape> Sealed for Param<S> {}
 
 impl<S: Shape> AnyParam for Param<S> {
     fn id(&self) -> ParamId {

@@ -29,6 +29,7 @@ use super::{Embedding, Init, Param};
 /// assert_eq!(training(&Positions::sin_cos(256, 64, 1.0)), 0); // never trains
 /// ```
 #[derive(Module)]
+#[non_exhaustive]
 pub enum Positions<M: Dim, D: Dim> {
     /// A parameter. State-dict name: `weight`, `[max_seq, dim]`.
     Learned(Embedding<M, D>),

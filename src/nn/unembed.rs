@@ -24,6 +24,7 @@ use super::{Embedding, Linear};
 /// assert_eq!(Unembed::<usize, usize>::Tied.count(), 0);
 /// ```
 #[derive(Module)]
+#[non_exhaustive]
 pub enum Unembed<V: Dim, D: Dim> {
     /// A map of its own.
     Own(Linear<D, V>),

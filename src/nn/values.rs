@@ -5,6 +5,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::kernels::Element;
+use crate::sealed::Sealed;
 
 /// The precision in which values are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -177,7 +178,7 @@ impl From<Vec<f64>> for Values {
 }
 
 /// A type in which values are kept: `f32` or `f64`.
-pub trait Stored: Element {
+pub trait Stored: Element + Sealed {
     /// Its precision.
     const STORAGE: Storage;
 
@@ -187,6 +188,9 @@ pub trait Stored: Element {
     /// The values as a slice of this type, if they are kept in it.
     fn slice_mut(values: ValuesMut<'_>) -> Option<&mut [Self]>;
 }
+
+impl Sealed for f32 {}
+impl Sealed for f64 {}
 
 impl Stored for f32 {
     const STORAGE: Storage = Storage::Single;

@@ -282,7 +282,7 @@ impl Operation for Custom {
 #[macro_export]
 macro_rules! pointwise {
     ($(#[$doc:meta])* $vis:vis $name:ident($x:ident) = $value:expr, derivative = $derivative:expr $(,)?) => {
-        $crate::__private::paste! {
+        $crate::internals::paste! {
             $(#[$doc])*
             #[derive(Clone, Copy, Debug)]
             $vis struct [<$name:camel>];

@@ -139,6 +139,8 @@ impl<E: Element> CpuEngine<E> {
     }
 }
 
+impl<E> crate::sealed::Sealed for CpuEngine<E> {}
+
 impl<E: Element> Engine<E> for CpuEngine<E> {
     fn run(
         &mut self,

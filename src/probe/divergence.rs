@@ -2,15 +2,15 @@
 use crate::kernels::{Element, cross_entropy_row};
 use crate::{Error, Result};
 
-use super::{Counter, Matrix, Path, StateDict};
+use super::{Circuit, Counter, Matrix, StateDict};
 
 /// The mean over some rows `i` of `KL(P_i || softmax(path(i)))`, in nats: how far a path's logits are from given
 /// distributions, such as the data's bigrams (section 5 of the paper).
 ///
 /// ```
-/// use ihead::probe::{Divergence, Matrix, Path};
+/// use ihead::probe::{Divergence, Matrix, Circuit};
 /// let bigrams = Matrix::new(2, 2, vec![0.9, 0.1, 0.5, 0.5])?;
-/// let path = Path::rows("tok_embeddings.weight").through("layers.1.ff.weight").through("output.weight");
+/// let path = Circuit::rows("tok_embeddings.weight").through("layers.1.ff.weight").through("output.weight");
 /// let all = Divergence::new("ff1_loss", path.clone(), bigrams.clone());
 /// let but_one = Divergence::new("ff1_loss", path, bigrams).without(&[1]);
 /// assert_eq!((all.rows(), but_one.rows()), (&[0, 1][..], &[0][..]));
@@ -19,14 +19,14 @@ use super::{Counter, Matrix, Path, StateDict};
 #[derive(Clone, Debug)]
 pub struct Divergence {
     name: String,
-    path: Path,
+    path: Circuit,
     distributions: Matrix,
     rows: Vec<usize>,
 }
 
 impl Divergence {
     /// The divergence of all rows from `distributions`, `[rows, cols]`, whose rows sum to 1.
-    pub fn new(name: impl Into<String>, path: Path, distributions: Matrix) -> Self {
+    pub fn new(name: impl Into<String>, path: Circuit, distributions: Matrix) -> Self {
         let rows = (0..distributions.rows()).collect();
         Divergence { name: name.into(), path, distributions, rows }
     }

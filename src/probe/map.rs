@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 use super::{Matrix, StateDict};
 
-/// A map of the rows of a matrix: implement it for what the library lacks, and put it in a [`Path`](super::Path).
+/// A map of the rows of a matrix: implement it for what the library lacks, and put it in a [`Circuit`](super::Circuit).
 pub trait Map: fmt::Debug + Send + Sync {
     /// The image of each row, `[n, in]` to `[n, out]`.
     ///
@@ -15,8 +15,9 @@ pub trait Map: fmt::Debug + Send + Sync {
     fn apply(&self, rows: &Matrix) -> Result<Matrix>;
 }
 
-/// One step of a [`Path`](super::Path). Its `Display` is its form in a formula; a map of one's own has none.
+/// One step of a [`Circuit`](super::Circuit). Its `Display` is its form in a formula; a map of one's own has none.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Step {
     /// `W x`, with the weight `[out, in]` of this name.
     Linear(String),

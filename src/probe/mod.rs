@@ -7,7 +7,7 @@
 //! | predictions | [`Metric`]: a [`Measure`] over a [`Select`], perhaps against a [`Predictor`] | logits | [`Counter`] |
 //! | terms of the logits | [`Metric`]s of [`attribution`] | the residual stream's terms | [`Counter`] |
 //! | patterns | [`Metric`]: how a [`Head`] looks at a [`Key`] | attention patterns | [`Counter`] |
-//! | weights | [`Recall`]: a formula ([`recall!`](crate::recall)) of a [`Path`] and an [`Association`]; [`Divergence`]; in types [`Rows`] | parameters by name ([`StateDict`]) | [`Recalled`], [`Counter`] |
+//! | weights | [`Recall`]: a formula ([`recall!`](crate::recall)) of a [`Circuit`] and an [`Association`]; [`Divergence`]; in types [`Rows`] | parameters by name ([`StateDict`]) | [`Recalled`], [`Counter`] |
 //!
 //! An [`Evaluation`] measures a list of metrics while an engine runs a batch; [`record_weights`] measures a list of
 //! [`WeightProbe`]s. Both end in a [`Record`]: named numbers with units, one JSON object.
@@ -50,7 +50,7 @@ pub use divergence::Divergence;
 pub use evaluation::{Evaluation, Pass};
 pub use map::{Map, Step};
 pub use matrix::Matrix;
-pub use path::Path;
+pub use path::Circuit;
 pub use patterns::{Head, Key, KeyRule, head_scores};
 pub use predictions::{By, Measure, Metric};
 pub use predictor::{Bigram, BigramTable, Law, Predictor, Uniform, Unigram};

@@ -1,7 +1,7 @@
 //! The probes of the paper's two programs, under the names of its records.
 use crate::Result;
 
-use super::{Association, Divergence, Head, Key, Matrix, Metric, Path, Recall, Select, StateDict};
+use super::{Association, Circuit, Divergence, Head, Key, Matrix, Metric, Recall, Select, StateDict};
 use super::{Unit, WeightProbe};
 
 /// Positions at the end of a sequence over which `acc_end` is taken.
@@ -143,7 +143,7 @@ pub fn recalls_read_out(
     };
     let ff1 = match ff1 {
         Some(maps) => {
-            let path: Path = format!("tok_embeddings -> {maps} -> output {scale}").parse()?;
+            let path: Circuit = format!("tok_embeddings -> {maps} -> output {scale}").parse()?;
             Divergence::new("ff1_loss", path, bigrams).without(fixed_triggers.unwrap_or(&[])).into()
         }
         None => absent("ff1_loss", Unit::Nats),

@@ -15,24 +15,24 @@ use super::{Map, Matrix, StateDict, Step};
 ///
 /// | text | built | each row `x` becomes |
 /// |---|---|---|
-/// | `-> NAME` | [`through`](Path::through) | `W x`, `W` the weight `[out, in]` of this name |
-/// | `-> NAME?` | [`through_if_present`](Path::through_if_present) | the same, or `x` where the model has no such weight |
-/// | `-> relu` | [`relu`](Path::relu) | `max(x, 0)` |
-/// | `-> scale(0.5)` | [`scaled`](Path::scaled) | `0.5 x` |
-/// | `-> head(1/4)` | [`head`](Path::head) | the columns of head 1 of 4, the others 0 |
-/// | `a + b` | [`plus`](Path::plus) | row `i` of `a` plus row `i` of `b` |
+/// | `-> NAME` | [`through`](Circuit::through) | `W x`, `W` the weight `[out, in]` of this name |
+/// | `-> NAME?` | [`through_if_present`](Circuit::through_if_present) | the same, or `x` where the model has no such weight |
+/// | `-> relu` | [`relu`](Circuit::relu) | `max(x, 0)` |
+/// | `-> scale(0.5)` | [`scaled`](Circuit::scaled) | `0.5 x` |
+/// | `-> head(1/4)` | [`head`](Circuit::head) | the columns of head 1 of 4, the others 0 |
+/// | `a + b` | [`plus`](Circuit::plus) | row `i` of `a` plus row `i` of `b` |
 ///
 /// ```
 /// use ihead::probe::Path;
-/// let values = Path::rows("tok_embeddings").through("layers.1.attention.wv");
+/// let values = Circuit::rows("tok_embeddings").through("layers.1.attention.wv");
 /// assert_eq!(values.to_string(), "tok_embeddings -> layers.1.attention.wv");
-/// let read: Path = "(tok_embeddings + tok_embeddings -> layers.0.ff) -> relu".parse()?;
-/// let built = Path::rows("tok_embeddings").plus(Path::rows("tok_embeddings").through("layers.0.ff")).relu();
+/// let read: Circuit = "(tok_embeddings + tok_embeddings -> layers.0.ff) -> relu".parse()?;
+/// let built = Circuit::rows("tok_embeddings").plus(Circuit::rows("tok_embeddings").through("layers.0.ff")).relu();
 /// assert_eq!(read.to_string(), built.to_string());
 /// # Ok::<(), ihead::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Path {
+pub struct Circuit {
     source: Source,
     steps: Vec<Step>,
 }
@@ -41,25 +41,25 @@ pub struct Path {
 #[derive(Clone, Debug)]
 enum Source {
     Table(String),
-    Sum(Vec<Path>),
+    Sum(Vec<Circuit>),
 }
 
-impl Path {
+impl Circuit {
     /// The rows of the table of this name.
     pub fn rows(table: impl Into<String>) -> Self {
-        Path { source: Source::Table(table.into()), steps: Vec::new() }
+        Circuit { source: Source::Table(table.into()), steps: Vec::new() }
     }
 
     /// The sum with another path, row by row.
-    pub fn plus(self, other: Path) -> Self {
+    pub fn plus(self, other: Circuit) -> Self {
         let terms = match self {
-            Path { source: Source::Sum(mut terms), steps } if steps.is_empty() => {
+            Circuit { source: Source::Sum(mut terms), steps } if steps.is_empty() => {
                 terms.push(other);
                 terms
             }
             one => vec![one, other],
         };
-        Path { source: Source::Sum(terms), steps: Vec::new() }
+        Circuit { source: Source::Sum(terms), steps: Vec::new() }
     }
 
     /// Then this step.
@@ -142,26 +142,26 @@ impl Path {
     }
 }
 
-impl From<ihead_formula::Rows> for Path {
+impl From<ihead_formula::Rows> for Circuit {
     fn from(rows: ihead_formula::Rows) -> Self {
         let source = match rows.source {
             ihead_formula::Source::Table(name) => Source::Table(name),
-            ihead_formula::Source::Sum(terms) => Source::Sum(terms.into_iter().map(Path::from).collect()),
+            ihead_formula::Source::Sum(terms) => Source::Sum(terms.into_iter().map(Circuit::from).collect()),
         };
-        Path { source, steps: rows.steps.into_iter().map(Step::from).collect() }
+        Circuit { source, steps: rows.steps.into_iter().map(Step::from).collect() }
     }
 }
 
-impl FromStr for Path {
+impl FromStr for Circuit {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         let rows = ihead_formula::rows(text);
-        rows.map(Path::from).map_err(|problem| Error::text("path", text, problem))
+        rows.map(Circuit::from).map_err(|problem| Error::text("path", text, problem))
     }
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for Circuit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::Table(name) => f.write_str(name)?,

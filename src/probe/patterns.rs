@@ -34,6 +34,7 @@ impl Head {
 
 /// The keys `j` that a head is expected to look at from a query `q >= j`.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Key {
     /// `j = q - 1`. The first position has no such key and is not counted.
     Previous,

@@ -26,6 +26,7 @@ pub struct Metric {
 
 /// What a metric averages; position `t` of a sequence.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Measure {
     /// The cross-entropy of the logits against the next token, `log sum_v exp(logits[t, v]) - logits[t, y[t]]`.
     Loss,
@@ -68,6 +69,7 @@ pub enum Measure {
 
 /// How attention to certain keys is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum By {
     /// 1 if the largest weight (the first of equals) is on such a key.
     Argmax,

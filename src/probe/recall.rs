@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::{serde_as_text, setting_as_text};
 use crate::{Error, Result};
 
-use super::{Association, Counter, Path, StateDict};
+use super::{Association, Circuit, Counter, StateDict};
 
 /// Inputs scored against keys at once: bounds the memory of a large vocabulary.
 const BLOCK: usize = 256;
@@ -15,7 +15,7 @@ const BLOCK: usize = 256;
 /// A memory recall: the share of inputs whose highest score is that of their target (section 5 of the paper).
 ///
 /// It is written as a formula, `NAME: rows -> maps => association`, or `NAME: rows -> maps ~ keys -> maps =>
-/// association`; [`Path`] and [`Association`] list the words. Without keys the score of target `j` is column `j` of the
+/// association`; [`Circuit`] and [`Association`] list the words. Without keys the score of target `j` is column `j` of the
 /// inputs' path, whose last map is the read-out. With keys (`~`) it is the dot product with row `j` of the keys' path.
 ///
 /// [`recall!`](crate::recall) checks the text when a program is compiled; `text.parse::<Recall>()` reads it at run time
@@ -25,7 +25,7 @@ const BLOCK: usize = 256;
 /// ```
 /// use ihead::backend::Const;
 /// use ihead::nn::{Init, ModuleExt, Param};
-/// use ihead::probe::{Association, Path, Recall};
+/// use ihead::probe::{Association, Circuit, Recall};
 ///
 /// /// Three tokens, read out by their own embeddings.
 /// #[derive(ihead::Module)]
@@ -40,7 +40,7 @@ const BLOCK: usize = 256;
 /// let found = recall.evaluate(&model)?;
 /// assert!(found.share().unwrap() > found.chance.unwrap());
 ///
-/// let built = Recall::new("own", Path::rows("embed").through("embed"), Association::ITSELF);
+/// let built = Recall::new("own", Circuit::rows("embed").through("embed"), Association::ITSELF);
 /// assert_eq!(built.to_string(), recall.to_string());
 /// # Ok::<(), ihead::Error>(())
 /// ```
@@ -48,8 +48,8 @@ const BLOCK: usize = 256;
 #[serde(into = "String", try_from = "String")]
 pub struct Recall {
     name: String,
-    inputs: Path,
-    keys: Option<Path>,
+    inputs: Circuit,
+    keys: Option<Circuit>,
     association: Association,
 }
 
@@ -71,12 +71,12 @@ impl Recalled {
 
 impl Recall {
     /// A recall of `association` through `inputs`, the last of whose maps reads out the targets.
-    pub fn new(name: impl Into<String>, inputs: Path, association: Association) -> Self {
+    pub fn new(name: impl Into<String>, inputs: Circuit, association: Association) -> Self {
         Recall { name: name.into(), inputs, keys: None, association }
     }
 
     /// Targets are the rows of `keys`, scored by dot products.
-    pub fn against(mut self, keys: Path) -> Self {
+    pub fn against(mut self, keys: Circuit) -> Self {
         self.keys = Some(keys);
         self
     }
@@ -136,7 +136,7 @@ impl Recall {
         Ok(Recalled { counter, chance: association.chance() })
     }
 
-    fn error(&self, path: &Path, error: Error) -> Error {
+    fn error(&self, path: &Circuit, error: Error) -> Error {
         Error::usage(format!("recall '{}', {path}: {error}", self.name))
     }
 }
@@ -147,7 +147,7 @@ impl FromStr for Recall {
     fn from_str(text: &str) -> Result<Self> {
         let read = ihead_formula::recall(text);
         let read = read.map_err(|problem| Error::text("recall", text, problem))?;
-        let (inputs, keys) = (read.inputs.into(), read.keys.map(Path::from));
+        let (inputs, keys) = (read.inputs.into(), read.keys.map(Circuit::from));
         Ok(Recall { name: read.name, inputs, keys, association: read.association.into() })
     }
 }

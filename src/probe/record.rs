@@ -5,6 +5,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 /// What a number is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Unit {
     /// A loss or divergence, in nats.
     Nats,
@@ -22,6 +23,7 @@ pub enum Unit {
 
 /// A number, or why there is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Value {
     /// The number.
     Number(f64),

@@ -21,6 +21,7 @@ use super::Sequence;
 /// assert_eq!(Select::marks(2..).and(Select::last(500)).to_string(), "marks >= 2, among the last 500 positions");
 /// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Select {
     /// Every position.
     All,

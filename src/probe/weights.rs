@@ -5,6 +5,7 @@ use super::{Divergence, Recall, Record, StateDict, Unit, Value};
 
 /// A number about the weights.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum WeightProbe {
     /// A share of hits.
     Recall(Recall),

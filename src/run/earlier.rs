@@ -7,6 +7,7 @@ use crate::{Error, Result};
 
 /// What a [`Run`](super::Run) does when its folder holds an earlier run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Earlier {
     /// It is refused, and the earlier run stays.
     #[default]
@@ -28,6 +29,7 @@ impl Earlier {
 
 /// The setting `resume`: `false`, `true` or `auto`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Resume {
     /// A new run.
     #[default]

@@ -17,6 +17,7 @@ use crate::{Error, Result};
 /// # Ok::<(), ihead::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum CheckpointEvery {
     /// After so many iterations.
     Iterations(usize),

@@ -12,6 +12,7 @@ use super::{Table, folder, machine};
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Status {
     /// It runs. A run whose process was killed says so too; [`RunInfo::status_now`] tells the two apart.
     Running,

@@ -9,6 +9,7 @@ use crate::{Error, Result};
 
 /// Where a run computes.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Device {
     /// The processor.
     Cpu,
@@ -18,6 +19,7 @@ pub enum Device {
 
 /// The precision of a run.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Precision {
     /// Single, but small models, for which nobody waits, are computed in double and rounded once a step.
     Auto,

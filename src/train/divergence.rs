@@ -5,6 +5,7 @@ use crate::nn::{Module, ModuleExt, Role, Values};
 
 /// What a run does when a loss, a gradient or a weight is not finite.
 #[derive(Config, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnDivergence {
     /// It ends, with its records and the last weights that are finite.
     #[default]

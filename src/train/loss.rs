@@ -180,6 +180,7 @@ impl Loss {
 
 /// What becomes of a run whose loss is over no position of the first batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EmptyLoss {
     /// An error before the first step.
     #[default]

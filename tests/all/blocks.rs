@@ -1,13 +1,14 @@
 //! Every choice of a block: gradients by finite differences, and the two engines against each other.
-use ihead::backend::{Const, Cpu};
+use ihead::backend::Const;
 use ihead::config::{Config, Exit, parse};
 use ihead::data::Batch;
-use ihead::eager::EagerEngine;
+use ihead::engine::CpuEngine;
+use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
 use ihead::graph::{Graph, Model, record};
+use ihead::internals::backend::Cpu;
 use ihead::model::{Transformer, TransformerArgs};
 use ihead::nn::{ModuleExt, Params};
-use ihead::plan::CpuEngine;
 
 use crate::common::fd::{Values, assert_gradients};
 

@@ -1,16 +1,16 @@
 //! `precision=double`: nothing is rounded to 32 bits between the weights and the files.
 use std::sync::Arc;
 
-use ihead::backend::Cpu;
 use ihead::config::Config;
 use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
-use ihead::eager::EagerEngine;
+use ihead::engine::CpuEngine;
+use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, Request, RowSet, ignore};
 use ihead::graph::record;
+use ihead::internals::backend::Cpu;
 use ihead::io::{load, read};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::{Module, ModuleExt, Params, Storage, Values, ValuesMut};
-use ihead::plan::CpuEngine;
 use ihead::probe::Metric;
 use ihead::run::Run;
 use ihead::train::optim::{AdamW, Optim, Optimizer, Sgd};

@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use ihead::data::Batch;
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Read, Request, RowLists, RowSet};
 use ihead::graph::{Graph, Model, record};
-use ihead::kernels::Element;
+use ihead::internals::kernels::Element;
 use ihead::nn::{Module, ModuleExt, Params, Role};
-use ihead::plan::CpuEngine;
 
 use crate::common::cases::{Case, Tensors, fill, worst};
 

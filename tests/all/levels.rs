@@ -1,7 +1,7 @@
 //! The recorded cases on every instruction set: each runs in a process of its own, as the level is read once.
 use std::process::Command;
 
-use ihead::kernels::Level;
+use ihead::internals::kernels::Level;
 
 #[test]
 fn the_level_is_the_one_that_the_environment_asks_for_or_the_best() {

@@ -1,16 +1,17 @@
 //! Every operation that a model can be made of: finite differences, agreement of the engines, single against double
 //! precision, and values by their formulas.
 use ihead::Module;
-use ihead::backend::{Const, Cpu, Dim};
+use ihead::backend::{Const, Dim};
 use ihead::data::Batch;
-use ihead::eager::EagerEngine;
+use ihead::engine::CpuEngine;
+use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, LossTerm, Penalty, Request, RowLists, RowSet, ignore};
 use ihead::graph::{
     FixedPattern, Graph, Mask, Model, Normaliser, Pattern, Scores, Stream, Tokens, Weight, record,
 };
+use ihead::internals::backend::Cpu;
 use ihead::nn::{Init, ModuleExt, Param, Params};
 use ihead::ops::{Pointwise, RowWise};
-use ihead::plan::CpuEngine;
 
 use crate::common::fd::{Values, assert_gradients};
 

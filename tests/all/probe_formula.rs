@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use ihead::io::Array;
-use ihead::probe::{Association, Path, Recall};
+use ihead::probe::{Association, Circuit, Recall};
 use ihead::recall;
 use proptest::prelude::*;
 
@@ -57,9 +57,9 @@ fn a_formula_means_what_it_says() {
 #[test]
 fn the_builder_and_the_text_are_one() {
     let text = "wk1: tok -> wq? ~ (tok + tok -> wv -> wo) -> wk -> head(0/2) => self among {7, 2..5}";
-    let written = Path::rows("tok").through("wv").through("wo");
-    let keys = Path::rows("tok").plus(written).through("wk").head(0, 2);
-    let inputs = Path::rows("tok").through_if_present("wq");
+    let written = Circuit::rows("tok").through("wv").through("wo");
+    let keys = Circuit::rows("tok").plus(written).through("wk").head(0, 2);
+    let inputs = Circuit::rows("tok").through_if_present("wq");
     let built = Recall::new("wk1", inputs, Association::among(&[7, 2, 3, 4])).against(keys);
     assert_eq!(built.to_string(), text);
     assert_eq!(text.parse::<Recall>().unwrap().to_string(), text);
@@ -99,8 +99,8 @@ fn name() -> impl Strategy<Value = String> {
     })
 }
 
-fn path() -> impl Strategy<Value = Path> {
-    let leaf = name().prop_map(Path::rows);
+fn path() -> impl Strategy<Value = Circuit> {
+    let leaf = name().prop_map(Circuit::rows);
     leaf.prop_recursive(4, 12, 3, |inner| {
         let (maps, scales) = (inner.clone(), inner.clone());
         let (heads, sums) = (inner.clone(), inner.clone());

@@ -1,9 +1,9 @@
 //! The probes give the numbers that the paper's program recorded, in all 21 cases.
 use ihead::data::{Batch, BigramData, TriggerOptions, TriggerTask};
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Read, Request};
 use ihead::graph::{Graph, Model, record};
 use ihead::nn::{Module, Params};
-use ihead::plan::CpuEngine;
 use ihead::probe::{
     Evaluation, Head, Matrix, Metric, Record, Select, StateDict, Unit, paper, record_weights,
 };

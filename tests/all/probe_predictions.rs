@@ -1,15 +1,15 @@
 //! Metrics of predictions and terms of the logits against their definitions written out.
 use std::sync::{Arc, Mutex};
 
-use ihead::backend::Cpu;
 use ihead::config::Config;
 use ihead::data::{Batch, NumpyRng, Task};
-use ihead::eager::EagerEngine;
+use ihead::engine::CpuEngine;
+use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, Read, Request, RowSet};
 use ihead::graph::{Model, record};
+use ihead::internals::backend::Cpu;
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
 use ihead::nn::{Module, ModuleExt, Params};
-use ihead::plan::CpuEngine;
 use ihead::probe::attribution::{Against, metrics, terms};
 use ihead::probe::{
     Bigram, BigramTable, Evaluation, Law, Matrix, Metric, Predictor, Record, Select, Uniform, Unigram,

@@ -3,14 +3,14 @@
 use ihead::Error;
 use ihead::config::Config;
 use ihead::data::{Batch, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Read, Request, RowSet};
 use ihead::graph::{Edit, Edits, Graph, record, record_with};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::{ModuleExt, Params};
-use ihead::plan::CpuEngine;
 use ihead::probe::{
-    Association, Counter, Evaluation, Head, Key, Map, Matrix, Metric, Path, Recall, Record, Select, Sequence,
-    StateDict, head_scores, paper, record_weights,
+    Association, Circuit, Counter, Evaluation, Head, Key, Map, Matrix, Metric, Recall, Record, Select,
+    Sequence, StateDict, head_scores, paper, record_weights,
 };
 
 use crate::common::maths::softmax;
@@ -312,10 +312,11 @@ fn a_recall_of_many_inputs_is_its_definition() -> Outcome {
         hits += share(first_largest(&scores) == (i * i) % 300);
     }
     assert!(hits > 0.0, "some hits by chance");
-    let inputs = Path::rows("table").through("w").through_if_present("absent").relu().head(1, 2);
+    let inputs = Circuit::rows("table").through("w").through_if_present("absent").relu().head(1, 2);
     assert_eq!(inputs.to_string(), "table -> w -> absent? -> relu -> head(1/2)");
     let association = Association::of((0..300).map(|i| (i, (i * i) % 300)), 0..300)?;
-    let found = Recall::new("squares", inputs, association).against(Path::rows("keys")).evaluate(&weights)?;
+    let found =
+        Recall::new("squares", inputs, association).against(Circuit::rows("keys")).evaluate(&weights)?;
     assert_eq!((found.counter, found.chance), (Counter { sum: hits, n: 300 }, Some(1.0 / 300.0)));
     Ok(())
 }
@@ -334,15 +335,15 @@ impl Map for Negation {
 fn recalls_tell_what_does_not_fit() -> Outcome {
     let weights = weights();
     let told = |recall: Recall| recall.evaluate(&weights).unwrap_err().to_string();
-    let recall = |path: Path, n: usize| Recall::new("r", path, Association::identity(n));
-    let path = || Path::rows("table");
+    let recall = |path: Circuit, n: usize| Recall::new("r", path, Association::identity(n));
+    let path = || Circuit::rows("table");
     assert_eq!(told(recall(path().through("W1"), 3)), "no weight 'W1'; did you mean 'w'?");
     assert_eq!(told(recall(path().through("keys"), 3)), "keys: expected shape [310, 6], found [310, 4]");
     assert_eq!(told(recall(path().head(2, 2), 3)), "head 2 of 2 in rows of width 6");
-    let unfit = told(recall(path(), 3).against(Path::rows("keys")));
+    let unfit = told(recall(path(), 3).against(Circuit::rows("keys")));
     assert_eq!(unfit, "recall 'r', keys keys: expected shape [310, 6], found [310, 4]");
     assert_eq!(
-        told(recall(path().through("w"), 301).against(Path::rows("keys"))),
+        told(recall(path().through("w"), 301).against(Circuit::rows("keys"))),
         "recall 'r', table -> w: row 300 of a matrix with 300 rows"
     );
     assert_eq!(

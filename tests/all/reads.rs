@@ -3,11 +3,11 @@ use std::sync::Mutex;
 
 use ihead::config::Config;
 use ihead::data::Batch;
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Request, RowLists, RowSet};
 use ihead::graph::record;
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::Params;
-use ihead::plan::CpuEngine;
 
 /// The buffer of the second sequence has held the first one's longer row.
 #[test]

@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use ihead::config::Config;
 use ihead::data::{BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
 use ihead::graph::{Graph, Model, record};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::{ModuleExt, Params};
-use ihead::plan::CpuEngine;
 
 use crate::common::unnamed::Unnamed;
 

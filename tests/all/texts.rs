@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use ihead::Error;
 use ihead::graph::Edits;
-use ihead::probe::{Association, Path, Recall};
+use ihead::probe::{Association, Circuit, Recall};
 use ihead::train::optim::Optim;
 use ihead::train::{Schedule, Timeline, WeightEdit};
 
@@ -29,7 +29,7 @@ fn a_long_text_is_read_and_its_first_mistake_is_found() {
     let joined = |item: &str, by: &str| vec![item; MANY].join(by);
     long::<Recall>(&format!("r: {} => self", joined("e -> w", " + ")));
     long::<Recall>(&format!("r: e{} => previous", " -> layers.0.wv?".repeat(MANY)));
-    long::<Path>(&joined("tok_embeddings", " + "));
+    long::<Circuit>(&joined("tok_embeddings", " + "));
     long::<Association>(&format!("self among {{{}}}", joined("0..3", ", ")));
     long::<Edits>(&joined("layers.*.attention.pattern[0,1]=scale(0.5)", ", "));
     long::<Edits>(&format!("a=row({})", joined("0.25", ", ")));

@@ -29,6 +29,7 @@ use super::{Graph, Model, record_with};
 /// | [`Patch`](Self::Patch) | `patch` | streams and patterns |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
+#[non_exhaustive]
 pub enum Edit {
     /// The activation is zero; a pattern looks nowhere.
     Ablate,

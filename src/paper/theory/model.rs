@@ -6,6 +6,7 @@ use crate::{Error, Module, Result};
 
 /// The rows of the tables, which never train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Embeddings {
     /// Orthonormal: row `i` is the `i`-th unit vector, in all three tables.
     OneHot,

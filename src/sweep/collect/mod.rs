@@ -22,6 +22,7 @@ use frame::plain;
 
 /// Which rows a table of runs has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rows {
     /// The last evaluation of each run.
     #[default]

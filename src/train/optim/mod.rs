@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::nn::{ModuleExt, Stored};
+use crate::sealed::Sealed;
 
 /// Changes a parameter by its gradient.
-pub trait Optimizer {
+pub trait Optimizer: Sealed {
     /// One update of the parameter called `name`, in the precision of its values; what is remembered of it is kept in that
     /// precision too.
     ///
@@ -52,6 +53,7 @@ pub trait Optimizer {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Optim {
     /// Stochastic gradient descent with momentum.
     Sgd(Sgd),
@@ -100,6 +102,11 @@ impl Optim {
         Ok(new)
     }
 }
+
+impl Sealed for Optim {}
+impl Sealed for Sgd {}
+impl Sealed for AdamW {}
+impl Sealed for Groups {}
 
 impl Optimizer for Optim {
     fn step<E: Stored>(&mut self, name: &str, values: &mut [E], gradient: &[E]) -> Result<()> {

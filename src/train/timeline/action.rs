@@ -12,6 +12,7 @@ use super::Rate;
 
 /// A change at the beginning of an iteration.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Action {
     /// Parameters that this name or pattern (`*`) matches stop training.
     Freeze(String),

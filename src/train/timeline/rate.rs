@@ -9,6 +9,7 @@ use super::Action;
 
 /// The shape of a change from one step size to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Curve {
     /// A straight line.
     Linear,

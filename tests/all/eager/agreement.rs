@@ -1,10 +1,10 @@
 //! Agreement with the CPU engine, and with the recorded first steps of the paper's program.
-use ihead::backend::Cpu;
-use ihead::eager::EagerEngine;
+use ihead::engine::CpuEngine;
+use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, RowLists, RowSet, ignore};
 use ihead::graph::{Graph, Model, record, record_with};
+use ihead::internals::backend::Cpu;
 use ihead::nn::{ModuleExt, Params};
-use ihead::plan::CpuEngine;
 
 use super::models::{BODIES, SEQ, Tiny, batch, edits, engine, graph, loss, marked};
 use crate::common::cases::{Case, fill, worst};

@@ -1,9 +1,10 @@
 //! Small models, each around one operation, and batches for them.
-use ihead::backend::{Const, Cpu, Dim};
+use ihead::backend::{Const, Dim};
 use ihead::data::Batch;
-use ihead::eager::EagerEngine;
+use ihead::engine::EagerEngine;
 use ihead::engine::{Request, RowLists, RowSet};
 use ihead::graph::{Edit, Edits, Graph, Model, Normaliser, Pattern, Scores, Stream, Tokens, Weight, record};
+use ihead::internals::backend::Cpu;
 use ihead::nn::{Init, ModuleExt, Param, Params};
 
 pub const VOCAB: usize = 7;

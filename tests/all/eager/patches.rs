@@ -2,10 +2,10 @@
 use std::sync::Mutex;
 
 use ihead::data::Batch;
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Read, Request, RowSet, ignore};
 use ihead::graph::{Edit, Edits, Graph, Normaliser, record_with};
 use ihead::nn::{ModuleExt, Params};
-use ihead::plan::CpuEngine;
 
 use super::models::{Body, SEQ, Tiny, batch, engine, graph, loss, marked};
 use crate::common::fd::{Values, assert_gradients};

@@ -1,10 +1,10 @@
 //! Losses over chosen rows, reads, micro-batches, and requests that cannot be met.
 use std::sync::Mutex;
 
-use ihead::backend::{Cpu, DeviceKind};
 use ihead::data::Batch;
-use ihead::eager::{EagerEngine, open};
 use ihead::engine::{Engine, Read, Request, RowLists, RowSet, ignore};
+use ihead::internals::backend::{Cpu, DeviceKind};
+use ihead::internals::eager::{EagerEngine, open};
 
 use super::models::{BODIES, Body, SEQ, Tiny, VOCAB, batch, engine, graph, loss, marked};
 use crate::common::fd::Values;

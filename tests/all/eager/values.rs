@@ -1,10 +1,10 @@
 //! Values of activations, by plain loops over one sequence.
 use std::sync::Mutex;
 
-use ihead::backend::Cpu;
-use ihead::eager::EagerEngine;
+use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, Read, Request, RowSet};
 use ihead::graph::{Edit, Edits, Normaliser, record_with};
+use ihead::internals::backend::Cpu;
 use ihead::nn::Param;
 
 use crate::common::fd::Values;

@@ -1,6 +1,6 @@
 //! Products, transposition, lookups of rows.
 
-use ihead::kernels::*;
+use ihead::internals::kernels::*;
 
 use super::{assert_near, at_each_level, narrow, random};
 

@@ -4,7 +4,7 @@ mod matrices;
 mod rows;
 mod tables;
 
-use ihead::kernels::{Level, with_level};
+use ihead::internals::kernels::{Level, with_level};
 
 /// Calls `check` with each level that this machine has in force.
 fn at_each_level(mut check: impl FnMut(Level)) {

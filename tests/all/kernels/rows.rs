@@ -1,6 +1,6 @@
 //! Kernels on rows.
 
-use ihead::kernels::*;
+use ihead::internals::kernels::*;
 
 use crate::common::maths::{scaled, softmax, softmax_beside};
 

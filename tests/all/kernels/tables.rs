@@ -1,6 +1,6 @@
 //! Attention scores between sums of lookups, and their gradient.
 
-use ihead::kernels::*;
+use ihead::internals::kernels::*;
 
 use super::{assert_near, at_each_level, narrow, random};
 

@@ -2,13 +2,13 @@
 //! `INSTA_UPDATE=always cargo test -p ihead-tests --test all lowered` writes them anew, and `git diff` shows what has become
 //! of each.
 use ihead::config::Config;
+use ihead::engine::CpuEngine;
 use ihead::engine::{LossTerm, Penalty, Request, RowSet};
 use ihead::graph::{Graph, Model, record};
 use ihead::model::{
     Full, FullArgs, NormKind, PositionKind, Simplified, SimplifiedArgs, Transformer, TransformerArgs,
 };
 use ihead::nn::{Activation, ModuleExt, Params};
-use ihead::plan::CpuEngine;
 
 const VOCAB: usize = 11;
 const SEQ: usize = 10;

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use ihead::data::Batch;
+use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Read, Request, RowSet};
 use ihead::graph::{Graph, Model, record};
 use ihead::nn::{ModuleExt, Params};
-use ihead::plan::CpuEngine;
 
 pub const VOCAB: usize = 7;
 pub const LENGTH: usize = 8;

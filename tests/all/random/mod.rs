@@ -3,13 +3,13 @@ mod model;
 
 use std::sync::Mutex;
 
-use ihead::backend::Cpu;
 use ihead::data::Batch;
-use ihead::eager::EagerEngine;
+use ihead::engine::CpuEngine;
+use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, LossTerm, Penalty, Read, Request, RowLists, RowSet};
 use ihead::graph::{Edit, Edits, Graph, record, record_with};
+use ihead::internals::backend::Cpu;
 use ihead::nn::{ModuleExt, Params};
-use ihead::plan::CpuEngine;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 

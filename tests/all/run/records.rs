@@ -1,5 +1,5 @@
 use ihead::nn::ModuleExt;
-use ihead::probe::{Association, Metric, Path, Recall};
+use ihead::probe::{Association, Circuit, Metric, Recall};
 use ihead::run::{Schedule, measure};
 use ihead::train::Step;
 
@@ -43,8 +43,8 @@ fn going_on_is_one_long_run() {
 fn the_files_hold_what_was_measured_and_what_the_run_was_made_of() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run");
-    let recall = Recall::new("back", Path::rows("tok_embeddings.weight"), Association::identity(65))
-        .against(Path::rows("tok_embeddings.weight"));
+    let recall = Recall::new("back", Circuit::rows("tok_embeddings.weight"), Association::identity(65))
+        .against(Circuit::rows("tok_embeddings.weight"));
     let mut saved =
         run().every(2).weights([recall]).on(&test_batch(), [Metric::accuracy("acc")]).save_to(&path);
     let history = saved.train(4).unwrap();

@@ -1,15 +1,15 @@
 //! Nothing is made before everything is found right.
 use std::sync::Arc;
 
-use ihead::backend::Cpu;
 use ihead::config::Config;
 use ihead::data::{BatchOptions, Batches, NumpyRng, Task};
-use ihead::eager::EagerEngine;
+use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, Request, RowSet, ignore};
 use ihead::graph::{Edit, Edits, record};
+use ihead::internals::backend::Cpu;
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::{Map, ModuleExt, Params};
-use ihead::probe::{Association, Head, Key, Metric, Path, Recall, Select};
+use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
 use ihead::run::{Inspect, Run, Schedule, activations, gradients, measure};
 use ihead::train::{Action, EmptyLoss, Loss, Step, Timeline, Trainer};
 
@@ -32,7 +32,7 @@ fn names_that_the_model_has_not() {
     refused(run().on_training([looks("layers.0.attention.patern")]), did_you_mean);
     let edits = Edits::default().with("layers.0.attention.patern", Edit::PreviousToken);
     refused(run().edits(edits.clone()), did_you_mean);
-    let recall = Recall::new("r", Path::rows("tok_embedding.weight"), Association::identity(65));
+    let recall = Recall::new("r", Circuit::rows("tok_embedding.weight"), Association::identity(65));
     refused(run().weights([recall]), "did you mean 'tok_embeddings.weight'?");
     let timeline = Timeline::default().at(9, Action::release("layers.1.attention.wkk.weight"));
     refused(run().timeline(timeline), "did you mean 'layers.1.attention.wk.weight'?");
@@ -49,7 +49,7 @@ fn two_numbers_of_one_name() {
     let acc = || [Metric::accuracy("acc")];
     refused(run().on(&test_batch(), acc()).on(&test_batch(), acc()), said);
     refused(run().on(&test_batch(), acc()).on_training(acc()), said);
-    let recall = Recall::new("acc", Path::rows("tok_embeddings.weight"), Association::identity(65));
+    let recall = Recall::new("acc", Circuit::rows("tok_embeddings.weight"), Association::identity(65));
     refused(run().on(&test_batch(), acc()).weights([recall]), said);
     refused(run().on(&test_batch(), [Metric::accuracy("iter")]), "named 'iter'");
 }

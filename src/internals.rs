@@ -1,0 +1,35 @@
+//! What the tests, the benchmarks and the macros of this crate reach and a user does not need: it may change in any version.
+pub use paste::paste;
+
+pub mod backend {
+    //! The devices of the dfdx engine.
+    pub use crate::backend::{DeviceKind, EngineDevice, Kind, Scalar};
+    pub use dfdx::tensor::Cpu;
+    #[cfg(feature = "cuda")]
+    pub use dfdx::tensor::Cuda;
+}
+
+pub mod eager {
+    //! The dfdx engine.
+    pub use crate::eager::*;
+}
+
+pub mod kernels {
+    //! Loops over slices.
+    pub use crate::kernels::*;
+}
+
+pub mod memory {
+    //! What the machine's memory holds.
+    pub use crate::memory::*;
+}
+
+pub mod names {
+    //! Patterns of names, and the nearest of them.
+    pub use crate::names::*;
+}
+
+pub mod output {
+    //! What is printed.
+    pub use crate::output::plain;
+}
