@@ -24,9 +24,14 @@ struct Args {
     /// Runs of each kind.
     #[config(default = 3, min = 1)]
     seeds: u64,
+    /// Different items.
+    #[config(default = 256, min = 2)]
+    items: u32,
+    /// Marks of the positions that the loss counts: 1, the labels of all pairs; 2, that of the last alone.
+    #[config(default = 1, min = 1, max = 2)]
+    from: i32,
 }
 
-const ITEMS: u32 = 64;
 const LABELS: u32 = 8;
 const PAIRS: usize = 8;
 
@@ -46,20 +51,22 @@ struct Pairs {
     /// Item `i` is drawn in proportion to `(i + 1)^-zipf`.
     zipf: f64,
     told: Told,
+    items: u32,
 }
 
 impl Task for Pairs {
     fn vocab(&self) -> usize {
-        (ITEMS + LABELS) as usize
+        (self.items + LABELS) as usize
     }
     fn seq_length(&self) -> usize {
         2 * PAIRS + 1
     }
     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]) {
-        let weights: Vec<f64> = (1..=ITEMS).map(|i| f64::from(i).powf(-self.zipf)).collect();
+        let items = self.items;
+        let weights: Vec<f64> = (1..=items).map(|i| f64::from(i).powf(-self.zipf)).collect();
         let law: Vec<f64> = weights.iter().map(|w| w / weights.iter().sum::<f64>()).collect();
         let query = rng.weighted(&law);
-        let another = |rng: &mut NumpyRng| (query + 1 + rng.below(ITEMS - 1)) % ITEMS;
+        let another = |rng: &mut NumpyRng| (query + 1 + rng.below(items - 1)) % items;
         let other = another(rng);
         let often = [if self.told == Told::Item { other } else { query }, other];
         let shift = if self.told == Told::Context { 1 + rng.below(LABELS - 1) } else { 0 };
@@ -70,7 +77,7 @@ impl Task for Pairs {
                 (_, true) => often[rng.below(2) as usize],
                 (_, false) => another(rng),
             };
-            (tokens[2 * p], tokens[2 * p + 1]) = (item, ITEMS + (item + shift) % LABELS);
+            (tokens[2 * p], tokens[2 * p + 1]) = (item, items + (item + shift) % LABELS);
             marks[2 * p] = 1 + i32::from(p == PAIRS);
         }
     }
@@ -85,13 +92,13 @@ fn run(args: Args) -> Result<()> {
     for zipf in [0.0, 1.0] {
         let mut found = [const { vec![] }; 5];
         for seed in 0..args.seeds {
-            let task = |told| Pairs { zipf, told };
+            let task = |told| Pairs { zipf, told, items: args.items };
             let batches = BatchOptions { batch_size: 32, seed, workers: 1 };
             let sizes = TransformerArgs { layers: 2, ..Config::defaults() };
             let model = Transformer::new(task(Told::Both).vocab(), 2 * PAIRS + 1, 64, &sizes)?.init(seed);
             let mut run = Run::new(model, Batches::new(Arc::new(task(Told::Both)), batches)?)
                 .optim(AdamW::new(0.001))
-                .loss(Loss::next_token().over(Select::marks(1..)))
+                .loss(Loss::next_token().over(Select::marks(2..)))
                 .every(50)
                 .quiet();
             for (name, told) in [("context", Told::Context), ("item", Told::Item), ("both", Told::Both)] {

@@ -1,6 +1,6 @@
 //! Variation 14. Does it matter for in-context learning what the hidden units of the feed-forward layers are? The operations and
-//! the layer are one's own, from outside of the library: a pointwise function, an operation on rows with its own backward pass, and a
-//! feed-forward layer that has them, in the library's block.
+//! the block are one's own, from outside of the library: a pointwise function, an operation on rows with its own backward pass, and a
+//! block that has them beside its attention.
 //!
 //! ```text
 //! cargo run --release --example v14_own_operation
@@ -12,7 +12,7 @@
 //! the nine runs (AMD EPYC, two busy cores).
 use std::{process::ExitCode, sync::Arc};
 
-use ihead::nn::through;
+use ihead::nn::{Layer, through};
 use ihead::ops::each_element;
 use ihead::prelude::*;
 use ihead::sweep::estimate;
@@ -64,9 +64,13 @@ impl RowWise for Sparsemax {
     }
 }
 
-/// `W_2 units(W_1 x)`.
+/// `x + attention(n) + W_2 units(W_1 n)` with `n = norm(x)`: attention and feed-forward layer side by side, behind one norm.
 #[derive(Module)]
-struct Hidden {
+struct OwnBlock {
+    #[module]
+    norm: RmsNorm<usize>,
+    #[module]
+    attention: Attention<usize>,
     #[module]
     up: Linear<usize, usize>,
     #[module]
@@ -74,15 +78,17 @@ struct Hidden {
     units: &'static str,
 }
 
-impl FeedForward<usize> for Hidden {
-    fn feed_forward<T: Dim>(&self, x: &Stream<T, usize>, site: &Site) -> Stream<T, usize> {
-        let h = self.up.forward(x);
+impl Layer<usize> for OwnBlock {
+    fn layer<T: Dim>(&self, x: &Stream<T, usize>, site: &Site) -> Stream<T, usize> {
+        let n = self.norm.forward(x);
+        let h = self.up.forward(&n);
         let hidden = match self.units {
             "squared ReLU" => squared_relu(&h),
             "sparsemax" => h.rows(Sparsemax, &[], h.dim()),
             _ => h.relu(),
         };
-        site.stream("out", self.down.forward(&site.stream("hidden", hidden)))
+        let mixed = self.attention.forward(&n, &n, &site.at("attention"));
+        x.clone() + mixed + self.down.forward(&site.stream("hidden", hidden))
     }
 }
 
@@ -93,7 +99,7 @@ struct Layers {
     #[module]
     positions: Positions<usize, usize>,
     #[module]
-    layers: Vec<Block<Attention<usize>, Hidden, RmsNorm<usize>>>,
+    layers: Vec<OwnBlock>,
     #[module]
     output: Linear<usize, usize>,
 }
@@ -125,12 +131,12 @@ fn run(args: Args) -> Result<()> {
     for units in ["ReLU", "squared ReLU", "sparsemax"] {
         let (mut losses, mut accuracies) = (vec![], vec![]);
         for seed in 0..args.seeds {
-            let block = |_| Block {
+            let block = |_| OwnBlock {
+                norm: RmsNorm::new(dim),
                 attention: Attention::new(dim, 1),
-                ff: Some(Hidden { up: Linear::new(dim, hidden), down: Linear::new(hidden, dim), units }),
-                attention_norm: Some(RmsNorm::new(dim)),
-                ff_norm: Some(RmsNorm::new(dim)),
-                wiring: Wiring::Sequential,
+                up: Linear::new(dim, hidden),
+                down: Linear::new(hidden, dim),
+                units,
             };
             let mut model = Layers {
                 embed: Embedding::new(65, dim),

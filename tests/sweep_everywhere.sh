@@ -147,15 +147,15 @@ CONF
   wait_for_some slurm
   # what Slurm does two minutes before the time limit, to one task; then the whole array is cancelled
   requeued() { grep -o "Requeuing JobId=${job}_[0-9]*" slurm.d/ctld.log; }
-  for _ in $(seq 20); do # a task may end while it is asked to stop
-    task=$(squeue -h -t RUNNING -o %K | tail -1)
-    scancel --batch --signal=TERM "${job}_$task" >/dev/null 2>&1 &
-    for _ in $(seq 10); do
-      ! requeued >/dev/null || break 2
+  while ! requeued >/dev/null && task=$(squeue -h -t RUNNING -o %K | tail -1) && [[ -n $task ]]; do
+    # a task may end while it is asked to stop; then the next one is asked
+    scancel --batch --signal=TERM "${job}_$task" >/dev/null 2>&1 || true
+    for _ in $(seq 50); do
+      ! requeued >/dev/null && squeue -h -t RUNNING -o %K | grep -qx "$task" || break
       sleep 0.2
     done
   done
-  requeued # the script has put itself back into the queue
+  requeued || { echo "every task had ended before it could be asked to stop: take more ITERS" >&2; exit 1; }
   scancel --signal=KILL --full "$job" 2>/dev/null || true
   scancel "$job"
   ended

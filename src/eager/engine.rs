@@ -57,7 +57,7 @@ const CUDA_ELEMENTS: usize = 1 << 27;
 ///
 /// let model = Bigram { table: Param::new((4, 4), Init::Zeros) };
 /// let request = Request::loss(RowSet::All);
-/// let mut engine = EagerEngine::new(Cpu::default(), &record(&model, 3)?, &request, &|_| true);
+/// let mut engine = EagerEngine::new(Cpu::default(), &record(&model, 3)?, &request, &|_| true)?;
 /// let loss: f64 = engine.run(&Params::of(&model), &Batch::new(2, 3), &[], &ignore::<f64>)?;
 /// assert!((loss - 4_f64.ln()).abs() < 1e-12);
 /// assert!(engine.gradient(model.table.id()).is_some());
@@ -77,7 +77,16 @@ pub struct EagerEngine<E: Scalar, Dev: EngineDevice<E>> {
 
 impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
     /// An engine for `graph` that computes what `request` asks for; `trains` tells which parameters get gradients.
-    pub fn new(device: Dev, graph: &Graph, request: &Request, trains: &dyn Fn(ParamId) -> bool) -> Self {
+    ///
+    /// # Errors
+    /// If the request asks for an activation that the graph does not have, or for a penalty of a pattern.
+    pub fn new(
+        device: Dev,
+        graph: &Graph,
+        request: &Request,
+        trains: &dyn Fn(ParamId) -> bool,
+    ) -> Result<Self, Error> {
+        request.check_graph(graph)?;
         let needs = Needs::new(graph, request, trains);
         let elements = |(_, weight): &(ParamId, _)| elements_of(graph, *weight);
         let gradients = needs.gradients.iter().map(|g| (g.0, vec![E::default(); elements(g)])).collect();
@@ -87,7 +96,16 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         };
         let (request, patches, terms) =
             (request.clone(), Patches::new(graph), vec![f64::NAN; request.losses.len()]);
-        EagerEngine { device, graph: graph.clone(), request, needs, micro_batch, patches, terms, gradients }
+        Ok(EagerEngine {
+            device,
+            graph: graph.clone(),
+            request,
+            needs,
+            micro_batch,
+            patches,
+            terms,
+            gradients,
+        })
     }
 
     /// The same with this many sequences in a micro-batch: memory grows with it, results differ in rounding only.

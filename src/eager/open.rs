@@ -20,7 +20,7 @@ pub fn open(
     trains: &dyn Fn(ParamId) -> bool,
 ) -> Result<Box<dyn Engine<f32>>, Error> {
     match kind {
-        DeviceKind::Cpu => Ok(Box::new(EagerEngine::new(Cpu::default(), graph, request, trains))),
+        DeviceKind::Cpu => Ok(Box::new(EagerEngine::new(Cpu::default(), graph, request, trains)?)),
         DeviceKind::Cuda => {
             refuse_custom(graph)?;
             open_cuda(graph, request, trains)
@@ -54,7 +54,7 @@ fn open_cuda(
     request: &Request,
     trains: &dyn Fn(ParamId) -> bool,
 ) -> Result<Box<dyn Engine<f32>>, Error> {
-    Ok(Box::new(EagerEngine::new(crate::backend::cuda()?, graph, request, trains)))
+    Ok(Box::new(EagerEngine::new(crate::backend::cuda()?, graph, request, trains)?))
 }
 
 #[cfg(not(feature = "cuda"))]

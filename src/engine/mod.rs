@@ -21,7 +21,7 @@ pub use widened::Widened;
 
 use crate::Error;
 use crate::data::Batch;
-use crate::graph::NodeId;
+use crate::graph::{Graph, NodeId};
 use crate::nn::ParamId;
 use crate::sealed::Sealed;
 
@@ -55,6 +55,32 @@ impl Request {
     pub fn and_read(mut self, node: NodeId, rows: RowSet) -> Request {
         self.reads.push((node, rows));
         self
+    }
+
+    /// Checks that the graph has every activation that is asked for, before an engine is built.
+    ///
+    /// # Errors
+    /// If a node is of another graph, which has more of them, or what a penalty is of is a pattern.
+    pub(crate) fn check_graph(&self, graph: &Graph) -> Result<(), Error> {
+        let penalised = self.losses.iter().filter_map(|term| match term {
+            LossTerm::Penalty { node, .. } => Some(*node),
+            LossTerm::NextToken { .. } | LossTerm::Distribution { .. } => None,
+        });
+        let asked = self.reads.iter().map(|(node, _)| *node).chain(penalised.clone());
+        if let Some(node) = asked.into_iter().find(|node| node.index() >= graph.len()) {
+            return Err(Error::usage(format!(
+                "a request for activation {} of a graph that has {}: it was made for another graph",
+                node.index() + 1,
+                graph.len()
+            )));
+        }
+        match penalised.into_iter().find(|node| graph.is_pattern(*node)) {
+            Some(node) => Err(Error::usage(format!(
+                "a penalty of {}: expected a stream [seq, dim]",
+                graph.node_words(node)
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Checks what a run is handed against the graph.

@@ -147,18 +147,21 @@ impl Graph {
         self.nodes.is_empty()
     }
 
-    /// Whether the value of a node is an attention pattern `[heads, seq, seq]`.
+    /// Whether the value of a node is an attention pattern `[heads, seq, seq]`; `false` for a node that this graph lacks.
     pub fn is_pattern(&self, node: NodeId) -> bool {
-        self.nodes[node.0].op.is_pattern()
+        self.nodes.get(node.0).is_some_and(|node| node.op.is_pattern())
     }
 
-    /// The width of a stream, the number of heads of a pattern.
+    /// The width of a stream, the number of heads of a pattern; 0 for a node that this graph lacks.
     pub fn width(&self, node: NodeId) -> usize {
-        self.nodes[node.0].cols
+        self.nodes.get(node.0).map_or(0, |node| node.cols)
     }
 
-    /// Whether the value of `node` depends on that of `on`.
+    /// Whether the value of `node` depends on that of `on`; `false` for a node that this graph lacks.
     pub fn depends(&self, node: NodeId, on: NodeId) -> bool {
+        if node.0 >= self.nodes.len() {
+            return false;
+        }
         let mut reached = vec![false; node.0 + 1];
         reached[node.0] = true;
         for i in (on.0..=node.0).rev() {

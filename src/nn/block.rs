@@ -129,18 +129,59 @@ fn normed<T: Dim, D: Dim>(norm: &Option<impl Norm<D>>, x: &Stream<T, D>) -> Stre
     norm.as_ref().map_or_else(|| x.clone(), |norm| norm.norm(x))
 }
 
-/// Blocks one after the other, from the embeddings to the stream that leaves the last one: `[seq, dim]` to the same.
+/// One layer of a model, around the residual stream: `[seq, dim]` to the same. [`through`] takes a list of any kind.
 ///
-/// Sites: `layers.N.resid`, the stream that enters block N, those of block N under `layers.N`, and `final.resid`.
-pub fn through<T: Dim, D: Dim, A: Mixer<D>, F: FeedForward<D>, N: Norm<D>>(
-    layers: &[Block<A, F, N>],
-    mut h: Stream<T, D>,
-) -> Stream<T, D> {
+/// [`Block`] is one; a block that is wired in another way is a type of one's own.
+///
+/// ```
+/// use ihead::Module;
+/// use ihead::backend::Dim;
+/// use ihead::graph::{Site, Stream};
+/// use ihead::nn::{Attention, Layer, Mlp, RmsNorm};
+///
+/// /// `x + mlp(x + attention(norm(x)))`.
+/// #[derive(Module)]
+/// struct Nested<D: Dim> {
+///     #[module]
+///     norm: RmsNorm<D>,
+///     #[module]
+///     attention: Attention<D>,
+///     #[module]
+///     mlp: Mlp<D>,
+/// }
+///
+/// impl<D: Dim> Layer<D> for Nested<D> {
+///     fn layer<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+///         let n = self.norm.forward(x);
+///         let h = x.clone() + self.attention.forward(&n, &n, &site.at("attention"));
+///         x.clone() + self.mlp.forward(&h, &site.at("ff"))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a layer",
+    note = "implement `Layer::layer`, from `Stream<T, D>` to the same"
+)]
+pub trait Layer<D: Dim>: IsModule {
+    /// The residual stream after the layer; what it names lies at `site`.
+    fn layer<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>;
+}
+
+impl<D: Dim, A: Mixer<D>, F: FeedForward<D>, N: Norm<D>> Layer<D> for Block<A, F, N> {
+    fn layer<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
+        self.forward(x, site)
+    }
+}
+
+/// Layers one after the other, from the embeddings to the stream that leaves the last one: `[seq, dim]` to the same.
+///
+/// Sites: `layers.N.resid`, the stream that enters layer N, those of layer N under `layers.N`, and `final.resid`.
+pub fn through<T: Dim, D: Dim>(layers: &[impl Layer<D>], mut h: Stream<T, D>) -> Stream<T, D> {
     let site = h.recorder().site();
     for (i, layer) in layers.iter().enumerate() {
         let site = site.at("layers").at(i);
         h = site.stream("resid", h);
-        h = layer.forward(&h, &site);
+        h = layer.layer(&h, &site);
     }
     site.at("final").stream("resid", h)
 }

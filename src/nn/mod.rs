@@ -34,7 +34,7 @@ mod values;
 
 pub use activation::Activation;
 pub use attention::{Attention, Mixer};
-pub use block::{Block, Wiring, through, through_feed_forwards};
+pub use block::{Block, Layer, Wiring, through, through_feed_forwards};
 pub use change_qkv::{AnyChange, ChangeQkv, QkNorm, Unchanged};
 pub use embedding::Embedding;
 pub use feed_forward::{AnyFeedForward, FeedForward, Mlp};

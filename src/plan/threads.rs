@@ -53,7 +53,8 @@ impl<E: Element> CpuEngine<E> {
     /// An engine for `graph` that computes what `request` asks for; `trains` tells which parameters get gradients.
     ///
     /// # Errors
-    /// If the threads cannot be started.
+    /// If the request asks for an activation that the graph does not have, or for a penalty of a pattern; if the threads
+    /// cannot be started.
     pub fn new(
         graph: &Graph,
         request: &Request,
@@ -76,6 +77,7 @@ impl<E: Element> CpuEngine<E> {
         threads: usize,
         way: Way,
     ) -> Result<Self, Error> {
+        request.check_graph(graph)?;
         let (graph, program) = lower(graph, request, trains, way);
         let weights = Weights::new(&graph, &program.used, &program.leaves, trains);
         let pool = rayon::ThreadPoolBuilder::new()

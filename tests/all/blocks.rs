@@ -112,7 +112,7 @@ fn both_engines_agree_on_every_choice() {
         let (rows, trains) = (marked(&batch), |id| params.trains(id));
         let mut cpu = CpuEngine::<f64>::new(&graph, &request(RowSet::Set(0)), &trains, 1).unwrap();
         let mut eager =
-            EagerEngine::<f64, Cpu>::new(Cpu::default(), &graph, &request(RowSet::Set(0)), &trains);
+            EagerEngine::<f64, Cpu>::new(Cpu::default(), &graph, &request(RowSet::Set(0)), &trains).unwrap();
         let found = cpu.run(&values, &batch, &rows, &ignore).unwrap();
         let expected = eager.run(&values, &batch, &rows, &ignore).unwrap();
         assert!((found - expected).abs() < 1e-12, "{line}: loss {expected}, {found}");

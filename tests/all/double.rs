@@ -102,9 +102,10 @@ fn eager(setting: &Setting) -> impl FnOnce(&Model) -> Box<dyn Engine<f64>> {
     let seq = setting.seq;
     move |model| {
         let (graph, params) = (record(model, seq).unwrap(), Params::of(model));
-        Box::new(EagerEngine::new(Cpu::default(), &graph, &Request::loss(RowSet::All), &|id| {
-            params.trains(id)
-        }))
+        Box::new(
+            EagerEngine::new(Cpu::default(), &graph, &Request::loss(RowSet::All), &|id| params.trains(id))
+                .unwrap(),
+        )
     }
 }
 

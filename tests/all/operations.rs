@@ -257,7 +257,7 @@ fn cpu(graph: &Graph, request: &Request, threads: usize) -> CpuEngine<f64> {
 }
 
 fn eager(graph: &Graph, request: &Request) -> EagerEngine<f64, Cpu> {
-    EagerEngine::new(Cpu::default(), graph, request, &|_| true).with_micro_batch(2)
+    EagerEngine::new(Cpu::default(), graph, request, &|_| true).unwrap().with_micro_batch(2)
 }
 
 /// The two engines on the same graph: losses, their terms, and gradients of every parameter.

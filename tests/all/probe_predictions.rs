@@ -37,7 +37,7 @@ fn measure<M: Model + Module>(model: &M, metrics: Vec<Metric>, batch: &Batch) ->
     let request = Request::reads(evaluation.reads().to_vec());
     let extended = evaluation.graph(&graph);
     let mut plan = CpuEngine::<f64>::new(extended, &request, &|_| false, 2).unwrap();
-    let mut eager = EagerEngine::<f64, Cpu>::new(Cpu::default(), extended, &request, &|_| false);
+    let mut eager = EagerEngine::<f64, Cpu>::new(Cpu::default(), extended, &request, &|_| false).unwrap();
     let rows = evaluation.rows(batch);
     let measured = |engine: &mut dyn Engine<f64>| {
         let pass = evaluation.pass(batch, &rows);

@@ -41,6 +41,9 @@ pub(crate) enum Way {
 /// Tables with more rows than this are looked up before they are mapped.
 const LARGEST_MAPPED_TABLE: usize = 8192;
 
+/// Nodes between two streams that are lowered before somebody asks for them.
+const STRETCH: usize = 256;
+
 pub(crate) struct Lowering<'a> {
     /// The graph, with the weights that the lowering adds.
     pub graph: Graph,
@@ -98,6 +101,7 @@ pub(crate) fn lower(
 
 impl Lowering<'_> {
     fn run(&mut self) {
+        self.lower_deep_graphs_in_stretches();
         for (node, rows) in &self.request.reads {
             let val = if self.op(*node).is_pattern() {
                 self.read_pattern(*node, *rows)
@@ -120,6 +124,20 @@ impl Lowering<'_> {
                     self.emit(CrossEntropy { logits: val, term, distributions: Some(set) });
                 }
                 LossTerm::Penalty { penalty, .. } => self.emit(SitePenalty { x: val, penalty, term }),
+            }
+        }
+    }
+
+    /// Makes the streams that are made anyway from the first to the last, `STRETCH` nodes apart: what asks for a node then goes
+    /// back no further than to these, so that the depth of the stack is bounded at any depth of the graph.
+    fn lower_deep_graphs_in_stretches(&mut self) {
+        let mut last = 0;
+        for i in 0..self.graph.nodes().len() {
+            let made_anyway = self.demands[i].dense > 0 && !self.graph.is_pattern(NodeId(i));
+            if made_anyway && i - last >= STRETCH {
+                let node = NodeId(i);
+                self.dense(node, self.rows_of(node));
+                last = i;
             }
         }
     }

@@ -69,7 +69,8 @@ fn check_step(case: &Case, model: &mut impl Model) {
     let (graph, request) =
         (record(model, batch.seq).unwrap(), loss(if head_only { RowSet::Set(0) } else { RowSet::All }));
     let params = Params::of(model);
-    let mut engine = EagerEngine::<f32, Cpu>::new(Cpu::default(), &graph, &request, &|id| params.trains(id));
+    let mut engine =
+        EagerEngine::<f32, Cpu>::new(Cpu::default(), &graph, &request, &|id| params.trains(id)).unwrap();
     let rows = [RowLists::select(&batch, |_, mark| mark >= 2)];
     engine.run(&params, &batch, &rows, &ignore).unwrap();
     let step = case.tensors("step0.safetensors").unwrap();

@@ -242,5 +242,5 @@ pub fn graph(tiny: &Tiny) -> Graph {
 /// The dfdx engine in f64 on the CPU.
 pub fn engine(graph: &Graph, request: &Request, tiny: &Tiny) -> EagerEngine<f64, Cpu> {
     let params = Params::of(tiny);
-    EagerEngine::new(Cpu::default(), graph, request, &|id| params.trains(id)).with_micro_batch(2)
+    EagerEngine::new(Cpu::default(), graph, request, &|id| params.trains(id)).unwrap().with_micro_batch(2)
 }

@@ -44,7 +44,8 @@ fn f32_agrees_with_f64() {
         let tiny = Tiny::new(body);
         let (graph, request, values) = (graph(&tiny), loss(RowSet::All), Values::of(&tiny));
         let mut wide = engine(&graph, &request, &tiny);
-        let mut narrow: EagerEngine<f32, Cpu> = EagerEngine::new(Cpu::default(), &graph, &request, &|_| true);
+        let mut narrow: EagerEngine<f32, Cpu> =
+            EagerEngine::new(Cpu::default(), &graph, &request, &|_| true).unwrap();
         let expected = wide.run(&values, &batch, &[], &ignore).unwrap();
         let found = narrow.run(&values, &batch, &[], &ignore).unwrap();
         assert!((expected - found).abs() < 1e-5 * expected, "{body:?}: {expected} {found}");

@@ -48,7 +48,7 @@ fn site(tiny: &Tiny, name: &str, edits: &[(&str, Edit)]) -> Vec<Rows> {
 fn site_with(tiny: &Tiny, name: &str, edits: &Edits) -> Vec<Rows> {
     let graph = record_with(tiny, SEQ, edits).unwrap();
     let request = Request::reads(vec![(graph.site(name).unwrap(), RowSet::All)]);
-    let mut engine = EagerEngine::<f64, Cpu>::new(Cpu::default(), &graph, &request, &|_| false);
+    let mut engine = EagerEngine::<f64, Cpu>::new(Cpu::default(), &graph, &request, &|_| false).unwrap();
     let found = Mutex::new(Vec::new());
     let observe = |i: usize, reads: &[Read<'_, f64>]| {
         let read = reads[0];

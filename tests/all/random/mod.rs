@@ -125,7 +125,8 @@ fn assert_agreement(random: &Random, graph: &Graph, request: &Request, batch: &B
     let trains = |id| Params::of(random).trains(id);
     let mut cheap = CpuEngine::<f64>::new(graph, request, &trains, 2).unwrap();
     let mut plain = CpuEngine::<f64>::plain(graph, request, &trains).unwrap();
-    let mut eager = EagerEngine::<f64, Cpu>::new(Cpu::default(), graph, request, &trains).with_micro_batch(2);
+    let mut eager =
+        EagerEngine::<f64, Cpu>::new(Cpu::default(), graph, request, &trains).unwrap().with_micro_batch(2);
     let expected = run(&mut eager, random, graph, batch);
     let programs = [cheap.program(), plain.program()];
     let engines: [(&str, &mut dyn Engine<f64>, &str); 2] =

@@ -1,14 +1,15 @@
 //! Nothing is made before everything is found right.
 use std::sync::Arc;
 
+use ihead::Module;
+use ihead::backend::Dim;
 use ihead::config::Config;
-use ihead::data::{BatchOptions, Batches, NumpyRng, Task};
-use ihead::engine::EagerEngine;
-use ihead::engine::{Engine, Request, RowSet, ignore};
-use ihead::graph::{Edit, Edits, record};
+use ihead::data::{Batch, BatchOptions, Batches, NumpyRng, Task};
+use ihead::engine::{CpuEngine, EagerEngine, Engine, LossTerm, Penalty, Request, RowSet, ignore};
+use ihead::graph::{Edit, Edits, Stream, Tokens, record};
 use ihead::internals::backend::Cpu;
-use ihead::model::{Simplified, SimplifiedArgs};
-use ihead::nn::{Map, ModuleExt, Params};
+use ihead::model::{Simplified, SimplifiedArgs, Transformer, TransformerArgs};
+use ihead::nn::{Embedding, Map, ModuleExt, Params};
 use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
 use ihead::run::{Inspect, Run, Schedule, activations, gradients, measure};
 use ihead::train::{Action, EmptyLoss, Loss, Step, Timeline, Trainer};
@@ -130,7 +131,8 @@ fn parameters_without_values_on_the_dfdx_engine() {
     let model = uninitialised();
     let request = Request::loss(RowSet::All);
     let mut engine =
-        EagerEngine::<f32, _>::new(Cpu::default(), &record(&model, 16).unwrap(), &request, &|_| true);
+        EagerEngine::<f32, _>::new(Cpu::default(), &record(&model, 16).unwrap(), &request, &|_| true)
+            .unwrap();
     let error = engine.run(&Params::of(&model), &test_batch(), &[], &ignore).unwrap_err().to_string();
     assert!(error.contains("was never initialised"), "{error}");
 }
@@ -146,4 +148,72 @@ fn a_loss_that_no_position_of_the_first_batch_counts_for() {
     trainer.loss = over_nothing();
     let error = trainer.run(batches(), Some(1), &mut |_: &Step<'_, Model>| Ok(())).unwrap_err().to_string();
     assert!(error.contains(said), "{error}");
+}
+
+#[test]
+fn a_request_for_another_graph() {
+    let small = record(&model(), 16).unwrap();
+    let sizes = TransformerArgs { layers: 4, ..TransformerArgs::defaults() };
+    let large = record(&Transformer::new(65, 16, 8, &sizes).unwrap(), 16).unwrap();
+    let foreign = large.logits();
+    let penalty = |node| LossTerm::Penalty { node, penalty: Penalty::L2, rows: RowSet::All, weight: 1.0 };
+    let of_pattern = small.site("layers.0.attention.pattern").unwrap();
+    for (request, said) in [
+        (Request::reads(vec![(foreign, RowSet::All)]), "it was made for another graph"),
+        (Request { losses: vec![penalty(foreign)], reads: vec![] }, "it was made for another graph"),
+        (
+            Request { losses: vec![penalty(of_pattern)], reads: vec![] },
+            "a penalty of 'layers.0.attention.pattern'",
+        ),
+    ] {
+        let engines = [
+            CpuEngine::<f32>::new(&small, &request, &|_| true, 1).map(drop),
+            EagerEngine::<f32, _>::new(Cpu::default(), &small, &request, &|_| true).map(drop),
+        ];
+        for error in engines.map(|found| found.unwrap_err().to_string()) {
+            assert!(error.contains(said), "{error}");
+        }
+    }
+    assert!(
+        !small.is_pattern(foreign)
+            && !small.depends(foreign, of_pattern)
+            && !small.depends(of_pattern, foreign)
+    );
+    assert_eq!(small.width(foreign), 0);
+}
+
+/// Operations in a long row, each of which another than the one before.
+#[derive(Module)]
+struct Deep {
+    #[module]
+    embed: Embedding<usize, usize>,
+    depth: usize,
+}
+
+impl ihead::graph::Model for Deep {
+    type Vocab = usize;
+
+    fn vocab(&self) -> usize {
+        4
+    }
+    fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
+        (0..self.depth).fold(self.embed.forward(x), |h, i| match i % 3 {
+            0 => h.tanh(),
+            1 => h.scale(0.5),
+            _ => h.clone() + h.relu(),
+        })
+    }
+}
+
+#[test]
+fn a_graph_of_thousands_of_operations() {
+    let mut model = Deep { embed: Embedding::new(4, 4), depth: 5_000 };
+    model.init_all(0);
+    let graph = record(&model, 2).unwrap();
+    assert!(graph.len() > 5_000);
+    let (request, params, batch) = (Request::loss(RowSet::All), Params::of(&model), Batch::new(1, 2));
+    let mut cpu = CpuEngine::<f32>::new(&graph, &request, &|_| true, 1).unwrap();
+    assert!(cpu.run(&params, &batch, &[], &ignore).unwrap().is_finite());
+    let mut eager = EagerEngine::<f32, _>::new(Cpu::default(), &graph, &request, &|_| true).unwrap();
+    assert!(eager.run(&params, &batch, &[], &ignore).unwrap().is_finite());
 }
