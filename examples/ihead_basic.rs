@@ -8,7 +8,7 @@
 //! `--help` lists every setting.
 use std::process::ExitCode;
 
-use ihead::config::{Derived, Problem, record};
+use ihead::config::{Derived, Problem, settings_json};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::paper::{Experiment, Measured};
 use ihead::probe::{Matrix, Select, paper};
@@ -75,19 +75,19 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
     // a true tie unembeds by the embeddings over sqrt(dim), as the frozen tie does by its own map
     let tied = sizes.tie_output && !sizes.freeze_output;
     let unembed = if tied { 1.0 / (sizes.dim as f64).sqrt() } else { 1.0 };
-    let law = Matrix::from_rows(vocab, text.cond_rows())?;
+    let distribution = Matrix::from_rows(vocab, text.cond_rows())?;
 
     // what is measured: predictions and attention on the batch, accuracy on the test batch, recalls of the weights
     let measured = Measured {
         metrics: paper::simplified(args.loss_head_only),
         test: paper::simplified_test(),
-        recalls: paper::recalls_read_out(&model, law, triggers.as_deref(), unembed)?,
+        recalls: paper::recalls_unembedded(&model, distribution, triggers.as_deref(), unembed)?,
         norms: true,
     };
 
     Ok(Experiment {
         run: args.run.clone(),
-        params: record(args, [("model_args.vocab_size", vocab.into())]),
+        params: settings_json(args, [("model_args.vocab_size", vocab.into())]),
         model,
         test_batch: args.run.test_batch(&test_task)?,
         exp_batch: None,

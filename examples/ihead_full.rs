@@ -7,7 +7,7 @@
 //! `--help` lists every setting.
 use std::process::ExitCode;
 
-use ihead::config::{Derived, Problem, record};
+use ihead::config::{Derived, Problem, settings_json};
 use ihead::model::{Full, FullArgs};
 use ihead::paper::{Experiment, Measured};
 use ihead::probe::{Matrix, paper};
@@ -71,7 +71,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Full<usize, usize, us
 
     Ok(Experiment {
         run: args.run.clone(),
-        params: record(args, [("model_args.vocab_size", vocab.into())]),
+        params: settings_json(args, [("model_args.vocab_size", vocab.into())]),
         model,
         test_batch: args.run.test_batch(&task)?,
         exp_batch: Some(args.data_args.first(&task, EXP_SEQUENCES)?),

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ihead::probe::{Recall, Unit, WeightProbe, record_weights};
+use ihead::probe::{Recall, Unit, WeightProbe, measure_weights};
 use ihead::run::Table;
 use ihead::{Config, Error, io};
 
@@ -61,7 +61,7 @@ fn run(args: Args) -> ihead::Result<()> {
     let chances = chances.collect::<ihead::Result<Vec<Option<f64>>>>()?;
     let mut table = Table::new(["weights"].into_iter().chain(probes.iter().map(WeightProbe::name)));
     for (label, path) in &files {
-        let mut record = record_weights(&probes, &io::read(path)?)?;
+        let mut record = measure_weights(&probes, &io::read(path)?)?;
         table.labelled(label, record.entries().iter().map(|entry| entry.value.number()));
         if args.json {
             for (recall, chance) in args.recalls.iter().zip(&chances) {

@@ -64,8 +64,8 @@ impl Task for Pairs {
     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]) {
         let items = self.items;
         let weights: Vec<f64> = (1..=items).map(|i| f64::from(i).powf(-self.zipf)).collect();
-        let law: Vec<f64> = weights.iter().map(|w| w / weights.iter().sum::<f64>()).collect();
-        let query = rng.weighted(&law);
+        let distribution: Vec<f64> = weights.iter().map(|w| w / weights.iter().sum::<f64>()).collect();
+        let query = rng.weighted(&distribution);
         let another = |rng: &mut NumpyRng| (query + 1 + rng.below(items - 1)) % items;
         let other = another(rng);
         let often = [if self.told == Told::Item { other } else { query }, other];

@@ -5,7 +5,7 @@
 //! cargo run --release --example v1_freezing_order
 //! ```
 //!
-//! Reached in 21 s (two busy cores), embeddings and read-out frozen as in the paper. While W_O^2 waits the keys learn next to nothing
+//! Reached in 21 s (two busy cores), embeddings and unembedding frozen as in the paper. While W_O^2 waits the keys learn next to nothing
 //! (recalls 0.10 and 0.05, accuracy 0.07); W_O^2 alone recalls 0.97 with both keys waiting (accuracy 0.34). After the release all
 //! reach accuracy 0.96 to 0.98; with nothing frozen 0.99.
 //!

@@ -11,7 +11,7 @@
 //! ```
 use std::{process::ExitCode, sync::Arc};
 
-use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, check_law, sample};
+use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, check_distribution, sample};
 use ihead::graph::Normaliser;
 use ihead::model::{Transformer, TransformerArgs};
 use ihead::probe::{Head, Key, Metric, Select};
@@ -38,20 +38,20 @@ impl Task for BackCopy {
     }
     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]) {
         for t in 0..tokens.len() {
-            let mut law = vec![0.0; self.vocab()];
-            self.predict(&tokens[..t], &mut law);
-            tokens[t] = rng.weighted(&law);
+            let mut distribution = vec![0.0; self.vocab()];
+            self.predict(&tokens[..t], &mut distribution);
+            tokens[t] = rng.weighted(&distribution);
         }
         marks.iter_mut().zip(tokens).for_each(|(mark, x)| *mark = 2 * i32::from(self.1.contains(x)));
     }
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
         let (bos, triggers) = (self.0.vocab(), &self.1);
         let others = (0..bos).filter(|v| !triggers.contains(&(*v as u32)));
         match tokens {
-            [] => law[bos] = 1.0,
-            [_] => others.clone().for_each(|v| law[v] = 1.0 / others.clone().count() as f64),
-            [.., before, last] if triggers.contains(last) => law[*before as usize] = 1.0,
-            [.., last] => law[..bos].copy_from_slice(self.0.cond(*last)),
+            [] => distribution[bos] = 1.0,
+            [_] => others.clone().for_each(|v| distribution[v] = 1.0 / others.clone().count() as f64),
+            [.., before, last] if triggers.contains(last) => distribution[*before as usize] = 1.0,
+            [.., last] => distribution[..bos].copy_from_slice(self.0.cond(*last)),
         }
         true
     }
@@ -65,7 +65,7 @@ fn run(args: Args) -> ihead::Result<()> {
     let text = BigramData::tiny_shakespeare();
     let triggers = text.encode("teo")?;
     let task = Arc::new(BackCopy(text, triggers));
-    check_law(&*task, &mut NumpyRng::new(&[1]), 500)?;
+    check_distribution(&*task, &mut NumpyRng::new(&[1]), 500)?;
     let test = sample(&*task, &mut NumpyRng::new(&[0]), 128)?;
     let (head, marked) = (Head::of_layer(0, 0), Select::marks(2..));
     let metrics = [

@@ -4,7 +4,7 @@
 //! cargo run --release --example v4_markov_chains
 //! ```
 //!
-//! First the uniform law (to step 8), then the unigrams so far (steps 16 to 128), then the bigrams so far (from step 256;
+//! First the uniform distribution (to step 8), then the unigrams so far (steps 16 to 128), then the bigrams so far (from step 256;
 //! 0.034 nats away at step 399). 3 s.
 use std::sync::Arc;
 

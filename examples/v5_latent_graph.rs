@@ -4,7 +4,7 @@
 //! does layer 0 learn to look at the parents?
 //! Reached after 1000 steps, in 5 s: the pattern of layer 0 is highest at the parent for 0.9999 of the positions whose parent is
 //! not the one before (already 0.9986 after 200 steps), the weights of the positions alone for 16 of 17 (all 17 from step 200 to
-//! 800; chance 1/20). Accuracy 0.676 at loss 1.04; the exact law has 0.756 at 0.883.
+//! 800; chance 1/20). Accuracy 0.676 at loss 1.04; the exact distribution has 0.756 at 0.883.
 //!
 //! ```text
 //! cargo run --release --example v5_latent_graph
@@ -30,7 +30,7 @@ struct Args {
     /// Tokens.
     #[config(default = 6, min = 2)]
     vocab: usize,
-    /// Parameter of the Dirichlet law of each row of the transitions; small is nearly deterministic.
+    /// Parameter of the Dirichlet distribution of each row of the transitions; small is nearly deterministic.
     #[config(default = 0.1)]
     alpha: f64,
 }
@@ -79,12 +79,12 @@ fn run(args: Args) -> ihead::Result<()> {
     // what the best predictor reaches that knows graph and prior
     let (mut loss, mut hits, mut n) = (0.0, 0.0, 0.0);
     for (x, y, _) in (0..test.batch).map(|i| test.sequence(i)).filter(|s| s.2[last] >= 2) {
-        let (mut law, next) = (vec![0.0; args.vocab], y[last] as usize);
-        task.predict(x, &mut law);
-        loss -= law[next].ln();
-        hits += f64::from(u8::from(law.iter().all(|p| *p <= law[next])));
+        let (mut distribution, next) = (vec![0.0; args.vocab], y[last] as usize);
+        task.predict(x, &mut distribution);
+        loss -= distribution[next].ln();
+        hits += f64::from(u8::from(distribution.iter().all(|p| *p <= distribution[next])));
         n += 1.0;
     }
-    ihead::output::line(format_args!("the exact law: loss {:.4}, acc {:.4}", loss / n, hits / n))?;
+    ihead::output::line(format_args!("the exact distribution: loss {:.4}, acc {:.4}", loss / n, hits / n))?;
     Ok(())
 }

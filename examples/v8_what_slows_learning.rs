@@ -1,5 +1,5 @@
 //! Variation 8. What slows in-context learning, and what generalises? (Section 5 of the paper, figure 4.) A sweep over the number of
-//! triggers, how rare they are, whether they are always the same, and the law of their outputs; tests on both laws.
+//! triggers, how rare they are, whether they are always the same, and the distribution of their outputs; tests on both distributions.
 //!
 //! ```text
 //! cargo run --release --example v8_what_slows_learning

@@ -47,7 +47,7 @@ struct Args {
     precision: Precision,
 }
 
-/// Uniform tokens: what a step costs does not depend on their law.
+/// Uniform tokens: what a step costs does not depend on their distribution.
 struct Uniform {
     vocab: u32,
     seq: usize,

@@ -27,10 +27,13 @@ pub(super) fn read(path: &Path) -> Result<Value, Error> {
 ///     #[config(default = 64)]
 ///     dim: usize,
 /// }
-/// let text = ihead::config::record(&Args { dim: 8 }, [("model.vocab_size", 65.into())]);
+/// let text = ihead::config::settings_json(&Args { dim: 8 }, [("model.vocab_size", 65.into())]);
 /// assert_eq!(text, "{\n  \"dim\": 8,\n  \"model\": {\n    \"vocab_size\": 65\n  }\n}\n");
 /// ```
-pub fn record<'a>(config: &impl Config, derived: impl IntoIterator<Item = (&'a str, Value)>) -> String {
+pub fn settings_json<'a>(
+    config: &impl Config,
+    derived: impl IntoIterator<Item = (&'a str, Value)>,
+) -> String {
     let mut tree = match config.to_value() {
         Value::Object(tree) => tree,
         _ => Map::new(),

@@ -87,7 +87,7 @@ pub use condition::Condition;
 pub use derived::Derived;
 pub use entry::{main, main_with};
 pub use field_type::FieldType;
-pub use file::record;
+pub use file::settings_json;
 #[doc(hidden)]
 pub use handle::{SectionField, ValueField};
 pub use ihead_macros::Config;

@@ -12,22 +12,22 @@ use crate::{Error, Result};
 /// Learn Causal Structure with Gradient Descent* (2024). Marks: 0 where the next token has no parent, else one more
 /// than the number of earlier tokens whose parent held the same token.
 ///
-/// The declared law is exact: with `n(a, b)` the number of tokens `b` so far whose parent holds `a`, the next token
+/// The declared distribution is exact: with `n(a, b)` the number of tokens `b` so far whose parent holds `a`, the next token
 /// after parent `a` is `b` with probability `(n(a, b) + alpha) / (n(a) + alpha vocab)`.
 ///
 /// ```
-/// use ihead::data::{CausalGraph, NumpyRng, Task, check_law, sample};
+/// use ihead::data::{CausalGraph, NumpyRng, Task, check_distribution, sample};
 ///
 /// let chain = CausalGraph::chain(3, 16, 1.0)?; // 3 tokens, sequences of 16
-/// let mut law = vec![0.0; 3];
-/// assert!(chain.predict(&[0, 1, 0, 1, 0], &mut law)); // after 0 came 1, twice
-/// assert_eq!(law, [1.0 / 5.0, 3.0 / 5.0, 1.0 / 5.0]);
+/// let mut distribution = vec![0.0; 3];
+/// assert!(chain.predict(&[0, 1, 0, 1, 0], &mut distribution)); // after 0 came 1, twice
+/// assert_eq!(distribution, [1.0 / 5.0, 3.0 / 5.0, 1.0 / 5.0]);
 ///
 /// // token 3 depends on token 1, token 4 on token 3; the others on nothing
 /// let graph = CausalGraph::new(3, vec![None, None, None, Some(1), Some(3)], 0.5)?;
 /// let mut rng = NumpyRng::new(&[0]);
 /// assert_eq!(sample(&graph, &mut rng, 1)?.sequence(0).2[..3], [0, 0, 1]);
-/// check_law(&graph, &mut rng, 1000)?;
+/// check_distribution(&graph, &mut rng, 1000)?;
 /// # Ok::<(), ihead::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -82,12 +82,12 @@ impl CausalGraph {
         &self.parents
     }
 
-    /// Transitions `[vocab, vocab]`, each row a draw from the Dirichlet law.
+    /// Transitions `[vocab, vocab]`, each row a draw from the Dirichlet distribution.
     fn transitions(&self, rng: &mut NumpyRng) -> Vec<f64> {
         let mut rows: Vec<f64> = (0..self.vocab * self.vocab).map(|_| self.gamma.sample(rng)).collect();
         for row in rows.chunks_exact_mut(self.vocab) {
             let sum: f64 = row.iter().sum();
-            // with a tiny alpha all draws of a row may vanish: then its law is a point, and any point is as likely
+            // with a tiny alpha all draws of a row may vanish: then its distribution is a point, and any point is as likely
             if sum > 0.0 {
                 row.iter_mut().for_each(|p| *p /= sum);
             } else {
@@ -124,18 +124,18 @@ impl Task for CausalGraph {
         }
     }
 
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
         let Some(parent) = self.parents[tokens.len()] else {
-            law.fill(1.0 / self.vocab as f64);
+            distribution.fill(1.0 / self.vocab as f64);
             return true;
         };
-        law.fill(self.alpha);
+        distribution.fill(self.alpha);
         let children = self.parents.iter().zip(tokens);
         for (_, token) in children.filter(|(p, _)| p.is_some_and(|p| tokens[p] == tokens[parent])) {
-            law[*token as usize] += 1.0;
+            distribution[*token as usize] += 1.0;
         }
-        let sum: f64 = law.iter().sum();
-        law.iter_mut().for_each(|p| *p /= sum);
+        let sum: f64 = distribution.iter().sum();
+        distribution.iter_mut().for_each(|p| *p /= sum);
         true
     }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A [`Task`] draws sequences; the paper's (section 3 of *Birth of a Transformer*) is [`TriggerTask`], and
-//! [`CausalGraph`] draws in-context Markov chains. [`check_law`] compares what a task draws with what it declares. [`Batches`]
+//! [`CausalGraph`] draws in-context Markov chains. [`check_distribution`] compares what a task draws with what it declares. [`Batches`]
 //! is the deterministic stream of training batches, [`Loader`] the same stream drawn ahead on a background thread,
 //! [`sample`] a probe batch. Every draw is the one that the paper's NumPy code makes.
 //!
@@ -32,7 +32,7 @@ mod batches;
 mod bigram;
 mod causal_graph;
 mod counts;
-mod law;
+mod distribution;
 mod loader;
 pub mod numpy;
 mod task;
@@ -43,7 +43,7 @@ pub use batches::{BatchOptions, Batches, StreamPosition, sample};
 pub use bigram::BigramData;
 pub use causal_graph::CausalGraph;
 pub use counts::Counts;
-pub use law::{LawCheck, check_law};
+pub use distribution::{DistributionCheck, check_distribution};
 pub use loader::{Loader, LoaderOptions};
 pub use numpy::NumpyRng;
 pub use task::Task;

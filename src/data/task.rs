@@ -53,14 +53,14 @@ pub trait Task: Send + Sync {
         batch.draw_each(|tokens, marks| self.sequence(rng, tokens, marks));
     }
 
-    /// The exact law of the next token after `tokens`, the sequence so far (the first token comes after none); returns
+    /// The exact distribution of the next token after `tokens`, the sequence so far (the first token comes after none); returns
     /// whether it is known.
     ///
-    /// `law` `[vocab]` comes as zeros. It is what the best predictor says that knows the task but not what this
-    /// sequence has drawn for itself, unless the prefix tells: the mean over the latents given the prefix.
-    /// [`check_law`](super::check_law) compares it with what is drawn.
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
-        let _ = (tokens, law);
+    /// `distribution`, `[vocab]`, holds zeros at first. What is written there is the Bayes-optimal prediction: the mean over this
+    /// sequence's latent variables given the prefix.
+    /// [`check_distribution`](super::check_distribution) compares it with what is drawn.
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
+        let _ = (tokens, distribution);
         false
     }
 

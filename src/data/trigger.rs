@@ -175,16 +175,16 @@ impl TriggerTask {
         if self.options.no_repeat && place >= trigger { place + 1 } else { place }
     }
 
-    /// The law of a trigger's output.
-    fn output_law(&self, trigger: u32, law: &mut [f64]) {
+    /// The distribution of a trigger's output.
+    fn output_distribution(&self, trigger: u32, distribution: &mut [f64]) {
         match self.outputs {
-            Outputs::Uniform => law.fill(1.0),
-            Outputs::Bigram(_) => law.copy_from_slice(self.data.cond(trigger)),
+            Outputs::Uniform => distribution.fill(1.0),
+            Outputs::Bigram(_) => distribution.copy_from_slice(self.data.cond(trigger)),
         }
         if self.options.no_repeat {
-            law[trigger as usize] = 0.0;
+            distribution[trigger as usize] = 0.0;
         }
-        normalise(law);
+        normalise(distribution);
     }
 
     fn draw(&self, rng: &mut NumpyRng, scratch: &mut Scratch, tokens: &mut [u32], marks: &mut [i32]) {
@@ -244,26 +244,30 @@ impl Task for TriggerTask {
     }
 
     /// Exact where the triggers are known: without triggers, with fixed ones, or where a sequence shows them first.
-    /// A trigger that has not occurred yet has the law of outputs, one that has occurred its output.
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
+    /// A trigger that has not occurred yet has the distribution of outputs, one that has occurred its output.
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
         let shown = if self.options.show_latents { self.options.k } else { 0 };
         let triggers = match &self.triggers {
             Triggers::Fixed(fixed) => fixed,
             Triggers::Drawn(_) => &tokens[..shown.min(tokens.len())],
         };
         match (tokens[shown.min(tokens.len())..].split_last(), &self.triggers) {
-            (None, Triggers::Fixed(fixed)) if tokens.len() < shown => law[fixed[tokens.len()] as usize] = 1.0,
-            (None, Triggers::Drawn(_)) if tokens.len() < shown => {
-                law.copy_from_slice(self.data.marginal());
-                tokens.iter().for_each(|found| law[*found as usize] = 0.0);
-                normalise(law);
+            (None, Triggers::Fixed(fixed)) if tokens.len() < shown => {
+                distribution[fixed[tokens.len()] as usize] = 1.0
             }
-            (None, _) => law.copy_from_slice(self.data.marginal()),
+            (None, Triggers::Drawn(_)) if tokens.len() < shown => {
+                distribution.copy_from_slice(self.data.marginal());
+                tokens.iter().for_each(|found| distribution[*found as usize] = 0.0);
+                normalise(distribution);
+            }
+            (None, _) => distribution.copy_from_slice(self.data.marginal()),
             (Some(_), _) if triggers.len() < self.options.k => return false,
-            (Some((last, _)), _) if !triggers.contains(last) => law.copy_from_slice(self.data.cond(*last)),
+            (Some((last, _)), _) if !triggers.contains(last) => {
+                distribution.copy_from_slice(self.data.cond(*last))
+            }
             (Some((trigger, before)), _) => match before.iter().position(|token| token == trigger) {
-                Some(at) => law[tokens[shown + at + 1] as usize] = 1.0,
-                None => self.output_law(*trigger, law),
+                Some(at) => distribution[tokens[shown + at + 1] as usize] = 1.0,
+                None => self.output_distribution(*trigger, distribution),
             },
         }
         true

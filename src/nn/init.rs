@@ -111,10 +111,10 @@ mod tests {
 
     #[test]
     fn each_name_has_a_stream_of_its_own() {
-        let law = Init::Normal { std: 1.0 };
-        assert_eq!(law.draw(1, "a", 4), law.draw(1, "a", 4));
-        assert_ne!(law.draw(1, "a", 4), law.draw(1, "b", 4));
-        assert_ne!(law.draw(1, "a", 4), law.draw(2, "a", 4));
+        let distribution = Init::Normal { std: 1.0 };
+        assert_eq!(distribution.draw(1, "a", 4), distribution.draw(1, "a", 4));
+        assert_ne!(distribution.draw(1, "a", 4), distribution.draw(1, "b", 4));
+        assert_ne!(distribution.draw(1, "a", 4), distribution.draw(2, "a", 4));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
 /// use ihead::nn::{Init, Linear, ModuleExt, Param};
 ///
 /// #[derive(Module)]
-/// struct Readout<D: Dim> {
+/// struct Head<D: Dim> {
 ///     #[module]
 ///     layers: Vec<Linear<D, D>>,
 ///     #[buffer(rename = "pe")]
@@ -47,7 +47,7 @@ pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
 ///     temperature: f64, // no role: left alone
 /// }
 ///
-/// let mut model = Readout {
+/// let mut model = Head {
 ///     layers: vec![Linear::new(8, 8), Linear::new(8, 8)],
 ///     positions: Param::new((4, 8), Init::Normal { std: 1.0 }),
 ///     bias: Param::new((8,), Init::Zeros),

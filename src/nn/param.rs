@@ -1,4 +1,4 @@
-//! Parameters: tensors whose shape is in their type, with an identity, an initial law, and whether they train.
+//! Parameters: tensors whose shape is in their type, with an identity, an initial distribution, and whether they train.
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::{Cpu, Shape, Tensor, TensorFromVec};
@@ -46,13 +46,13 @@ impl<S: Shape> Param<S> {
     /// [`Init::Values`]); otherwise it must be drawn or written before it is used, or an engine refuses it.
     ///
     /// # Panics
-    /// If `init` cannot be the law of a parameter of this shape: [`Init::Values`] has another number of values, or a
+    /// If `init` cannot be the distribution of a parameter of this shape: [`Init::Values`] has another number of values, or a
     /// bound or standard deviation is negative or not finite. [`Param::from_values`] takes values that may not fit.
     #[track_caller]
     pub fn new(shape: S, init: Init) -> Self {
         let n = shape.num_elements();
         if let Some(problem) = init.problem(n) {
-            panic!("the law of a parameter of shape {:?} {problem}", shape.concrete());
+            panic!("the distribution of a parameter of shape {:?} {problem}", shape.concrete());
         }
         let (values, initialised) = match init.constant(n) {
             Some(values) => (Values::Single(values), true),
@@ -106,7 +106,7 @@ impl<S: Shape> Param<S> {
         AnyParam::values(self)
     }
 
-    /// The law of its initial values.
+    /// The distribution of its initial values.
     pub fn init(&self) -> &Init {
         &self.init
     }
@@ -139,7 +139,7 @@ pub trait AnyParam: Sealed + Send + Sync {
     /// Whether it has values: it was drawn or written, or its distribution is constant.
     fn is_initialised(&self) -> bool;
 
-    /// The law of its initial values.
+    /// The distribution of its initial values.
     fn init(&self) -> &Init;
 
     /// Draws its initial values again, for the name `name`: [`Init::draw`].
@@ -207,7 +207,7 @@ impl<S: Shape> AnyParam for Param<S> {
     }
 
     fn draw(&mut self, seed: u64, name: &str) {
-        // `Param::new` has checked that the law gives as many values as the shape has
+        // `Param::new` has checked that the distribution gives as many values as the shape has
         let drawn = self.init.draw(seed, name, self.shape.num_elements());
         self.values = Values::Single(drawn).stored(self.values.storage());
         self.initialised = true;

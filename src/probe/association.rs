@@ -147,11 +147,13 @@ impl Pairs {
     pub(super) fn recall(&self, pairs: std::ops::Range<usize>, scores: &Matrix) -> Result<Counter> {
         let known = scores.cols();
         if let Some(candidate) = self.candidates.iter().find(|candidate| **candidate >= known) {
-            return Err(Error::usage(format!("candidate {candidate} of a read-out with {known} columns")));
+            return Err(Error::usage(format!(
+                "candidate {candidate} of an unembedding with {known} columns"
+            )));
         }
         if let Some((input, target)) = self.pairs[pairs.clone()].iter().find(|(_, target)| *target >= known) {
             return Err(Error::usage(format!(
-                "target {target} of row {input}, in a read-out with {known} columns"
+                "target {target} of row {input}, in an unembedding with {known} columns"
             )));
         }
         let mut counter = Counter::default();
@@ -233,7 +235,7 @@ mod tests {
         assert_eq!(message(Association::identity(2).recall(&scores)), "row 1 of a matrix with 1 rows");
         assert_eq!(
             message(Association::of([(0, 2)], [2]).unwrap().recall(&scores)),
-            "candidate 2 of a read-out with 2 columns"
+            "candidate 2 of an unembedding with 2 columns"
         );
         let refused = Association::of([(0, 2)], [1]).unwrap_err().to_string();
         assert_eq!(refused, "the target 2 of input 0 is no candidate");

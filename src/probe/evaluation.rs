@@ -8,13 +8,13 @@ use crate::kernels::Element;
 use crate::{Error, Result};
 
 use super::attribution::{self, Against, Term};
-use super::glance::{Glance, Places, Resolved, ResolvedMeasure, ResolvedNorm};
-use super::{Counter, Head, Key, Measure, Metric, Record, Select, Sequence};
+use super::observation::{Observation, Places, Resolved, ResolvedMeasure, ResolvedNorm};
+use super::{Counter, Head, Key, Measure, Measurements, Metric, Select, Sequence};
 
 /// A list of metrics, made ready for one graph.
 ///
 /// It says what an engine has to show ([`reads`](Self::reads), only the positions that a metric looks at), and turns
-/// what the engine shows into a [`Record`]. A step's predictions and patterns are measured while the step runs, one
+/// what the engine shows into [`Measurements`]. A step's predictions and patterns are measured while the step runs, one
 /// sequence at a time: they are never held for a whole batch. The record has the same bits whatever the number of
 /// threads.
 ///
@@ -22,14 +22,14 @@ use super::{Counter, Head, Key, Measure, Metric, Record, Select, Sequence};
 /// use ihead::data::Batch;
 /// use ihead::engine::{Engine, ParamSource, Request};
 /// use ihead::graph::Graph;
-/// use ihead::probe::{Evaluation, Metric, Record, Select};
+/// use ihead::probe::{Evaluation, Metric, Measurements, Select};
 ///
 /// fn accuracies(
 ///     graph: &Graph,
 ///     engine_for: impl Fn(&Graph, Request) -> Box<dyn Engine<f32>>,
 ///     params: &dyn ParamSource<f32>,
 ///     batch: &Batch,
-/// ) -> ihead::Result<Record> {
+/// ) -> ihead::Result<Measurements> {
 ///     let metrics = vec![Metric::accuracy("acc_end").over(Select::marks(2..).and(Select::last(500)))];
 ///     let evaluation = Evaluation::new(metrics, graph, 0)?; // once
 ///     let request = Request::reads(evaluation.reads().to_vec());
@@ -117,8 +117,8 @@ impl Evaluation {
     }
 
     /// The means of counters, in the order of the metrics: those of [`Pass::counters`], or of several merged.
-    pub fn record(&self, counters: &[Counter]) -> Record {
-        let mut record = Record::new();
+    pub fn record(&self, counters: &[Counter]) -> Measurements {
+        let mut record = Measurements::new();
         for (metric, counter) in self.metrics.iter().zip(counters) {
             record.insert(metric.name(), metric.unit(), counter.mean());
         }
@@ -126,8 +126,8 @@ impl Evaluation {
     }
 
     fn count<E: Element>(&self, sequence: Sequence<'_>, reads: &[Read<'_, E>]) -> Vec<Counter> {
-        let mut glance = Glance::new(sequence, reads, &self.places);
-        self.resolved.iter().map(|metric| glance.count(metric)).collect()
+        let mut observation = Observation::new(sequence, reads, &self.places);
+        self.resolved.iter().map(|metric| observation.count(metric)).collect()
     }
 }
 
@@ -219,7 +219,7 @@ impl Pass<'_> {
     ///
     /// # Errors
     /// Those of [`counters`](Self::counters).
-    pub fn finish(self) -> Result<Record> {
+    pub fn finish(self) -> Result<Measurements> {
         let evaluation = self.evaluation;
         Ok(evaluation.record(&self.counters()?))
     }

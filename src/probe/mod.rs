@@ -9,8 +9,8 @@
 //! | patterns | [`Metric`]: how a [`Head`] looks at a [`Key`] | attention patterns | [`Counter`] |
 //! | weights | [`Recall`]: a formula ([`recall!`](crate::recall)) of a [`Circuit`] and an [`Association`]; [`Divergence`]; in types [`Rows`] | parameters by name ([`StateDict`]) | [`Recalled`], [`Counter`] |
 //!
-//! An [`Evaluation`] measures a list of metrics while an engine runs a batch; [`record_weights`] measures a list of
-//! [`WeightProbe`]s. Both end in a [`Record`]: named numbers with units, one JSON object.
+//! An [`Evaluation`] measures a list of metrics while an engine runs a batch; [`measure_weights`] measures a list of
+//! [`WeightProbe`]s. Both end in [`Measurements`]: named numbers with units, one JSON object.
 //!
 //! ```
 //! use ihead::probe::{Head, Key, Metric, Select, head_scores};
@@ -27,9 +27,9 @@ mod best;
 mod counter;
 mod divergence;
 mod evaluation;
-mod glance;
 mod map;
 mod matrix;
+mod observation;
 pub mod paper;
 mod path;
 mod patterns;
@@ -53,11 +53,11 @@ pub use matrix::Matrix;
 pub use path::Circuit;
 pub use patterns::{Head, Key, KeyRule, head_scores};
 pub use predictions::{By, Measure, Metric};
-pub use predictor::{Bigram, BigramTable, Law, Predictor, Uniform, Unigram};
+pub use predictor::{Bigram, BigramTable, Predictor, TaskDistribution, Uniform, Unigram};
 pub use recall::{Recall, Recalled};
-pub use record::{Entry, Record, Unit, Value};
+pub use record::{Entry, Measurements, Unit, Value};
 pub use rows::Rows;
 pub use select::{Rule, Select};
 pub use sequence::Sequence;
 pub use state_dict::StateDict;
-pub use weights::{WeightProbe, record_weights};
+pub use weights::{WeightProbe, measure_weights};

@@ -76,7 +76,7 @@ pub fn induction_unwritten(previous: &Head, induction: &Head) -> Vec<Metric> {
 }
 
 /// The memory recalls of both programs (section 5 of the paper): `wk0_acc`, `wk0_64_acc`, `wk1_acc`, `wo1_acc`,
-/// `ff1_loss`, read out by `output.weight` as it is: [`recalls_read_out`] with a scale of 1.
+/// `ff1_loss`, read out by `output.weight` as it is: [`recalls_unembedded`] with a scale of 1.
 ///
 /// # Errors
 /// If a weight is missing that both models have.
@@ -85,13 +85,13 @@ pub fn recalls(
     bigrams: Matrix,
     fixed_triggers: Option<&[u32]>,
 ) -> Result<Vec<WeightProbe>> {
-    recalls_read_out(weights, bigrams, fixed_triggers, 1.0)
+    recalls_unembedded(weights, bigrams, fixed_triggers, 1.0)
 }
 
-/// The recalls of [`recalls`], read out by `readout_scale * output.weight`.
+/// The recalls of [`recalls`], read out by `unembed_scale * output.weight`.
 ///
 /// The scale is 1 but for the simplified model with `tie_output` and without `freeze_output`: there `output.weight` is
-/// the token embeddings themselves, and `1 / sqrt(dim)` gives the read-out `E / sqrt(dim)` that a frozen tied output
+/// the token embeddings themselves, and `1 / sqrt(dim)` gives the unembedding `E / sqrt(dim)` that a frozen tied output
 /// holds. It decides `ff1_loss`; no scale above 0 changes a share.
 ///
 /// The recalls as formulas, for a model without fixed triggers ([`recall!`](crate::recall)):
@@ -110,11 +110,11 @@ pub fn recalls(
 ///
 /// # Errors
 /// If a weight is missing that both models have.
-pub fn recalls_read_out(
+pub fn recalls_unembedded(
     weights: &dyn StateDict,
     bigrams: Matrix,
     fixed_triggers: Option<&[u32]>,
-    readout_scale: f64,
+    unembed_scale: f64,
 ) -> Result<Vec<WeightProbe>> {
     let absent = |name: &str, unit| WeightProbe::NotApplicable { name: name.into(), unit };
     if !weights.names().iter().any(|name| name.starts_with("layers.1.")) {
@@ -128,7 +128,7 @@ pub fn recalls_read_out(
         Some(triggers) => Association::among(triggers),
         None => Association::ITSELF,
     };
-    let scale = if readout_scale == 1.0 { String::new() } else { format!("-> scale({readout_scale})") };
+    let scale = if unembed_scale == 1.0 { String::new() } else { format!("-> scale({unembed_scale})") };
     let recall = |text: String| text.parse::<Recall>();
     let wk0 = format!("{pe} -> layers.0.attention.wq? ~ {pe} -> layers.0.attention.wk");
     let wk1 = "wk1_acc: tok_embeddings -> layers.1.attention.wq? ~ \

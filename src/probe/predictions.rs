@@ -42,7 +42,7 @@ pub enum Measure {
     Margin,
     /// `-sum_v p_v ln p_v` with `p = softmax(logits[t])`.
     Entropy,
-    /// `KL(p || softmax(logits[t]))`, `p` the law that a predictor gives after `x[0..=t]`.
+    /// `KL(p || softmax(logits[t]))`, `p` the distribution that a predictor gives after `x[0..=t]`.
     Kl(Arc<dyn Predictor>),
     /// What a term of the residual stream, or all of them, adds to the logit of the next token; see
     /// [`super::attribution`].

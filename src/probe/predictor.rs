@@ -1,4 +1,4 @@
-//! Predictors to compare a model with: laws of the next token given the tokens so far.
+//! Predictors to compare a model with: distributions of the next token given the tokens so far.
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,30 +11,30 @@ use super::Matrix;
 /// What a model computes is told by the predictor that it is nearest to: [`Metric::kl`](super::Metric::kl) measures
 /// the mean of `KL(predictor || model)` over the selected positions.
 ///
-/// | predictor | the law of the next token `j` after `x[0..=t]`, of `V` tokens |
+/// | predictor | the distribution of the next token `j` after `x[0..=t]`, of `V` tokens |
 /// |---|---|
 /// | [`Uniform`] | `1 / V` |
 /// | [`Unigram`] | how often `j` has come, `(n_j + alpha) / (t + 1 + alpha V)` |
 /// | [`Bigram`] | how often `j` has followed `x[t]` before, `(n_j + alpha) / (n + alpha V)` |
-/// | [`Law`] | what a task declares, the best that can be done |
+/// | [`TaskDistribution`] | what a task declares, the best that can be done |
 /// | [`BigramTable`] | row `x[t]` of a given table, such as the data's bigrams |
 ///
 /// ```
 /// use ihead::probe::{Bigram, Predictor, Unigram};
-/// let (x, mut law) = ([0, 1, 0, 1, 0], [0.0; 2]);
-/// assert!(Unigram { alpha: 0.0 }.predict(&x, &mut law));
-/// assert_eq!(law, [0.6, 0.4]);
-/// assert!(Bigram { alpha: 1.0 }.predict(&x, &mut law)); // after 0 came 1, twice
-/// assert_eq!(law, [0.25, 0.75]);
-/// let again = |x: &[u32], law: &mut [f64]| {
-///     x.last().is_some_and(|last| { law[*last as usize] = 1.0; true })
+/// let (x, mut distribution) = ([0, 1, 0, 1, 0], [0.0; 2]);
+/// assert!(Unigram { alpha: 0.0 }.predict(&x, &mut distribution));
+/// assert_eq!(distribution, [0.6, 0.4]);
+/// assert!(Bigram { alpha: 1.0 }.predict(&x, &mut distribution)); // after 0 came 1, twice
+/// assert_eq!(distribution, [0.25, 0.75]);
+/// let again = |x: &[u32], distribution: &mut [f64]| {
+///     x.last().is_some_and(|last| { distribution[*last as usize] = 1.0; true })
 /// };
 /// assert!(!again.predict(&[], &mut [0.0; 2]));
 /// ```
 pub trait Predictor: Send + Sync {
-    /// Writes the law of the token that follows `tokens`, `[vocab]`, which comes as zeros; `false` where there is none:
+    /// Writes the distribution of the token that follows `tokens`, `[vocab]`, which comes as zeros; `false` where there is none:
     /// such a position is left out of a mean.
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool;
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool;
 
     /// What it is, in messages.
     fn words(&self) -> String {
@@ -49,8 +49,8 @@ impl fmt::Debug for dyn Predictor {
 }
 
 impl<F: Fn(&[u32], &mut [f64]) -> bool + Send + Sync> Predictor for F {
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
-        self(tokens, law)
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
+        self(tokens, distribution)
     }
 }
 
@@ -59,13 +59,13 @@ impl<F: Fn(&[u32], &mut [f64]) -> bool + Send + Sync> Predictor for F {
 pub struct Uniform;
 
 impl Predictor for Uniform {
-    fn predict(&self, _: &[u32], law: &mut [f64]) -> bool {
-        law.fill(1.0 / law.len() as f64);
+    fn predict(&self, _: &[u32], distribution: &mut [f64]) -> bool {
+        distribution.fill(1.0 / distribution.len() as f64);
         true
     }
 
     fn words(&self) -> String {
-        "the uniform law".into()
+        "the uniform distribution".into()
     }
 }
 
@@ -77,8 +77,8 @@ pub struct Unigram {
 }
 
 impl Predictor for Unigram {
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
-        shares(tokens.iter().copied(), self.alpha, law)
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
+        shares(tokens.iter().copied(), self.alpha, distribution)
     }
 
     fn words(&self) -> String {
@@ -95,10 +95,10 @@ pub struct Bigram {
 }
 
 impl Predictor for Bigram {
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
         let last = tokens.last();
         let followed = tokens.windows(2).filter(|pair| Some(&pair[0]) == last).map(|pair| pair[1]);
-        shares(followed, self.alpha, law)
+        shares(followed, self.alpha, distribution)
     }
 
     fn words(&self) -> String {
@@ -107,28 +107,28 @@ impl Predictor for Bigram {
 }
 
 /// `(n_j + alpha) / (n + alpha V)`; `false` without a count and without `alpha`.
-fn shares(tokens: impl Iterator<Item = u32>, alpha: f64, law: &mut [f64]) -> bool {
-    law.fill(alpha);
+fn shares(tokens: impl Iterator<Item = u32>, alpha: f64, distribution: &mut [f64]) -> bool {
+    distribution.fill(alpha);
     for token in tokens {
-        if let Some(count) = law.get_mut(token as usize) {
+        if let Some(count) = distribution.get_mut(token as usize) {
             *count += 1.0;
         }
     }
-    let sum: f64 = law.iter().sum();
-    law.iter_mut().for_each(|share| *share /= sum);
+    let sum: f64 = distribution.iter().sum();
+    distribution.iter_mut().for_each(|share| *share /= sum);
     sum > 0.0
 }
 
-/// The law is a row of a table, `[vocab, vocab]`, chosen by the current token: the global bigram predictor.
+/// The distribution is a row of a table, `[vocab, vocab]`, chosen by the current token: the global bigram predictor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BigramTable(pub Matrix);
 
 impl Predictor for BigramTable {
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
         let row = tokens.last().map(|last| *last as usize).filter(|row| *row < self.0.rows());
         match row {
-            Some(row) if self.0.cols() == law.len() => {
-                law.copy_from_slice(self.0.row(row));
+            Some(row) if self.0.cols() == distribution.len() => {
+                distribution.copy_from_slice(self.0.row(row));
                 true
             }
             _ => false,
@@ -140,15 +140,15 @@ impl Predictor for BigramTable {
     }
 }
 
-/// The law that a task declares ([`Task::predict`]): the divergence from it is how much a model has left to learn.
-pub struct Law(pub Arc<dyn Task>);
+/// The distribution that a task declares ([`Task::predict`]): the divergence from it is how much a model has left to learn.
+pub struct TaskDistribution(pub Arc<dyn Task>);
 
-impl Predictor for Law {
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
-        law.len() == self.0.vocab() && self.0.predict(tokens, law)
+impl Predictor for TaskDistribution {
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
+        distribution.len() == self.0.vocab() && self.0.predict(tokens, distribution)
     }
 
     fn words(&self) -> String {
-        format!("the law of {}", self.0.name())
+        format!("the distribution of {}", self.0.name())
     }
 }

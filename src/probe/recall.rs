@@ -16,7 +16,7 @@ const BLOCK: usize = 256;
 ///
 /// It is written as a formula, `NAME: rows -> maps => association`, or `NAME: rows -> maps ~ keys -> maps =>
 /// association`; [`Circuit`] and [`Association`] list the words. Without keys the score of target `j` is column `j` of the
-/// inputs' path, whose last map is the read-out. With keys (`~`) it is the dot product with row `j` of the keys' path.
+/// inputs' path, whose last map is the unembedding. With keys (`~`) it is the dot product with row `j` of the keys' path.
 ///
 /// [`recall!`](crate::recall) checks the text when a program is compiled; `text.parse::<Recall>()` reads it at run time
 /// (a setting, or a text with names from `format!`); [`Recall::new`] builds the same from values. As text it is
@@ -130,8 +130,8 @@ impl Recall {
             };
             let start = block * BLOCK;
             let found = association.recall(start..start + inputs.len(), &scores);
-            let read_out = self.keys.as_ref().unwrap_or(&self.inputs);
-            counter.merge(found.map_err(|e| self.error(read_out, e))?);
+            let unembed = self.keys.as_ref().unwrap_or(&self.inputs);
+            counter.merge(found.map_err(|e| self.error(unembed, e))?);
         }
         Ok(Recalled { counter, chance: association.chance() })
     }

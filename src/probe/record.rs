@@ -56,7 +56,7 @@ impl From<Option<f64>> for Value {
     }
 }
 
-/// One number of a [`Record`].
+/// One number of [`Measurements`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Its key.
@@ -70,8 +70,8 @@ pub struct Entry {
 /// Named numbers in the order in which they were put in; one JSON object, in which what is no number is null.
 ///
 /// ```
-/// use ihead::probe::{Record, Unit, Value};
-/// let mut record = Record::new();
+/// use ihead::probe::{Measurements, Unit, Value};
+/// let mut record = Measurements::new();
 /// record.insert("loss", Unit::Nats, 1.5);
 /// record.insert("acc_end", Unit::Share, None);
 /// record.insert("ff1_loss", Unit::Nats, Value::NotApplicable);
@@ -80,14 +80,14 @@ pub struct Entry {
 /// assert_eq!(json, r#"{"loss":1.5,"acc_end":null,"ff1_loss":-1.0}"#);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
+pub struct Measurements {
     entries: Vec<Entry>,
 }
 
-impl Record {
+impl Measurements {
     /// An empty record.
     pub fn new() -> Self {
-        Record::default()
+        Measurements::default()
     }
 
     /// Puts a number at the end, or in the place of the one that has this name.
@@ -100,7 +100,7 @@ impl Record {
     }
 
     /// Puts all numbers of `other` in, in their order.
-    pub fn extend(&mut self, other: Record) {
+    pub fn extend(&mut self, other: Measurements) {
         for Entry { name, unit, value } in other.entries {
             self.insert(name, unit, value);
         }
@@ -125,7 +125,7 @@ impl Record {
     }
 }
 
-impl Serialize for Record {
+impl Serialize for Measurements {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.entries.len()))?;
         for entry in &self.entries {
@@ -141,10 +141,10 @@ mod tests {
 
     #[test]
     fn a_name_is_there_once_in_its_first_place() {
-        let mut record = Record::new();
+        let mut record = Measurements::new();
         record.insert("a", Unit::Share, 0.25);
         record.insert("b", Unit::Nats, f64::NAN);
-        let mut other = Record::new();
+        let mut other = Measurements::new();
         other.insert("a", Unit::Share, 0.5);
         other.insert("c", Unit::Count, 2.0);
         record.extend(other);

@@ -1,7 +1,7 @@
 //! Probes of weights, as a list.
 use crate::{Error, Result};
 
-use super::{Divergence, Recall, Record, StateDict, Unit, Value};
+use super::{Divergence, Measurements, Recall, StateDict, Unit, Value};
 
 /// A number about the weights.
 #[derive(Clone, Debug)]
@@ -89,8 +89,8 @@ impl WeightProbe {
 ///
 /// # Errors
 /// If there is no weight of a name, shapes do not fit, or two probes have one name.
-pub fn record_weights(probes: &[WeightProbe], weights: &dyn StateDict) -> Result<Record> {
-    let mut record = Record::new();
+pub fn measure_weights(probes: &[WeightProbe], weights: &dyn StateDict) -> Result<Measurements> {
+    let mut record = Measurements::new();
     for (i, probe) in probes.iter().enumerate() {
         if probes[..i].iter().any(|other| other.name() == probe.name()) {
             return Err(Error::usage(format!("two probes are named '{}'", probe.name())));

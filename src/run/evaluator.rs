@@ -3,7 +3,7 @@ use crate::Result;
 use crate::data::Batch;
 use crate::engine::{AnyEngine, ParamSource, Request};
 use crate::graph::Graph;
-use crate::probe::{Evaluation, Metric, Record};
+use crate::probe::{Evaluation, Measurements, Metric};
 use crate::train::Compute;
 
 /// An evaluation that is kept from batch to batch, with its engine.
@@ -33,7 +33,7 @@ impl Evaluator {
     }
 
     /// The metrics of these weights on a batch.
-    pub fn run<P>(&mut self, params: &P, batch: &Batch) -> Result<Record>
+    pub fn run<P>(&mut self, params: &P, batch: &Batch) -> Result<Measurements>
     where
         P: ParamSource<f32> + ParamSource<f64>,
     {

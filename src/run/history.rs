@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::probe::{Record, Unit};
+use crate::probe::{Measurements, Unit};
 use crate::{Error, Result};
 
 use super::Table;
@@ -10,12 +10,12 @@ use super::Table;
 /// The records of a run's evaluations, in order of time.
 ///
 /// ```
-/// use ihead::probe::{Record, Unit};
+/// use ihead::probe::{Measurements, Unit};
 /// use ihead::run::History;
 ///
 /// let mut history = History::default();
 /// for (iteration, accuracy) in [(0, 0.1), (25, 0.4), (50, 0.9)] {
-///     let mut record = Record::new();
+///     let mut record = Measurements::new();
 ///     record.insert("acc", Unit::Share, accuracy);
 ///     history.push(iteration, record);
 /// }
@@ -27,12 +27,12 @@ use super::Table;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    records: Vec<(usize, Record)>,
+    records: Vec<(usize, Measurements)>,
 }
 
 impl History {
     /// Adds the record of an iteration.
-    pub fn push(&mut self, iteration: usize, record: Record) {
+    pub fn push(&mut self, iteration: usize, record: Measurements) {
         self.records.push((iteration, record));
     }
 
@@ -43,7 +43,7 @@ impl History {
         for line in text.lines() {
             let row: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(line).map_err(|e| Error::format(path, e.to_string()))?;
-            let mut record = Record::new();
+            let mut record = Measurements::new();
             for (name, number) in row.iter().filter(|(name, _)| *name != "iter") {
                 record.insert(name, units.get(name).copied().unwrap_or(Unit::Count), number.as_f64());
             }
@@ -55,7 +55,7 @@ impl History {
     }
 
     /// The records with their iterations.
-    pub fn records(&self) -> &[(usize, Record)] {
+    pub fn records(&self) -> &[(usize, Measurements)] {
         &self.records
     }
 
@@ -69,12 +69,12 @@ impl History {
     /// # Errors
     /// If nothing of this name was measured: the nearest name is in the message.
     pub fn column(&self, name: &str) -> Result<Vec<(usize, f64)>> {
-        let has = |record: &Record| record.entries().iter().any(|entry| entry.name == name);
+        let has = |record: &Measurements| record.entries().iter().any(|entry| entry.name == name);
         let known = || self.records.iter().flat_map(|(_, record)| record.entries()).map(|e| e.name.as_str());
         if !self.records.iter().any(|(_, record)| has(record)) {
             return Err(Error::unknown("measured number", name, known()));
         }
-        let number = |(i, record): &(usize, Record)| (*i, record.get(name).unwrap_or(f64::NAN));
+        let number = |(i, record): &(usize, Measurements)| (*i, record.get(name).unwrap_or(f64::NAN));
         Ok(self.records.iter().map(number).collect())
     }
 

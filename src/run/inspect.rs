@@ -8,7 +8,7 @@ use crate::graph::{Edit, Edits, Graph, Model, NodeId, record_with};
 use crate::io::Array;
 use crate::kernels::Element;
 use crate::nn::{AnyParam, ModuleExt, Params, Values};
-use crate::probe::{Metric, Record};
+use crate::probe::{Measurements, Metric};
 use crate::train::{Compute, Loss};
 use crate::{Error, Result};
 
@@ -37,7 +37,7 @@ pub fn measure(
     model: &impl Model,
     metrics: impl IntoIterator<Item = Metric>,
     batch: &Batch,
-) -> Result<Record> {
+) -> Result<Measurements> {
     Inspect::new(model).measure(metrics, batch)
 }
 
@@ -179,7 +179,7 @@ impl<'a, M: Model> Inspect<'a, M> {
     ///
     /// # Errors
     /// Those of [`measure`], or if an edited site is not in the model.
-    pub fn measure(&self, metrics: impl IntoIterator<Item = Metric>, batch: &Batch) -> Result<Record> {
+    pub fn measure(&self, metrics: impl IntoIterator<Item = Metric>, batch: &Batch) -> Result<Measurements> {
         let metrics = metrics.into_iter().collect();
         let mut evaluator = Evaluator::new(metrics, &self.graph(batch)?, self.compute)?;
         self.patches.give(evaluator.engine())?;

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::nn::Module;
-use crate::probe::Record;
+use crate::probe::Measurements;
 use crate::train::Cursor;
 use crate::{Error, Result};
 
@@ -150,7 +150,7 @@ impl Outputs {
     ///
     /// # Errors
     /// If it cannot be written, or the folder is gone.
-    pub fn record(&mut self, iteration: usize, record: &Record) -> Result<()> {
+    pub fn record(&mut self, iteration: usize, record: &Measurements) -> Result<()> {
         let line = line(iteration, record);
         if let Err(error) = self.look().and_then(|()| self.records.add(line.as_bytes())) {
             self.pending = line;

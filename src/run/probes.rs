@@ -2,7 +2,7 @@
 use crate::data::Batch;
 use crate::graph::{Edits, Model, record_with};
 use crate::nn::Params;
-use crate::probe::{Metric, Record, Unit, WeightProbe, record_weights};
+use crate::probe::{Measurements, Metric, Unit, WeightProbe, measure_weights};
 use crate::train::{Compute, Edited, Initial, Step, WeightEdit, initial_of};
 use crate::{Error, Result};
 
@@ -48,7 +48,7 @@ impl Wanted {
             check_length("a test batch", set.batch.seq, model)?;
             set.edited.iter().try_for_each(|edit| edit.check(model))?;
         }
-        record_weights(&self.weights, model)?;
+        measure_weights(&self.weights, model)?;
         let needs_initial = self.sets.iter().flat_map(|set| &set.edited).any(WeightEdit::needs_initial);
         let initial = if needs_initial { initial_of(model) } else { Initial::new() };
         let mut probes = Probes { wanted: self, seq, compute, initial, training: None, sets: vec![] };
@@ -90,18 +90,18 @@ impl Probes {
     }
 
     /// The metrics of the training batch.
-    pub fn before(&mut self, model: &impl Model, batch: &Batch) -> Result<Record> {
+    pub fn before(&mut self, model: &impl Model, batch: &Batch) -> Result<Measurements> {
         match &mut self.training {
             Some(evaluator) => evaluator.run(&Params::of(model), batch),
-            None => Ok(Record::new()),
+            None => Ok(Measurements::new()),
         }
     }
 
     /// What `before` gave, with the loss of the step in front unless it has a loss, and its terms if there are several; then
     /// test sets and weights.
-    pub fn after<M: Model>(&mut self, before: Record, step: &Step<'_, M>) -> Result<Record> {
+    pub fn after<M: Model>(&mut self, before: Measurements, step: &Step<'_, M>) -> Result<Measurements> {
         let (loss, model) = (step.loss, step.model);
-        let mut record = Record::new();
+        let mut record = Measurements::new();
         if before.entries().iter().all(|entry| entry.name != "loss") {
             record.insert("loss", Unit::Nats, loss);
         }
@@ -114,13 +114,13 @@ impl Probes {
     }
 
     /// Test sets and weights.
-    pub fn of_model(&mut self, model: &impl Model) -> Result<Record> {
-        let mut record = Record::new();
+    pub fn of_model(&mut self, model: &impl Model) -> Result<Measurements> {
+        let mut record = Measurements::new();
         for (evaluator, set) in self.sets.iter_mut().zip(&self.wanted.sets) {
             let edited = Edited::new(model, &set.edited, &self.initial)?;
             record.extend(evaluator.run(&edited, &set.batch)?);
         }
-        record.extend(record_weights(&self.wanted.weights, model)?);
+        record.extend(measure_weights(&self.wanted.weights, model)?);
         Ok(record)
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::data::{Batch, Loader};
 use crate::graph::{Edits, Model};
-use crate::probe::Record;
+use crate::probe::Measurements;
 use crate::train::{Monitor, Progress, Step, Trainer};
 use crate::{Error, Result};
 
@@ -22,7 +22,7 @@ pub(super) struct Recorder {
     pub outputs: Option<Outputs>,
     pub history: History,
     /// Numbers of the batch of this iteration, before its update.
-    pub before: Option<Record>,
+    pub before: Option<Measurements>,
     /// Steps that have been taken.
     pub done: usize,
     pub began: Instant,
@@ -144,7 +144,12 @@ impl Recorder {
     }
 
     /// One evaluation.
-    fn record<M: Model>(&mut self, step: &Step<'_, M>, before: Record, progress: &Progress) -> Result<()> {
+    fn record<M: Model>(
+        &mut self,
+        step: &Step<'_, M>,
+        before: Measurements,
+        progress: &Progress,
+    ) -> Result<()> {
         let mut record = self.probes.after(before, step)?;
         for line in self.report.lines(step, &record, |name| self.probes.is_of_weights(name)) {
             progress.line(&line)?;
@@ -165,12 +170,12 @@ impl Recorder {
 }
 
 /// The line of an evaluation in `res.jsonl`.
-pub(super) fn line(iteration: usize, record: &Record) -> String {
+pub(super) fn line(iteration: usize, record: &Measurements) -> String {
     format!("{}\n", labelled("iter", Value::from(iteration), record))
 }
 
 /// A label, then the record.
-pub(super) fn labelled(key: &str, label: Value, record: &Record) -> Value {
+pub(super) fn labelled(key: &str, label: Value, record: &Measurements) -> Value {
     let mut object = Map::new();
     object.insert(key.into(), label);
     if let Ok(Value::Object(entries)) = serde_json::to_value(record) {

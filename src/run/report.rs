@@ -1,7 +1,7 @@
 //! What a run shows and writes of its measurements.
 use crate::graph::Model;
 use crate::nn::ModuleExt;
-use crate::probe::{Record, Unit};
+use crate::probe::{Measurements, Unit};
 use crate::train::Step;
 
 /// What a run shows and writes of its measurements.
@@ -39,7 +39,7 @@ impl Report {
     pub(super) fn lines(
         &self,
         step: &Step<'_, impl Model>,
-        record: &Record,
+        record: &Measurements,
         is_probe: impl Fn(&str) -> bool,
     ) -> Vec<String> {
         let seconds = [step.times.data, step.times.step, step.times.total].map(|time| time.as_secs_f64());
@@ -66,8 +66,8 @@ impl Report {
 }
 
 /// `norm_NAME` (after the update) and `gradnorm_NAME` of each parameter that trains.
-pub(super) fn norms(step: &Step<'_, impl Model>) -> Record {
-    let mut record = Record::new();
+pub(super) fn norms(step: &Step<'_, impl Model>) -> Measurements {
+    let mut record = Measurements::new();
     for (name, param) in step.model.training() {
         let gradient = step.gradients.iter().find(|(n, _)| *n == name);
         record.insert(format!("norm_{name}"), Unit::Norm, param.norm());

@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use crate::graph::Model;
-use crate::probe::Record;
+use crate::probe::Measurements;
 use crate::{Error, Result};
 
 use super::recorder::labelled;
@@ -19,7 +19,7 @@ impl<M: Model> Run<M> {
     /// # Errors
     /// If something of this run does not fit (as for [`train`](Self::train)), there are no stored weights, or they are not
     /// of this model; then no file is touched.
-    pub fn reprobe(&mut self, dir: impl AsRef<Path>) -> Result<Vec<(String, Record)>> {
+    pub fn reprobe(&mut self, dir: impl AsRef<Path>) -> Result<Vec<(String, Measurements)>> {
         let dir = dir.as_ref();
         let snapshots = crate::io::snapshots(dir)?.into_iter();
         let mut stored: Vec<_> = snapshots.filter_map(|(i, path)| Some((i?.to_string(), path))).collect();
@@ -38,7 +38,7 @@ impl<M: Model> Run<M> {
             record.extend(probes.of_model(&self.trainer.model)?);
             records.push((name, record));
         }
-        let line = |(name, record): &(String, Record)| {
+        let line = |(name, record): &(String, Measurements)| {
             format!("{}\n", labelled("weights", name.as_str().into(), record))
         };
         let text: String = records.iter().map(line).collect();
@@ -51,7 +51,7 @@ impl<M: Model> Run<M> {
 }
 
 /// A row for each stored weights, a column for each number.
-fn table(records: &[(String, Record)]) -> Table {
+fn table(records: &[(String, Measurements)]) -> Table {
     let names = records.first().into_iter().flat_map(|(_, record)| record.entries()).map(|e| e.name.as_str());
     let names: Vec<&str> = names.collect();
     let mut table = Table::new(std::iter::once("weights").chain(names.iter().copied()));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Result;
-use crate::probe::Record;
+use crate::probe::Measurements;
 
 use super::appended::Appended;
 
@@ -43,7 +43,7 @@ impl Events {
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn add(&mut self, iteration: usize, record: &Record) -> Result<()> {
+    pub fn add(&mut self, iteration: usize, record: &Measurements) -> Result<()> {
         let mut summary = Vec::new();
         for entry in record.entries() {
             if let Some(number) = entry.value.number() {

@@ -6,7 +6,7 @@ use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, TriggerOpti
 use ihead::engine::Penalty;
 use ihead::model::{Transformer, TransformerArgs};
 use ihead::nn::ModuleExt;
-use ihead::probe::{Law, Select, Uniform};
+use ihead::probe::{Select, TaskDistribution, Uniform};
 use ihead::run::{Inspect, Run, gradients};
 use ihead::train::Loss;
 
@@ -122,7 +122,8 @@ fn against_the_tasks_distribution_is_the_population_loss() {
     let model = model();
     let many = sample(&Counting, &mut NumpyRng::new(&[5]), 4000).unwrap();
     let of = |loss: &Loss| Inspect::new(&model).gradients(&many, loss).unwrap().loss;
-    let (drawn, expected) = (of(&Loss::next_token()), of(&Loss::against(Law(Arc::new(Counting)))));
+    let (drawn, expected) =
+        (of(&Loss::next_token()), of(&Loss::against(TaskDistribution(Arc::new(Counting)))));
     assert!((drawn - expected).abs() < 0.02, "{drawn} {expected}");
 }
 

@@ -2,8 +2,8 @@
 mod blocks;
 mod common;
 mod config;
+mod data_distribution;
 mod data_golden;
-mod data_law;
 mod data_loader;
 mod data_properties;
 mod double;
@@ -24,6 +24,7 @@ mod probe_formula;
 mod probe_golden;
 mod probe_predictions;
 mod probe_properties;
+mod public_api;
 mod random;
 mod reads;
 mod run;

@@ -86,8 +86,8 @@ fn a_tie_is_one_parameter_under_two_names() {
     assert!(model.training().iter().all(|(name, _)| name != "output.weight"));
     assert_eq!(model.count(), 5 * 16 + 2 * 4);
     model.init_all(3);
-    let law = Init::linear(4);
-    assert_eq!(model.embed.weight.values(), law.draw(3, "tok_embeddings.weight", 16));
+    let distribution = Init::linear(4);
+    assert_eq!(model.embed.weight.values(), distribution.draw(3, "tok_embeddings.weight", 16));
 
     // either name reaches it
     model.update("output.weight", &mut |values| values.fill(2.0)).unwrap();
@@ -153,7 +153,7 @@ fn values_that_do_not_fit_are_an_error() {
 }
 
 #[test]
-#[should_panic(expected = "the law of a parameter of shape [2, 2] gives 3 values")]
+#[should_panic(expected = "the distribution of a parameter of shape [2, 2] gives 3 values")]
 fn a_block_that_gives_a_law_of_another_size_is_told_where_it_does() {
     Param::new((2, 2), Init::Values(vec![0.0; 3]));
 }

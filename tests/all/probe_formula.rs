@@ -83,7 +83,7 @@ fn what_does_not_fit_is_told_in_one_line() {
     assert_eq!(told("a: tok -> narrow -> back => self"), "back: expected shape [6, 3], found [6, 6]");
     assert_eq!(
         told("a: tok -> narrow => self"),
-        "recall 'a', tok -> narrow: target 3 of row 3, in a read-out with 3 columns"
+        "recall 'a', tok -> narrow: target 3 of row 3, in an unembedding with 3 columns"
     );
     assert_eq!(told("a: tok => self among 4..9"), "recall 'a', tok: row 6 of a matrix with 6 rows");
     assert_eq!(told("a: tok + short => self"), "tok + short: a sum of 6 rows and 4 rows");

@@ -5,7 +5,7 @@ use ihead::engine::{Engine, Read, Request};
 use ihead::graph::{Graph, Model, record};
 use ihead::nn::{Module, Params};
 use ihead::probe::{
-    Evaluation, Head, Matrix, Metric, Record, Select, StateDict, Unit, paper, record_weights,
+    Evaluation, Head, Matrix, Measurements, Metric, Select, StateDict, Unit, measure_weights, paper,
 };
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ fn metrics(case: &Case) -> Vec<Metric> {
 }
 
 /// Both programs' batch metrics, with what is recorded of them in `row`.
-fn check_metrics(case: &Case, found: &Record, row: &Value, how: &str) {
+fn check_metrics(case: &Case, found: &Measurements, row: &Value, how: &str) {
     assert!(measured(case) || found.get("loss_head").is_none(), "{}: nothing to be copied", case.name());
     let mut compared = 0;
     for entry in found.entries() {
@@ -119,7 +119,7 @@ fn graph(case: &Case) -> Graph {
 trait AnyModel: StateDict {
     fn graph(&self, seq: usize) -> Graph;
     fn load(&mut self, state: &Tensors);
-    fn record(&self, graph: &Graph, metrics: &[Metric], batch: &Batch, threads: usize) -> Record;
+    fn record(&self, graph: &Graph, metrics: &[Metric], batch: &Batch, threads: usize) -> Measurements;
 }
 
 impl<M: Model + Module> AnyModel for M {
@@ -131,7 +131,7 @@ impl<M: Model + Module> AnyModel for M {
         fill(self, state);
     }
 
-    fn record(&self, graph: &Graph, metrics: &[Metric], batch: &Batch, threads: usize) -> Record {
+    fn record(&self, graph: &Graph, metrics: &[Metric], batch: &Batch, threads: usize) -> Measurements {
         let evaluation = Evaluation::new(metrics.to_vec(), graph, 0).unwrap();
         let request = Request::reads(evaluation.reads().to_vec());
         let params = Params::of(self);
@@ -219,11 +219,11 @@ fn recalls_of_the_final_weights_are_those_of_the_last_row() {
         let triggers = fixed_triggers(&case);
         let weights = Recorded(tensors(&case, "final.safetensors"));
         let probes = paper::recalls(&weights, bigrams.clone(), triggers.as_deref()).unwrap();
-        let found = record_weights(&probes, &weights).unwrap();
+        let found = measure_weights(&probes, &weights).unwrap();
         // a model that holds these weights says the same
         with_model(&case, |model| {
             model.load(&weights.0);
-            assert_eq!(record_weights(&probes, &*model).unwrap(), found, "{}", case.name());
+            assert_eq!(measure_weights(&probes, &*model).unwrap(), found, "{}", case.name());
         });
         let found = found.not_applicable_as(-1.0);
         assert_eq!(found.entries().iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), RECALLS);

@@ -12,7 +12,8 @@ use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
 use ihead::nn::{Module, ModuleExt, Params};
 use ihead::probe::attribution::{Against, metrics, terms};
 use ihead::probe::{
-    Bigram, BigramTable, Evaluation, Law, Matrix, Metric, Predictor, Record, Select, Uniform, Unigram,
+    Bigram, BigramTable, Evaluation, Matrix, Measurements, Metric, Predictor, Select, TaskDistribution,
+    Uniform, Unigram,
 };
 
 use crate::common::maths::softmax;
@@ -31,7 +32,11 @@ fn batch(sequences: usize) -> Batch {
 }
 
 /// The metrics, the same of both engines, and the logits of each sequence, `[batch, seq * vocab]`.
-fn measure<M: Model + Module>(model: &M, metrics: Vec<Metric>, batch: &Batch) -> (Record, Vec<Vec<f64>>) {
+fn measure<M: Model + Module>(
+    model: &M,
+    metrics: Vec<Metric>,
+    batch: &Batch,
+) -> (Measurements, Vec<Vec<f64>>) {
     let graph = record(model, batch.seq).unwrap();
     let evaluation = Evaluation::new(metrics, &graph, 0).unwrap();
     let request = Request::reads(evaluation.reads().to_vec());
@@ -74,9 +79,9 @@ impl Task for Again {
 
     fn sequence(&self, _: &mut NumpyRng, _: &mut [u32], _: &mut [i32]) {}
 
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
         tokens.last().is_some_and(|last| {
-            law[*last as usize] = 1.0;
+            distribution[*last as usize] = 1.0;
             true
         })
     }
@@ -133,7 +138,7 @@ fn metrics_of_predictions_are_their_definitions() {
         Metric::kl("bigram", Bigram { alpha: 0.5 }),
         Metric::kl("bigram0", Bigram { alpha: 0.0 }),
         Metric::kl("table", BigramTable(table.clone())),
-        Metric::kl("law", Law(Arc::new(Again))),
+        Metric::kl("distribution", TaskDistribution(Arc::new(Again))),
         Metric::kl("never", never),
     ];
     let metrics = metrics.into_iter().map(|metric| metric.over(known.clone())).collect();
@@ -151,9 +156,9 @@ fn metrics_of_predictions_are_their_definitions() {
     close(found.get("margin"), mean(&|i, t, logits| logits[y(i, t)] - best_other(y(i, t), logits)));
     close(found.get("entropy"), mean(&|_, _, logits| softmax(logits).iter().map(|p| -p * p.ln()).sum()));
     let kl = |predictor: &dyn Predictor, i: usize, t: usize, logits: &[f64]| {
-        let mut law = [0.0; VOCAB];
-        predictor.predict(&batch.x[i * SEQ..i * SEQ + t + 1], &mut law).then(|| {
-            let terms = law.iter().zip(softmax(logits)).filter(|(p, _)| **p > 0.0);
+        let mut distribution = [0.0; VOCAB];
+        predictor.predict(&batch.x[i * SEQ..i * SEQ + t + 1], &mut distribution).then(|| {
+            let terms = distribution.iter().zip(softmax(logits)).filter(|(p, _)| **p > 0.0);
             terms.map(|(p, q)| p * (p / q).ln()).sum::<f64>()
         })
     };
@@ -166,7 +171,10 @@ fn metrics_of_predictions_are_their_definitions() {
     for (name, predictor) in predictors {
         close(found.get(name), mean(&|i, t, logits| kl(predictor, i, t, logits).unwrap()));
     }
-    close(found.get("law"), mean(&|i, t, logits| -softmax(logits)[batch.x[i * SEQ + t] as usize].ln()));
+    close(
+        found.get("distribution"),
+        mean(&|i, t, logits| -softmax(logits)[batch.x[i * SEQ + t] as usize].ln()),
+    );
     // a position whose token is new has no bigram to go by
     let new = |i: usize, t: usize| !batch.x[i * SEQ..i * SEQ + t].contains(&batch.x[i * SEQ + t]);
     let share_new = mean(&|i, t, _| f64::from(u8::from(new(i, t))));

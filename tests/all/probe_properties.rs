@@ -9,8 +9,8 @@ use ihead::graph::{Edit, Edits, Graph, record, record_with};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::{ModuleExt, Params};
 use ihead::probe::{
-    Association, Circuit, Counter, Evaluation, Head, Key, Map, Matrix, Metric, Recall, Record, Select,
-    Sequence, StateDict, head_scores, paper, record_weights,
+    Association, Circuit, Counter, Evaluation, Head, Key, Map, Matrix, Measurements, Metric, Recall, Select,
+    Sequence, StateDict, head_scores, measure_weights, paper,
 };
 
 use crate::common::maths::softmax;
@@ -176,7 +176,7 @@ fn metrics_are_their_definitions() -> Outcome {
 }
 
 /// Runs the metrics with heads put in the model's place.
-fn measure(model: &Small, edits: Edits, metrics: Vec<Metric>, batch: &Batch) -> Result<Record, Error> {
+fn measure(model: &Small, edits: Edits, metrics: Vec<Metric>, batch: &Batch) -> Result<Measurements, Error> {
     let graph = record_with(model, batch.seq, &edits)?;
     let evaluation = Evaluation::new(metrics, &graph, 1)?;
     let request = Request { reads: evaluation.reads().to_vec(), ..Request::loss(RowSet::Set(0)) };
@@ -348,7 +348,7 @@ fn recalls_tell_what_does_not_fit() -> Outcome {
     );
     assert_eq!(
         told(recall(path().through("w"), 5)),
-        "recall 'r', table -> w: candidate 4 of a read-out with 4 columns"
+        "recall 'r', table -> w: candidate 4 of an unembedding with 4 columns"
     );
     let twice = recall(path().through_map(Negation).through_map(Negation), 3).against(path());
     assert_eq!(twice.evaluate(&weights)?, recall(path(), 3).against(path()).evaluate(&weights)?);
@@ -427,8 +427,8 @@ fn ff1_loss_of_a_true_tie_is_that_of_the_frozen_tie_with_the_same_embeddings() -
     let data = BigramData::tiny_shakespeare();
     let bigrams = Matrix::from_rows(data.vocab(), data.cond_rows())?;
     let found = |model: &Small, scale: f64| {
-        let probes = paper::recalls_read_out(model, bigrams.clone(), Some(&[1, 2]), scale)?;
-        record_weights(&probes, model)
+        let probes = paper::recalls_unembedded(model, bigrams.clone(), Some(&[1, 2]), scale)?;
+        measure_weights(&probes, model)
     };
     let (expected, scaled) = (found(&own, 1.0)?, found(&shared, 1.0 / (dim as f64).sqrt())?);
     let unscaled = found(&shared, 1.0)?;
@@ -440,7 +440,7 @@ fn ff1_loss_of_a_true_tie_is_that_of_the_frozen_tie_with_the_same_embeddings() -
             "{name}"
         );
     }
-    let loss = |record: &Record| record.get("ff1_loss").ok_or("ff1_loss");
+    let loss = |record: &Measurements| record.get("ff1_loss").ok_or("ff1_loss");
     // the frozen output is rounded to single precision
     assert!((loss(&scaled)? - loss(&expected)?).abs() < 1e-5, "{scaled:?}, expected {expected:?}");
     assert!((loss(&unscaled)? - loss(&expected)?).abs() > 0.1, "{unscaled:?}");

@@ -84,9 +84,9 @@ impl NumpyRng {
         (product >> 32) as u32
     }
 
-    /// `rng.choice(len(p), p=p)`: index `i` with probability `p[i]`, for one draw from a law; `p` need not sum to 1 exactly.
+    /// `rng.choice(len(p), p=p)`: index `i` with probability `p[i]`, for one draw from a distribution; `p` need not sum to 1 exactly.
     ///
-    /// NumPy's look-up: the first index whose running sum, divided by the whole sum, is above a uniform draw. A law that is drawn from
+    /// NumPy's look-up: the first index whose running sum, divided by the whole sum, is above a uniform draw. A distribution that is drawn from
     /// often is quicker as a [`Categorical`](super::Categorical).
     ///
     /// ```
@@ -101,7 +101,7 @@ impl NumpyRng {
             sum += p;
             sum / whole > u
         });
-        // only of a law that is none: the draw falls nowhere
+        // reached only if `p` is not a distribution
         above.unwrap_or(0) as u32
     }
 }

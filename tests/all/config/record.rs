@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use ihead::Config;
-use ihead::config::{Exit, Origin, Parser, Value, record};
+use ihead::config::{Exit, Origin, Parser, Value, settings_json};
 use proptest::prelude::*;
 
 use super::{Args, Device, args, parse, printed, problems};
@@ -20,7 +20,7 @@ fn file(content: &str) -> (tempfile::TempDir, String) {
 #[test]
 fn a_record_reads_back_with_its_derived_keys() {
     let run = args(&["optim_args.learning_rate=0.1", "layers=[3]", "save_dir=x", "threshold=inf"]);
-    let (_folder, path) = file(&record(&run, [("model_args.vocab_size", Value::from(65))]));
+    let (_folder, path) = file(&settings_json(&run, [("model_args.vocab_size", Value::from(65))]));
     assert_eq!(args(&["--config", &path]), run);
     let parsed = parse(&[&format!("--config={path}"), "seed=9"]).unwrap();
     assert_eq!(parsed.origin("max_iters"), Some(&Origin::File(PathBuf::from(&path))));
@@ -112,7 +112,7 @@ proptest! {
         args.temperature = temperature;
         args.run.save_dir = save_dir.map(PathBuf::from);
         args.names = names;
-        let text = record(&args, []);
+        let text = settings_json(&args, []);
         let read = Args::from_value(&serde_json::from_str(&text).unwrap()).unwrap();
         prop_assert_eq!(read.optim_args.learning_rate.to_bits(), rate.to_bits());
         prop_assert_eq!(read.temperature.to_bits(), temperature.to_bits());

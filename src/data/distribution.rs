@@ -2,40 +2,40 @@
 use super::{NumpyRng, Task, sample};
 use crate::{Error, Result};
 
-/// The chance of calling a right law wrong, over all comparisons together.
+/// The chance of calling a right distribution wrong, over all comparisons together.
 const FALSE_ALARMS: f64 = 1e-6;
 /// Intervals of declared probability that are compared: `[0, 0.05)`, ..., `[0.95, 1]`.
 const INTERVALS: usize = 20;
 /// With more tokens than this, pairs of tokens are not compared one by one.
 const MOST_PAIRED_TOKENS: usize = 1024;
 
-/// What [`check_law`] has compared.
+/// What [`check_distribution`] has compared.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LawCheck {
+pub struct DistributionCheck {
     /// Tokens that were drawn, the first of each sequence included.
     pub tokens: usize,
-    /// Those for which the task declared a law.
+    /// Those for which the task declared a distribution.
     pub declared: usize,
-    /// The mean log-loss that the law expects, in nats a token: its entropy.
+    /// The mean log-loss that the distribution expects, in nats a token: its entropy.
     pub entropy: f64,
-    /// The mean log-loss of what was drawn under the law.
+    /// The mean log-loss of what was drawn under the distribution.
     pub log_loss: f64,
 }
 
-/// Compares what `task` draws with the law that it declares ([`Task::predict`]), over `sequences` sequences.
+/// Compares what `task` draws with the distribution that it declares ([`Task::predict`]), over `sequences` sequences.
 ///
-/// Four comparisons, each of a sum of draws with its mean and variance under the law (a martingale, so that Bernstein's
-/// inequality bounds the chance of its deviation, `2 exp(-x^2 / (2 (variance + x / 3)))`; all together cry wolf
-/// once in a million runs at most): how often each token comes; how often each token follows each other; how often
+/// Four comparisons, each of a sum of draws with its mean and variance under the distribution (a martingale, so that Bernstein's
+/// inequality bounds the chance of its deviation, `2 exp(-x^2 / (2 (variance + x / 3)))`; all comparisons
+/// together give a false alarm with a probability below 1e-6): how often each token comes; how often each token follows each other; how often
 /// tokens come whose declared probability lies in an interval (calibration); and the log-loss, over all and at each
 /// position. The more sequences, the smaller the error that is found: about 30,000 tokens for an error of 2 % of a coin.
 ///
 /// # Errors
-/// The law is none (negative, or its sum is not 1), it excludes a token that was drawn, a comparison fails (the message
-/// names the one that fails most clearly, with both numbers), or the task declares no law at all.
+/// If the declared probabilities are negative or do not sum to 1, if they exclude a token that was drawn, a comparison fails (the message
+/// names the one that fails most clearly, with both numbers), or the task declares no distribution at all.
 ///
 /// ```
-/// use ihead::data::{NumpyRng, Task, check_law};
+/// use ihead::data::{NumpyRng, Task, check_distribution};
 ///
 /// /// A coin that shows 1 with this probability, and says so or not.
 /// struct Coin {
@@ -49,21 +49,25 @@ pub struct LawCheck {
 ///     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], _: &mut [i32]) {
 ///         tokens.fill_with(|| u32::from(rng.random() < self.p));
 ///     }
-///     fn predict(&self, _: &[u32], law: &mut [f64]) -> bool {
-///         law.copy_from_slice(&[1.0 - self.declared, self.declared]);
+///     fn predict(&self, _: &[u32], distribution: &mut [f64]) -> bool {
+///         distribution.copy_from_slice(&[1.0 - self.declared, self.declared]);
 ///         true
 ///     }
 ///     fn name(&self) -> &str { "a coin" }
 /// }
 ///
 /// let mut rng = NumpyRng::new(&[0]);
-/// let check = check_law(&Coin { p: 0.3, declared: 0.3 }, &mut rng, 2000)?;
+/// let check = check_distribution(&Coin { p: 0.3, declared: 0.3 }, &mut rng, 2000)?;
 /// assert!((check.log_loss - check.entropy).abs() < 0.01);
-/// let wrong = check_law(&Coin { p: 0.3, declared: 0.32 }, &mut rng, 2000).unwrap_err().to_string();
-/// assert!(wrong.starts_with("the law of a coin is off: "), "{wrong}");
+/// let wrong = check_distribution(&Coin { p: 0.3, declared: 0.32 }, &mut rng, 2000).unwrap_err().to_string();
+/// assert!(wrong.starts_with("the distribution of a coin is off: "), "{wrong}");
 /// # Ok::<(), ihead::Error>(())
 /// ```
-pub fn check_law(task: &dyn Task, rng: &mut NumpyRng, sequences: usize) -> Result<LawCheck> {
+pub fn check_distribution(
+    task: &dyn Task,
+    rng: &mut NumpyRng,
+    sequences: usize,
+) -> Result<DistributionCheck> {
     let batch = sample(task, rng, sequences)?;
     let mut sums = Sums::new(task);
     for i in 0..batch.batch {
@@ -76,7 +80,7 @@ pub fn check_law(task: &dyn Task, rng: &mut NumpyRng, sequences: usize) -> Resul
     sums.verdict(batch.batch * (batch.seq + 1))
 }
 
-/// A sum of draws minus its mean under the law: a martingale.
+/// A sum of draws minus its mean under the distribution: a martingale.
 #[derive(Clone, Default)]
 struct Sum {
     drawn: f64,
@@ -99,7 +103,7 @@ impl Sum {
         self.add(f64::from(u8::from(happened)), p, p * (1.0 - p), 1.0);
     }
 
-    /// Minus the logarithm of a bound on the chance of such a deviation under the law.
+    /// Minus the logarithm of a bound on the chance of such a deviation under the distribution.
     fn evidence(&self) -> f64 {
         // rounding of the sums is no deviation
         let x = ((self.drawn - self.expected).abs() - 1e-9 * (1.0 + self.expected.abs())).max(0.0);
@@ -110,7 +114,7 @@ impl Sum {
 /// All comparisons of one check.
 struct Sums<'a> {
     task: &'a dyn Task,
-    law: Vec<f64>,
+    distribution: Vec<f64>,
     by_token: Vec<Sum>,
     /// `[token before, token]`; empty with many tokens.
     by_pair: Vec<Sum>,
@@ -127,7 +131,7 @@ impl<'a> Sums<'a> {
         let pairs = if vocab > MOST_PAIRED_TOKENS { 0 } else { vocab * vocab };
         Sums {
             task,
-            law: vec![0.0; vocab],
+            distribution: vec![0.0; vocab],
             by_token: vec![Sum::default(); vocab],
             by_pair: vec![Sum::default(); pairs],
             by_interval: vec![Sum::default(); INTERVALS],
@@ -138,73 +142,75 @@ impl<'a> Sums<'a> {
     }
 
     fn see(&mut self, prefix: &[u32], token: u32) -> Result<()> {
-        self.law.fill(0.0);
-        if !self.task.predict(prefix, &mut self.law) {
+        self.distribution.fill(0.0);
+        if !self.task.predict(prefix, &mut self.distribution) {
             return Ok(());
         }
         self.declared += 1;
         self.check_distribution(prefix, token)?;
         let mut intervals = [0.0; INTERVALS];
         let interval = |p: f64| ((p * INTERVALS as f64) as usize).min(INTERVALS - 1);
-        for (v, &p) in self.law.iter().enumerate() {
+        for (v, &p) in self.distribution.iter().enumerate() {
             let drawn = v == token as usize;
             self.by_token[v].count(drawn, p);
-            let before = prefix.last().map(|before| *before as usize * self.law.len());
+            let before = prefix.last().map(|before| *before as usize * self.distribution.len());
             if let Some(sum) = before.and_then(|row| self.by_pair.get_mut(row + v)) {
                 sum.count(drawn, p);
             }
             intervals[interval(p)] += p;
         }
-        let drawn = interval(self.law[token as usize]);
+        let drawn = interval(self.distribution[token as usize]);
         for (i, (sum, p)) in self.by_interval.iter_mut().zip(intervals).enumerate() {
             sum.count(i == drawn, p.min(1.0));
         }
-        let losses = || self.law.iter().filter(|p| **p > 0.0).map(|p| (*p, -p.ln()));
+        let losses = || self.distribution.iter().filter(|p| **p > 0.0).map(|p| (*p, -p.ln()));
         let entropy: f64 = losses().map(|(p, loss)| p * loss).sum();
         let variance: f64 = losses().map(|(p, loss)| p * (loss - entropy).powi(2)).sum();
         let step = losses().map(|(_, loss)| (loss - entropy).abs()).fold(0.0, f64::max);
-        let loss = -self.law[token as usize].ln();
+        let loss = -self.distribution[token as usize].ln();
         self.loss.add(loss, entropy, variance, step);
         self.losses[prefix.len()].add(loss, entropy, variance, step);
         Ok(())
     }
 
-    /// Refuses a law that is none, or that excludes what was drawn.
+    /// Refuses probabilities that are negative or do not sum to 1, and those that exclude what was drawn.
     fn check_distribution(&self, prefix: &[u32], token: u32) -> Result<()> {
         let (name, at) = (self.task.name(), prefix.len());
         let after =
             || prefix.last().map_or(String::new(), |t| format!(" after {:?}", self.task.token_name(*t)));
-        let sum: f64 = self.law.iter().sum();
-        if let Some(v) = self.law.iter().position(|p| !(0.0..=1.0 + 1e-9).contains(p)) {
-            let p = self.law[v];
+        let sum: f64 = self.distribution.iter().sum();
+        if let Some(v) = self.distribution.iter().position(|p| !(0.0..=1.0 + 1e-9).contains(p)) {
+            let p = self.distribution[v];
             let v = self.task.token_name(v as u32);
             return Err(Error::usage(format!(
-                "the law of {name} at position {at}{} gives token {v:?} the probability {p}",
+                "the distribution of {name} at position {at}{} gives token {v:?} the probability {p}",
                 after()
             )));
         }
         if (sum - 1.0).abs() > 1e-9 {
-            let message = format!("the law of {name} at position {at}{} sums to {sum}; expected 1", after());
+            let message =
+                format!("the distribution of {name} at position {at}{} sums to {sum}; expected 1", after());
             return Err(Error::usage(message));
         }
-        if self.law[token as usize] <= 0.0 {
+        if self.distribution[token as usize] <= 0.0 {
             let token = self.task.token_name(token);
             return Err(Error::usage(format!(
-                "the law of {name} at position {at}{} excludes token {token:?}, which was drawn",
+                "the distribution of {name} at position {at}{} excludes token {token:?}, which was drawn",
                 after()
             )));
         }
         Ok(())
     }
 
-    fn verdict(self, tokens: usize) -> Result<LawCheck> {
+    fn verdict(self, tokens: usize) -> Result<DistributionCheck> {
         let name = self.task.name();
         if self.declared == 0 {
-            let message = format!("{name} declares no law: its `predict` returned false for every prefix");
+            let message =
+                format!("{name} declares no distribution: its `predict` returned false for every prefix");
             return Err(Error::usage(message));
         }
         let token = |v: usize| format!("{:?}", self.task.token_name(v as u32));
-        let vocab = self.law.len();
+        let vocab = self.distribution.len();
         let counts = (self.by_token.iter().enumerate())
             .map(|(v, sum)| (sum, format!("token {} comes", token(v))))
             .chain(self.by_pair.iter().enumerate().map(|(i, sum)| {
@@ -226,14 +232,15 @@ impl<'a> Sums<'a> {
         match worst {
             Some((sum, what, unit)) if sum.evidence() > limit => {
                 let (drawn, expected) = (sum.drawn, sum.expected);
-                let message =
-                    format!("the law of {name} is off: {what} {drawn:.1} {unit}, declared {expected:.1}");
+                let message = format!(
+                    "the distribution of {name} is off: {what} {drawn:.1} {unit}, declared {expected:.1}"
+                );
                 Err(Error::usage(message))
             }
             _ => {
                 let mean = |sum: f64| sum / self.declared as f64;
                 let (entropy, log_loss) = (mean(self.loss.expected), mean(self.loss.drawn));
-                Ok(LawCheck { tokens, declared: self.declared, entropy, log_loss })
+                Ok(DistributionCheck { tokens, declared: self.declared, entropy, log_loss })
             }
         }
     }

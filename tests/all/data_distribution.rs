@@ -1,7 +1,9 @@
 //! What tasks declare of themselves against what they draw.
 use std::sync::Arc;
 
-use ihead::data::{BigramData, CausalGraph, Counts, NumpyRng, Task, TriggerOptions, TriggerTask, check_law};
+use ihead::data::{
+    BigramData, CausalGraph, Counts, NumpyRng, Task, TriggerOptions, TriggerTask, check_distribution,
+};
 
 fn trigger(options: TriggerOptions) -> TriggerTask {
     let text = "the quick brown fox jumps over the lazy dog and then the other fox jumps too";
@@ -23,7 +25,7 @@ fn the_papers_task_draws_what_it_declares() {
         TriggerOptions { k: 2, show_latents: true, no_repeat: true, bigram_outs: true, ..Default::default() },
     ];
     for options in cases {
-        let check = check_law(&trigger(options.clone()), &mut NumpyRng::new(&[3]), 1500).unwrap();
+        let check = check_distribution(&trigger(options.clone()), &mut NumpyRng::new(&[3]), 1500).unwrap();
         assert_eq!(check.declared, check.tokens, "{options:?}");
         assert!((check.log_loss - check.entropy).abs() < 0.05, "{options:?}: {check:?}");
     }
@@ -32,11 +34,11 @@ fn the_papers_task_draws_what_it_declares() {
 #[test]
 fn triggers_that_the_context_does_not_tell_leave_the_first_token_alone() {
     let task = trigger(TriggerOptions { k: 2, ..Default::default() });
-    let check = check_law(&task, &mut NumpyRng::new(&[3]), 400).unwrap();
+    let check = check_distribution(&task, &mut NumpyRng::new(&[3]), 400).unwrap();
     assert_eq!((check.declared, check.tokens), (400, 400 * 25));
 }
 
-/// A task whose declared law is changed.
+/// A task whose declared distribution is changed.
 struct Declares<T, F>(T, F);
 
 impl<T: Task, F: Fn(&[u32], &mut [f64]) + Send + Sync> Task for Declares<T, F> {
@@ -52,9 +54,9 @@ impl<T: Task, F: Fn(&[u32], &mut [f64]) + Send + Sync> Task for Declares<T, F> {
         self.0.sequence(rng, tokens, marks);
     }
 
-    fn predict(&self, tokens: &[u32], law: &mut [f64]) -> bool {
-        let known = self.0.predict(tokens, law);
-        self.1(tokens, law);
+    fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
+        let known = self.0.predict(tokens, distribution);
+        self.1(tokens, distribution);
         known
     }
 
@@ -63,45 +65,45 @@ impl<T: Task, F: Fn(&[u32], &mut [f64]) + Send + Sync> Task for Declares<T, F> {
     }
 }
 
-/// The verdict on a chain of three tokens whose law is changed.
+/// The verdict on a chain of three tokens whose distribution is changed.
 fn verdict(change: impl Fn(&[u32], &mut [f64]) + Send + Sync) -> Result<(), String> {
     let chain = CausalGraph::chain(3, 16, 0.7).unwrap();
-    let check = check_law(&Declares(chain, change), &mut NumpyRng::new(&[5]), 6000);
+    let check = check_distribution(&Declares(chain, change), &mut NumpyRng::new(&[5]), 6000);
     check.map(|_| ()).map_err(|e| e.to_string())
 }
 
 #[test]
 fn a_law_that_is_off_by_two_percent_is_found() {
     assert_eq!(verdict(|_, _| ()), Ok(()));
-    let toward = |law: &mut [f64], to: usize, by: f64| {
-        law.iter_mut().for_each(|p| *p *= 1.0 - by);
-        law[to] += by;
+    let toward = |distribution: &mut [f64], to: usize, by: f64| {
+        distribution.iter_mut().for_each(|p| *p *= 1.0 - by);
+        distribution[to] += by;
     };
     // one token two percent too often
-    let error = verdict(|_, law| toward(law, 1, 0.02)).unwrap_err();
-    assert!(error.starts_with("the law of it is off: "), "{error}");
+    let error = verdict(|_, distribution| toward(distribution, 1, 0.02)).unwrap_err();
+    assert!(error.starts_with("the distribution of it is off: "), "{error}");
     // the same after one token alone, whose name is told
-    let after = verdict(|prefix, law| {
+    let after = verdict(|prefix, distribution| {
         if prefix.last() == Some(&2) {
-            toward(law, 0, 0.04);
+            toward(distribution, 0, 0.04);
         }
     });
     let after = after.unwrap_err();
     assert!(after.contains("comes after \"2\""), "{after}");
     // right on the whole, too sure of itself: calibration
-    let sure = verdict(|_, law| {
-        law.iter_mut().for_each(|p| *p = p.powf(1.1));
-        let sum: f64 = law.iter().sum();
-        law.iter_mut().for_each(|p| *p /= sum);
+    let sure = verdict(|_, distribution| {
+        distribution.iter_mut().for_each(|p| *p = p.powf(1.1));
+        let sum: f64 = distribution.iter().sum();
+        distribution.iter_mut().for_each(|p| *p /= sum);
     });
     assert!(sure.is_err());
 }
 
 #[test]
 fn the_second_token_of_a_sequence_alone_is_found_too() {
-    let error = verdict(|prefix, law| {
+    let error = verdict(|prefix, distribution| {
         if prefix.len() == 1 {
-            law.copy_from_slice(&[0.8, 0.1, 0.1]);
+            distribution.copy_from_slice(&[0.8, 0.1, 0.1]);
         }
     });
     assert!(error.is_err());
@@ -109,11 +111,11 @@ fn the_second_token_of_a_sequence_alone_is_found_too() {
 
 #[test]
 fn what_is_no_law_is_refused() {
-    let half = verdict(|_, law| law.iter_mut().for_each(|p| *p /= 2.0)).unwrap_err();
-    assert_eq!(half, "the law of it at position 0 sums to 0.5; expected 1");
-    let negative = verdict(|_, law| law.copy_from_slice(&[1.5, -0.5, 0.0])).unwrap_err();
-    assert_eq!(negative, "the law of it at position 0 gives token \"0\" the probability 1.5");
-    let excludes = verdict(|_, law| law.copy_from_slice(&[0.5, 0.5, 0.0])).unwrap_err();
+    let half = verdict(|_, distribution| distribution.iter_mut().for_each(|p| *p /= 2.0)).unwrap_err();
+    assert_eq!(half, "the distribution of it at position 0 sums to 0.5; expected 1");
+    let negative = verdict(|_, distribution| distribution.copy_from_slice(&[1.5, -0.5, 0.0])).unwrap_err();
+    assert_eq!(negative, "the distribution of it at position 0 gives token \"0\" the probability 1.5");
+    let excludes = verdict(|_, distribution| distribution.copy_from_slice(&[0.5, 0.5, 0.0])).unwrap_err();
     assert!(excludes.ends_with("excludes token \"2\", which was drawn"), "{excludes}");
     struct Silent;
     impl Task for Silent {
@@ -130,8 +132,8 @@ fn what_is_no_law_is_refused() {
             "it"
         }
     }
-    let silent = check_law(&Silent, &mut NumpyRng::new(&[0]), 2).unwrap_err().to_string();
-    assert_eq!(silent, "it declares no law: its `predict` returned false for every prefix");
+    let silent = check_distribution(&Silent, &mut NumpyRng::new(&[0]), 2).unwrap_err().to_string();
+    assert_eq!(silent, "it declares no distribution: its `predict` returned false for every prefix");
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn graphs_draw_what_they_declare() {
     let parents = vec![None, None, Some(0), Some(0), Some(1), None, Some(3), Some(6)];
     for alpha in [0.05, 0.5, 3.0] {
         let graph = CausalGraph::new(4, parents.clone(), alpha).unwrap();
-        let check = check_law(&graph, &mut rng, 3000).unwrap();
+        let check = check_distribution(&graph, &mut rng, 3000).unwrap();
         assert_eq!(check.declared, 3000 * 8);
     }
     let last = CausalGraph::new(4, parents, 0.5).unwrap().last_only();

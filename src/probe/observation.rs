@@ -59,7 +59,7 @@ pub(super) struct Places {
 }
 
 /// One sequence and what was read of it. What several metrics ask for is computed once.
-pub(super) struct Glance<'a, E> {
+pub(super) struct Observation<'a, E> {
     sequence: Sequence<'a>,
     reads: &'a [Read<'a, E>],
     places: &'a Places,
@@ -67,15 +67,15 @@ pub(super) struct Glance<'a, E> {
     predicted: Vec<Option<Option<usize>>>,
     /// The same of keys, `[heads, seq]`.
     attended: Vec<Option<Option<usize>>>,
-    /// Room for a law, `[vocab]`.
-    law: Vec<f64>,
+    /// Room for a distribution, `[vocab]`.
+    distribution: Vec<f64>,
 }
 
-impl<'a, E: Element> Glance<'a, E> {
+impl<'a, E: Element> Observation<'a, E> {
     pub fn new(sequence: Sequence<'a>, reads: &'a [Read<'a, E>], places: &'a Places) -> Self {
         let n = sequence.len();
         let attended = vec![None; n * places.heads.len()];
-        Glance { sequence, reads, places, predicted: vec![None; n], attended, law: Vec::new() }
+        Observation { sequence, reads, places, predicted: vec![None; n], attended, distribution: Vec::new() }
     }
 
     pub fn count(&mut self, metric: &Resolved) -> Counter {
@@ -113,10 +113,10 @@ impl<'a, E: Element> Glance<'a, E> {
             }
             ResolvedMeasure::Kl(predictor) => {
                 let logits = self.logits(t)?;
-                self.law.clear();
-                self.law.resize(logits.len(), 0.0);
-                let known = predictor.predict(&self.sequence.x[..=t], &mut self.law);
-                known.then(|| kl(&self.law, logits))
+                self.distribution.clear();
+                self.distribution.resize(logits.len(), 0.0);
+                let known = predictor.predict(&self.sequence.x[..=t], &mut self.distribution);
+                known.then(|| kl(&self.distribution, logits))
             }
             ResolvedMeasure::Logit { read, norm, against } => {
                 let logits = self.logits(t)?;
