@@ -6,10 +6,11 @@
 //! cargo run --release --example v10_context_against_weights
 //! ```
 //!
-//! Reached after 1500 steps, means over three seeds: with 64 items the labels are known by heart (accuracy 1.000, of equally frequent items and
-//! of Zipf's), and nothing is learnt in context: where the context alone tells the label the accuracy is never above 0.04 +- 0.02
-//! (chance 0.125) and ends at 0.000. So few items are too easily known by heart for the literature's rise and fall. 118 s of
-//! processor time for the six runs (AMD EPYC, one core).
+//! Reached after 3000 steps, means over three seeds with their standard errors, of 24 equally frequent items: where the context alone
+//! tells the label, the accuracy rises to 0.516 +- 0.106 about step 530 and falls back to 0.258 +- 0.052 (chance 0.125), while what is known by
+//! heart rises to 0.728 +- 0.097. With Zipf's frequencies: 0.458 +- 0.201, back to 0.270 +- 0.142, and 0.681 +- 0.175. So it is transient, as
+//! reported; Zipf's law makes no difference that these seeds could show. With 32 items or more it lasts (one seed, `items=32`: 0.973 at
+//! the end, by heart 0.102), with 16 it hardly begins (0.070 at most). 72 s of processor time for the six runs (AMD EPYC, one busy core).
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::prelude::*;
@@ -19,17 +20,14 @@ use ihead::sweep::estimate;
 #[derive(Config)]
 struct Args {
     /// Training steps of each run.
-    #[config(default = 1500, min = 1)]
+    #[config(default = 3000, min = 1)]
     steps: usize,
     /// Runs of each kind.
     #[config(default = 3, min = 1)]
     seeds: u64,
     /// Different items.
-    #[config(default = 256, min = 2)]
+    #[config(default = 24, min = 2)]
     items: u32,
-    /// Marks of the positions that the loss counts: 1, the labels of all pairs; 2, that of the last alone.
-    #[config(default = 1, min = 1, max = 2)]
-    from: i32,
 }
 
 const LABELS: u32 = 8;
