@@ -1,6 +1,6 @@
 //! Variation 10. Does learning in context last? (Singh and others 2023, "The Transient Nature of Emergent In-Context Learning".)
 //! Pairs of an item and its label; the last item stands in the context, so that its label can be copied from there or known
-//! by heart. Two tests tell which: labels that are others in this sequence alone, and items that the context lacks.
+//! by heart (the loss counts it alone). Two tests tell which: labels that are others in this sequence alone, and items that the context lacks.
 //!
 //! ```text
 //! cargo run --release --example v10_context_against_weights
@@ -60,11 +60,10 @@ impl Task for Pairs {
         2 * PAIRS + 1
     }
     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]) {
-        let items = self.items;
-        let weights: Vec<f64> = (1..=items).map(|i| f64::from(i).powf(-self.zipf)).collect();
+        let weights: Vec<f64> = (1..=self.items).map(|i| f64::from(i).powf(-self.zipf)).collect();
         let distribution: Vec<f64> = weights.iter().map(|w| w / weights.iter().sum::<f64>()).collect();
         let query = rng.weighted(&distribution);
-        let another = |rng: &mut NumpyRng| (query + 1 + rng.below(items - 1)) % items;
+        let another = |rng: &mut NumpyRng| (query + 1 + rng.below(self.items - 1)) % self.items;
         let other = another(rng);
         let often = [if self.told == Told::Item { other } else { query }, other];
         let shift = if self.told == Told::Context { 1 + rng.below(LABELS - 1) } else { 0 };
@@ -75,7 +74,7 @@ impl Task for Pairs {
                 (_, true) => often[rng.below(2) as usize],
                 (_, false) => another(rng),
             };
-            (tokens[2 * p], tokens[2 * p + 1]) = (item, items + (item + shift) % LABELS);
+            (tokens[2 * p], tokens[2 * p + 1]) = (item, self.items + (item + shift) % LABELS);
             marks[2 * p] = 1 + i32::from(p == PAIRS);
         }
     }
@@ -91,24 +90,23 @@ fn run(args: Args) -> Result<()> {
         let mut found = [const { vec![] }; 5];
         for seed in 0..args.seeds {
             let task = |told| Pairs { zipf, told, items: args.items };
-            let batches = BatchOptions { batch_size: 32, seed, workers: 1 };
+            let options = BatchOptions { batch_size: 32, seed, workers: 1 };
             let sizes = TransformerArgs { layers: 2, ..Config::defaults() };
             let model = Transformer::new(task(Told::Both).vocab(), 2 * PAIRS + 1, 64, &sizes)?.init(seed);
-            let mut run = Run::new(model, Batches::new(Arc::new(task(Told::Both)), batches)?)
+            let mut run = Run::new(model, Batches::new(Arc::new(task(Told::Both)), options)?)
                 .optim(AdamW::new(0.001))
                 .loss(Loss::next_token().over(Select::marks(2..)))
-                .every(50)
-                .quiet();
+                .every(50);
             for (name, told) in [("context", Told::Context), ("item", Told::Item), ("both", Told::Both)] {
                 let test = sample(&task(told), &mut NumpyRng::new(&[7]), 256)?;
                 run = run.on(&test, [Metric::accuracy(name).over(Select::marks(2..))]);
             }
-            let history = run.train(args.steps)?;
-            let best = history.column("context")?.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-            let (step, best) = best.unwrap_or((0, f64::NAN));
+            let history = run.quiet().train(args.steps)?;
+            let curve = history.column("context")?;
+            let (step, best) = curve.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default();
             let [context, item, both] = ["context", "item", "both"].map(|name| history.last(name));
             let numbers = [best, step as f64, context?, item?, both?];
-            found.iter_mut().zip(numbers).for_each(|(all, number): (&mut Vec<f64>, _)| all.push(number));
+            numbers.into_iter().zip(&mut found).for_each(|(number, all)| all.push(number));
         }
         table.labelled(&zipf, found.iter().map(|numbers| estimate(numbers, 0.95)));
     }
