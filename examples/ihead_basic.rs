@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[config(group)]
     model_args: SimplifiedArgs,
     #[config(group)]
-    data_args: DataArgs,
+    pub(crate) data_args: DataArgs,
     #[config(group)]
     optim_args: OptimArgs,
 }

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[config(group)]
     model_args: FullArgs,
     #[config(group)]
-    data_args: DataArgs,
+    pub(crate) data_args: DataArgs,
     #[config(group, default(learning_rate = 0.01, weight_decay = 0.01, batch_size = 64, use_sgd = false))]
     optim_args: OptimArgs,
 }

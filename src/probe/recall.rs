@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::{serde_as_text, setting_as_text};
 use crate::{Error, Result};
 
-use super::{Association, Circuit, Counter, StateDict};
+use super::{Association, Circuit, Counter, Matrix, StateDict};
 
 /// Inputs scored against keys at once: bounds the memory of a large vocabulary.
 const BLOCK: usize = 256;
@@ -111,29 +111,43 @@ impl Recall {
     /// things than the tables hold.
     pub fn evaluate(&self, weights: &dyn StateDict) -> Result<Recalled> {
         let keys = self.keys.as_ref().map(|path| path.apply(weights)).transpose()?;
-        let mapped = |picked: &[usize]| self.inputs.pick(picked, weights);
         let height = self.inputs.height(weights)?;
         let width = match &keys {
             Some(keys) => keys.rows(),
-            None => mapped(&[])?.cols(),
+            None => self.inputs.pick(&[], weights)?.cols(),
         };
         let association = self.association.resolve(height, width);
         let mut counter = Counter::default();
         for (block, inputs) in association.inputs().chunks(BLOCK).enumerate() {
-            let mapped = mapped(inputs).map_err(|e| self.error(&self.inputs, e))?;
-            let scores = match (&keys, &self.keys) {
-                (Some(keys), Some(path)) => {
-                    let what = format!("recall '{}', keys {path}", self.name);
-                    mapped.times_transposed(keys, &what)?
-                }
-                _ => mapped,
-            };
+            let scores = self.scores_of(inputs, keys.as_ref(), weights)?;
             let start = block * BLOCK;
             let found = association.recall(start..start + inputs.len(), &scores);
             let unembed = self.keys.as_ref().unwrap_or(&self.inputs);
             counter.merge(found.map_err(|e| self.error(unembed, e))?);
         }
         Ok(Recalled { counter, chance: association.chance() })
+    }
+
+    /// The scores of every input (a row) for every target (a column), such as `W_U W_O W_V W_E`: of each row [`evaluate`](Self::evaluate)
+    /// asks which column is the highest.
+    ///
+    /// # Errors
+    /// If there is no weight of a name, or maps do not fit.
+    pub fn scores(&self, weights: &dyn StateDict) -> Result<Matrix> {
+        let keys = self.keys.as_ref().map(|path| path.apply(weights)).transpose()?;
+        let all: Vec<usize> = (0..self.inputs.height(weights)?).collect();
+        self.scores_of(&all, keys.as_ref(), weights)
+    }
+
+    /// The scores of some inputs.
+    fn scores_of(&self, inputs: &[usize], keys: Option<&Matrix>, weights: &dyn StateDict) -> Result<Matrix> {
+        let mapped = self.inputs.pick(inputs, weights).map_err(|e| self.error(&self.inputs, e))?;
+        match (keys, &self.keys) {
+            (Some(keys), Some(path)) => {
+                mapped.times_transposed(keys, &format!("recall '{}', keys {path}", self.name))
+            }
+            _ => Ok(mapped),
+        }
     }
 
     fn error(&self, path: &Circuit, error: Error) -> Error {

@@ -1,10 +1,12 @@
 //! `run.json`: what a run is made of, where and when it ran, how it ended.
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::probe::Unit;
 use crate::{Error, Result};
 
 use super::{Table, folder, machine};
@@ -112,6 +114,9 @@ pub struct RunInfo {
     /// Seeds.
     #[serde(default)]
     pub seeds: Seeds,
+    /// What each measured number is counted in, from the first evaluation on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub units: BTreeMap<String, Unit>,
     /// Task, optimiser, loss, timeline, edits, schedule.
     #[serde(flatten)]
     pub made_of: Map<String, Value>,
@@ -147,6 +152,7 @@ impl RunInfo {
             threads: 0,
             precision: String::new(),
             seeds: Seeds::default(),
+            units: BTreeMap::new(),
             made_of: Map::new(),
         }
     }

@@ -135,8 +135,12 @@ impl Recorder {
     /// Brings up to date what `run.json` says.
     fn describe(&mut self) {
         let (done, seconds, steps) = (self.done, self.seconds(), self.written.seconds_of_steps);
+        let last = self.history.records().last();
+        let units =
+            last.into_iter().flat_map(|(_, record)| record.entries()).map(|e| (e.name.clone(), e.unit));
         if let Some(outputs) = &mut self.outputs {
             let info = &mut outputs.info;
+            info.units.extend(units);
             (info.iterations, info.seconds) = (done, seconds);
             info.seconds_a_step = (done > 0).then(|| steps / done as f64);
             info.peak_memory = crate::memory::peak();

@@ -1,0 +1,372 @@
+//! Draws runs: `plot RUN... [KIND] [KEY=VALUE]...`.
+//!
+//! ```text
+//! cargo run --release -p ihead-figure --bin plot -- runs/basic paper out=basic.svg
+//! cargo run --release -p ihead-figure --bin plot -- runs/rates curves y=['loss*','acc_end'] log_x=true
+//! cargo run --release -p ihead-figure --bin plot -- runs/basic attention positions=0..40
+//! cargo run --release -p ihead-figure --bin plot -- runs/basic associations
+//! cargo run --release --example collect -- runs/rates format=csv | cargo run --release -p ihead-figure --bin plot -- - table x=optim_args.learning_rate
+//! ```
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ihead::config::{Exit, Parser, Problem};
+use ihead::data::{Batch, BigramData};
+use ihead::graph::Model;
+use ihead::paper::Experiment;
+use ihead::probe::{Recall, StateDict};
+use ihead::run::{RunInfo, activations};
+use ihead::{Config, Error, Result, io, output};
+use ihead_figure::runs::{Band, Chart, PAPER, Table, chart};
+use ihead_figure::{Figure, Panel, Tokens, association, attention};
+
+// the programs themselves: they make the model and the test batch of a run again from its settings
+#[allow(dead_code)]
+#[path = "../../../examples/ihead_basic.rs"]
+mod ihead_basic;
+#[allow(dead_code)]
+#[path = "../../../examples/ihead_full.rs"]
+mod ihead_full;
+
+/// Draws runs: plot RUN... [KIND] [KEY=VALUE]... with KIND paper, curves, table, attention or associations.
+#[derive(Config)]
+struct Args {
+    /// The file to write, .svg or .png.
+    #[config(default = "figure.svg")]
+    out: PathBuf,
+    /// The width in millimetres: 85 is a column of a paper, 170 its page; as the figure needs without it.
+    #[config(above = 0, max = 2000)]
+    width: Option<f64>,
+    /// Dots per inch of a PNG.
+    #[config(default = 300, above = 0, max = 10000)]
+    dpi: f64,
+    /// The height of a panel with lines, in millimetres.
+    #[config(default = 32, above = 0, max = 1000)]
+    height: f64,
+    /// Panels in a row; as the figure needs without it.
+    #[config(min = 1, max = 100)]
+    columns: Option<usize>,
+    /// Curves, table: the numbers of each row of panels, as in ['loss*', 'acc_end,acc_end_test'].
+    y: Vec<String>,
+    /// Curves, table: the column of the horizontal axis, iter or a setting.
+    x: Option<String>,
+    /// Curves, table: settings whose values have panels of their own, side by side; the others become lines.
+    panels: Vec<String>,
+    /// Curves, table: settings to average over; seed without any.
+    over: Vec<String>,
+    /// Curves, table: what a band over runs shows.
+    #[config(default = BandOf::Range)]
+    band: BandOf,
+    /// A logarithmic horizontal axis.
+    #[config(default = false)]
+    log_x: bool,
+    /// A logarithmic vertical axis; shares stay linear.
+    #[config(default = false)]
+    log_y: bool,
+    /// Attention: sequences of the test batch.
+    #[config(default = vec![0])]
+    sequences: Vec<usize>,
+    /// Attention: the first position that is shown.
+    #[config(default = 0)]
+    from: usize,
+    /// Attention: how many positions are shown. Associations: rows and columns.
+    #[config(default = 32, min = 1, max = 1024)]
+    size: usize,
+    /// Attention: the patterns, by names of sites with *.
+    #[config(default = vec!["layers.*.attention.pattern".into()])]
+    sites: Vec<String>,
+    /// Attention: heads; all without it.
+    heads: Vec<usize>,
+    /// Attention, associations: iterations of snapshots; the final weights without any. Associations: all weights with any.
+    snapshots: Vec<usize>,
+    /// Associations: the recalls whose scores are drawn; those of the paper without any.
+    #[config(default = vec![])]
+    recalls: Vec<Recall>,
+}
+
+/// What a band shows.
+#[derive(Config, Clone, Copy)]
+enum BandOf {
+    /// From the lowest to the highest run.
+    Range,
+    /// One standard error to each side of the mean.
+    Error,
+    /// The 95 % interval of the mean, by Student's t.
+    Interval,
+}
+
+const KINDS: [&str; 5] = ["paper", "curves", "table", "attention", "associations"];
+
+fn main() -> ExitCode {
+    let (words, settings): (Vec<_>, Vec<_>) = std::env::args_os().skip(1).partition(|arg| {
+        let text = arg.to_string_lossy();
+        text == "-" || !text.starts_with('-') && !text.contains('=') || Path::new(arg).is_dir()
+    });
+    let is_kind =
+        |word: &std::ffi::OsString| KINDS.iter().any(|kind| word == kind) && !Path::new(word).exists();
+    let (kinds, dirs): (Vec<_>, Vec<_>) = words.into_iter().partition(is_kind);
+    let settings = settings.into_iter().map(|arg| arg.to_string_lossy().into_owned());
+    let fail = |message: String| Exit::Fail(vec![Problem::general(message)]).report();
+    let kind = kinds.first().map(|kind| kind.to_string_lossy().into_owned());
+    match Parser::<Args>::new().program("plot RUN... [KIND]").parse(settings) {
+        Err(exit) => exit.report(),
+        Ok(_) if dirs.is_empty() => {
+            fail(format!("no run is given: write plot RUN... [{}] [KEY=VALUE]...", KINDS.join("|")))
+        }
+        Ok(_) if kinds.len() > 1 => {
+            fail(format!("two kinds are given, {kinds:?}; expected one of {}", KINDS.join(", ")))
+        }
+        Ok(parsed) => {
+            let dirs: Vec<PathBuf> = dirs.into_iter().map(PathBuf::from).collect();
+            let done = plot(&dirs, kind.as_deref(), &parsed.args);
+            done.map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn plot(dirs: &[PathBuf], kind: Option<&str>, args: &Args) -> Result<()> {
+    let figure = match kind {
+        Some("attention") => attentions(dirs, args)?,
+        Some("associations") => associations(dirs, args)?,
+        _ => curves(dirs, kind, args)?,
+    };
+    let mut figure = Figure { height: args.height, dots_per_inch: args.dpi, ..figure };
+    if let Some(width) = args.width {
+        figure.width = width;
+    }
+    if let Some(columns) = args.columns {
+        figure.columns = columns;
+    }
+    figure.save(&args.out)?;
+    output::line(format_args!("{}", args.out.display()))
+}
+
+/// Curves of runs, or of tables that were collected.
+fn curves(dirs: &[PathBuf], kind: Option<&str>, args: &Args) -> Result<Figure> {
+    let (tables, runs): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        dirs.iter().partition(|path| path.as_os_str() == "-" || path.is_file());
+    let table = match (&tables[..], &runs[..]) {
+        ([one], []) => read_table(one)?,
+        ([], _) => Table::of_runs(dirs, kind == Some("table"))?,
+        _ => return Err(Error::usage("one table, or folders of runs, but not both; expected either")),
+    };
+    output::report("incomplete", &table.incomplete);
+    let has = |name: &str| table.frame.columns.iter().any(|column| column == name);
+    let paper =
+        kind == Some("paper") || kind.is_none() && args.y.is_empty() && has("acc_end") && has("wo1_acc");
+    let y = if paper && args.y.is_empty() { PAPER.map(String::from).to_vec() } else { args.y.clone() };
+    let band = match args.band {
+        BandOf::Range => Band::Range,
+        BandOf::Error => Band::Error,
+        BandOf::Interval => Band::Interval,
+    };
+    chart(
+        &table,
+        &Chart {
+            x: args.x.clone(),
+            y,
+            panels: args.panels.clone(),
+            over: args.over.clone(),
+            band,
+            log_x: args.log_x,
+            log_y: args.log_y,
+        },
+    )
+}
+
+fn read_table(path: &Path) -> Result<Table> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(|e| Error::io("read", "standard input", e))?;
+        return Table::read("standard input", &text);
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    Table::read(&path.display().to_string(), &text)
+}
+
+/// The stored weights of a run that are asked for, each with what it is called.
+fn weights(dir: &Path, args: &Args, all: bool) -> Result<Vec<(String, PathBuf)>> {
+    let stored = io::stored(dir)?;
+    let named = |iteration: &Option<usize>| iteration.map_or("final".into(), |i| format!("iteration {i}"));
+    if args.snapshots.is_empty() {
+        let from = if all { 0 } else { stored.len() - 1 };
+        return Ok(stored[from..].iter().map(|(iteration, path)| (named(iteration), path.clone())).collect());
+    }
+    let mut found = Vec::new();
+    for wanted in &args.snapshots {
+        let Some((iteration, path)) = stored.iter().find(|(iteration, _)| *iteration == Some(*wanted)) else {
+            let known: Vec<String> = stored.iter().filter_map(|(i, _)| i.map(|i| i.to_string())).collect();
+            let message =
+                format!("no snapshot of iteration {wanted}; there are those of [{}]", known.join(", "));
+            return Err(Error::format(dir, message));
+        };
+        found.push((named(iteration), path.clone()));
+    }
+    Ok(found)
+}
+
+/// What a run's settings make again.
+enum Again {
+    Basic(Box<Experiment<ihead::model::Simplified<usize, usize, usize>>>),
+    Full(Box<Experiment<ihead::model::Full<usize, usize, usize>>>),
+}
+
+/// The experiment of a run of the paper's programs, and its text.
+fn again(dir: &Path) -> Result<(Again, std::sync::Arc<BigramData>)> {
+    let info = RunInfo::read(dir)?;
+    let program = info
+        .command
+        .first()
+        .map(|path| Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned());
+    let line = [format!("--config={}", dir.join("params.json").display())];
+    let refused = |exit: Exit| match exit {
+        Exit::Fail(problems) => {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Error::format(dir.join("params.json"), lines.join("; "))
+        }
+        _ => Error::format(dir.join("params.json"), "not the settings of one run"),
+    };
+    match program.as_deref() {
+        Some("ihead_basic") => {
+            let args = ihead::config::parse::<ihead_basic::Args>(line).map_err(refused)?.args;
+            let text = args.data_args.bigrams()?;
+            Ok((Again::Basic(Box::new(ihead_basic::experiment(&args)?)), text))
+        }
+        Some("ihead_full") => {
+            let args = ihead::config::parse::<ihead_full::Args>(line).map_err(refused)?.args;
+            let text = args.data_args.bigrams()?;
+            Ok((Again::Full(Box::new(ihead_full::experiment(&args)?)), text))
+        }
+        other => {
+            let other = other.unwrap_or("an unknown program");
+            let message = format!(
+                "a run of {other}: its model is made again for ihead_basic and ihead_full only; for a program of your own call ihead_figure::attention"
+            );
+            Err(Error::format(dir, message))
+        }
+    }
+}
+
+fn attentions(dirs: &[PathBuf], args: &Args) -> Result<Figure> {
+    let mut panels = Vec::new();
+    for dir in dirs {
+        let (again, text) = again(dir)?;
+        let weights = weights(dir, args, false)?;
+        panels.extend(match again {
+            Again::Basic(mut made) => patterns(&mut made.model, &made.test_batch, &weights, &text, args)?,
+            Again::Full(mut made) => patterns(&mut made.model, &made.test_batch, &weights, &text, args)?,
+        });
+    }
+    let columns = panels.len().min(2);
+    Ok(Figure::new(panels).columns(columns).width(if columns > 1 { 170.0 } else { 85.0 }))
+}
+
+/// The patterns of the chosen sequences, heads and weights.
+fn patterns(
+    model: &mut impl Model,
+    batch: &Batch,
+    weights: &[(String, PathBuf)],
+    text: &BigramData,
+    args: &Args,
+) -> Result<Vec<Panel>> {
+    let mut panels = Vec::new();
+    for (when, path) in weights {
+        io::load(path, model)?;
+        let graph = ihead::graph::record(model, batch.seq)?;
+        for sequence in &args.sequences {
+            if *sequence >= batch.batch {
+                return Err(Error::config(
+                    "sequences",
+                    format!("{sequence}, but the test batch has {}", batch.batch),
+                ));
+            }
+            let (x, y, marks) = batch.sequence(*sequence);
+            let one = Batch { x: x.to_vec(), y: y.to_vec(), marks: marks.to_vec(), batch: 1, seq: batch.seq };
+            let tokens = Tokens::new(x, marks, |token| text.token(token).unwrap_or("?").to_string());
+            for pattern in &args.sites {
+                let known = || graph.sites().keys().map(String::as_str);
+                let found: Vec<&str> =
+                    known().filter(|site| ihead::internals::names::matches(pattern, site)).collect();
+                if found.is_empty() {
+                    return Err(Error::unknown("site", pattern, known()));
+                }
+                for site in found {
+                    let array = activations(model, &one, site)?;
+                    let heads = array.shape.get(1).copied().unwrap_or(0);
+                    let all: Vec<usize> = (0..heads).collect();
+                    let chosen = if args.heads.is_empty() { &all } else { &args.heads };
+                    for head in chosen {
+                        let place = site
+                            .trim_end_matches(".pattern")
+                            .trim_end_matches(".attention")
+                            .replace("layers.", "layer ");
+                        let head_text = if heads > 1 { format!(", head {head}") } else { String::new() };
+                        let when = if weights.len() > 1 || when != "final" {
+                            format!(", {when}")
+                        } else {
+                            String::new()
+                        };
+                        let to = (args.from + args.size).min(batch.seq);
+                        panels.push(
+                            attention(
+                                format!("{place}{head_text}{when}"),
+                                &array,
+                                0,
+                                *head,
+                                args.from..to,
+                                &tokens,
+                            )?
+                            .into(),
+                        );
+                    }
+                }
+            }
+        }
+    }
+    Ok(panels)
+}
+
+/// The scores of recalls, a row of panels for each recall, a column for each file of weights.
+fn associations(dirs: &[PathBuf], args: &Args) -> Result<Figure> {
+    let mut rows: Vec<Vec<Panel>> = Vec::new();
+    for dir in dirs {
+        // names of the tokens, where the run is one of the paper's programs
+        let text = again(dir).ok().map(|(_, text)| text);
+        let weights = weights(dir, args, true)?;
+        for (when, path) in &weights {
+            let stored = io::read(path)?;
+            let own = args.recalls.iter().map(|recall| (recall.name().to_string(), recall.clone()));
+            let recalls = if args.recalls.is_empty() { of_paper(&stored)? } else { own.collect() };
+            rows.resize_with(rows.len().max(recalls.len()), Vec::new);
+            for (row, (title, recall)) in rows.iter_mut().zip(&recalls) {
+                let name = |whole: usize, i: usize| {
+                    let text = text.as_ref().filter(|text| text.vocab() == whole)?;
+                    Some(text.token(i as u32)?.to_string())
+                };
+                let title = format!("{title}, {when}");
+                row.push(association(title, recall, &stored, args.size, name)?.into());
+            }
+        }
+    }
+    let columns = rows.first().map_or(1, Vec::len);
+    let width = if columns > 1 { 170.0 } else { 85.0 };
+    Ok(Figure::new(rows.into_iter().flatten()).columns(columns).width(width))
+}
+
+/// The two associations of the paper that are maps of tokens to tokens and of positions to positions, with their titles.
+fn of_paper(weights: &dyn StateDict) -> Result<Vec<(String, Recall)>> {
+    let pe = if weights.has("pe") { "pe" } else { "pos_embeddings" };
+    let texts = [
+        (
+            "output of layer 1",
+            "wo1: tok_embeddings -> layers.1.attention.wv? -> layers.1.attention.wo? -> output => self"
+                .into(),
+        ),
+        (
+            "keys of layer 0",
+            format!("wk0: {pe} -> layers.0.attention.wq? ~ {pe} -> layers.0.attention.wk => previous"),
+        ),
+    ];
+    texts.into_iter().map(|(title, text): (&str, String)| Ok((title.into(), text.parse()?))).collect()
+}

@@ -1,0 +1,39 @@
+//! Colours that readers with any colour vision can tell apart.
+use plotters::style::RGBColor;
+
+/// The palette of Okabe and Ito (2008), the darkest first, without its yellow, which is faint on white.
+const LINES: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 0, 0),
+];
+
+/// How many steps a map has. Neighbours of one step are drawn as one rectangle.
+const STEPS: usize = 64;
+
+pub(crate) const WHITE: RGBColor = RGBColor(255, 255, 255);
+pub(crate) const INK: RGBColor = RGBColor(34, 34, 34);
+pub(crate) const FAINT: RGBColor = RGBColor(225, 225, 225);
+pub(crate) const GREY: RGBColor = RGBColor(120, 120, 120);
+pub(crate) const TRIGGER: RGBColor = LINES[1];
+pub(crate) const OUTPUT: RGBColor = LINES[0];
+
+/// The colour of a line, and whether it is dashed: after seven lines the colours begin anew.
+pub(crate) fn line(number: usize) -> (RGBColor, bool) {
+    (LINES[number % LINES.len()], number / LINES.len() % 2 == 1)
+}
+
+/// The step of a value between 0 and 1; NaN has none.
+pub(crate) fn step(value: f64) -> Option<usize> {
+    (!value.is_nan()).then(|| (value.clamp(0.0, 1.0) * (STEPS - 1) as f64).round() as usize)
+}
+
+/// The colour of a step: cividis, whose lightness rises evenly for every colour vision.
+pub(crate) fn map(step: usize) -> RGBColor {
+    let colour = colorous::CIVIDIS.eval_rational(step.min(STEPS - 1), STEPS);
+    RGBColor(colour.r, colour.g, colour.b)
+}

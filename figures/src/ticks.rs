@@ -1,0 +1,137 @@
+//! Axes: ranges, ticks and their texts.
+use plotters::coord::ranged1d::Ranged;
+use plotters::coord::types::RangedCoordf64;
+
+/// An axis in numbers: where its ends are and where it has ticks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Axis {
+    low: f64,
+    high: f64,
+    log: bool,
+    pub ticks: Vec<f64>,
+}
+
+impl Axis {
+    /// An axis from `low` to `high`, with about `count` ticks.
+    pub fn new(low: f64, high: f64, log: bool, count: usize) -> Axis {
+        let (low, high) = if low < high {
+            (low, high)
+        } else if log {
+            (low / 2.0, low * 2.0)
+        } else {
+            (low - 0.5, low + 0.5)
+        };
+        let ticks = if log { decades(low, high) } else { linear(low, high, count) };
+        Axis { low, high, log, ticks }
+    }
+
+    /// Where a value is, from 0 to 1 along the axis; `None` if it is nowhere.
+    pub fn place(&self, value: f64) -> Option<f64> {
+        let scale = |v: f64| if self.log { v.log10() } else { v };
+        let at = (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low));
+        at.is_finite().then(|| at.clamp(0.0, 1.0))
+    }
+
+    /// The end of the axis.
+    pub fn high(&self) -> f64 {
+        self.high
+    }
+
+    /// The texts of the ticks, all with as many digits as the finest needs.
+    pub fn texts(&self) -> Vec<String> {
+        if self.log {
+            return self.ticks.iter().map(|tick| power(*tick)).collect();
+        }
+        let digits = (0..=6).find(|digits| self.ticks.iter().all(|tick| fits(*tick, *digits))).unwrap_or(6);
+        self.ticks.iter().map(|tick| grouped(*tick, digits)).collect()
+    }
+}
+
+fn fits(value: f64, digits: usize) -> bool {
+    let scaled = value * 10f64.powi(digits as i32);
+    (scaled - scaled.round()).abs() < 1e-6 * scaled.abs().max(1.0)
+}
+
+fn grouped(value: f64, digits: usize) -> String {
+    let text = format!("{:.digits$}", if value == 0.0 { 0.0 } else { value });
+    let whole = text.trim_start_matches('-').split('.').next().unwrap_or("").len();
+    // thousands from five digits on
+    if whole < 5 || digits > 0 {
+        return text.replace('-', "\u{2212}");
+    }
+    let (sign, rest) = text.split_at(text.len() - whole);
+    let mut out = sign.replace('-', "\u{2212}");
+    for (i, digit) in rest.chars().enumerate() {
+        if i > 0 && (whole - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The text of a tick of a logarithmic axis.
+fn power(value: f64) -> String {
+    let exponent = value.log10().floor() as i32;
+    if (-3..5).contains(&exponent) {
+        return grouped(value, if exponent < 0 { exponent.unsigned_abs() as usize } else { 0 });
+    }
+    let digits = exponent.to_string();
+    let raised = digits.chars().map(|digit| match digit {
+        '-' => '\u{207b}',
+        '1' => '\u{b9}',
+        '2' => '\u{b2}',
+        '3' => '\u{b3}',
+        digit => char::from_u32(0x2070 + digit.to_digit(10).unwrap_or(0)).unwrap_or(digit),
+    });
+    let raised: String = raised.collect();
+    let first = (value / 10f64.powi(exponent)).round();
+    if first == 1.0 { format!("10{raised}") } else { format!("{first}\u{b7}10{raised}") }
+}
+
+/// Round numbers.
+fn linear(low: f64, high: f64, count: usize) -> Vec<f64> {
+    let slack = (high - low) * 1e-9;
+    let ticks = RangedCoordf64::from(low..high).key_points(count);
+    ticks.into_iter().filter(|tick| (low - slack..=high + slack).contains(tick)).collect()
+}
+
+/// Powers of ten; with fewer than two of them, also twice and five times these.
+fn decades(low: f64, high: f64) -> Vec<f64> {
+    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+    let of = |steps: &[f64]| {
+        let all = (first..=last).flat_map(|e| steps.iter().map(move |step| step * 10f64.powi(e)));
+        all.filter(|tick| (low * 0.999..=high * 1.001).contains(tick)).collect::<Vec<f64>>()
+    };
+    match of(&[1.0]) {
+        powers if powers.len() > 6 => {
+            let every = powers.len().div_ceil(6);
+            powers.into_iter().step_by(every).collect()
+        }
+        powers if powers.len() > 2 => powers,
+        _ => of(&[1.0, 2.0, 5.0]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_their_texts_short() {
+        assert_eq!(Axis::new(0.0, 1.0, false, 6).texts(), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(Axis::new(0.0, 20_000.0, false, 3).texts(), ["0", "10,000", "20,000"]);
+        assert_eq!(Axis::new(1e-3, 1e-1, true, 5).texts(), ["0.001", "0.01", "0.1"]);
+        assert_eq!(Axis::new(1e-6, 1e-4, true, 5).texts(), ["10⁻⁶", "10⁻⁵", "10⁻⁴"]);
+        assert_eq!(Axis::new(1.0, 6.0, true, 5).texts(), ["1", "2", "5"]);
+    }
+
+    #[test]
+    fn places_are_along_the_axis_and_nowhere_for_what_a_logarithm_has_not() {
+        let axis = Axis::new(1.0, 100.0, true, 5);
+        assert_eq!(axis.place(10.0), Some(0.5));
+        assert_eq!(axis.place(0.0), None);
+        assert_eq!(axis.place(f64::NAN), None);
+        assert_eq!(Axis::new(3.0, 3.0, false, 5).place(3.0), Some(0.5));
+    }
+}
