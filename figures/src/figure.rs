@@ -209,7 +209,7 @@ impl Figure {
         for (r, row) in rows.iter().enumerate() {
             let entries: &[Entry] = if r > 0 && legends[r] == legends[r - 1] { &[] } else { &legends[r] };
             let lines = lines_of(entries, page - lefts[0] - 50.0);
-            places.push((y, lines.clone()));
+            let at = y;
             y += 105.0 * lines.len() as f64;
             if row.iter().any(|panel| !title(panel).is_empty()) {
                 y += 100.0;
@@ -221,6 +221,7 @@ impl Figure {
             let lanes =
                 (0..row.len()).filter(|c| spans(*c)).map(|c| curves::lanes(&row[c])).max().unwrap_or(0);
             y += curves::LANE * lanes as f64;
+            places.push((at, lines, lanes));
             let height = |panel: &Panel| match panel {
                 Panel::Curves(_) => self.height * MM,
                 Panel::Map(map) => plot * map.values.rows() as f64 / map.values.cols().max(1) as f64,
@@ -252,10 +253,10 @@ impl Figure {
         // white also on a dark page
         canvas.rect((0.0, 0.0), (page, y), palette::WHITE, 1.0)?;
         for (r, row) in rows.iter().enumerate() {
-            let (top, lines) = &places[r];
+            let (top, lines, lanes) = &places[r];
             self.write_legend(&canvas, *top, lefts[0], lines, &labels)?;
             for (panel, frame) in row.iter().zip(&frames[r]) {
-                let above = if frame.spans { curves::LANE * curves::lanes(panel) as f64 } else { 0.0 };
+                let above = curves::LANE * *lanes as f64;
                 canvas.text(
                     title(panel),
                     (frame.left + frame.width / 2.0, frame.top - above - 55.0),

@@ -237,7 +237,7 @@ pub(crate) fn draw(canvas: &Canvas<'_>, map: &Map, frame: Frame, scale: (f64, f6
             if let Some(colour) = colour {
                 // a little over what is drawn next, or a white hair would be left between two cells
                 let (over_x, over_y) =
-                    (if c < shown { 3.0 } else { 0.0 }, if r + 1 < rows { 3.0 } else { 0.0 });
+                    (if c < shown { 12.0 } else { 0.0 }, if r + 1 < rows { 12.0 } else { 0.0 });
                 let to = (x(c) + over_x, y(r + 1) + over_y);
                 canvas.rect((x(first), y(r)), to, palette::map(colour), 1.0)?;
             }
@@ -322,7 +322,7 @@ pub(crate) fn bar(canvas: &Canvas<'_>, map: &Map, frame: Frame, scale: (f64, f64
     const PARTS: usize = 64;
     for i in 0..PARTS {
         let at = |i: usize| bottom - frame.height * i as f64 / PARTS as f64;
-        let over = if i + 1 < PARTS { 3.0 } else { 0.0 };
+        let over = if i + 1 < PARTS { 12.0 } else { 0.0 };
         canvas.rect((left, at(i + 1) - over), (left + 60.0, at(i)), palette::map(i), 1.0)?;
     }
     let axis = bar_axis(scale);

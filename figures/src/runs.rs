@@ -260,6 +260,12 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
     let x_name = options.x.clone().unwrap_or_else(|| "iter".into());
     let x_at = place("column", &x_name)?;
 
+    if !frame.rows.iter().any(|row| row[x_at].is_number()) {
+        return Err(Error::usage(format!(
+            "x={x_name}: no run has a number there; expected a column of numbers"
+        )));
+    }
+
     let own = ["run", "status", "runs", "missing"];
     let settings: Vec<String> =
         frame.columns[..iteration].iter().filter(|name| !own.contains(&name.as_str())).cloned().collect();
