@@ -7,7 +7,7 @@ use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
 use crate::run::{Report, Run, Schedule, check_memory};
 use crate::train::optim::Optim;
-use crate::train::{EmptyLoss, Loss, Monitor, RunArgs, Step, Timeline};
+use crate::train::{EmptyLoss, Log, Loss, Monitor, RunArgs, Step, Timeline};
 use crate::{Error, Result, output};
 
 use super::write_exp;
@@ -92,7 +92,8 @@ impl<M: Model> Experiment<M> {
         }
 
         let report = Report {
-            lines,
+            lines: lines && args.log != Log::Quiet,
+            paper: args.log == Log::Paper,
             probes_apart: args.log_probes,
             attention_norms: args.log_norms,
             norms: measured.as_ref().is_some_and(|measured| measured.norms),

@@ -52,6 +52,7 @@ mod report;
 mod reprobe;
 mod rescue;
 mod same;
+mod screen;
 mod signals;
 mod table;
 mod tensorboard;

@@ -12,6 +12,7 @@ use crate::{Error, Result};
 use super::checkpoint::{Checkpoint, Written};
 use super::outputs::Outputs;
 use super::probes::Probes;
+use super::screen::Screen;
 use super::{CheckpointEvery, History, Report, Schedule, report, signals};
 
 /// Measures, keeps, prints and writes.
@@ -37,6 +38,8 @@ pub(super) struct Recorder {
 pub(super) struct Watch<'a, M> {
     pub recorder: &'a mut Recorder,
     pub progress: Progress,
+    /// The table on a terminal.
+    pub screen: &'a mut Option<Screen>,
     /// The last iteration.
     pub last: usize,
     pub own: &'a mut dyn Monitor<M>,
@@ -67,7 +70,7 @@ impl<M: Model> Monitor<M> for Watch<'_, M> {
         self.recorder.done = step.iteration + 1;
         self.recorder.written.seconds_of_steps += step.times.step.as_secs_f64();
         if let Some(before) = self.recorder.before.take() {
-            self.recorder.record(step, before, &self.progress)?;
+            self.recorder.record(step, before, &self.progress, self.screen)?;
         }
         self.own.after_update(step)?;
         self.progress.advance(|| format!("loss {:.3}", step.loss));
@@ -153,11 +156,15 @@ impl Recorder {
         step: &Step<'_, M>,
         before: Measurements,
         progress: &Progress,
+        screen: &mut Option<Screen>,
     ) -> Result<()> {
+        let of_batch: Vec<String> = before.entries().iter().map(|entry| entry.name.clone()).collect();
         let mut record = self.probes.after(before, step)?;
-        for line in self.report.lines(step, &record, |name| self.probes.is_of_weights(name)) {
-            progress.line(&line)?;
-        }
+        let lines = match screen {
+            Some(screen) => screen.row(step.iteration, &record, |name| of_batch.iter().any(|of| of == name)),
+            None => self.report.lines(step, &record, |name| self.probes.is_of_weights(name)),
+        };
+        lines.iter().try_for_each(|line| progress.line(line))?;
         if !self.report.records {
             return Ok(());
         }

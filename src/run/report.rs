@@ -9,6 +9,8 @@ use crate::train::Step;
 pub struct Report {
     /// Print a line at each evaluation.
     pub lines: bool,
+    /// Print these lines on a terminal, too; otherwise it shows a table with few columns, and how the run ended.
+    pub paper: bool,
     /// Print the probes of weights on a line of their own.
     pub probes_apart: bool,
     /// Print the norms of attention matrices and of their gradients.
@@ -25,6 +27,7 @@ impl Default for Report {
     fn default() -> Self {
         Report {
             lines: true,
+            paper: false,
             probes_apart: false,
             attention_norms: false,
             norms: false,

@@ -7,10 +7,11 @@ use serde_json::Value;
 use crate::{Error, Result};
 
 /// Settings of the programs that may change: where and how long a run goes, what is shown, when it is measured.
-const FREE: [&str; 15] = [
+const FREE: [&str; 16] = [
     "threads",
     "max_iters",
     "eval_delta",
+    "log",
     "log_norms",
     "log_probes",
     "tensorboard",

@@ -20,6 +20,7 @@ use super::inspect::check_length;
 use super::outputs::{Content, Outputs};
 use super::probes::{Probes, TestSet, Wanted};
 use super::recorder::{Recorder, Watch};
+use super::screen::Screen;
 use super::signals::Watching;
 use super::{CheckpointEvery, Earlier, History, Report, RunInfo, Schedule, Seeds, Status, same};
 
@@ -309,14 +310,24 @@ impl<M: Model> Run<M> {
                 started.asked
             ))?;
         }
-        let mut watch = Watch { recorder: &mut started.recorder, progress, last, own };
+        let table = self.report.lines && !self.report.paper;
+        let mut screen = if table { Screen::of_terminal() } else { None };
+        let began = Instant::now();
+        let recorder = &mut started.recorder;
+        let mut watch = Watch { recorder, progress, screen: &mut screen, last, own };
         let trained = self.trainer.steps(seq, &mut started.loader, started.asked, &mut watch);
         drop(watch);
         let ended = started.recorder.end(&self.trainer, &started.loader, trained);
         drop(watching);
         let history = started.recorder.history.clone();
+        let dir = started.recorder.outputs.as_ref().map(|outputs| outputs.dir().to_owned());
         self.started = Some(started);
-        ended.map(|()| history)
+        ended?;
+        let (steps, last) = (self.trainer.cursor().iteration, history.records().last());
+        let lines =
+            screen.map(|screen| screen.end(steps, began.elapsed(), last.map(|(_, r)| r), dir.as_deref()));
+        lines.into_iter().flatten().try_for_each(crate::output::line)?;
+        Ok(history)
     }
 
     /// Says in `run.json` that a file that belongs to the run could not be written after its end.

@@ -134,6 +134,19 @@ impl OptimArgs {
     }
 }
 
+/// What a run shows.
+#[derive(Config, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Log {
+    /// On a terminal a table with few columns, elsewhere the lines of the paper's programs.
+    #[default]
+    Auto,
+    /// The lines of the paper's programs, with every number.
+    Paper,
+    /// Nothing.
+    Quiet,
+}
+
 /// Settings of a run.
 #[derive(Config, Clone, Debug, PartialEq)]
 #[config(derive = RunArgs::derived)]
@@ -143,6 +156,9 @@ pub struct RunArgs {
     /// Iterations between evaluations.
     #[config(default = 5, min = 1)]
     pub eval_delta: usize,
+    /// What is shown while it runs.
+    #[config(default = Log::Auto)]
+    pub log: Log,
     /// Log the norms of attention matrices and of their gradients.
     #[config(default = false)]
     pub log_norms: bool,

@@ -13,7 +13,7 @@ mod timeline;
 mod trainer;
 mod weight_edit;
 
-pub use args::{DataArgs, OptimArgs, RunArgs};
+pub use args::{DataArgs, Log, OptimArgs, RunArgs};
 pub use device::{Compute, Device, Precision};
 pub use divergence::OnDivergence;
 pub use loss::{EmptyLoss, Loss};

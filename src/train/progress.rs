@@ -1,9 +1,10 @@
 //! A progress bar on a terminal, plain lines elsewhere.
+use std::fmt::Write;
 use std::io::IsTerminal;
 
 use crate::Result;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// What a run shows: lines on standard output, and on a terminal a bar with the main metrics and the time left.
 pub struct Progress {
@@ -22,9 +23,12 @@ impl Progress {
             None => ProgressBar::no_length(),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        let template = "{wide_bar} {pos}/{len} {per_sec} left {eta} {msg}";
+        let template = "{wide_bar} {pos}/{len}, {rate}, left {eta}, {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, into: &mut dyn Write| {
+                let _ = write!(into, "{:.1} steps/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         Progress { bar: Some(bar), silent: false }
     }

@@ -1,0 +1,178 @@
+//! What a run shows on a terminal: a table with few columns, and at its end three lines.
+use std::path::Path;
+use std::time::Duration;
+
+use console::{Term, style};
+
+use crate::output::plain;
+use crate::probe::{Entry, Measurements, Unit};
+
+/// The most columns of numbers, and the rows after which the header stands again.
+const COLUMNS: usize = 7;
+const ROWS: usize = 30;
+
+/// The width of a number and of the iteration.
+const NUMBER: usize = 9;
+
+/// The share from which on a number is coloured.
+const HIGH: f64 = 0.95;
+
+/// A table that is written row by row.
+pub(super) struct Screen {
+    /// Characters of a line.
+    width: usize,
+    /// The names of the columns, chosen when the first row is written.
+    columns: Vec<String>,
+    rows: usize,
+}
+
+impl Screen {
+    /// A table, if standard output is a terminal.
+    pub fn of_terminal() -> Option<Screen> {
+        let terminal = Term::stdout();
+        terminal.is_term().then(|| Screen::new(usize::from(terminal.size().1)))
+    }
+
+    fn new(width: usize) -> Screen {
+        Screen { width, columns: vec![], rows: 0 }
+    }
+
+    /// The row of an evaluation, with the header where it is due; `of_batch` tells the numbers of the training batch.
+    pub fn row(
+        &mut self,
+        iteration: usize,
+        record: &Measurements,
+        of_batch: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        if self.columns.is_empty() {
+            self.columns = choose(record, self.width, of_batch);
+        }
+        let mut lines = Vec::new();
+        if self.rows.is_multiple_of(ROWS) {
+            let mut header = format!("{:>NUMBER$}", "iteration");
+            for name in &self.columns {
+                header += &format!("  {:>1$}", plain(name), wide(name));
+            }
+            lines.push(style(header).bold().to_string());
+        }
+        self.rows += 1;
+        let mut line = style(format!("{iteration:>NUMBER$}")).dim().to_string();
+        for name in &self.columns {
+            let entry = record.entries().iter().find(|entry| entry.name == *name);
+            line += &format!("  {}", cell(name, entry));
+        }
+        lines.push(line);
+        lines
+    }
+
+    /// How a run ended: what was reached, where its files are, how to look at them.
+    pub fn end(
+        &self,
+        steps: usize,
+        took: Duration,
+        last: Option<&Measurements>,
+        dir: Option<&Path>,
+    ) -> Vec<String> {
+        let head = |word: &str| style(format!("{word:<8}")).bold().to_string();
+        let took = humantime::format_duration(Duration::from_secs(took.as_secs()));
+        let mut reached = format!("{}{steps} iterations in {took}", head("reached"));
+        for name in &self.columns {
+            let entry = last.and_then(|last| last.entries().iter().find(|entry| entry.name == *name));
+            if let Some(number) = entry.and_then(|entry| entry.value.number()) {
+                reached += &format!(", {} {number:.4}", plain(name));
+            }
+        }
+        let Some(dir) = dir else {
+            return vec![
+                reached,
+                format!("{}none; save_dir=FOLDER, or Run::save_to, keeps them", head("files")),
+            ];
+        };
+        let dir = plain(&dir.display().to_string());
+        let word = if dir.contains([' ', '\'', '"', '$', '\\']) {
+            format!("'{}'", dir.replace('\'', r"'\''"))
+        } else {
+            dir.clone()
+        };
+        vec![
+            reached,
+            format!("{}{dir}: run.json, res.jsonl, final.safetensors", head("files")),
+            format!("{}cargo run --release -p ihead-figure --bin plot -- {word}", head("look")),
+        ]
+    }
+}
+
+/// The columns: the loss, what was measured on test sets and of weights, then numbers of the batch, as many as there is room for.
+fn choose(record: &Measurements, width: usize, of_batch: impl Fn(&str) -> bool) -> Vec<String> {
+    let fits = |entry: &&Entry| entry.unit != Unit::Norm && entry.value != crate::probe::Value::NotApplicable;
+    let mut entries: Vec<&Entry> = record.entries().iter().filter(fits).collect();
+    entries.sort_by_key(|entry| match entry.name.as_str() {
+        "loss" => 0,
+        name if !of_batch(name) => 1,
+        _ => 2,
+    });
+    let mut used = NUMBER;
+    let chosen = entries.into_iter().take(COLUMNS).take_while(|entry| {
+        used += 2 + wide(&entry.name);
+        used <= width.max(NUMBER + 2 + NUMBER)
+    });
+    chosen.map(|entry| entry.name.clone()).collect()
+}
+
+fn wide(name: &str) -> usize {
+    plain(name).chars().count().max(NUMBER)
+}
+
+fn cell(name: &str, entry: Option<&Entry>) -> String {
+    let number = entry.and_then(|entry| entry.value.number());
+    let text = format!("{:>1$}", number.map_or("-".into(), |number| format!("{number:.4}")), wide(name));
+    let high =
+        entry.is_some_and(|entry| entry.unit == Unit::Share) && number.is_some_and(|share| share >= HIGH);
+    if high { style(text).green().to_string() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Value;
+
+    fn record() -> Measurements {
+        let mut record = Measurements::new();
+        record.insert("loss", Unit::Nats, 1.5);
+        record.insert("loss_of_batch", Unit::Nats, 1.25);
+        record.insert("acc_end_test", Unit::Share, 0.5);
+        record.insert("ff1_loss", Unit::Nats, Value::NotApplicable);
+        record.insert("norm_wk", Unit::Norm, 3.0);
+        record.insert("wo1_acc", Unit::Share, None::<f64>);
+        record
+    }
+
+    #[test]
+    fn few_columns_aligned_under_a_header() {
+        console::set_colors_enabled(false);
+        let mut screen = Screen::new(80);
+        let lines = screen.row(20, &record(), |name| name == "loss_of_batch");
+        let expected = [
+            "iteration       loss  acc_end_test    wo1_acc  loss_of_batch",
+            "       20     1.5000        0.5000          -         1.2500",
+        ];
+        assert_eq!(lines, expected);
+        assert_eq!(screen.row(30, &record(), |_| false).len(), 1); // the header stands once in so many rows
+        // a narrow terminal has fewer columns, never a broken line
+        let narrow = Screen::new(24).row(0, &record(), |_| false);
+        assert_eq!(narrow[0], "iteration       loss");
+    }
+
+    #[test]
+    fn three_lines_at_the_end() {
+        console::set_colors_enabled(false);
+        let mut screen = Screen::new(40);
+        screen.row(0, &record(), |_| true);
+        let lines =
+            screen.end(30, Duration::from_millis(61_500), Some(&record()), Some(Path::new("runs/a b")));
+        assert_eq!(lines[0], "reached 30 iterations in 1m 1s, loss 1.5000, loss_of_batch 1.2500");
+        assert_eq!(lines[1], "files   runs/a b: run.json, res.jsonl, final.safetensors");
+        assert_eq!(lines[2], "look    cargo run --release -p ihead-figure --bin plot -- 'runs/a b'");
+        assert_eq!(screen.end(1, Duration::ZERO, None, None).len(), 2);
+    }
+}
