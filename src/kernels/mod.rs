@@ -10,6 +10,7 @@
 //! | `softmax`, `relu`, `sigmoid` | normalisations of attention, and the ReLU of a feed-forward layer |
 //! | `norm` | layer norm |
 //! | `cross_entropy` | loss, its gradient, `argmax` |
+//! | `gate` | the gate of a SwiGLU layer |
 //! | `elementwise`, `transpose`, `rotary` | what the name says |
 //! | `gather`, `table` | lookups, and attention scores between sums of lookups |
 //!
@@ -32,6 +33,7 @@ mod buffer;
 mod cross_entropy;
 mod element;
 mod elementwise;
+mod gate;
 mod gather;
 mod gemm;
 pub(crate) mod lanes;
@@ -52,6 +54,7 @@ pub use cross_entropy::{
 };
 pub use element::Element;
 pub use elementwise::{add_into, add3, axpy, dot, mul, mul_add, scale};
+pub use gate::{silu_gate_row, silu_gate_row_back};
 pub use gather::{Index, gather_rows, scatter_rows_add};
 pub use gemm::{Beta, gemm};
 pub use level::{Level, with_level};

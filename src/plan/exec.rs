@@ -5,7 +5,7 @@ use crate::engine::Read;
 use crate::graph::WeightId;
 use crate::kernels::Element;
 
-use super::instr::{Frame, Instr, Instruction, Mix, Mixed};
+use super::instr::{Frame, Instr, Instruction, Mixed};
 use super::program::{Program, Val};
 use super::weights::Matrix;
 
@@ -41,8 +41,10 @@ impl Plan {
     pub fn new(program: Program, weights: usize) -> Plan {
         let mut mixes: HashMap<Val, Vec<Mixed>> = HashMap::new();
         for instr in &program.instrs {
-            if let Instr::Mix(Mix { out, pattern, values_t: Some(values_t), value_heads, .. }) = *instr {
-                mixes.entry(pattern).or_default().push(Mixed { out, values_t, value_heads });
+            if let Instr::Mix(mix) = instr
+                && let Some(mixed) = mix.mixed()
+            {
+                mixes.entry(mix.pattern).or_default().push(mixed);
             }
         }
         let mut leaf_of = vec![None; weights];

@@ -5,6 +5,7 @@
 //! | which rows does somebody read? | `demand` |
 //! | terms, folded products, instructions | `lower` |
 //! | gradients only before the loss; sums in place | `passes` |
+//! | two instructions become one | `fuse` |
 //! | what depends on weights alone, once a step | `weights` |
 //! | the instructions, each with its forward and backward pass and its text | `instr` |
 //! | one sequence, forwards and backwards | `exec`, `workspace` |
@@ -14,6 +15,7 @@
 //! `docs/performance.md` tells what each pass is worth and why it is exact.
 mod demand;
 mod exec;
+mod fuse;
 mod instr;
 mod lower;
 mod passes;

@@ -28,7 +28,7 @@ pub(crate) fn keep_gradients_before_the_loss(program: &mut Program, weight_train
     program.leaves = leaves.into_iter().collect();
 }
 
-/// Lets a sum grow in the buffer of one of its summands, and a ReLU act where it stands, when nobody else reads the old
+/// Lets a sum grow in the buffer of one of its summands, and a ReLU or a rotation act where it stands, when nobody else reads the old
 /// value: neither the value nor its gradient is ever copied.
 pub(crate) fn complete_in_place(program: &mut Program) {
     let mut readers = vec![0; program.vals.len()];
@@ -59,6 +59,7 @@ pub(crate) fn complete_in_place(program: &mut Program) {
             Instr::Rows(rows) if rows.may_replace_its_input() && free(rows.inputs[0]) => {
                 homes[rows.out.0] = homes[rows.inputs[0].0];
             }
+            Instr::Rotate(rotate) if free(rotate.x) => homes[rotate.out.0] = homes[rotate.x.0],
             _ => {}
         }
     }
@@ -80,12 +81,9 @@ pub(crate) fn share_gradients(program: &mut Program) {
         }
         let Some(out) = instr.out() else { continue };
         maker[out.0] = Some(i);
-        // ... the maker of the value is the last to look at it, but for the pattern of a mix; a pattern opens its own
+        // ... the maker of the value is the last to look at it, but for the pattern of a mix
         if program.info(out).home == out {
             last[out.0] = i;
-        }
-        if let Instr::DotPattern(_) = instr {
-            first[out.0] = Some(i);
         }
     }
     for instr in &program.instrs {
@@ -123,6 +121,6 @@ pub(crate) fn share_gradients(program: &mut Program) {
 /// Gives each gradient a buffer of its own.
 pub(crate) fn own_gradients(program: &mut Program) {
     for (v, info) in program.vals.iter_mut().enumerate() {
-        info.gradient = info.trains.then_some(v);
+        info.gradient = (info.trains && info.layout == Layout::Stream).then_some(v);
     }
 }

@@ -42,6 +42,12 @@ impl<E: Element> Matrix<E> {
         ViewMut::new(&mut self.data, self.rows, self.cols, ld)
     }
 
+    /// [`wide`](Self::wide), to be written: zeros, or what stays zero, go to the padding.
+    pub fn wide_mut(&mut self) -> ViewMut<'_, E> {
+        let ld = self.ld();
+        ViewMut::new(&mut self.data, self.rows, self.cols.next_multiple_of(16), ld)
+    }
+
     pub fn row(&self, i: usize) -> &[E] {
         &self.data[i * self.ld()..][..self.cols]
     }

@@ -53,7 +53,7 @@ pub(crate) struct Workspace<E> {
     /// The angles of each rotation, by its output.
     pub angles: Vec<Angles<E>>,
     pub scratch: Buffer<E>,
-    /// One block of a pattern's gradient.
+    /// A block of a pattern's gradient, or one head of it.
     pub block: Buffer<E>,
     /// Table rows of selected positions.
     pub indices: Vec<Vec<u32>>,
@@ -110,7 +110,8 @@ impl<E: Element> Workspace<E> {
     pub fn bytes(&self) -> usize {
         let elements: usize = self.values.iter().map(|b| b.len()).sum::<usize>()
             + self.gradients.iter().map(|g| g.len()).sum::<usize>()
-            + self.scratch.len();
+            + self.scratch.len()
+            + self.block.len();
         elements * size_of::<E>()
     }
 
@@ -161,6 +162,12 @@ impl<E: Element> Workspace<E> {
         View::new(self.value(program, val), rows, cols, padded(cols))
     }
 
+    /// A stream with its padding, rounded up to the vector width of a product: zeros.
+    pub fn wide(&self, program: &Program, val: Val, rows: usize) -> View<'_, E> {
+        let cols = program.info(val).cols;
+        View::new(self.value(program, val), rows, cols.next_multiple_of(16), padded(cols))
+    }
+
     /// The transpose of a stream, with its padding: `[cols, seq]`.
     pub fn transposed(&self, program: &Program, val: Val) -> View<'_, E> {
         let info = program.info(val);
@@ -194,6 +201,20 @@ impl<E: Element> Workspace<E> {
         let beta = if self.touched[info.home.0] { Beta::Add } else { Beta::Zero };
         self.touched[info.home.0] = true;
         Some((std::mem::take(&mut self.gradients[buffer]), beta))
+    }
+
+    /// Announces contributions to the gradient of a value, which are made by parts: whether to add to what is there, for each part
+    /// the first time. `None` if the value does not train. Take the buffer with [`Self::take_announced`].
+    pub fn announce(&mut self, program: &Program, val: Val) -> Option<Beta> {
+        let (buffer, beta) = self.open(program, val)?;
+        self.put_gradient(program, val, buffer);
+        Some(beta)
+    }
+
+    /// The buffer of a gradient that has been announced. Give it back with [`Self::put_gradient`].
+    pub fn take_announced(&mut self, program: &Program, val: Val) -> Buffer<E> {
+        let place = program.info(val).gradient.expect("an announced gradient has a buffer");
+        std::mem::take(&mut self.gradients[place])
     }
 
     /// Puts the values of a patched site in their place: `[seq, cols]` or `[heads, seq, seq]`, row-major.

@@ -170,13 +170,13 @@ impl Instruction for Affine {
                     let dy = ViewMut::new(&mut dy, n, cols, ld);
                     if let Some((mut dx, beta)) = frame.ws.open(program, val) {
                         let inputs = program.info(val).cols;
-                        let dx_view = ViewMut::new(&mut dx, n, inputs, padded(inputs));
-                        gemm(dx_view, beta, E::one(), dy.as_view(), weights.matrix(weight).view());
+                        let dx_view = ViewMut::new(&mut dx, n, inputs.next_multiple_of(16), padded(inputs));
+                        gemm(dx_view, beta, E::one(), dy.as_view(), weights.matrix(weight).wide());
                         frame.ws.put_gradient(program, val, dx);
                     }
                     if let Some(d) = frame.plan.leaf(weight, frame.sums) {
-                        let x = frame.ws.stream(program, val, n);
-                        gemm(d.view_mut(), Beta::Add, E::one(), dy.as_view().t(), x);
+                        let x = frame.ws.wide(program, val, n);
+                        gemm(d.wide_mut(), Beta::Add, E::one(), dy.as_view().t(), x);
                     }
                 }
             }

@@ -20,8 +20,11 @@ pub(super) fn row_end(program: &Program, pattern: Val, limit: usize, seq: usize)
     if program.reads.contains(&pattern) { seq.next_multiple_of(16) } else { filled(limit, seq) }
 }
 
-/// The blocks of queries at `positions`: rows `r0..r1` and the limit of their keys.
-pub(super) fn blocks(positions: &[u32]) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
+/// A block of queries: rows `r0..r1` and the limit of their keys.
+pub(super) type Block = (usize, usize, usize);
+
+/// The blocks of queries at `positions`.
+pub(super) fn blocks(positions: &[u32]) -> impl Iterator<Item = Block> + '_ {
     (0..positions.len()).step_by(BLOCK).map(|r0| {
         let r1 = (r0 + BLOCK).min(positions.len());
         (r0, r1, (positions[r1 - 1] as usize + 1).next_multiple_of(16))

@@ -3,9 +3,10 @@ use crate::graph::{Scoring, WeightId};
 use crate::kernels::{Beta, Element, ViewMut, gemm, padded};
 use crate::plan::program::Val;
 use crate::plan::text::Text;
-use crate::plan::workspace::{head, head_mut};
+use crate::plan::workspace::{head, head_mut, head_stride};
 
-use super::blocks::{Head, blocks, filled, over_keys, row_end};
+use super::blocks::{Block, Head, blocks, filled, over_keys, row_end};
+use super::mix::Mix;
 use super::{Frame, Instruction, Mixed};
 
 /// `normaliser(scale * q_h k_g^T + ...)`, where head `h` shares head `g` of the keys; `keys_t` is `k^T`.
@@ -19,8 +20,106 @@ pub(crate) struct DotPattern {
 }
 
 impl DotPattern {
-    fn heads(&self) -> impl Iterator<Item = Head> + use<> {
+    pub(super) fn heads(&self) -> impl Iterator<Item = Head> + use<> {
         Head::all(self.scoring.heads, self.scoring.key_heads)
+    }
+
+    /// The weights of one block of queries of one head: rows of `pattern`, the head's own.
+    pub(super) fn weigh_block<E: Element>(
+        &self,
+        frame: &Frame<'_, E>,
+        head_of: Head,
+        (r0, r1, limit): Block,
+        pattern: &mut ViewMut<'_, E>,
+    ) {
+        let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
+        let q = frame.ws.stream(program, self.q, positions.len());
+        let keys_t = frame.ws.transposed(program, self.keys_t);
+        let columns = head_of.columns(program.info(self.q).cols);
+        let shared = head_of.shared_columns(program.info(self.k).cols);
+        let scoring = self.scoring.head(head_of.index, frame.weights, t);
+        let block = pattern.reborrow().block(r0..r1, 0..limit);
+        gemm(block, Beta::Zero, E::one(), q.block(r0..r1, columns), keys_t.block(shared, 0..limit));
+        for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
+            let row = &mut pattern.row_mut(r)[..row_end(program, self.out, limit, t)];
+            scoring.weigh(row, *position as usize);
+        }
+    }
+
+    /// The gradient of the scores of one block of queries of one head: rows of `d`, the head's own.
+    fn weigh_block_back<E: Element>(
+        &self,
+        frame: &mut Frame<'_, E>,
+        mixes: &[Mixed],
+        head_of: Head,
+        (r0, r1, limit): Block,
+        d: &mut ViewMut<'_, E>,
+    ) {
+        let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
+        let Head { index, of: heads, .. } = head_of;
+        let mut d_bias = self.scoring.bias_gradient(frame.plan, frame.sums).map(|d| d.row_mut(index));
+        let pattern = head(frame.ws.value(program, self.out), index, positions.len(), t);
+        let scoring = self.scoring.head(index, frame.weights, t);
+        let block = d.reborrow().block(r0..r1, 0..limit);
+        Mixed::weights_gradient(mixes, program, frame.ws, (index, heads), (r0, r1), block);
+        for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
+            let row = &mut d.row_mut(r)[..filled(limit, t)];
+            scoring.weigh_back(row, pattern.row(r), *position as usize, d_bias.as_deref_mut());
+        }
+    }
+
+    /// The backward pass, one head after the other, so that a head's pattern and its gradient stay near: that of the values of
+    /// `mix`, which reads this pattern, where it is given; of the scores; of the queries, block by block; of the keys.
+    pub(super) fn back_by_heads<E: Element>(
+        &self,
+        frame: &mut Frame<'_, E>,
+        mix: Option<&Mix>,
+        mixes: &[Mixed],
+    ) {
+        let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
+        let arrived = |out: Val| frame.ws.gradient(program, out).is_some();
+        let mix = mix.filter(|mix| arrived(mix.out));
+        let scores = program.info(self.out).trains
+            && !positions.is_empty()
+            && mixes.iter().any(|mixed| arrived(mixed.out));
+        let dv_beta = mix.and_then(|mix| frame.ws.announce(program, mix.v));
+        // a gradient that is announced is written: of no queries, there is none
+        let mut announce = |val| if scores { frame.ws.announce(program, val) } else { None };
+        let (dq_beta, dk_beta) = (announce(self.q), announce(self.k));
+        let (q_cols, k_cols) = (program.info(self.q).cols, program.info(self.k).cols);
+        let mut d_scores = std::mem::take(&mut frame.ws.block);
+        d_scores.scratch(head_stride(t));
+        for head_of in self.heads() {
+            if let (Some(mix), Some(beta)) = (mix, dv_beta) {
+                mix.values_back(frame, head_of.index, beta);
+            }
+            if !scores {
+                continue;
+            }
+            let mut d = head_mut(&mut d_scores, 0, positions.len(), t);
+            let (columns, shared) = (head_of.columns(q_cols), head_of.shared_columns(k_cols));
+            let mut dq = dq_beta.map(|_| frame.ws.take_announced(program, self.q));
+            for (r0, r1, limit) in blocks(positions) {
+                self.weigh_block_back(frame, mixes, head_of, (r0, r1, limit), &mut d);
+                if let (Some(dq), Some(beta)) = (&mut dq, dq_beta) {
+                    let keys = limit.min(t);
+                    let k = frame.ws.stream(program, self.k, t).block(0..keys, shared.clone());
+                    let dq = ViewMut::new(dq, positions.len(), q_cols, padded(q_cols));
+                    let d = d.as_view().block(r0..r1, 0..keys);
+                    gemm(dq.block(r0..r1, columns.clone()), beta, E::one(), d, k);
+                }
+            }
+            if let Some(dq) = dq {
+                frame.ws.put_gradient(program, self.q, dq);
+            }
+            if let Some(beta) = dk_beta {
+                let mut dk = frame.ws.take_announced(program, self.k);
+                let q = frame.ws.stream(program, self.q, positions.len());
+                over_keys(positions, (d.as_view(), q), head_of, (&mut dk, t, k_cols), beta);
+                frame.ws.put_gradient(program, self.k, dk);
+            }
+        }
+        frame.ws.block = d_scores;
     }
 }
 
@@ -44,77 +143,18 @@ impl Instruction for DotPattern {
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
         let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
         let mut out = frame.ws.take(program, self.out);
-        let q = frame.ws.stream(program, self.q, positions.len());
-        let keys_t = frame.ws.transposed(program, self.keys_t);
-        let (q_cols, k_cols) = (program.info(self.q).cols, program.info(self.k).cols);
         for head_of in self.heads() {
-            let (columns, shared) = (head_of.columns(q_cols), head_of.shared_columns(k_cols));
             let mut pattern = head_mut(&mut out, head_of.index, positions.len(), t);
-            let scoring = self.scoring.head(head_of.index, frame.weights, t);
-            for (r0, r1, limit) in blocks(positions) {
-                let block = pattern.reborrow().block(r0..r1, 0..limit);
-                let (q, keys_t) = (q.block(r0..r1, columns.clone()), keys_t.block(shared.clone(), 0..limit));
-                gemm(block, Beta::Zero, E::one(), q, keys_t);
-                for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
-                    let row = &mut pattern.row_mut(r)[..row_end(program, self.out, limit, t)];
-                    scoring.weigh(row, *position as usize);
-                }
+            for block in blocks(positions) {
+                self.weigh_block(frame, head_of, block, &mut pattern);
             }
         }
         frame.ws.put(program, self.out, out);
     }
 
     fn backward<E: Element>(&self, frame: &mut Frame<'_, E>) {
-        let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
-        let (mixes, weights) = (frame.plan.mixes(self.out), frame.weights);
-        let ws = &mut *frame.ws;
-        if !program.info(self.out).trains
-            || positions.is_empty()
-            || mixes.iter().all(|m| ws.gradient(program, m.out).is_none())
-        {
-            return;
-        }
-        // the gradient of the scores, [heads, rows, seq]
-        let Some((mut d_scores, _)) = ws.open(program, self.out) else { return };
-        let mut d_bias = self.scoring.bias_gradient(frame.plan, frame.sums);
-        for Head { index: h, of: heads, .. } in self.heads() {
-            let mut d_bias = d_bias.as_deref_mut().map(|d| d.row_mut(h));
-            let mut d = head_mut(&mut d_scores, h, positions.len(), t);
-            let pattern = head(ws.value(program, self.out), h, positions.len(), t);
-            let scoring = self.scoring.head(h, weights, t);
-            for (r0, r1, limit) in blocks(positions) {
-                let block = d.reborrow().block(r0..r1, 0..limit);
-                Mixed::weights_gradient(mixes, program, ws, (h, heads), (r0, r1), block);
-                for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
-                    let row = &mut d.row_mut(r)[..filled(limit, t)];
-                    scoring.weigh_back(row, pattern.row(r), *position as usize, d_bias.as_deref_mut());
-                }
-            }
-        }
-        let (q_cols, k_cols) = (program.info(self.q).cols, program.info(self.k).cols);
-        if let Some((mut dq, beta)) = ws.open(program, self.q) {
-            let k = ws.stream(program, self.k, t);
-            for head_of in self.heads() {
-                let (columns, shared) = (head_of.columns(q_cols), head_of.shared_columns(k_cols));
-                let d = head(&d_scores, head_of.index, positions.len(), t);
-                for (r0, r1, limit) in blocks(positions) {
-                    let keys = limit.min(t);
-                    let dq = ViewMut::new(&mut dq, positions.len(), q_cols, padded(q_cols));
-                    let (d, k) = (d.block(r0..r1, 0..keys), k.block(0..keys, shared.clone()));
-                    gemm(dq.block(r0..r1, columns.clone()), beta, E::one(), d, k);
-                }
-            }
-            ws.put_gradient(program, self.q, dq);
-        }
-        if let Some((mut dk, beta)) = ws.open(program, self.k) {
-            let q = ws.stream(program, self.q, positions.len());
-            for head_of in self.heads() {
-                let d = head(&d_scores, head_of.index, positions.len(), t);
-                over_keys(positions, (d, q), head_of, (&mut dk, t, k_cols), beta);
-            }
-            ws.put_gradient(program, self.k, dk);
-        }
-        ws.put_gradient(program, self.out, d_scores);
+        let mixes = frame.plan.mixes(self.out);
+        self.back_by_heads(frame, None, mixes);
     }
 
     fn text(&self, text: &Text<'_>) -> String {

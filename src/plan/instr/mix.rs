@@ -5,7 +5,7 @@ use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{Workspace, head};
 
-use super::blocks::{Head, blocks, over_keys};
+use super::blocks::{Block, Head, blocks, over_keys};
 use super::{Frame, Instruction};
 
 /// `out_h = pattern_h v_g`, the heads side by side, where head `h` shares head `g` of the values.
@@ -53,6 +53,45 @@ impl Mixed {
     }
 }
 
+impl Mix {
+    /// What a pattern needs to know of this mix, where it trains.
+    pub fn mixed(&self) -> Option<Mixed> {
+        self.values_t.map(|values_t| Mixed { out: self.out, values_t, value_heads: self.value_heads })
+    }
+
+    /// Mixes the values for one block of queries of one head, whose weights are `weights`.
+    pub(super) fn mix_block<E: Element>(
+        &self,
+        program: &Program,
+        ws: &Workspace<E>,
+        head_of: Head,
+        ((r0, r1, limit), t): (Block, usize),
+        weights: View<'_, E>,
+        mixed: &mut ViewMut<'_, E>,
+    ) {
+        let keys = limit.min(t);
+        let columns = head_of.columns(mixed.n_cols());
+        let shared = head_of.shared_columns(program.info(self.v).cols);
+        let values = ws.stream(program, self.v, t).block(0..keys, shared);
+        let out = mixed.reborrow().block(r0..r1, columns);
+        gemm(out, Beta::Zero, E::one(), weights.block(r0..r1, 0..keys), values);
+    }
+
+    /// The gradient of the values that head `index` mixes; its place has been announced, with this `beta`.
+    pub(super) fn values_back<E: Element>(&self, frame: &mut Frame<'_, E>, index: usize, beta: Beta) {
+        let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
+        let (cols, value_cols) = (program.info(self.out).cols, program.info(self.v).cols);
+        let mut dv = frame.ws.take_announced(program, self.v);
+        if let Some(d_out) = frame.ws.gradient(program, self.out) {
+            let d_out = View::new(d_out, positions.len(), cols, padded(cols));
+            let weights = head(frame.ws.value(program, self.pattern), index, positions.len(), t);
+            let head_of = Head { index, of: program.info(self.pattern).heads, shared: self.value_heads };
+            over_keys(positions, (weights, d_out), head_of, (&mut dv, t, value_cols), beta);
+        }
+        frame.ws.put_gradient(program, self.v, dv);
+    }
+}
+
 impl Instruction for Mix {
     fn out(&self) -> Option<Val> {
         Some(self.out)
@@ -73,19 +112,12 @@ impl Instruction for Mix {
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
         let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
         let (heads, cols) = (program.info(self.pattern).heads, program.info(self.out).cols);
-        let value_cols = program.info(self.v).cols;
         frame.write(self.out, |ws, buffer| {
-            let values = ws.stream(program, self.v, t);
             let mut mixed = ViewMut::new(buffer, positions.len(), cols, padded(cols));
             for head_of in Head::all(heads, self.value_heads) {
-                let (columns, shared) = (head_of.columns(cols), head_of.shared_columns(value_cols));
                 let weights = head(ws.value(program, self.pattern), head_of.index, positions.len(), t);
-                for (r0, r1, limit) in blocks(positions) {
-                    let keys = limit.min(t);
-                    let weights = weights.block(r0..r1, 0..keys);
-                    let values = values.block(0..keys, shared.clone());
-                    let out = mixed.reborrow().block(r0..r1, columns.clone());
-                    gemm(out, Beta::Zero, E::one(), weights, values);
+                for block in blocks(positions) {
+                    self.mix_block(program, ws, head_of, (block, t), weights, &mut mixed);
                 }
             }
         });
@@ -93,21 +125,14 @@ impl Instruction for Mix {
 
     /// The gradient of the values; that of the pattern is taken by the pattern itself, block by block.
     fn backward<E: Element>(&self, frame: &mut Frame<'_, E>) {
-        let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
-        let ws = &mut *frame.ws;
-        if ws.gradient(program, self.out).is_none() {
+        let program = frame.program();
+        if frame.ws.gradient(program, self.out).is_none() {
             return;
         }
-        let Some((mut dv, beta)) = ws.open(program, self.v) else { return };
-        let (heads, cols) = (program.info(self.pattern).heads, program.info(self.out).cols);
-        let value_cols = program.info(self.v).cols;
-        let d_out = ws.gradient(program, self.out).expect("checked above");
-        let d_out = View::new(d_out, positions.len(), cols, padded(cols));
-        for head_of in Head::all(heads, self.value_heads) {
-            let weights = head(ws.value(program, self.pattern), head_of.index, positions.len(), t);
-            over_keys(positions, (weights, d_out), head_of, (&mut dv, t, value_cols), beta);
+        let Some(beta) = frame.ws.announce(program, self.v) else { return };
+        for index in 0..program.info(self.pattern).heads {
+            self.values_back(frame, index, beta);
         }
-        ws.put_gradient(program, self.v, dv);
     }
 
     fn text(&self, _: &Text<'_>) -> String {

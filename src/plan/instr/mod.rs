@@ -4,11 +4,13 @@
 //! [`Instruction`] has no default methods and [`Instr`] is matched in one place, here, so that the compiler lists what a new
 //! instruction lacks.
 mod affine;
+mod attend;
 mod blocks;
 mod columns;
 mod cross_entropy;
 mod dot_pattern;
 mod fixed_pattern;
+mod gate;
 mod mix;
 mod penalty;
 mod pick;
@@ -21,10 +23,12 @@ mod table_pattern;
 mod transpose;
 
 pub(crate) use affine::{Affine, Summand};
+pub(crate) use attend::Attend;
 pub(crate) use columns::{Columns, Concat};
 pub(crate) use cross_entropy::CrossEntropy;
 pub(crate) use dot_pattern::DotPattern;
 pub(crate) use fixed_pattern::FixedPattern;
+pub(crate) use gate::Gate;
 pub(crate) use mix::{Mix, Mixed};
 pub(crate) use penalty::SitePenalty;
 pub(crate) use pick::{Pick, Source};
@@ -205,6 +209,8 @@ instructions!(
     FixedPattern,
     Splice,
     Mix,
+    Attend,
+    Gate,
     CrossEntropy,
     SitePenalty,
 );

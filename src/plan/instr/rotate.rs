@@ -1,7 +1,7 @@
 //! Rotary positions.
 use crate::graph::WeightId;
 use crate::kernels::{Beta, Element, add_into, rotate_pairs, rotate_pairs_back};
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 
 use super::{Frame, Instruction};
@@ -39,6 +39,13 @@ impl<E: Element> Angles<E> {
     }
 }
 
+impl Rotate {
+    /// Whether the value is computed in the buffer of its input.
+    fn in_place(&self, program: &Program) -> bool {
+        program.info(self.out).home == program.info(self.x).home
+    }
+}
+
 impl Instruction for Rotate {
     fn out(&self) -> Option<Val> {
         Some(self.out)
@@ -59,12 +66,14 @@ impl Instruction for Rotate {
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
         let (program, positions, ranges) =
             (frame.program(), frame.positions(self.out), frame.row_ranges(self.out));
-        let width = program.info(self.out).cols / self.heads;
+        let (width, in_place) = (program.info(self.out).cols / self.heads, self.in_place(program));
         frame.write(self.out, |ws, buffer| {
-            let (x, angles) = (ws.value(program, self.x), &ws.angles[self.out.0]);
+            let angles = &ws.angles[self.out.0];
             for (range, &p) in ranges.zip(positions) {
                 let row = &mut buffer[range.clone()];
-                row.copy_from_slice(&x[range]);
+                if !in_place {
+                    row.copy_from_slice(&ws.value(program, self.x)[range]);
+                }
                 let (cos, sin) = angles.at(p);
                 row.chunks_exact_mut(width).for_each(|head| rotate_pairs(head, cos, sin));
             }
@@ -72,8 +81,19 @@ impl Instruction for Rotate {
     }
 
     fn backward<E: Element>(&self, frame: &mut Frame<'_, E>) {
-        let (positions, ranges) = (frame.positions(self.out), frame.row_ranges(self.out));
-        let width = frame.program().info(self.out).cols / self.heads;
+        let (program, positions, ranges) =
+            (frame.program(), frame.positions(self.out), frame.row_ranges(self.out));
+        let width = program.info(self.out).cols / self.heads;
+        if self.in_place(program) {
+            // the gradient has one buffer, too
+            let Some(mut d) = frame.ws.take_gradient(program, self.out) else { return };
+            for (range, &p) in ranges.zip(positions) {
+                let (cos, sin) = frame.ws.angles[self.out.0].at(p);
+                d[range].chunks_exact_mut(width).for_each(|head| rotate_pairs_back(head, cos, sin));
+            }
+            frame.ws.put_gradient(program, self.out, d);
+            return;
+        }
         frame.pass_back(self.out, self.x, |ws, dy, dx, beta| {
             for (range, &p) in ranges.zip(positions) {
                 let row = &mut dy[range.clone()];

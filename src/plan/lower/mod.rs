@@ -17,8 +17,8 @@ use super::demand::{Demand, demands, loss_node};
 use super::instr::{
     Affine, Columns, Concat, CrossEntropy, Instr, Pick, Rotate, Rows, Select, SitePenalty, Source, Summand,
 };
-use super::passes;
 use super::program::{Layout, Program, Val, ValInfo};
+use super::{fuse, passes};
 
 /// One term of a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +91,8 @@ pub(crate) fn lower(
     passes::keep_gradients_before_the_loss(&mut program, &trains);
     match way {
         Way::Cheapest => {
+            fuse::patterns_with_their_mixes(&mut program);
+            fuse::gates(&mut program);
             passes::complete_in_place(&mut program);
             passes::share_gradients(&mut program);
         }

@@ -1,3 +1,4 @@
 //! A test of each pass on a small graph of its own. The programs of whole models are in `tests/all/lowered`.
+mod fuse;
 mod passes;
 mod toy;

@@ -12,7 +12,7 @@ use crate::plan::text::Text;
 pub const SEQ: usize = 6;
 
 /// What each graph computes between embeddings and unembedding.
-pub const BODIES: [&str; 8] = [
+pub const BODIES: [&str; 11] = [
     "maps",
     "a map that is read twice",
     "tables",
@@ -21,6 +21,9 @@ pub const BODIES: [&str; 8] = [
     "a branch aside",
     "sums and relus",
     "chain",
+    "gates",
+    "heads",
+    "keys that are values",
 ];
 
 /// A model whose forward pass is chosen by name.
@@ -89,6 +92,23 @@ impl Model for Toy {
                 site.stream("sum", mapped.relu() + h.silu()).linear(&b).relu()
             }
             "chain" => h.linear(&a).silu().silu().silu().silu().silu(),
+            "gates" => {
+                let (gate, up) = (h.linear(&a), h.tanh().linear(&b));
+                site.stream("silu", gate.silu()) * up.clone() + up.tanh() * up.silu() + {
+                    let itself = h.linear(&b);
+                    itself.silu() * itself
+                }
+            }
+            "heads" => {
+                let (q, v) = (h.tanh().linear(&a).rotate(2, 100.0), h.tanh().linear(&b));
+                site.pattern("pattern", Pattern::causal(&q, &h.tanh(), Scores::new(2))).mix(&v)
+            }
+            "keys that are values" => {
+                let keys = h.tanh().linear(&a).columns(0, 4);
+                let pattern = Pattern::causal(&h.tanh().linear(&b), &keys, Scores::new(2).key_heads(1));
+                let mixed = pattern.mix(&keys);
+                mixed.concat(&mixed, 8)
+            }
             other => panic!("no body '{other}'"),
         };
         body.linear(&r.weight(&self.unembed))

@@ -297,6 +297,29 @@ fn relu_keeps_nothing_of_zero_and_nan() {
 }
 
 #[test]
+fn silu_gates_and_their_gradients() {
+    at_each_level(|level| {
+        for len in 0..=50 {
+            let draw =
+                |seed: u64| random(seed + len as u64, len).iter().map(|x| 4.0 * x).collect::<Vec<f64>>();
+            let [x, up, g] = [draw(1), draw(200), draw(400)].map(|v| narrow(&v, 0));
+            let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+            let (x64, up64, g64) = (wide(&x), wide(&up), wide(&g));
+            let s: Vec<f64> = x64.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
+            let what = format!("{level:?}, {len}");
+            let of = |f: &dyn Fn(usize) -> f64| (0..len).map(f).collect::<Vec<f64>>();
+            let (mut out, mut d_gate, mut d_up) = (vec![9.0; len], vec![9.0; len], vec![9.0; len]);
+            silu_gate_row(&mut out, &x, &up);
+            silu_gate_row_back(&mut d_gate, &mut d_up, &g, &x, &up);
+            let slope = |i: usize| s[i] * (1.0 + x64[i] * (1.0 - s[i]));
+            assert_near(&out, &of(&|i| x64[i] * s[i] * up64[i]), 1e-5, &what);
+            assert_near(&d_gate, &of(&|i| g64[i] * up64[i] * slope(i)), 1e-5, &what);
+            assert_near(&d_up, &of(&|i| g64[i] * x64[i] * s[i]), 1e-5, &what);
+        }
+    });
+}
+
+#[test]
 fn rotations_turn_and_turn_back() {
     at_each_level(|level| {
         for half in 0..=40 {

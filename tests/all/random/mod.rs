@@ -210,6 +210,7 @@ fn the_graphs_are_neither_all_refused_nor_all_small() {
         "linear",
         " + ",
         "multiply",
+        "silu",
         "gain",
         "softmax",
         "by 2 heads",

@@ -132,7 +132,14 @@ impl<T: Dim> Made<'_, T> {
             0 | 1 => x.linear(&self.pick(&self.weights, b, |w| w.shape().1 == width)?),
             2 | 3 => x + self.pick(&self.streams, b, same)?,
             4 => x - self.pick(&self.streams, b, same)?,
-            5 => x * self.pick(&self.streams, b, same)?.tanh(),
+            5 => {
+                let by = self.pick(&self.streams, b, same)?;
+                match c % 3 {
+                    0 => x * by.tanh(),
+                    1 => x * by.silu(),
+                    _ => x.silu() * by,
+                }
+            }
             6 => x.scale(b as f64 / 4.0 - 1.0),
             7 => x.gain(&self.pick(&self.vectors, b, |v| v.shape().1 == width)?),
             8 => x.bias(&self.pick(&self.vectors, b, |v| v.shape().1 == width)?),
