@@ -69,7 +69,9 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
     // model: its initial values, or those of a file
     let (sizes, vocab) = (&args.model_args, text.vocab());
     let model = Simplified::new(vocab, sizes.max_length, sizes.dim, sizes);
-    let mut model = model.map_err(|error| error.within("model_args"))?.init(args.run.seed);
+    let model = model.map_err(|error| error.within("model_args"))?;
+    args.run.check_memory(&model, &args.data_args, &args.optim_args, 0)?;
+    let mut model = model.init(args.run.seed);
     args.run.load_initial(&mut model)?;
 
     // a true tie unembeds by the embeddings over sqrt(dim), as the frozen tie does by its own map

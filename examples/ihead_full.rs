@@ -58,7 +58,9 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Full<usize, usize, us
     // model: its initial values, or those of a file
     let (sizes, vocab) = (&args.model_args, text.vocab());
     let model = Full::new(vocab, sizes.max_length, sizes.dim, sizes);
-    let mut model = model.map_err(|error| error.within("model_args"))?.init(args.run.seed);
+    let model = model.map_err(|error| error.within("model_args"))?;
+    args.run.check_memory(&model, &args.data_args, &args.optim_args, EXP_SEQUENCES)?;
+    let mut model = model.init(args.run.seed);
     args.run.load_initial(&mut model)?;
 
     // what is measured: predictions on the batch, accuracy on the test batch, recalls of the weights

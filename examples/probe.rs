@@ -61,7 +61,8 @@ fn run(args: Args) -> ihead::Result<()> {
     let chances = chances.collect::<ihead::Result<Vec<Option<f64>>>>()?;
     let mut table = Table::new(["weights"].into_iter().chain(probes.iter().map(WeightProbe::name)));
     for (label, path) in &files {
-        let mut record = measure_weights(&probes, &io::read(path)?)?;
+        let record = measure_weights(&probes, &io::read(path)?);
+        let mut record = record.map_err(|error| Error::format(path, error.to_string()))?;
         table.labelled(label, record.entries().iter().map(|entry| entry.value.number()));
         if args.json {
             for (recall, chance) in args.recalls.iter().zip(&chances) {

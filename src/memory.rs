@@ -12,8 +12,17 @@ use crate::{Error, Result};
 /// assert!(error.to_string().starts_with("model_args: a model of dim 99999999 needs at least 240000 TB of memory"));
 /// ```
 pub fn check(key: &str, what: &str, bytes: f64) -> Result<()> {
+    fits(key, what, "at least", bytes)
+}
+
+/// The same, where `bytes` are an estimate of all that is needed.
+pub(crate) fn check_about(key: &str, what: &str, bytes: f64) -> Result<()> {
+    fits(key, what, "about", bytes)
+}
+
+fn fits(key: &str, what: &str, quantity: &str, bytes: f64) -> Result<()> {
     let refuse = |limit: String| {
-        let message = format!("{what} needs at least {} of memory; {limit}", size(bytes));
+        let message = format!("{what} needs {quantity} {} of memory; {limit}", size(bytes));
         Err(Error::config(key, message))
     };
     match installed() {
@@ -54,7 +63,7 @@ fn field(path: &str, name: &str) -> Option<u64> {
 }
 
 /// `bytes` in the unit that a reader grasps: `3.2 GB`.
-fn size(bytes: f64) -> String {
+pub(crate) fn size(bytes: f64) -> String {
     match bytes {
         b if b < 1e9 => format!("{:.1} MB", b / 1e6),
         b if b < 1e12 => format!("{:.1} GB", b / 1e9),

@@ -74,8 +74,10 @@ pub(crate) fn alias<'a>(pattern: &str, name: &'a str, names: &[&str]) -> Option<
         let inside = |name: &&&str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
         names.iter().filter(inside).count() == 1
     };
-    let paths = name.rmatch_indices('.').map(|(dot, _)| &name[..dot]).take_while(|path| alone(path));
-    std::iter::once(name).chain(paths).find(|path| matches(pattern, path))
+    let paths = name.rmatch_indices('.').map(|(dot, _)| &name[..dot]);
+    // whether it is alone is asked last: of all paths, that takes the time
+    let path = || paths.into_iter().find(|path| matches(pattern, path) && alone(path));
+    if matches(pattern, name) { Some(name) } else { path() }
 }
 
 /// What the `*` of `pattern` stand for in `name`, each but the last as short as can be.

@@ -40,7 +40,9 @@ impl Kind {
                 _ => inner.parse(text),
             },
             Self::List(inner) => {
-                let write = || format!("; write [{}]", text.trim_matches(['[', ']']));
+                // a quote that is not closed would not be in brackets either
+                let inside = text.trim_matches(['[', ']']);
+                let write = || split_items(inside).err().unwrap_or_else(|| format!("; write [{inside}]"));
                 let items = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
                 let items = split_items(items.ok_or_else(write)?)?;
                 Ok(Value::Array(

@@ -1,6 +1,5 @@
 //! How often each character and each pair of neighbours occurs in a text.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -45,7 +44,7 @@ impl Counts {
     /// The file cannot be read, is not UTF-8, or [`Counts::of`] refuses its text.
     pub fn from_text(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let mut file = open(path)?;
+        let mut file = crate::io::open(path)?;
         let mut counter = Counter::new();
         // a chunk at a time: characters that are not whole yet stay at the front
         let mut chunk = vec![0; 1 << 16];
@@ -84,20 +83,6 @@ impl Counts {
         counter.add(text);
         counter.finish()
     }
-}
-
-/// A file or a pipe; a device such as `/dev/zero` may never end.
-fn open(path: &Path) -> Result<File> {
-    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        let kind = file.metadata().map_err(|e| Error::io("read", path, e))?.file_type();
-        if kind.is_char_device() || kind.is_block_device() {
-            return Err(Error::format(path, "a device; expected a file or a pipe"));
-        }
-    }
-    Ok(file)
 }
 
 /// Counts that grow with the text; tokens are in the order in which they first occur.

@@ -1,6 +1,6 @@
 //! Files that are whole or not there.
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::{Error, Result};
@@ -27,6 +27,36 @@ pub fn write_atomically_with(
     write(file.as_file_mut()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(())
+}
+
+/// Opens a file or a pipe to be read; a device such as `/dev/zero` may never end.
+///
+/// # Errors
+/// If it cannot be opened, or is a device.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = file.metadata().map_err(|e| Error::io("read", path, e))?.file_type();
+        if kind.is_char_device() || kind.is_block_device() {
+            return Err(Error::format(path, "a device; expected a file or a pipe"));
+        }
+    }
+    Ok(file)
+}
+
+/// Reads a file or a pipe of at most `most` bytes; what is longer is refused once so much has been read.
+///
+/// # Errors
+/// If it cannot be read, is a device, or is longer.
+pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(most + 1).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+    if bytes.len() as u64 > most {
+        return Err(Error::format(path, format!("longer than {} MB", most / 1_000_000)));
+    }
+    Ok(bytes)
 }
 
 /// How the names of temporary files begin, so that those that a killed process leaves are known.

@@ -4,7 +4,7 @@ mod npz;
 mod state_dict;
 mod stored;
 
-pub(crate) use atomic::TEMPORARY;
+pub(crate) use atomic::{TEMPORARY, open, read_at_most};
 pub use atomic::{write_atomically, write_atomically_with};
 pub use npz::Npz;
 pub use state_dict::{Array, load, load_matching, read, save, write};

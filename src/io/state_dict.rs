@@ -1,8 +1,9 @@
 //! State dicts: safetensors files with PyTorch's names and layouts.
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::Path;
 
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::nn::{Module, ModuleExt, ParamId, Transfer, Values};
@@ -47,20 +48,47 @@ pub(crate) fn write_with<'a>(
     tensors: impl IntoIterator<Item = (&'a str, Vec<usize>, &'a Values)>,
     texts: Option<HashMap<String, String>>,
 ) -> Result<()> {
-    let encoded: Vec<(&str, Vec<usize>, Dtype, Vec<u8>)> = tensors
-        .into_iter()
-        .map(|(name, shape, values)| match values {
-            Values::Single(v) => (name, shape, Dtype::F32, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
-            Values::Double(v) => (name, shape, Dtype::F64, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
-        })
-        .collect();
-    let mut views = Vec::new();
-    for (name, shape, dtype, bytes) in &encoded {
-        let view = TensorView::new(*dtype, shape.clone(), bytes);
-        views.push((*name, view.map_err(|e| Error::format(path, format!("{name}: {e}")))?));
+    let mut encoded = Vec::new();
+    for (name, shape, values) in tensors {
+        let elements: usize = shape.iter().product();
+        if elements != values.len() {
+            let message = format!("{name}: {} values for shape {shape:?}", values.len());
+            return Err(Error::format(path, message));
+        }
+        encoded.push((name, Encoded { shape, values }));
     }
-    let content = safetensors::serialize(views, texts).map_err(|e| Error::format(path, e.to_string()))?;
+    let content = safetensors::serialize(encoded, texts).map_err(|e| Error::format(path, e.to_string()))?;
     write_atomically(path, &content)
+}
+
+/// A tensor that is turned into bytes when its turn has come.
+struct Encoded<'a> {
+    shape: Vec<usize>,
+    values: &'a Values,
+}
+
+impl safetensors::View for Encoded<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.values {
+            Values::Single(_) => Dtype::F32,
+            Values::Double(_) => Dtype::F64,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(match self.values {
+            Values::Single(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Values::Double(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * self.dtype().bitsize() / 8
+    }
 }
 
 /// Reads every tensor of a safetensors file, F32 or F64, in its own precision.
@@ -76,7 +104,12 @@ type Content = (BTreeMap<String, Array<Values>>, HashMap<String, String>);
 
 /// The same, with the texts beside the tensors.
 pub(crate) fn read_with(path: &Path) -> Result<Content> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let (mut bytes, mut file) = (Vec::new(), crate::io::open(path)?);
+    let length = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+    if crate::memory::installed().is_some_and(|installed| length > installed) {
+        return Err(Error::format(path, format!("{length} bytes, more than this machine has memory")));
+    }
+    file.read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| {
         Error::format(path, format!("not a whole safetensors file of {} bytes: {e}", bytes.len()))
     })?;

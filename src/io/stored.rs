@@ -15,7 +15,10 @@ pub fn stored(run: &Path) -> Result<Vec<(Option<usize>, PathBuf)>> {
         return Err(Error::format(path, message));
     }
     let last = run.join("final.safetensors");
-    if last.is_file() {
+    if last.is_dir() {
+        return Err(Error::format(last, "is a folder, where a file of weights would be"));
+    }
+    if last.exists() {
         files.push((None, last));
     }
     if files.is_empty() {

@@ -18,6 +18,9 @@ pub(super) fn squares(mlp: bool) -> f64 {
     if mlp { 8.0 } else { 1.0 }
 }
 
+/// Bytes of a layer besides its values: names, instructions, buffers of a few numbers.
+const LAYER: f64 = 1e5;
+
 /// The sizes of a model.
 pub(super) struct Sizes {
     pub vocab: usize,
@@ -41,6 +44,8 @@ impl Sizes {
         let parameters = dim * (2.0 * vocab + rows) + layers * squares * dim * dim;
         let Sizes { dim, max_length, layers, .. } = self;
         let what = format!("a model of {layers} layers, dim {dim} and max_length {max_length}");
-        crate::memory::check("dim", &what, 8.0 * parameters)
+        let (values, names) = (8.0 * parameters, LAYER * *layers as f64);
+        let key = if names > values { "n_layers" } else { "dim" };
+        crate::memory::check(key, &what, values + names)
     }
 }

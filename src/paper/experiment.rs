@@ -5,7 +5,7 @@ use crate::data::{Batch, Batches};
 use crate::engine::Request;
 use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
-use crate::run::{Report, Run, Schedule, check_memory};
+use crate::run::{Report, Run, Schedule};
 use crate::train::optim::Optim;
 use crate::train::{EmptyLoss, Log, Loss, Monitor, RunArgs, Step, Timeline};
 use crate::{Error, Result, output};
@@ -83,7 +83,6 @@ impl<M: Model> Experiment<M> {
         let earlier = self.run.earlier()?;
         let Experiment { run: args, model, batches, exp_batch, measured, .. } = self;
         let graph = record_with(&model, batches.task().seq_length(), &args.edits)?;
-        check_memory("data_args.seq_length", &graph, compute.threads)?;
         compute.engine(&graph, &Request::default(), &|_| false)?; // is the device there?
         if self.empty_loss == EmptyLoss::Refused && args.reprobe.is_none() {
             let mend = "give the task triggers whose outputs can be known (data_args.k), or say loss_head_only=False";
@@ -109,6 +108,7 @@ impl<M: Model> Experiment<M> {
             .compute(compute)
             .schedule(Schedule::every(args.eval_delta))
             .report(report)
+            .exp(exp_batch.as_ref().map_or(0, |batch| batch.batch))
             .settings(kept(&self.params));
         if let Some(measured) = measured {
             run = run
@@ -130,7 +130,8 @@ impl<M: Model> Experiment<M> {
         match (save_dir, exp_batch) {
             (Some(dir), Some(batch)) => {
                 let written = write_exp(&dir.join("exp.npz"), run.model(), &graph, &batch, compute);
-                written.map_err(|error| run.failed(error))
+                written.map_err(|error| run.failed(error))?;
+                run.written()
             }
             _ => Ok(()),
         }

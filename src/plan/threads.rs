@@ -14,8 +14,8 @@ use super::exec::{Plan, Sums};
 use super::instr::Frame;
 use super::lower::{Way, lower};
 use super::text::Text;
-use super::weights::{Matrix, Weights};
-use super::workspace::{Sequence, Workspace};
+use super::weights::{self, Matrix, Weights};
+use super::workspace::{self, Sequence, Workspace};
 
 /// A batch is cut into this many runs of sequences, whatever the number of threads; their sums are added in order.
 const CHUNKS: usize = 16;
@@ -112,6 +112,23 @@ impl<E: Element> CpuEngine<E> {
             all: (0..seq as u32).collect(),
             zeros: vec![0; seq],
         })
+    }
+
+    /// Bytes that such an engine will hold, before it is made: its matrices, with the sums that threads add up, and the activations
+    /// of its threads.
+    pub(crate) fn bytes(
+        graph: &Graph,
+        request: &Request,
+        trains: &dyn Fn(ParamId) -> bool,
+        threads: usize,
+    ) -> [f64; 2] {
+        let (graph, program) = lower(graph, request, trains, Way::Cheapest);
+        let (held, sums) = weights::elements(&graph, &program.used, &program.leaves, trains);
+        let threads = threads.max(1) as f64;
+        // the total, and of each thread the one that it fills
+        let sets = 1.0 + threads;
+        let elements = [held + sets * sums, threads * workspace::elements(&program, graph.seq())];
+        elements.map(|elements| elements * size_of::<E>() as f64)
     }
 
     /// The lowered program, a line an instruction: what the passes have made of the graph.

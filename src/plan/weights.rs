@@ -87,24 +87,7 @@ impl<E: Element> Weights<E> {
         param_trains: &dyn Fn(ParamId) -> bool,
     ) -> Self {
         let nodes = graph.weights().to_vec();
-        let mut needed = vec![false; nodes.len()];
-        let mut before_leaf = vec![false; nodes.len()];
-        used.iter().chain(leaves).for_each(|w| needed[w.index()] = true);
-        leaves.iter().for_each(|w| before_leaf[w.index()] = true);
-        for i in (0..nodes.len()).rev() {
-            for input in nodes[i].op.inputs() {
-                needed[input.index()] |= needed[i];
-                before_leaf[input.index()] |= before_leaf[i];
-            }
-        }
-        let mut differentiated = vec![false; nodes.len()];
-        for i in 0..nodes.len() {
-            let trains = match nodes[i].op {
-                WeightOp::Param(id) => param_trains(id),
-                ref op => op.inputs().into_iter().any(|w| differentiated[w.index()]),
-            };
-            differentiated[i] = trains && before_leaf[i];
-        }
+        let (needed, differentiated) = wanted(&nodes, used, leaves, param_trains);
         let sized = |wanted: &[bool]| -> Vec<Matrix<E>> {
             let size = |(n, w): (&WeightNode, &bool)| {
                 if *w { Matrix::zeros(n.rows, n.cols) } else { Matrix::default() }
@@ -286,6 +269,59 @@ impl<E: Element> Weights<E> {
             }
         }
     }
+}
+
+/// Which matrices are needed, and which of them get gradients.
+fn wanted(
+    nodes: &[WeightNode],
+    used: &BTreeSet<WeightId>,
+    leaves: &[WeightId],
+    param_trains: &dyn Fn(ParamId) -> bool,
+) -> (Vec<bool>, Vec<bool>) {
+    let mut needed = vec![false; nodes.len()];
+    let mut before_leaf = vec![false; nodes.len()];
+    used.iter().chain(leaves).for_each(|w| needed[w.index()] = true);
+    leaves.iter().for_each(|w| before_leaf[w.index()] = true);
+    for i in (0..nodes.len()).rev() {
+        for input in nodes[i].op.inputs() {
+            needed[input.index()] |= needed[i];
+            before_leaf[input.index()] |= before_leaf[i];
+        }
+    }
+    let mut differentiated = vec![false; nodes.len()];
+    for i in 0..nodes.len() {
+        let trains = match nodes[i].op {
+            WeightOp::Param(id) => param_trains(id),
+            ref op => op.inputs().into_iter().any(|w| differentiated[w.index()]),
+        };
+        differentiated[i] = trains && before_leaf[i];
+    }
+    (needed, differentiated)
+}
+
+/// Elements that the matrices of a program will hold, before they are made: with the gradients of parameters, and with one set of
+/// sums of the leaves apart.
+pub(crate) fn elements(
+    graph: &Graph,
+    used: &BTreeSet<WeightId>,
+    leaves: &[WeightId],
+    param_trains: &dyn Fn(ParamId) -> bool,
+) -> (f64, f64) {
+    let nodes = graph.weights();
+    let (needed, differentiated) = wanted(nodes, used, leaves, param_trains);
+    let size = |node: &WeightNode| node.rows as f64 * padded(node.cols) as f64;
+    let (mut held, mut widest) = (0.0, 0.0_f64);
+    for (node, (needed, differentiated)) in nodes.iter().zip(needed.into_iter().zip(differentiated)) {
+        let is_param = matches!(node.op, WeightOp::Param(_));
+        held += size(node) * (f64::from(u8::from(needed)) + f64::from(u8::from(differentiated)));
+        if is_param && differentiated {
+            held += node.rows as f64 * node.cols as f64;
+        }
+        if is_param && needed {
+            widest = widest.max(node.rows as f64 * node.cols as f64);
+        }
+    }
+    (held + widest, leaves.iter().map(|leaf| size(&nodes[leaf.index()])).sum())
 }
 
 /// Adds the gradient of input number `which` of an operation on rows of matrices.

@@ -1,10 +1,12 @@
 //! One thread's buffers: planned once, used for every sequence.
+use std::collections::BTreeMap;
+
 use crate::engine::{Read, RowSet};
 use crate::graph::Index;
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, padded};
 
 use super::instr::{Angles, Instr, Rotate, Rows};
-use super::program::{Layout, Program, Val};
+use super::program::{Layout, Program, Val, ValInfo};
 
 /// What an instruction knows of the sequence that is being run.
 #[derive(Clone, Copy)]
@@ -76,12 +78,7 @@ impl<E: Element> Workspace<E> {
             seq,
         };
         for (i, info) in program.vals.iter().enumerate() {
-            let rows = seq.next_multiple_of(16);
-            let len = match info.layout {
-                Layout::Stream => rows * padded(info.cols),
-                Layout::Pattern => info.heads * rows * padded(seq),
-                Layout::Transposed => info.cols * padded(seq),
-            };
+            let len = len(info, seq);
             if info.home == Val(i) {
                 workspace.values[i] = Buffer::zeros(len);
             }
@@ -247,6 +244,31 @@ impl<E: Element> Workspace<E> {
             positions,
         }
     }
+}
+
+/// Elements of a value's buffer.
+fn len(info: &ValInfo, seq: usize) -> usize {
+    let rows = seq.next_multiple_of(16);
+    match info.layout {
+        Layout::Stream => rows * padded(info.cols),
+        Layout::Pattern => info.heads * rows * padded(seq),
+        Layout::Transposed => info.cols * padded(seq),
+    }
+}
+
+/// Elements that the workspace of one thread will hold, before it is made.
+pub(crate) fn elements(program: &Program, seq: usize) -> f64 {
+    let mut gradients: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut sum = 0.0;
+    for (i, info) in program.vals.iter().enumerate() {
+        if info.home == Val(i) {
+            sum += len(info, seq) as f64;
+        }
+        if let Some(buffer) = info.gradient {
+            gradients.entry(buffer).or_insert_with(|| len(info, seq));
+        }
+    }
+    sum + gradients.values().map(|len| *len as f64).sum::<f64>()
 }
 
 /// Distance of the heads of a pattern.

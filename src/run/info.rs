@@ -82,6 +82,9 @@ pub struct RunInfo {
     /// The most bytes of memory that its process has held at once.
     #[serde(default)]
     pub peak_memory: Option<u64>,
+    /// The bytes of memory that it was expected to hold at most, before it began.
+    #[serde(default)]
+    pub estimated_memory: Option<u64>,
     /// Where the weights are, if they could not be written into the folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rescued: Option<PathBuf>,
@@ -140,6 +143,7 @@ impl RunInfo {
             seconds: 0.0,
             seconds_a_step: None,
             peak_memory: None,
+            estimated_memory: None,
             rescued: None,
             version: env!("CARGO_PKG_VERSION").into(),
             commit: machine::commit(),

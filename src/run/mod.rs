@@ -37,6 +37,7 @@
 mod appended;
 mod checkpoint;
 mod earlier;
+mod estimate;
 mod evaluator;
 mod every;
 mod folder;
@@ -70,6 +71,6 @@ pub use training::Run;
 
 pub use crate::train::Schedule;
 
+pub(crate) use estimate::{Estimate, Needs, Part};
 pub(crate) use inspect::read_whole;
 pub(crate) use patches::Patches;
-pub(crate) use training::check_memory;

@@ -138,6 +138,7 @@ impl Outputs {
         self.records.sync()?;
         checkpoint.write(self.dir())?;
         self.checkpointed = Instant::now();
+        self.info.peak_memory = crate::memory::peak();
         self.info.write(self.dir())
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
 use crate::engine::Request;
-use crate::graph::{Edits, Graph, Model};
+use crate::graph::{Edits, Model};
 use crate::probe::{Metric, WeightProbe};
 use crate::train::optim::Optim;
 use crate::train::{
@@ -22,7 +22,9 @@ use super::probes::{Probes, TestSet, Wanted};
 use super::recorder::{Recorder, Watch};
 use super::screen::Screen;
 use super::signals::Watching;
-use super::{CheckpointEvery, Earlier, History, Report, RunInfo, Schedule, Seeds, Status, same};
+use super::{
+    CheckpointEvery, Earlier, Estimate, History, Needs, Part, Report, RunInfo, Schedule, Seeds, Status, same,
+};
 
 /// Trains a model, measures it at a schedule, prints a line at each evaluation, and writes the files of a run.
 ///
@@ -54,6 +56,8 @@ pub struct Run<M> {
     every: CheckpointEvery,
     settings: Option<String>,
     steps: Option<usize>,
+    /// Sequences whose activations are written at the end.
+    exp: usize,
     started: Option<Started>,
 }
 
@@ -81,6 +85,7 @@ impl<M: Model> Run<M> {
             every: CheckpointEvery::default(),
             settings: None,
             steps: None,
+            exp: 0,
             started: None,
         }
     }
@@ -330,6 +335,15 @@ impl<M: Model> Run<M> {
         Ok(history)
     }
 
+    /// Says in `run.json` what the files have taken that are written after the run's end.
+    pub(crate) fn written(&mut self) -> Result<()> {
+        let outputs = self.started.as_mut().and_then(|started| started.recorder.outputs.as_mut());
+        outputs.map_or(Ok(()), |outputs| {
+            outputs.info.peak_memory = crate::memory::peak();
+            outputs.describe()
+        })
+    }
+
     /// Says in `run.json` that a file that belongs to the run could not be written after its end.
     pub(crate) fn failed(&mut self, error: Error) -> Error {
         let outputs = self.started.as_mut().and_then(|started| started.recorder.outputs.as_mut());
@@ -431,9 +445,39 @@ impl<M: Model> Run<M> {
             let message = format!("{name} has {vocab} tokens, the model a vocabulary of {}", graph.vocab());
             return Err(Error::usage(message));
         }
-        check_memory("seq_length", &graph, trainer.compute.threads)?;
+        self.estimate()?.check(|part| match part {
+            Part::Weights => "model".into(),
+            Part::Sequence => "seq_length".into(),
+            Part::Batches => "batch_size".into(),
+        })?;
         trainer.compute.engine(&graph, &Request::default(), &|_| false)?;
         self.wanted.clone().open(model, seq, &trainer.edits, trainer.compute)
+    }
+
+    /// What it will hold in memory.
+    fn estimate(&self) -> Result<Estimate> {
+        let trainer = &self.trainer;
+        let needs = Needs {
+            seq: self.batches.task().seq_length(),
+            batch: self.batches.options().batch_size,
+            sets: self.wanted.sets.iter().map(|set| (set.batch.batch, set.batch.seq)).collect(),
+            evaluates: !self.wanted.training.is_empty(),
+            exp: self.exp,
+            optim: &trainer.optim,
+            loss: &trainer.loss,
+            timeline: &trainer.timeline,
+            edits: &trainer.edits,
+            compute: trainer.compute,
+            on_divergence: trainer.on_divergence,
+            keeps: self.dir.is_some(),
+        };
+        Estimate::of(&trainer.model, &needs)
+    }
+
+    /// With so many sequences whose activations are written at the end.
+    pub(crate) fn exp(mut self, sequences: usize) -> Self {
+        self.exp = sequences;
+        self
     }
 
     /// What `run.json` says of a run that begins.
@@ -458,15 +502,8 @@ impl<M: Model> Run<M> {
                 weights: settings.and_then(|settings| settings.get("seed")?.as_u64()),
             },
             made_of: made_of.as_object().cloned().unwrap_or_default(),
+            estimated_memory: self.estimate().ok().map(|estimate| estimate.bytes() as u64),
             ..RunInfo::begin()
         }
     }
-}
-
-/// Refuses sequences so long that the machine cannot hold the patterns of one for each thread; `key` is what sets them.
-pub(crate) fn check_memory(key: &str, graph: &Graph, threads: usize) -> Result<()> {
-    let heads = graph.nodes().iter().filter(|node| node.op.is_pattern()).map(|node| node.cols);
-    let (seq, heads) = (graph.seq() as f64, heads.sum::<usize>() as f64);
-    let what = format!("attention over {} tokens on {threads} threads", graph.seq());
-    crate::memory::check(key, &what, 4.0 * heads * seq * seq * threads as f64)
 }

@@ -6,14 +6,14 @@ use crate::config::{Config, Derived, Problem};
 use crate::data::{
     Batch, BatchOptions, Batches, BigramData, Counts, NumpyRng, TriggerOptions, TriggerTask, sample,
 };
-use crate::graph::Edits;
+use crate::graph::{Edits, Model};
 use crate::nn::{Module, ModuleExt};
 use crate::{Error, Result};
 
-use crate::run::{CheckpointEvery, Earlier, Resume};
+use crate::run::{CheckpointEvery, Earlier, Estimate, Needs, Part, Resume};
 
 use super::optim::{AdamW, Optim, Sgd};
-use super::{Compute, Device, OnDivergence, Precision, Timeline};
+use super::{Compute, Device, Loss, OnDivergence, Precision, Timeline};
 
 /// Settings of the task: bigrams with triggers.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -223,6 +223,45 @@ impl RunArgs {
         let reason = if self.threads.is_none() { "all cores" } else { "at most one a core" };
         let differ = self.threads != Some(threads);
         differ.then(|| Derived::new("threads", threads, reason)).into_iter().collect()
+    }
+
+    /// Refuses a run that the machine cannot hold, before weights and batches are made: of `model`, whose values need not be drawn
+    /// yet, on such sequences, with this optimiser; `exp` are the sequences whose activations are written at the end.
+    ///
+    /// # Errors
+    /// If it needs more memory than there is, with the setting that has most to do with it; or an edit does not fit the model.
+    pub fn check_memory(
+        &self,
+        model: &impl Model,
+        data: &DataArgs,
+        optim: &OptimArgs,
+        exp: usize,
+    ) -> Result<()> {
+        let (trains, measured) = (self.reprobe.is_none(), data.k > 0);
+        let needs = Needs {
+            seq: data.seq_length,
+            batch: optim.batch_size,
+            sets: if measured { vec![(self.test_batch_size, data.seq_length)] } else { vec![] },
+            evaluates: measured,
+            exp: if trains { exp } else { 0 },
+            optim: &optim.optimizer((0.9, 0.95)),
+            loss: &Loss::next_token(),
+            timeline: &self.timeline,
+            edits: &self.edits,
+            compute: self.compute(),
+            on_divergence: self.on_divergence,
+            keeps: trains && self.save_dir.is_some(),
+        };
+        let (batch, test) = (optim.batch_size, self.test_batch_size);
+        Estimate::of(model, &needs)?.check(|part| {
+            let key = match part {
+                Part::Weights => "model_args.dim",
+                Part::Sequence => "data_args.seq_length",
+                Part::Batches if test > batch => "test_batch_size",
+                Part::Batches => "optim_args.batch_size",
+            };
+            key.into()
+        })
     }
 
     /// The training batches of `task`.

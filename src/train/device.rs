@@ -78,6 +78,28 @@ impl Default for Compute {
 }
 
 impl Compute {
+    /// Bytes of the machine's memory that [`engine`](Self::engine) will hold, of matrices and of activations; nothing for a GPU,
+    /// which has its own.
+    pub(crate) fn engine_bytes(
+        self,
+        graph: &Graph,
+        request: &Request,
+        trains: &dyn Fn(ParamId) -> bool,
+    ) -> [f64; 2] {
+        match (self.device, self.precision) {
+            (Device::Cuda, _) => [0.0; 2],
+            (Device::Cpu, Precision::Double) => CpuEngine::<f64>::bytes(graph, request, trains, self.threads),
+            (Device::Cpu, precision) if precision.widens(graph) => {
+                let rounded =
+                    graph.params().iter().filter(|param| !request.losses.is_empty() && trains(param.id));
+                let rounded = rounded.map(|param| 4.0 * param.rows as f64 * param.cols as f64).sum::<f64>();
+                let [matrices, activations] = CpuEngine::<f64>::bytes(graph, request, trains, self.threads);
+                [matrices + rounded, activations]
+            }
+            (Device::Cpu, _) => CpuEngine::<f32>::bytes(graph, request, trains, self.threads),
+        }
+    }
+
     /// An engine for `graph` that computes what `request` asks for.
     ///
     /// # Errors

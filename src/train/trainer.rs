@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Batch, Batches, Loader, LoaderOptions, StreamPosition};
 use crate::engine::{AnyEngine, ParamSource};
 use crate::graph::{Edits, Graph, Model, record_with};
-use crate::nn::{ModuleExt, ParamId, Params, Values, ValuesMut};
+use crate::nn::{AnyParam, ModuleExt, ParamId, Params, Values, ValuesMut};
 
 use super::divergence::{self, OnDivergence, Undo};
 use super::loss::{Found, Resolved};
@@ -416,10 +416,13 @@ impl<M: Model> Trainer<M> {
         if self.on_divergence == OnDivergence::Stop {
             self.undo.keep(&self.model);
         }
-        let mut places: HashMap<ParamId, usize> = HashMap::new();
-        for (place, (name, _)) in gradients.iter().enumerate() {
-            places.insert(self.model.tensor(name)?.id(), place);
-        }
+        let by_name: HashMap<&str, usize> =
+            gradients.iter().enumerate().map(|(place, (name, _))| (name.as_str(), place)).collect();
+        let place_of = |(name, _, tensor): (String, _, &dyn AnyParam)| {
+            by_name.get(name.as_str()).map(|place| (tensor.id(), *place))
+        };
+        let mut places: HashMap<ParamId, usize> =
+            self.model.tensors().into_iter().filter_map(place_of).collect();
         let (optim, mut stepped) = (&mut self.optim, Ok(()));
         self.model.visit_mut("", &mut |_, _, tensor| {
             // a tied parameter is seen under each name, and stepped once

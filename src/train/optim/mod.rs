@@ -92,6 +92,18 @@ impl Optim {
         if let Optim::Groups(groups) = self { groups.prepare(model) } else { Ok(()) }
     }
 
+    /// The most numbers that it remembers of an entry of a parameter.
+    pub(crate) fn moments(&self) -> usize {
+        match self {
+            Optim::Sgd(sgd) => sgd.moments(),
+            Optim::AdamW(_) => 2,
+            Optim::Groups(groups) => {
+                let own = groups.groups().map(|(_, optim)| optim.moments()).max();
+                groups.others().moments().max(own.unwrap_or(0))
+            }
+        }
+    }
+
     /// The same settings, with nothing remembered.
     ///
     /// # Errors

@@ -47,6 +47,11 @@ impl Sgd {
 }
 
 impl Sgd {
+    /// The numbers that it remembers of an entry of a parameter.
+    pub(super) fn moments(&self) -> usize {
+        usize::from(self.momentum != 0.0)
+    }
+
     /// The numbers that it was made of.
     pub(super) fn settings(&self) -> Vec<f64> {
         vec![self.learning_rate, self.momentum, self.weight_decay]

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 use crate::graph::{Edits, Graph, Model, record_with};
-use crate::nn::ModuleExt;
+use crate::nn::{ModuleExt, Role};
 use crate::train::optim::Optim;
 use crate::{Error, Result};
 
@@ -74,12 +74,9 @@ impl Timeline {
     fn check_effects(&self, model: &impl Model, edits: &Edits, steps: Option<usize>) -> Result<()> {
         let mut idle: BTreeSet<usize> =
             (0..self.changes.len()).filter(|i| self.changes[*i].may_be_idle()).collect();
-        let mut frozen: BTreeSet<String> = BTreeSet::new();
-        for name in model.matching("*")? {
-            if !model.tensor(&name)?.trains() {
-                frozen.insert(name);
-            }
-        }
+        let held =
+            model.tensors().into_iter().filter(|(_, role, tensor)| *role == Role::Param && !tensor.trains());
+        let mut frozen: BTreeSet<String> = held.map(|(name, ..)| name).collect();
         let mut edits = edits.clone();
         for iteration in self.iterations(steps) {
             for (i, action) in self.numbered(iteration, Some(iteration + 1) == steps) {

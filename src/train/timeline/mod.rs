@@ -187,7 +187,7 @@ impl Timeline {
     }
 
     /// Whether the weights before the first step are needed later.
-    pub(super) fn needs_initial(&self) -> bool {
+    pub(crate) fn needs_initial(&self) -> bool {
         self.all().any(|action| matches!(action, Action::Weights(edit) if edit.needs_initial()))
     }
 }

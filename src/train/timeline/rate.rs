@@ -53,7 +53,10 @@ impl Rate {
             "linear" => Curve::Linear,
             "cosine" => Curve::Cosine,
             name if Action::is_name(name) => return Err(reader.misfit_at(place, FORM)),
-            name => return Err(Error::unknown("step size between two iterations", name, Rate::NAMES)),
+            name => {
+                let known = Rate::NAMES.into_iter().chain(["freeze"]);
+                return Err(Error::unknown("change between two iterations", name, known));
+            }
         };
         reader.sign("(", FORM)?;
         let [from, to] = reader.exactly(FORM)?;

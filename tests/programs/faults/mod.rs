@@ -1,7 +1,12 @@
 //! What happens to runs: earlier runs in the way, signals, full disks, numbers that diverge. Every test is named after a symptom
 //! that a user would see.
+mod accepted;
+#[cfg(target_os = "linux")]
+mod disk;
 mod divergence;
 mod folders;
+mod interchange;
+mod memory;
 mod output;
 mod resume;
 #[cfg(unix)]
@@ -41,10 +46,12 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// A tiny run in its folder `run`, with more settings.
+    /// A tiny run in its folder `run`, with more settings, or other ones.
     pub fn command(&self, name: &str, more: &[&str]) -> Command {
         let mut command = Command::new(program(name));
-        command.args(TINY).args(line(more));
+        let key = |arg: &str| arg.split_once('=').map(|(key, _)| key.to_string());
+        let replaced = |arg: &&str| more.iter().any(|more| key(more) == key(arg));
+        command.args(TINY.iter().filter(|arg| !replaced(arg))).args(line(more));
         if !more.iter().any(|arg| arg.starts_with("save_dir=") || arg.starts_with("reprobe=")) {
             command.arg(format!("save_dir={}", self.path("run").display()));
         }
