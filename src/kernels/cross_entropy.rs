@@ -59,18 +59,26 @@ kernel! {
     /// `-sum_v target_v log softmax(logits)_v`, and `logits` becomes its gradient times `weight`:
     /// `weight * (sum(target) softmax(logits) - target)`. `target: [vocab]` is a distribution.
     ///
-    /// The loss that it returns is not weighted.
+    /// The loss that it returns is not weighted, and summed in double precision; the gradient is all in the precision of the
+    /// logits.
     pub fn cross_entropy_distribution_row_grad<'a, E>(
         simd; logits: &'a mut [E], target: &'a [E], weight: E
     ) -> f64 {
         assert!(logits.len() == target.len(), "{} logits, {} targets", logits.len(), target.len());
-        let along = lanes::dot(simd, logits, target).to_f64();
-        let total = lanes::sum(simd, target);
+        let (mut along, mut mass) = ([0.0; WIDTH], [0.0; WIDTH]);
+        for (values, target) in logits.chunks(WIDTH).zip(target.chunks(WIDTH)) {
+            add(&mut mass, target);
+            add_products(&mut along, values, target);
+        }
+        let (along, mass) = (along.iter().sum::<f64>(), mass.iter().sum::<f64>());
         let shift = largest(simd, logits);
+        let total = lanes::sum(simd, target);
         let sum = exp_and_sum(simd, logits, shift, E::one());
+        let mut sums = [0.0; WIDTH];
+        logits.chunks(WIDTH).for_each(|values| add(&mut sums, values));
         let (scale, by) = (simd.splat(weight * total / sum), simd.splat(-weight));
         lanes::zip1(simd, logits, target, #[inline(always)] |p, q| simd.mul_add(q, by, simd.mul(p, scale)));
-        total.to_f64() * (sum.to_f64().ln() + shift.to_f64()) - along
+        mass * (sums.iter().sum::<f64>().ln() + shift.to_f64()) - along
     }
 }
 
@@ -78,6 +86,12 @@ kernel! {
 #[inline(always)]
 fn add<E: Element>(sums: &mut [f64; WIDTH], values: &[E]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value.to_f64());
+}
+
+/// Adds products to as many sums, side by side, in double precision.
+#[inline(always)]
+fn add_products<E: Element>(sums: &mut [f64; WIDTH], a: &[E], b: &[E]) {
+    sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a.to_f64() * b.to_f64());
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::graph::Model;
-use crate::run::{History, Run};
+use crate::run::{Earlier, History, Run};
 use crate::{Error, Result};
 
 use super::command::share_of_threads;
@@ -84,7 +84,8 @@ impl<P: Sync> Sweep<P> {
         self
     }
 
-    /// Each run writes its files into a folder of its name in this one.
+    /// Each run writes its files into a folder of its name in this one. A run that is finished there is not run again, an
+    /// unfinished one is gone on with, so that the same program takes up a sweep that was stopped.
     pub fn save_to(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
@@ -101,7 +102,7 @@ impl<P: Sync> Sweep<P> {
                 let one = || -> Result<History> {
                     let mut run = make(point)?.threads(share_of_threads(jobs));
                     if let Some(dir) = &self.dir {
-                        run = run.save_to(dir.join(name));
+                        run = run.save_to(dir.join(name)).earlier(Earlier::Auto);
                     }
                     run.train(steps)
                 };

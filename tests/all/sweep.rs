@@ -27,6 +27,26 @@ fn a_sweep_in_code_gives_what_each_run_gives_alone_in_the_order_of_its_points() 
 }
 
 #[test]
+fn the_same_sweep_again_takes_up_what_is_unfinished_and_leaves_what_is_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let sweep = |seeds: std::ops::Range<u64>| {
+        Sweep::over(seeds.map(|seed| (format!("seed={seed}"), seed))).unwrap().save_to(dir.path())
+    };
+    sweep(0..1).train(4, |seed| run(*seed)); // finished
+    sweep(1..2).train(3, |seed| run(*seed)); // stopped on its way
+    let weights = dir.path().join("seed=0/final.safetensors");
+    let before = std::fs::read(&weights).unwrap();
+    for ran in sweep(0..3).train(4, |seed| run(*seed)) {
+        assert_eq!(ran.history.unwrap(), run(ran.point).unwrap().train(4).unwrap(), "{}", ran.name);
+    }
+    assert_eq!(std::fs::read(&weights).unwrap(), before);
+    // another optimiser is another experiment: it is no run to go on with
+    let other = sweep(0..1).train(4, |seed| Ok(run(*seed)?.optim(ihead::train::optim::Sgd::new(0.5))));
+    assert!(other[0].history.is_err());
+    assert_eq!(std::fs::read(&weights).unwrap(), before);
+}
+
+#[test]
 fn a_run_that_fails_or_panics_takes_no_other_with_it() {
     let sweep = Sweep::over([("good", 0), ("refused", 1), ("panics", 2), ("good too", 3)]).unwrap();
     let ran = sweep.jobs(2).train(2, |seed| match seed {
