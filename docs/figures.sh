@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the pictures of the README and the guide again, from a run of a small size: 64 tokens, 64 sequences a batch, width 128,
-# 500 iterations; 1 to 2 minutes on one core. The settings are otherwise those of the README's first command.
+# 500 iterations; 25 seconds on one free core, after the build. The settings are otherwise those of the README's first command.
 #   docs/figures.sh [FOLDER OF RUNS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
