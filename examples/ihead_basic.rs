@@ -68,7 +68,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
 
     // model: its initial values, or those of a file
     let (sizes, vocab) = (&args.model_args, text.vocab());
-    let model = Simplified::new(vocab, sizes.max_length, sizes.dim, sizes);
+    let model = Simplified::from_args(vocab, sizes);
     let model = model.map_err(|error| error.within("model_args"))?;
     args.run.check_memory(&model, &args.data_args, &args.optim_args, 0)?;
     let mut model = model.init(args.run.seed);

@@ -57,7 +57,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Full<usize, usize, us
 
     // model: its initial values, or those of a file
     let (sizes, vocab) = (&args.model_args, text.vocab());
-    let model = Full::new(vocab, sizes.max_length, sizes.dim, sizes);
+    let model = Full::from_args(vocab, sizes);
     let model = model.map_err(|error| error.within("model_args"))?;
     args.run.check_memory(&model, &args.data_args, &args.optim_args, EXP_SEQUENCES)?;
     let mut model = model.init(args.run.seed);

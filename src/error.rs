@@ -55,6 +55,22 @@ pub enum Error {
         /// The shape that was found.
         found: Vec<usize>,
     },
+    /// A value that the library was given is outside of what it takes.
+    #[error("{found}; expected {expected}")]
+    Value {
+        /// What was given, with its name.
+        found: String,
+        /// What it takes.
+        expected: String,
+    },
+    /// Two things of one kind have the same name.
+    #[error("two {kind} are named '{}'; name one otherwise", shown(name))]
+    Duplicate {
+        /// Their kind, in the plural: `metrics`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
     /// An operation of a model was asked of streams or matrices that do not fit it; found while the model is recorded.
     #[error("{operation}: {found}; expected {expected}")]
     Misfit {
@@ -187,6 +203,16 @@ impl Error {
     /// An [`Error::Usage`].
     pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage(message.into())
+    }
+
+    /// An [`Error::Value`].
+    pub fn value(found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::Value { found: found.into(), expected: expected.into() }
+    }
+
+    /// An [`Error::Duplicate`].
+    pub fn duplicate(kind: &'static str, name: impl Into<String>) -> Self {
+        Self::Duplicate { kind, name: name.into() }
     }
 
     /// An [`Error::Config`].

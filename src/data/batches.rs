@@ -183,16 +183,15 @@ pub(super) fn draw(task: &dyn Task, rng: &mut NumpyRng, size: usize, batch: &mut
     if (most as usize) < task.vocab() {
         return Ok(());
     }
-    Err(Error::usage(format!(
-        "{} drew token {most}; expected below its vocab = {}",
-        task.name(),
-        task.vocab()
-    )))
+    Err(Error::value(
+        format!("{} drew token {most}", task.name()),
+        format!("below its vocab = {}", task.vocab()),
+    ))
 }
 
 fn check_size(task: &dyn Task, batch: usize) -> Result<()> {
     if task.seq_length() == 0 {
-        return Err(Error::usage(format!("{} has seq_length 0; expected at least 1", task.name())));
+        return Err(Error::value(format!("{} has seq_length 0", task.name()), "at least 1"));
     }
     match batch.checked_mul(task.seq_length()) {
         Some(tokens) if tokens <= MAX_TOKENS => Ok(()),

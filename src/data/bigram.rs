@@ -36,14 +36,12 @@ impl BigramData {
             return Err(Error::shape("counts", &[vocab], &[length]));
         }
         if vocab == 0 || counts.unigrams.iter().all(|n| *n == 0) {
-            return Err(Error::usage("the counts are all zero; expected at least one token"));
+            return Err(Error::value("the counts are all zero", "at least one token"));
         }
         let mut cond = Vec::with_capacity(vocab * vocab);
         for (row, token) in counts.bigrams.iter().zip(&counts.tokens) {
             if row.iter().all(|n| *n == 0) {
-                return Err(Error::usage(format!(
-                    "token {token:?} is never followed by anything; expected a pair"
-                )));
+                return Err(Error::value(format!("token {token:?} is never followed by anything"), "a pair"));
             }
             cond.extend(shares(row));
         }

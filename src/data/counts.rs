@@ -128,15 +128,15 @@ impl Counter {
     fn finish(mut self) -> Result<Counts> {
         let vocab = self.characters.len();
         match vocab {
-            0 => return Err(Error::usage("the text is empty; expected at least two distinct characters")),
+            0 => return Err(Error::value("the text is empty", "at least two distinct characters")),
             1 => {
                 let only = format!("the text repeats {:?} alone", self.characters[0]);
-                return Err(Error::usage(format!("{only}; expected at least two distinct characters")));
+                return Err(Error::value(only, "at least two distinct characters"));
             }
             2..=MAX_CHARACTERS => {}
             _ => {
                 let found = format!("the text has {vocab} distinct characters");
-                return Err(Error::usage(format!("{found}; expected at most {MAX_CHARACTERS}")));
+                return Err(Error::value(found, format!("at most {MAX_CHARACTERS}")));
             }
         }
         if let Some(last) = self.previous.filter(|last| self.unigrams[*last] == 1) {

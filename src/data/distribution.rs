@@ -188,9 +188,8 @@ impl<'a> Sums<'a> {
             )));
         }
         if (sum - 1.0).abs() > 1e-9 {
-            let message =
-                format!("the distribution of {name} at position {at}{} sums to {sum}; expected 1", after());
-            return Err(Error::usage(message));
+            let found = format!("the distribution of {name} at position {at}{} sums to {sum}", after());
+            return Err(Error::value(found, "1"));
         }
         if self.distribution[token as usize] <= 0.0 {
             let token = self.task.token_name(token);

@@ -78,7 +78,7 @@ impl Loader {
     /// No thread, or the system cannot start one.
     pub fn new(batches: Batches, options: LoaderOptions) -> Result<Self> {
         if options.threads == 0 {
-            return Err(Error::usage("a loader of 0 threads; expected at least 1"));
+            return Err(Error::value("a loader of 0 threads", "at least 1"));
         }
         let position = batches.position();
         let (task, size) = (batches.task().clone(), batches.options().batch_size);

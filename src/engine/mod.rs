@@ -88,7 +88,12 @@ impl Request {
     /// # Errors
     /// If the sequences have another length, a token is outside the vocabulary, positions of a row set are missing, or a term
     /// of the loss that is against distributions has none.
-    pub fn check(&self, (seq, vocab): (usize, usize), batch: &Batch, rows: &[RowLists]) -> Result<(), Error> {
+    pub(crate) fn check(
+        &self,
+        (seq, vocab): (usize, usize),
+        batch: &Batch,
+        rows: &[RowLists],
+    ) -> Result<(), Error> {
         if batch.seq != seq {
             let message = format!("a batch of sequences of {} tokens, expected {seq}", batch.seq);
             return Err(Error::usage(message));

@@ -123,8 +123,19 @@ pub struct Full<V: Dim, M: Dim, D: Dim> {
     pub output: Unembed<V, D>,
 }
 
+impl<V: Dim> Full<V, usize, usize> {
+    /// A model of the width and the longest sequence that the settings say.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn from_args(vocab: V, args: &FullArgs) -> Result<Self> {
+        Full::new(vocab, args.max_length, args.dim, args)
+    }
+}
+
 impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
-    /// A model of these sizes; `args.dim` and `args.max_length` are not read.
+    /// A model of these sizes, which may be types; `args.dim` and `args.max_length` are not read. [`Self::from_args`] takes the
+    /// sizes from the settings instead.
     ///
     /// # Errors
     /// If a size is 0, the heads do not divide the width, or the machine cannot hold so many parameters.

@@ -102,8 +102,19 @@ pub struct Simplified<V: Dim, M: Dim, D: Dim> {
     pub adds_positions: bool,
 }
 
+impl<V: Dim> Simplified<V, usize, usize> {
+    /// A model of the width and the longest sequence that the settings say.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn from_args(vocab: V, args: &SimplifiedArgs) -> Result<Self> {
+        Simplified::new(vocab, args.max_length, args.dim, args)
+    }
+}
+
 impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
-    /// A model of these sizes; `args.dim` and `args.max_length` are not read.
+    /// A model of these sizes, which may be types; `args.dim` and `args.max_length` are not read. [`Self::from_args`] takes the
+    /// sizes from the settings instead.
     ///
     /// # Errors
     /// If a size is 0, `use_rope` meets an odd width, or the machine cannot hold so many parameters.

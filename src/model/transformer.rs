@@ -61,8 +61,19 @@ pub struct Transformer<V: Dim, M: Dim, D: Dim> {
     pub output: Unembed<V, D>,
 }
 
+impl<V: Dim> Transformer<V, usize, usize> {
+    /// A model of the width and the longest sequence that the settings say.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn from_args(vocab: V, args: &TransformerArgs) -> Result<Self> {
+        Transformer::new(vocab, args.max_length, args.dim, args)
+    }
+}
+
 impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
-    /// A model of these sizes; `args.dim` and `args.max_length` are not read.
+    /// A model of these sizes, which may be types; `args.dim` and `args.max_length` are not read. [`Self::from_args`] takes the
+    /// sizes from the settings instead.
     ///
     /// # Errors
     /// If a size is 0, the heads do not divide the width (or, with rotary positions, not into even widths), a rank is

@@ -63,7 +63,7 @@ impl Evaluation {
         let metrics: Vec<Metric> = metrics.into_iter().collect();
         for (i, metric) in metrics.iter().enumerate() {
             if metrics[..i].iter().any(|other| other.name() == metric.name()) {
-                return Err(Error::usage(format!("two metrics are named '{}'", metric.name())));
+                return Err(Error::duplicate("metrics", metric.name()));
             }
         }
         let mut extended = None;

@@ -93,7 +93,7 @@ pub fn measure_weights(probes: &[WeightProbe], weights: &dyn StateDict) -> Resul
     let mut record = Measurements::new();
     for (i, probe) in probes.iter().enumerate() {
         if probes[..i].iter().any(|other| other.name() == probe.name()) {
-            return Err(Error::usage(format!("two probes are named '{}'", probe.name())));
+            return Err(Error::duplicate("probes", probe.name()));
         }
         record.insert(probe.name(), probe.unit(), probe.evaluate(weights)?);
     }

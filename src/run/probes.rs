@@ -66,9 +66,7 @@ impl Wanted {
         let mut seen = vec!["iter"];
         for name in metrics.chain(self.weights.iter().map(WeightProbe::name)) {
             if seen.contains(&name) {
-                return Err(Error::usage(format!(
-                    "two numbers of a run are named '{name}'; name one otherwise"
-                )));
+                return Err(Error::duplicate("numbers of a run", name));
             }
             seen.push(name);
         }

@@ -72,7 +72,7 @@ impl<P: Sync> Sweep<P> {
                 )));
             }
             if points[..at].iter().any(|(other, _)| other == name) {
-                return Err(Error::usage(format!("two points of a sweep have the name '{name}'")));
+                return Err(Error::duplicate("points of a sweep", name));
             }
         }
         Ok(Self { points, jobs: 1, dir: None })

@@ -110,11 +110,11 @@ impl Schedule {
     /// For every 0 iterations, or powers of 0 or 1.
     pub fn check(&self) -> Result<()> {
         if self.every.contains(&0) {
-            return Err(Error::usage("a schedule of every 0 iterations; expected every 1 or more"));
+            return Err(Error::value("a schedule of every 0 iterations", "every 1 or more"));
         }
         match self.powers.first() {
             Some(base @ 0..=1) => {
-                Err(Error::usage(format!("a schedule at the powers of {base}; expected of 2 or more")))
+                Err(Error::value(format!("a schedule at the powers of {base}"), "of 2 or more"))
             }
             _ => Ok(()),
         }

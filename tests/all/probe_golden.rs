@@ -270,5 +270,5 @@ fn heads_that_the_graph_lacks_are_named() {
         "no site 'layers.1.attention.patern'; did you mean 'layers.1.attention.pattern'?"
     );
     let twice = Evaluation::new([Metric::loss("a"), Metric::accuracy("a")], &graph, 0);
-    assert_eq!(twice.unwrap_err().to_string(), "two metrics are named 'a'");
+    assert_eq!(twice.unwrap_err().to_string(), "two metrics are named 'a'; name one otherwise");
 }

@@ -62,6 +62,6 @@ fn a_run_that_fails_or_panics_takes_no_other_with_it() {
 #[test]
 fn names_are_those_of_folders_and_different() {
     let refused = |names: [&str; 2]| Sweep::over(names.map(|name| (name, ()))).unwrap_err().to_string();
-    assert_eq!(refused(["a", "a"]), "two points of a sweep have the name 'a'");
+    assert_eq!(refused(["a", "a"]), "two points of a sweep are named 'a'; name one otherwise");
     assert_eq!(refused(["a", "../b"]), "'../b' cannot be the name of a run: it names its folder");
 }

@@ -74,8 +74,8 @@ impl SingleTrigger {
     /// Fewer than 2 tokens, or sequences shorter than 3: there is no room for a trigger, its output and the trigger.
     pub fn new(vocab: usize, seq: usize) -> Result<Self> {
         if vocab < 2 || seq < 3 {
-            let message = format!("{vocab} tokens in sequences of {seq}; expected at least 2 in at least 3");
-            return Err(Error::usage(message));
+            let found = format!("{vocab} tokens in sequences of {seq}");
+            return Err(Error::value(found, "at least 2 in at least 3"));
         }
         Ok(SingleTrigger { vocab, seq })
     }

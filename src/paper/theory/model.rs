@@ -61,9 +61,10 @@ impl<V: Dim, M: Dim, D: Dim> TwoSteps<V, M, D> {
         let width = dim.size();
         let rows = vocab.size().max(max_length.size());
         if embeddings == Embeddings::OneHot && rows > width {
-            return Err(Error::usage(format!(
-                "one-hot embeddings of {rows} rows; expected dim {rows} or more, found {width}"
-            )));
+            return Err(Error::value(
+                format!("one-hot embeddings of {rows} rows"),
+                format!("dim {rows} or more, found {width}"),
+            ));
         }
         let table = |rows: usize| match embeddings {
             Embeddings::Random => Init::Normal { std: 1.0 / (width as f64).sqrt() },
