@@ -5,15 +5,14 @@
 //! | | what | where |
 //! |---|---|---|
 //! | model | named parameters and a forward pass over typed streams, recorded once | [`Module`], [`graph`], [`nn`], [`model`] |
-//! | task | sequences, and marks that say what can be known | [`data`] |
+//! | task | sequences of tokens, and marks that say how each next token is predictable | [`data`] |
 //! | probes | predictions, attention patterns, memory recalls | [`probe`] |
-//! | run | what is measured when, optimiser, timeline, files | [`run`], [`train`], [`io`] |
+//! | run | the training loop, its measurements, optimiser, timeline and files | [`run`], [`train`], [`io`] |
 //! | sweep | many runs, here or on other machines, and one table of them | [`sweep`] |
-//! | settings | a struct becomes a command line | [`mod@config`] |
-//! | engines | the CPU engine; dfdx, as reference and on GPUs | [`engine`] |
+//! | settings | the fields of a struct as a command line | [`mod@config`] |
+//! | engines | the CPU engine, and the dfdx engine as reference and for GPUs | [`engine`] |
 //!
-//! [`guide`] leads from the first run to one's own block, task and probe; [`architecture`] tells why things are as they
-//! are; [`paper`] and the programs in `examples/` repeat the paper.
+//! [`guide`] leads from the first run to your own block, task and probe; [`architecture`] says how the library is built and why; [`paper`] and the programs in `examples/` repeat the paper.
 //!
 //! ```
 //! use ihead::backend::Const;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::kind::Kind;
 
-/// A value that no one sets and that follows from others: `--explain` shows it with its reason.
+/// A value that follows from the settings: `--explain` shows it with its reason.
 ///
 /// ```
 /// use ihead::Config;

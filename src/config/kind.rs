@@ -4,7 +4,7 @@ use serde_json::{Number, Value};
 
 use super::bounds::Bounds;
 
-/// What values a setting takes, known at run time: help, checks and the grammar follow from it.
+/// The kind of values that a setting takes, from which its help, its checks and its grammar follow.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// `true` or `false`.

@@ -1,6 +1,6 @@
-//! What `#[derive(Config)]` needs at run time: schema, grammar of the command line, errors, origins of values.
+//! Command lines from structs: `#[derive(Config)]` makes each field a setting, with its default, bounds and help text.
 //!
-//! A configuration is a struct whose fields say all there is to know about them:
+//! A configuration is a struct, and all about a setting is written at its field:
 //!
 //! ```
 //! use ihead::{Config, config};

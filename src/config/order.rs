@@ -1,6 +1,6 @@
 //! A sweep, as a command line asks for it.
 
-/// A sweep, as a command line asks for it; [`crate::sweep`] knows what it means.
+/// The request for a sweep on a command line, which [`crate::sweep`] carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// What every run has: settings `key=value`, and `--config=FILE`.

@@ -10,7 +10,7 @@ use super::resolve::Resolution;
 use super::tree::Reader;
 use super::{Config, Order, Origin, Problem, completions, file, help, json_schema};
 
-/// A configuration with what is known about its making.
+/// A configuration, with the origin of each value and the warnings about it.
 #[derive(Clone, Debug)]
 pub struct Parsed<A> {
     /// The configuration.
@@ -37,7 +37,7 @@ impl<A: Config> Parsed<A> {
     }
 }
 
-/// Why a command line gives no configuration to go on with.
+/// The reason why a command line gives no configuration: help was asked for, it has errors, or it asks for a sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Exit {
     /// It asked for a text: to print on standard output, with status 0.

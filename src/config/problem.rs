@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What is wrong with a key, or with the whole when the key is empty.
+/// An error in the value of a key, or in the whole configuration if the key is empty.
 ///
 /// ```
 /// let problem = ihead::config::Problem::new("model_args.dim", "must be divisible by n_heads");

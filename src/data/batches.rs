@@ -56,7 +56,7 @@ pub struct Batches {
     turn: usize,
 }
 
-/// How far the streams have been read: with task and options, all that is needed to go on.
+/// The position in the random streams after some batches. Together with the task and the options it is all that is needed to continue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamPosition {
     /// The worker whose turn it is.
@@ -158,7 +158,7 @@ impl Iterator for Batches {
     }
 }
 
-/// A probe batch: `batch` sequences drawn from `rng`.
+/// A batch to measure on: `batch` sequences of the task, drawn from `rng`.
 ///
 /// # Errors
 /// More than 2^28 tokens, a task of length 0, or the errors of [`Batches::next_batch`].

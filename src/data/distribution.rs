@@ -9,7 +9,7 @@ const INTERVALS: usize = 20;
 /// With more tokens than this, pairs of tokens are not compared one by one.
 const MOST_PAIRED_TOKENS: usize = 1024;
 
-/// What [`check_distribution`] has compared.
+/// The result of [`check_distribution`]: how much was compared, and both log-losses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DistributionCheck {
     /// Tokens that were drawn, the first of each sequence included.

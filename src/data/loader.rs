@@ -29,7 +29,7 @@ impl Default for LoaderOptions {
     }
 }
 
-/// [`Batches`], drawn ahead: the same batches in the same order. Dropping it stops its threads.
+/// Draws [`Batches`] ahead of time on other threads: the same batches in the same order. Dropping it stops its threads.
 ///
 /// ```
 /// use std::sync::Arc;

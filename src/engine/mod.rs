@@ -1,4 +1,4 @@
-//! What every engine does: run a recorded graph over a batch, with gradients of a loss and reads of activations.
+//! Engines: they run a recorded graph over a batch, compute the gradients of a loss, and show activations.
 //!
 //! Two engines exist: [`CpuEngine`], by far the faster, and [`EagerEngine`], which computes each operation with dfdx on any of
 //! its devices: it is the reference, and the way to a GPU.
@@ -25,7 +25,7 @@ use crate::graph::{Graph, NodeId};
 use crate::nn::ParamId;
 use crate::sealed::Sealed;
 
-/// What an engine is built to compute.
+/// What an engine is built to compute: the terms of a loss, and the activations to show.
 ///
 /// ```
 /// use ihead::engine::{LossTerm, Request, RowSet};
@@ -175,7 +175,7 @@ impl<'a, E> Read<'a, E> {
 /// activations that were asked for, in the order of [`Request::reads`].
 pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 
-/// Runs one graph for one request.
+/// Runs a recorded graph: it computes the loss and the activations that a [`Request`] asks for, and leaves gradients.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicUsize, Ordering};
@@ -204,7 +204,7 @@ pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub trait Engine<E>: Sealed {
-    /// Runs the batch: returns the loss, the weighted sum of its terms (NaN where a term is over nothing, or without a loss),
+    /// Runs the batch and returns the loss, the weighted sum of its terms (NaN if a term selects no position, or without a loss),
     /// leaves the gradients, and shows the activations to the observer. `rows[k]` are the positions of `RowSet::Set(k)`.
     ///
     /// # Errors
@@ -233,5 +233,5 @@ pub trait Engine<E>: Sealed {
     fn gradient(&self, param: ParamId) -> Option<&[E]>;
 }
 
-/// An observer that looks at nothing.
+/// An observer that ignores all activations.
 pub fn ignore<E>(_: usize, _: &[Read<'_, E>]) {}

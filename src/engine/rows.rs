@@ -2,7 +2,7 @@
 use crate::data::Batch;
 use crate::{Error, Result};
 
-/// A choice of positions, named when an engine is built, filled in at each run.
+/// Which positions of a sequence are read: all, or a numbered set whose positions each run is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RowSet {
     /// Every position.
@@ -11,7 +11,7 @@ pub enum RowSet {
     Set(usize),
 }
 
-/// Positions of each sequence of a batch, rising.
+/// The positions of a row set for each sequence of a batch, in rising order.
 ///
 /// ```
 /// use ihead::data::Batch;

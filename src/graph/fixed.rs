@@ -54,7 +54,7 @@ impl FixedPattern {
         Self::rule(seq, |t, j| weight(t, j) / (0..=t).map(|i| weight(t, i)).sum::<f64>())
     }
 
-    /// Any rule: the weight of each query and key, `key <= query`, for sequences of `seq`. The weights are taken as they are.
+    /// The pattern whose weights are `weight(query, key)` for `key <= query`, for sequences of `seq` tokens. The weights are not normalised.
     pub fn rule(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
         let of = |i: usize| if i % seq <= i / seq { weight(i / seq, i % seq) } else { 0.0 };
         FixedPattern::Weights((0..seq * seq).map(of).collect())

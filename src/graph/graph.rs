@@ -64,7 +64,7 @@ pub(crate) struct ParamInfo {
     pub cols: usize,
 }
 
-/// A patched site: its values are handed to the engine that runs the graph.
+/// A site whose values are not computed but given to the engine that runs the graph (activation patching).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatchedSite {
     /// Its name.
@@ -117,7 +117,7 @@ impl Graph {
         self.sites.get(name).copied()
     }
 
-    /// The patched sites, whose values a run must be handed.
+    /// The patched sites: a run needs values for each of them.
     pub fn patched(&self) -> &[PatchedSite] {
         &self.patched
     }
@@ -137,7 +137,7 @@ impl Graph {
         self.vocab
     }
 
-    /// The number of nodes: of different values that are computed.
+    /// The number of nodes, each of which computes one value.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }

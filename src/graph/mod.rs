@@ -1,11 +1,10 @@
-//! The language: typed streams that record what a model computes.
+//! The language in which models are written: typed handles that record what a model computes.
 //!
-//! A model's forward pass runs once, on handles ([`Stream`], [`Weight`], [`Pattern`]) that leave a [`Graph`]: the
-//! computation for *one* sequence of `seq` tokens. An engine then runs that graph for every sequence of every batch.
-//! All shapes are known when the recording ends, so nothing can go wrong in the middle of a run.
+//! A model's forward pass is called once, with handles ([`Stream`], [`Weight`], [`Pattern`]) in place of values. Each operation on a handle is added to a
+//! [`Graph`], which then describes the computation for *one* sequence of `seq` tokens. An engine runs that graph for every sequence of every batch.
+//! All shapes are checked when the recording ends, before the first step of a run.
 //!
-//! The same expression recorded twice is one node, so sharing needs no care: `h.linear(&wk)` written in two places is
-//! computed once.
+//! An expression that is written twice, such as `h.linear(&wk)`, is recorded as one node and computed once.
 mod display;
 mod edits;
 mod fixed;

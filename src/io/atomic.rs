@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
-/// Writes a file so that a reader sees the old content or the new, whenever the process ends.
+/// Writes a file so that a reader sees either the old content or the new, even if the process is killed while it writes.
 ///
 /// # Errors
 /// If the folder cannot be written to; the old file stays.

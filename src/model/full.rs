@@ -89,7 +89,7 @@ impl FullArgs {
     }
 }
 
-/// Blocks of attention and feed-forward over trained embeddings; logits `W_U norm(h)`.
+/// The paper's full model: blocks of attention and feed-forward layers over trained embeddings, with logits `W_U norm(h)`.
 ///
 /// State-dict names are those of the paper's program. `V`: vocabulary, `M`: longest sequence, `D`: width.
 ///

@@ -1,4 +1,4 @@
-//! The paper's two models, and one whose parts are all chosen ([`Transformer`]), as compositions of [`crate::nn`].
+//! Whole models, composed of the blocks of [`crate::nn`]: the paper's two, and [`Transformer`], each of whose parts is a setting.
 //!
 //! Sites of all, read by an engine ([`crate::engine::Request`]) or edited ([`crate::graph::record_with`]):
 //!

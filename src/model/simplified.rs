@@ -67,7 +67,7 @@ impl SimplifiedArgs {
     }
 }
 
-/// Two layers of one head over embeddings that need not train; logits `W_U h`, no norm.
+/// The paper's simplified model: two layers of one head each, without norms, over embeddings that may be frozen, with logits `W_U h`.
 ///
 /// `W_Q` is the identity, `W_V` is frozen in both layers, `W_O` in layer 0. State-dict names are those of the paper's
 /// program. `V`: vocabulary, `M`: longest sequence, `D`: width.

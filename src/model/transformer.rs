@@ -14,7 +14,7 @@ use super::transformer_args::{NormKind, OutputKind, PositionKind, TransformerArg
 /// A block of [`Transformer`]: each part is one of those that settings choose among.
 pub type TransformerBlock<D> = Block<Attention<D, usize, AnyChange>, AnyFeedForward<D>, AnyNorm<D>>;
 
-/// Blocks over embeddings and positions; logits `W_U norm(h)`: every choice of [`TransformerArgs`].
+/// A transformer whose parts are chosen by [`TransformerArgs`]: blocks over embeddings and positions, with logits `W_U norm(h)`.
 ///
 /// What the settings do not say is a field: build the model, then change a block of one layer. State-dict names are
 /// those of [`super::Full`]. `V`: vocabulary, `M`: longest sequence, `D`: width.

@@ -13,7 +13,7 @@ use super::{ChangeQkv, Map, Module as IsModule, RelativeBias, Unchanged};
 /// use ihead::graph::{Site, Stream};
 /// use ihead::nn::{Linear, Mixer};
 ///
-/// /// `W x[t - 1]`: a mixer of one's own, without attention.
+/// /// `W x[t - 1]`: your own mixer, without attention.
 /// #[derive(Module)]
 /// struct Before<D: Dim> {
 ///     #[module]

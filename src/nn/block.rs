@@ -29,7 +29,7 @@ impl Wiring {
 
 /// A mixer and a feed-forward layer around a residual stream: `[seq, dim]` to the same.
 ///
-/// The mixer `A`, the feed-forward layer `F` and the norms `N` may each be one's own: a type that implements [`Mixer`],
+/// The mixer `A`, the feed-forward layer `F` and the norms `N` may each be of your own: a type that implements [`Mixer`],
 /// [`FeedForward`] or [`Norm`]. A norm that is absent is the identity; a feed-forward layer that is absent adds nothing.
 /// Sites: `attention.in`, `ff.in` (what the two read) and those of the mixer and the feed-forward layer under `attention` and
 /// `ff`; `resid_mid`, the stream `h` before the feed-forward layer.
@@ -131,13 +131,13 @@ fn normed<T: Dim, D: Dim>(norm: &Option<impl Norm<D>>, x: &Stream<T, D>) -> Stre
 
 /// One layer of a model, around the residual stream: `[seq, dim]` to the same. [`through`] takes a list of any kind.
 ///
-/// [`Block`] is one; a block that is wired in another way is a type of one's own.
+/// [`Block`] is one; a block that is wired in another way is a type of your own.
 ///
 /// ```
 /// use ihead::Module;
 /// use ihead::backend::Dim;
 /// use ihead::graph::{Site, Stream};
-/// use ihead::nn::{Attention, Layer, Mlp, RmsNorm};
+/// use ihead::nn::{Attention, FeedForward, Layer, Mlp, RmsNorm};
 ///
 /// /// `x + mlp(x + attention(norm(x)))`.
 /// #[derive(Module)]
@@ -154,7 +154,7 @@ fn normed<T: Dim, D: Dim>(norm: &Option<impl Norm<D>>, x: &Stream<T, D>) -> Stre
 ///     fn layer<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D> {
 ///         let n = self.norm.forward(x);
 ///         let h = x.clone() + self.attention.forward(&n, &n, &site.at("attention"));
-///         x.clone() + self.mlp.forward(&h, &site.at("ff"))
+///         x.clone() + self.mlp.feed_forward(&h, &site.at("ff"))
 ///     }
 /// }
 /// ```

@@ -13,7 +13,7 @@ use super::{Activation, Linear, Module as IsModule};
 /// use ihead::graph::{Site, Stream};
 /// use ihead::nn::{FeedForward, Linear};
 ///
-/// /// `W x` gated by itself: a layer of one's own.
+/// /// `W x` gated by itself: your own layer.
 /// #[derive(Module)]
 /// struct SelfGated<D: Dim> {
 ///     #[module]

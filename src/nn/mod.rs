@@ -1,4 +1,4 @@
-//! Building blocks and the parameters they are made of.
+//! The blocks that models are made of, and their parameters.
 //!
 //! | block | what it computes |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | [`Positions`] | rows by position, learned, frozen, sinusoidal, or none |
 //! | [`Attention`] | causal attention, with any [`Normaliser`](crate::graph::Normaliser), plain or rotary |
 //! | [`RelativeBias`] | positions as a bias of scores by distance: learned, or ALiBi's slopes |
-//! | [`ChangeQkv`]: [`QkNorm`] | what becomes of queries, keys and values before scores are made |
+//! | [`ChangeQkv`]: [`QkNorm`] | a change of queries, keys and values before the scores are computed |
 //! | [`FeedForward`]: [`Mlp`], [`Linear`] | `W_2 a(W_1 x)`, gated or not, with any [`Activation`]; `W x` |
 //! | [`Norm`]: [`LayerNorm`], [`RmsNorm`] | layer norm, RMS norm |
 //! | [`Block`] | a [`Mixer`] and a [`FeedForward`] around a residual stream, wired as [`Wiring`] says |

@@ -154,7 +154,7 @@ impl<P: ParamField> ParamField for Option<P> {
     }
 }
 
-/// What every module can do.
+/// Methods of every module: its parameters by name, their initial values, and which of them train.
 pub trait ModuleExt: Module {
     /// Every tensor with its name and role, in the order of the fields. A tied parameter is there under each name.
     fn tensors(&self) -> Vec<(String, Role, &dyn AnyParam)> {

@@ -1,4 +1,4 @@
-//! The gradient of an operation of one's own, against finite differences.
+//! Compares the gradient of your own operation with finite differences.
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 

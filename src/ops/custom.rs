@@ -11,7 +11,7 @@ use crate::kernels::Element;
 
 use super::{DfdxStream, Operation, Row, RowOp};
 
-/// A function of each element, of one's own: its value and its derivative.
+/// A function that is applied to each element, defined in your program by its value and its derivative.
 ///
 /// It is applied by [`Stream::pointwise`] and [`Weight::pointwise`], and runs on the CPU engine in single and double precision
 /// and on the dfdx engine on the processor; a GPU refuses it by name. [`pointwise!`](crate::pointwise) writes the whole
@@ -53,7 +53,7 @@ pub trait Pointwise: Send + Sync + 'static {
     fn derivative(&self, x: f64) -> f64;
 }
 
-/// An operation on rows, of one's own: `out[t] = f(x_0[t], x_1[t], ...)`, with its backward pass.
+/// An operation on rows, defined in your program: `out[t] = f(x_0[t], x_1[t], ...)`, with its backward pass.
 ///
 /// It is applied by [`Stream::rows`], and runs where a [`Pointwise`] runs. Rows are handed over in double precision, whatever
 /// the engine computes in.
@@ -134,12 +134,12 @@ impl<F: Pointwise> RowWise for EachElement<F> {
 }
 
 impl<T: Dim, D: Dim> Stream<T, D> {
-    /// A function of each element, of one's own.
+    /// Applies your own function to each element.
     pub fn pointwise(&self, f: impl Pointwise) -> Self {
         self.rowwise(RowOp::Custom(Custom::new(EachElement(f))), &[], self.dim())
     }
 
-    /// An operation on rows, of one's own: of this stream and the `others`. `width` is what [`RowWise::width`] answers, as
+    /// Applies your own operation to the rows of this stream and of the `others`. `width` is what [`RowWise::width`] answers, as
     /// the size that the result shall have.
     pub fn rows<O: Dim>(&self, f: impl RowWise, others: &[&Self], width: O) -> Stream<T, O> {
         self.rowwise(RowOp::Custom(Custom::new(f)), others, width)
@@ -147,7 +147,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
 }
 
 impl<R: Dim, C: Dim> Weight<R, C> {
-    /// A function of each element, of one's own.
+    /// Applies your own function to each element.
     pub fn pointwise(&self, f: impl Pointwise) -> Self {
         self.rowwise(RowOp::Custom(Custom::new(EachElement(f))), &[])
     }
@@ -262,7 +262,7 @@ impl Operation for Custom {
     }
 }
 
-/// Writes a [`Pointwise`] function of one's own: a type, its value and derivative, a function by which a model applies it,
+/// Defines your own [`Pointwise`] function: a type, its value and derivative, a function by which a model applies it,
 /// and a test that compares the derivative with finite differences.
 ///
 /// ```

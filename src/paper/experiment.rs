@@ -12,7 +12,7 @@ use crate::{Error, Result, output};
 
 use super::write_exp;
 
-/// A model, its data, what is measured and what changes during the run: all that a program of the paper has decided
+/// A complete experiment of the paper: the model, its data, its measurements and its timeline, as a program has decided
 /// before its first step. The programs in `examples/` build one and [run](Experiment::run) it.
 pub struct Experiment<M> {
     /// The settings of the run.
@@ -39,7 +39,7 @@ pub struct Experiment<M> {
     pub measured: Option<Measured>,
 }
 
-/// What is measured at an evaluation.
+/// The measurements of an evaluation.
 pub struct Measured {
     /// On the batch of the step, before the update.
     pub metrics: Vec<Metric>,

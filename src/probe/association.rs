@@ -1,4 +1,4 @@
-//! What a memory should hold: which target belongs to which input.
+//! Associations: which target belongs to which input in a memory.
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,10 +9,9 @@ use crate::{Error, Result};
 use super::best::best;
 use super::{Counter, Matrix};
 
-/// Pairs (input, target): an input is a row of a table, a target one of the candidates (columns of the scores).
+/// The pairs (input, target) that a memory should hold. An input is a row of a table, a target is one of the candidates (the columns of the scores).
 ///
-/// The rows may be tokens, positions, or anything else that has rows. It is a rule, whose pairs are known when the
-/// tables are. It can be written as a text ([`FromStr`], which [`Display`](fmt::Display) writes) or built:
+/// The rows may be tokens, positions, or those of any other table. An association is a rule; its pairs follow from the sizes of the tables. It can be written as a text ([`FromStr`], which [`Display`](fmt::Display) writes) or built:
 ///
 /// | text | built | pairs | candidates |
 /// |---|---|---|---|
@@ -38,7 +37,7 @@ pub struct Association {
     among: Option<Vec<usize>>,
 }
 
-/// What an [`Association`] is for tables of known sizes.
+/// The pairs and candidates of an [`Association`] for tables of known sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pairs {
     /// The pairs (input, target).

@@ -1,6 +1,6 @@
 //! Sums that merge.
 
-/// A sum and how many values it is of; the mean of parts is the mean of the whole once they are merged.
+/// A sum and the number of its terms. Counters of parts can be merged, and give the mean of the whole.
 ///
 /// ```
 /// use ihead::probe::Counter;
@@ -31,7 +31,7 @@ impl Counter {
         self.n += other.n;
     }
 
-    /// `sum / n`; `None` over nothing.
+    /// `sum / n`; `None` if `n` is 0.
     pub fn mean(&self) -> Option<f64> {
         (self.n > 0).then(|| self.sum / self.n as f64)
     }

@@ -11,7 +11,7 @@ use super::attribution::{self, Against, Term};
 use super::observation::{Observation, Places, Resolved, ResolvedMeasure, ResolvedNorm};
 use super::{Counter, Head, Key, Measure, Measurements, Metric, Select, Sequence};
 
-/// A list of metrics, made ready for one graph.
+/// A list of metrics, prepared for one graph.
 ///
 /// It says what an engine has to show ([`reads`](Self::reads), only the positions that a metric looks at), and turns
 /// what the engine shows into [`Measurements`]. A step's predictions and patterns are measured while the step runs, one

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 use super::{Matrix, StateDict};
 
-/// A map of the rows of a matrix: implement it for what the library lacks, and put it in a [`Circuit`](super::Circuit).
+/// A map of the rows of a matrix, one step of a [`Circuit`](super::Circuit). Implement it for a step that the library lacks.
 pub trait Map: fmt::Debug + Send + Sync {
     /// The image of each row, `[n, in]` to `[n, out]`.
     ///
@@ -15,7 +15,7 @@ pub trait Map: fmt::Debug + Send + Sync {
     fn apply(&self, rows: &Matrix) -> Result<Matrix>;
 }
 
-/// One step of a [`Circuit`](super::Circuit). Its `Display` is its form in a formula; a map of one's own has none.
+/// One step of a [`Circuit`](super::Circuit). Its `Display` is its form in a formula; a map of your own has none.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Step {
@@ -34,7 +34,7 @@ pub enum Step {
         /// Of how many.
         heads: usize,
     },
-    /// A map of one's own.
+    /// Your own map.
     Own(Arc<dyn Map>),
 }
 

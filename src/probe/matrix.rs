@@ -2,7 +2,7 @@
 use crate::kernels::{Beta, View, ViewMut, gemm};
 use crate::{Error, Result};
 
-/// A matrix `[rows, cols]` in double precision, so that what a probe says of the weights owes nothing to rounding.
+/// A matrix `[rows, cols]` in double precision, in which probes of weights compute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     rows: usize,

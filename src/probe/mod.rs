@@ -1,6 +1,6 @@
-//! Probes: what a model predicts, what its heads look at, what its weights remember.
+//! Probes: measurements of a model's predictions, of its attention patterns, and of what its weights have stored.
 //!
-//! All of them are values, made of reusable parts; the numbers of the paper are lists of them ([`paper`]).
+//! Each probe is a value made of reusable parts. The lists of probes that the paper's programs measure are in [`paper`].
 //!
 //! | about | a probe is | made of | gives |
 //! |---|---|---|---|
@@ -16,7 +16,7 @@
 //! use ihead::probe::{Head, Key, Metric, Select, head_scores};
 //!
 //! let mut metrics = ihead::probe::paper::simplified(true);
-//! // one's own: does the second layer look at the first position once there is nothing to copy?
+//! // your own: does the second layer look at the first position once there is nothing to copy?
 //! let idle = Select::marks(0..=0) & !Select::repeats();
 //! metrics.push(Metric::attention("rest", &Head::of_layer(1, 0), Key::First).over(idle));
 //! metrics.extend(head_scores("l1h0", &Head::of_layer(1, 0)));

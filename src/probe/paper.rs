@@ -11,7 +11,7 @@ const START: usize = 10;
 /// Positions over which `wk0_64_acc` is taken.
 const FEW_POSITIONS: usize = 64;
 
-/// What both programs say about predictions: `loss` (over `loss_over`), `loss_bigram`, `loss_head`, `acc_tot`,
+/// The metrics of predictions of both programs: `loss` (over `loss_over`), `loss_bigram`, `loss_head`, `acc_tot`,
 /// `acc_start`, `acc_end`.
 pub fn predictions(loss_over: Select) -> Vec<Metric> {
     vec![
@@ -24,7 +24,7 @@ pub fn predictions(loss_over: Select) -> Vec<Metric> {
     ]
 }
 
-/// What the simplified program says about the batch of a step. `loss_head_only` is its flag.
+/// The metrics of the simplified program on the batch of a step. `loss_head_only` is its flag.
 pub fn simplified(loss_head_only: bool) -> Vec<Metric> {
     let mut metrics = predictions(if loss_head_only { Select::marks(2..) } else { Select::All });
     metrics.extend(induction(&Head::of_layer(0, 0), &Head::of_layer(1, 0)));
@@ -32,7 +32,7 @@ pub fn simplified(loss_head_only: bool) -> Vec<Metric> {
     metrics
 }
 
-/// What the full program says about the batch of a step; `avg_outs` is the share of `outs = 1`.
+/// The metrics of the full program on the batch of a step; `avg_outs` is the share of `outs = 1`.
 pub fn full() -> Vec<Metric> {
     let mut metrics = predictions(Select::All);
     metrics.push(Metric::share("avg_outs", Select::marks(1..=1)));
@@ -76,7 +76,7 @@ pub fn induction_unwritten(previous: &Head, induction: &Head) -> Vec<Metric> {
 }
 
 /// The memory recalls of both programs (section 5 of the paper): `wk0_acc`, `wk0_64_acc`, `wk1_acc`, `wo1_acc`,
-/// `ff1_loss`, read out by `output.weight` as it is: [`recalls_unembedded`] with a scale of 1.
+/// `ff1_loss`. The unembedding is `output.weight`: [`recalls_unembedded`] with a scale of 1.
 ///
 /// # Errors
 /// If a weight is missing that both models have.
@@ -88,7 +88,7 @@ pub fn recalls(
     recalls_unembedded(weights, bigrams, fixed_triggers, 1.0)
 }
 
-/// The recalls of [`recalls`], read out by `unembed_scale * output.weight`.
+/// The recalls of [`recalls`], with `unembed_scale * output.weight` as the unembedding.
 ///
 /// The scale is 1 but for the simplified model with `tie_output` and without `freeze_output`: there `output.weight` is
 /// the token embeddings themselves, and `1 / sqrt(dim)` gives the unembedding `E / sqrt(dim)` that a frozen tied output

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 use super::{Map, Matrix, StateDict, Step};
 
-/// Rows and the maps that they go through, by name: `tok_embeddings -> layers.1.attention.wv -> output`.
+/// A product of weight matrices applied to the rows of a table, each by its name: `tok_embeddings -> layers.1.attention.wv -> output`.
 ///
 /// The rows are those of a table, or sums of rows: `(tok_embeddings + tok_embeddings -> layers.0.attention.wv) ->
 /// layers.1.attention.wk`. It is a value: nothing is computed until weights are given. It can be written as a text
@@ -23,7 +23,7 @@ use super::{Map, Matrix, StateDict, Step};
 /// | `a + b` | [`plus`](Circuit::plus) | row `i` of `a` plus row `i` of `b` |
 ///
 /// ```
-/// use ihead::probe::Path;
+/// use ihead::probe::Circuit;
 /// let values = Circuit::rows("tok_embeddings").through("layers.1.attention.wv");
 /// assert_eq!(values.to_string(), "tok_embeddings -> layers.1.attention.wv");
 /// let read: Circuit = "(tok_embeddings + tok_embeddings -> layers.0.ff) -> relu".parse()?;
@@ -93,7 +93,7 @@ impl Circuit {
         self.then(Step::Head { head, heads })
     }
 
-    /// Then a map of one's own.
+    /// Then your own map.
     pub fn through_map(self, map: impl Map + 'static) -> Self {
         self.then(Step::Own(Arc::new(map)))
     }

@@ -50,7 +50,7 @@ pub enum Key {
     NextToken,
     /// The token that the model predicts: `x[j] = argmax logits[q]`.
     PredictedToken,
-    /// A rule of one's own: its words, and whether key `j` of query `q` is such a key.
+    /// Your own rule: its name in messages, and whether key `j` of query `q` is such a key.
     Where(Arc<str>, Arc<KeyRule>),
 }
 
@@ -58,7 +58,7 @@ pub enum Key {
 pub type KeyRule = dyn Fn(&Sequence<'_>, usize, usize) -> bool + Send + Sync;
 
 impl Key {
-    /// A rule of one's own, `rule(sequence, q, j)`; `words` say it in messages.
+    /// Your own rule, `rule(sequence, q, j)`, called `words` in messages.
     pub fn by(
         words: &str,
         rule: impl Fn(&Sequence<'_>, usize, usize) -> bool + Send + Sync + 'static,

@@ -6,9 +6,9 @@ use crate::data::Task;
 
 use super::Matrix;
 
-/// Says how likely each next token is, given the tokens so far; a closure `Fn(&[u32], &mut [f64]) -> bool` is one.
+/// Gives the distribution of the next token after the tokens so far. A closure `Fn(&[u32], &mut [f64]) -> bool` is one.
 ///
-/// What a model computes is told by the predictor that it is nearest to: [`Metric::kl`](super::Metric::kl) measures
+/// The predictor that a model is nearest to says what the model computes: [`Metric::kl`](super::Metric::kl) measures
 /// the mean of `KL(predictor || model)` over the selected positions.
 ///
 /// | predictor | the distribution of the next token `j` after `x[0..=t]`, of `V` tokens |
@@ -69,7 +69,7 @@ impl Predictor for Uniform {
     }
 }
 
-/// Tokens come as often as they have come so far: the in-context unigram predictor.
+/// The in-context unigram predictor: each token is as likely as its share of the tokens so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Unigram {
     /// Added to each count.
@@ -86,7 +86,7 @@ impl Predictor for Unigram {
     }
 }
 
-/// Tokens follow as often as they have followed the current token so far: the in-context bigram predictor, what an
+/// The in-context bigram predictor: each token is as likely as it has followed the current token so far. It is what an
 /// induction head computes in the limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bigram {
@@ -119,7 +119,7 @@ fn shares(tokens: impl Iterator<Item = u32>, alpha: f64, distribution: &mut [f64
     sum > 0.0
 }
 
-/// The distribution is a row of a table, `[vocab, vocab]`, chosen by the current token: the global bigram predictor.
+/// The global bigram predictor: the distribution is the row of a table `[vocab, vocab]` for the current token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BigramTable(pub Matrix);
 
@@ -140,7 +140,7 @@ impl Predictor for BigramTable {
     }
 }
 
-/// The distribution that a task declares ([`Task::predict`]): the divergence from it is how much a model has left to learn.
+/// The distribution that a task declares ([`Task::predict`]): the divergence of a model from it is what the model can still learn.
 pub struct TaskDistribution(pub Arc<dyn Task>);
 
 impl Predictor for TaskDistribution {

@@ -53,7 +53,7 @@ pub struct Recall {
     association: Association,
 }
 
-/// What a [`Recall`] found.
+/// The result of a [`Recall`]: which inputs were recalled, and the share that chance would give.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recalled {
     /// Hits, and inputs.

@@ -2,7 +2,7 @@
 use serde::Deserialize;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// What a number is counted in.
+/// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -27,9 +27,9 @@ pub enum Unit {
 pub enum Value {
     /// The number.
     Number(f64),
-    /// A mean over nothing.
+    /// The mean of an empty selection.
     OverNothing,
-    /// The model has not the part that is measured.
+    /// The model lacks the part that is measured.
     NotApplicable,
 }
 
@@ -49,7 +49,7 @@ impl From<f64> for Value {
     }
 }
 
-/// `None` is a mean over nothing.
+/// `None` is the mean of an empty selection.
 impl From<Option<f64>> for Value {
     fn from(mean: Option<f64>) -> Self {
         mean.map_or(Value::OverNothing, Value::Number)
@@ -67,7 +67,7 @@ pub struct Entry {
     pub value: Value,
 }
 
-/// Named numbers in the order in which they were put in; one JSON object, in which what is no number is null.
+/// Named numbers of one moment of a run, in the order in which they were inserted. In JSON they are one object, in which NaN is `null`.
 ///
 /// ```
 /// use ihead::probe::{Measurements, Unit, Value};
@@ -106,7 +106,7 @@ impl Measurements {
         }
     }
 
-    /// The number of this name; `None` if there is no such entry or it is no number.
+    /// The number of this name; `None` if there is no such entry or its value is not a number.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.entries.iter().find(|e| e.name == name)?.value.number()
     }

@@ -6,7 +6,7 @@ use crate::nn::{AnyParam, Param};
 use super::map::relu;
 use super::{Association, Counter, Matrix};
 
-/// Rows of width `D` on their way through a model's maps: a recall written with the parameters themselves.
+/// A memory recall written with the parameters themselves instead of their names: rows of width `D`, multiplied by one weight matrix after the other.
 ///
 /// A map of another width does not compile where the widths are `Const`, and is an error with both shapes where they
 /// are `usize`.

@@ -48,7 +48,7 @@ pub enum Select {
     Or(Arc<[Select; 2]>),
     /// The other does not choose the position.
     Not(Arc<Select>),
-    /// A rule of one's own, with its words.
+    /// Your own rule, with its name in messages.
     Where(Arc<str>, Arc<Rule>),
 }
 
@@ -91,7 +91,7 @@ impl Select {
         Select::SeenBefore
     }
 
-    /// A rule of one's own; `words` say it in messages.
+    /// Your own rule, called `words` in messages.
     pub fn by(words: &str, rule: impl Fn(&Sequence<'_>, usize) -> bool + Send + Sync + 'static) -> Self {
         Select::Where(words.into(), Arc::new(rule))
     }

@@ -7,7 +7,7 @@ use crate::{Error, Result, names};
 
 use super::Matrix;
 
-/// Where probes find weights: by their dotted state-dict names. Every [`Module`] is one, and what
+/// Weights by their dotted names, in which probes find them. Every [`Module`] is one, and what
 /// [`io::read`](crate::io::read) reads of a file.
 pub trait StateDict {
     /// All names.
@@ -74,7 +74,7 @@ impl StateDict for BTreeMap<String, Array<Values>> {
     }
 }
 
-/// A state dict of one's own.
+/// Weights by name that a program built itself.
 impl StateDict for BTreeMap<String, Array> {
     fn names(&self) -> Vec<String> {
         self.keys().cloned().collect()

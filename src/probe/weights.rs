@@ -3,7 +3,7 @@ use crate::{Error, Result};
 
 use super::{Divergence, Measurements, Recall, StateDict, Unit, Value};
 
-/// A number about the weights.
+/// A measurement of the weights.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WeightProbe {
@@ -18,7 +18,7 @@ pub enum WeightProbe {
         /// The weight's name.
         weight: String,
     },
-    /// A name for what this model has not.
+    /// A probe of a part that this model lacks.
     NotApplicable {
         /// The key in a record.
         name: String,
@@ -85,7 +85,7 @@ impl WeightProbe {
     }
 }
 
-/// The numbers of a list of probes for these weights.
+/// Measures a list of probes on these weights.
 ///
 /// # Errors
 /// If there is no weight of a name, shapes do not fit, or two probes have one name.

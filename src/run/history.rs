@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 use super::Table;
 
-/// The records of a run's evaluations, in order of time.
+/// The measurements of all evaluations of a run, in order of iteration.
 ///
 /// ```
 /// use ihead::probe::{Measurements, Unit};

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 use super::{Table, folder, machine};
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -46,7 +46,7 @@ pub struct Seeds {
     pub weights: Option<u64>,
 }
 
-/// What `run.json` holds. It is written when a run begins, at each checkpoint and when it ends.
+/// The content of `run.json`: the state, settings and seeds of a run. It is written when a run begins, at each checkpoint and when it ends.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -187,7 +187,7 @@ impl RunInfo {
     }
 }
 
-/// The folders of runs in `dir`, itself or below, in order of their paths.
+/// The folders of all runs in `dir` and in its subfolders, sorted by path.
 ///
 /// # Errors
 /// If a folder cannot be read.
@@ -210,7 +210,7 @@ pub fn find_runs(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(below.concat())
 }
 
-/// Runs as one table, a row for each folder: how it stands, how far it came, when it began, how long a step took, the memory, and
+/// A table of runs, a row for each folder: its state, how many iterations it has done, when it began, how long a step took, the memory, and
 /// why it ended. A folder whose `run.json` cannot be read has a row that says so.
 pub fn table_of_runs(dirs: &[PathBuf]) -> Table {
     let headings = [

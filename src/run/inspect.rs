@@ -15,7 +15,7 @@ use crate::{Error, Result};
 use super::evaluator::Evaluator;
 use super::patches::Patches;
 
-/// Metrics of a model on a batch.
+/// Measures metrics of a model on a batch, without training it.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -41,7 +41,7 @@ pub fn measure(
     Inspect::new(model).measure(metrics, batch)
 }
 
-/// The values of a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a pattern.
+/// The values at a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a pattern.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -74,7 +74,7 @@ pub fn gradients(model: &impl Model, batch: &Batch, loss: &Loss) -> Result<Gradi
 /// The loss of a model on a batch, and its gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradients {
-    /// The mean loss; NaN over nothing.
+    /// The mean loss; NaN if it selects no position.
     pub loss: f64,
     /// The gradient of each parameter that trains, by name; zeros where nothing that it feeds reaches the loss.
     pub by_name: BTreeMap<String, Array>,
@@ -91,7 +91,8 @@ impl Gradients {
     }
 }
 
-/// Looks at a model as it is, with options: [`measure`], [`activations`] and [`gradients`] are without.
+/// Measures a model without training it, with options such as edits, a device and threads. [`measure`], [`activations`] and [`gradients`] are the short
+/// forms without options.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -186,7 +187,7 @@ impl<'a, M: Model> Inspect<'a, M> {
         evaluator.run(&Params::of(self.model), batch)
     }
 
-    /// The values of a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a
+    /// The values at a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a
     /// pattern.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
-//! A run: a model, its data, what is measured when, and what is written.
+//! Runs: train a model on data, measure it on a schedule, and write the results to files.
 //!
 //! | | |
 //! |---|---|
 //! | [`Run`] | trains, measures at a [`Schedule`], prints, writes the files of a run |
 //! | [`History`] | what was measured, by iteration |
-//! | [`measure`], [`activations`], [`gradients`] | the same of a model as it is, without a run; [`Inspect`] has their options |
-//! | [`Inspect::patch`], [`at_positions`], [`mean_ablation`] | activations of other inputs or weights, put in |
+//! | [`measure`], [`activations`], [`gradients`] | the same measurements of a model, without training it; [`Inspect`] has their options |
+//! | [`Inspect::patch`], [`at_positions`], [`mean_ablation`] | activation patching: activations of other inputs or other weights, put in at a site |
 //! | [`Table`] | aligned columns, for sweeps |
-//! | [`RunInfo`], [`find_runs`], [`table_of_runs`] | what `run.json` says of a run, and of many |
+//! | [`RunInfo`], [`find_runs`], [`table_of_runs`] | the state, settings and seeds of a run, and a table of many runs |
 //!
 //! ```
 //! use std::sync::Arc;

@@ -23,7 +23,7 @@ impl Patches {
     }
 }
 
-/// The activations `own` with those of `other` at some positions, where `take(sequence, position)` holds: both
+/// The activations `own`, replaced by those of `other` at the positions where `take(sequence, position)` is true: both
 /// `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of patterns.
 ///
 /// ```
@@ -62,7 +62,7 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
     Ok(mixed)
 }
 
-/// Edits that hold each of these streams at its mean over a batch: mean ablation.
+/// Mean ablation: edits that replace each of these streams by its mean over a batch.
 ///
 /// ```
 /// use ihead::config::Config;

@@ -4,7 +4,7 @@ use crate::nn::ModuleExt;
 use crate::probe::{Measurements, Unit};
 use crate::train::Step;
 
-/// What a run shows and writes of its measurements.
+/// Which measurements a run prints, and how it writes them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// Print a line at each evaluation.
@@ -19,7 +19,7 @@ pub struct Report {
     pub norms: bool,
     /// Keep and write records; otherwise there are only the lines.
     pub records: bool,
-    /// What is written for a number that the model has not the parts for; null without it.
+    /// The value that is written for a number of a part that the model lacks; null without it.
     pub not_applicable: Option<f64>,
 }
 

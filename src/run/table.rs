@@ -1,7 +1,7 @@
 //! Aligned columns.
 use std::fmt;
 
-/// What stands in a table: numbers with fractions have four digits, what is no number is `-`.
+/// A value that can stand in a table. Numbers with fractions are written with four digits, NaN as `-`.
 pub trait Cell {
     /// Its text.
     fn text(&self) -> String;
@@ -30,7 +30,7 @@ impl<C: Cell> Cell for Option<C> {
     }
 }
 
-/// Rows under headings, printed in aligned columns: what a sweep ends in.
+/// A table of results: rows under headings, printed in aligned columns.
 ///
 /// ```
 /// use ihead::run::Table;

@@ -26,7 +26,7 @@ use super::{
     CheckpointEvery, Earlier, Estimate, History, Needs, Part, Report, RunInfo, Schedule, Seeds, Status, same,
 };
 
-/// Trains a model, measures it at a schedule, prints a line at each evaluation, and writes the files of a run.
+/// Trains a model, measures it on a schedule, prints a line at each evaluation, and writes the files of a run.
 ///
 /// A number of an iteration is of its training batch before the update ([`on_training`](Self::on_training)), or of the
 /// model after the update ([`on`](Self::on), [`weights`](Self::weights)); `loss` is the loss of the step, unless a
@@ -38,7 +38,7 @@ use super::{
 ///
 /// `checkpoint.safetensors` there holds all that [`resume`](Self::resume) needs: killed at any moment and resumed, a run leaves the
 /// same records and the same final weights, to the last byte, as one that was not interrupted. Data, optimiser, timeline and
-/// edits go on where they were; a monitor of one's own begins anew.
+/// edits go on where they were; a monitor of your own begins anew.
 ///
 /// While it trains, the first SIGINT, SIGTERM or SIGHUP stops a run with a folder after its step, with
 /// [`Error::Stopped`]; a second one ends the process.
@@ -276,14 +276,14 @@ impl<M: Model> Run<M> {
     /// taken count.
     ///
     /// # Errors
-    /// Before the first step, if something does not fit: names that the model has not, batches that do not fit it, two
+    /// Before the first step, if something does not fit: unknown names, batches that do not fit the model, two
     /// numbers of one name, parameters that were never initialised, a change that never happens, a loss over no position of the
     /// first batch, a folder that cannot be made. Later, if data or files fail.
     pub fn train(&mut self, steps: usize) -> Result<History> {
         self.train_watched(Some(steps), &mut |_: &Step<'_, M>| Ok(()))
     }
 
-    /// The same, until stopped if there is no number of steps, with a monitor of one's own that sees each step.
+    /// The same, until stopped if there is no number of steps, with your own monitor, which sees each step.
     ///
     /// # Errors
     /// Those of [`train`](Self::train), and those of the monitor.

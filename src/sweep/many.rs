@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 use super::command::share_of_threads;
 
-/// Runs of one closure at several points: for experiments that are no command line.
+/// A sweep in code: one closure makes a run for each of several points.
 ///
 /// Each point has a name and a value, from which the closure makes a [`Run`]. Runs are trained so many at a time, with the
 /// threads shared out between them; one that fails, or panics, takes no other with it.

@@ -7,7 +7,7 @@ use crate::nn::{ParamId, Storage};
 use crate::plan::CpuEngine;
 use crate::{Error, Result};
 
-/// Where a run computes.
+/// The device on which a run computes.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Device {

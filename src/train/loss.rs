@@ -13,7 +13,7 @@ use crate::nn::{ModuleExt, ParamId, Role, Values};
 use crate::probe::{Predictor, Select, Sequence};
 use crate::{Error, Result};
 
-/// What a run makes small: a sum of terms, each with a weight, each recorded.
+/// The loss that a run minimises: a weighted sum of terms, each of which is also recorded by itself.
 ///
 /// | term | formula |
 /// |---|---|
@@ -178,7 +178,7 @@ impl Loss {
     }
 }
 
-/// What becomes of a run whose loss is over no position of the first batch.
+/// What a run does if its loss selects no position of the first batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EmptyLoss {

@@ -1,7 +1,7 @@
-//! Training: optimisers, the timeline, the loop, records.
+//! Training: optimisers, losses, the timeline, and the training loop.
 //!
-//! The loop ([`Trainer`]) knows no task and no probe: it runs an engine, an optimiser and a timeline, and shows each
-//! step to a [`Monitor`].
+//! The loop ([`Trainer`]) runs an engine, an optimiser and a timeline. It depends on no task and on no probe: a [`Monitor`] sees each step and may
+//! measure it.
 mod args;
 mod device;
 mod divergence;

@@ -6,7 +6,7 @@ use crate::Result;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// What a run shows: lines on standard output, and on a terminal a bar with the main metrics and the time left.
+/// The progress of a run on the screen: a line for each evaluation on standard output, and on a terminal a bar with the main metrics and the time left.
 pub struct Progress {
     bar: Option<ProgressBar>,
     silent: bool,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::{Reader, Token};
 use crate::{Error, Result};
 
-/// Some of the iterations of a run, counted from 0.
+/// A set of iterations of a run, counted from 0, at which something happens.
 ///
 /// Its text, on a command line and in records, is a list with `and`: `every 100`, `powers of 2`, iterations such as
 /// `0 1 5`, `last`.

@@ -18,7 +18,7 @@ use super::timeline::refuse_patches;
 use super::weight_edit::{Initial, initial_of};
 use super::{Action, Compute, EmptyLoss, Loss, Timeline};
 
-/// What a step has taken.
+/// The time that a step took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
     /// Waiting for the batch.
@@ -32,7 +32,7 @@ pub struct Times {
 /// The gradient of each parameter that trains, by name.
 type Gradients = Vec<(String, Values)>;
 
-/// A step that has been taken.
+/// A finished step, as a [`Monitor`] sees it.
 pub struct Step<'a, M> {
     /// The iteration, from 0.
     pub iteration: usize,
@@ -40,7 +40,7 @@ pub struct Step<'a, M> {
     pub batch: &'a Batch,
     /// The model after the update.
     pub model: &'a M,
-    /// The loss before the update; NaN over nothing.
+    /// The loss before the update; NaN if it selects no position.
     pub loss: f64,
     /// The terms of the loss before the update and before their weights, by name.
     pub terms: &'a [(String, f64)],
@@ -50,7 +50,7 @@ pub struct Step<'a, M> {
     pub times: Times,
 }
 
-/// Where a run stands: the iteration whose step comes next, and how many of its changes the timeline has made already.
+/// The position of a run: the iteration of the next step, and how many of its changes the timeline has already made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// The iteration whose step comes next: so many steps have been taken.
@@ -59,7 +59,7 @@ pub struct Cursor {
     pub applied: usize,
 }
 
-/// Sees a run: probes, records, logs. A closure that takes a [`Step`] is one.
+/// Watches a training loop, in order to measure, record or log. A closure that takes a [`Step`] is a monitor.
 pub trait Monitor<M> {
     /// Called with each batch, before the update.
     ///
@@ -142,7 +142,7 @@ pub struct Trainer<M> {
     pub timeline: Timeline,
     /// What is made small.
     pub loss: Loss,
-    /// Whether it may be over nothing.
+    /// Whether it may select no position.
     pub empty_loss: EmptyLoss,
     /// Changes of the model's sites.
     pub edits: Edits,

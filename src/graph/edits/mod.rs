@@ -11,7 +11,7 @@ use crate::{Error, Result};
 use super::fixed::FixedPattern;
 use super::{Graph, Model, record_with};
 
-/// A change of one activation, made while the model is recorded. It is written as its text: `previous_token`,
+/// A change of one activation, made while the model is recorded. As text it is written as `previous_token`,
 /// `scale(0.5)`.
 ///
 /// | edit | text | of |
@@ -87,7 +87,7 @@ pub(super) struct Entry {
     pub site: String,
     /// The heads, of all if empty.
     pub heads: Vec<usize>,
-    /// What becomes of it.
+    /// The change.
     pub edit: Edit,
 }
 
@@ -152,7 +152,7 @@ impl Edits {
         self.entries.iter().map(|entry| entry.site.as_str())
     }
 
-    /// Whether there is none.
+    /// Whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
