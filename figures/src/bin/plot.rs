@@ -29,7 +29,7 @@ mod ihead_basic;
 #[path = "../../../examples/ihead_full.rs"]
 mod ihead_full;
 
-/// Draws runs: plot RUN... [KIND] [KEY=VALUE]... with KIND paper, curves, table, attention or associations.
+/// Draws runs: `plot RUN... [KIND] [KEY=VALUE]...` with KIND paper, curves, table, attention or associations.
 #[derive(Config)]
 struct Args {
     /// The file to write, .svg or .png.
