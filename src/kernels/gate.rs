@@ -12,7 +12,7 @@ kernel! {
     ///
     /// ```
     /// let mut out = [9.0_f64; 2];
-    /// ihead::kernels::silu_gate_row(&mut out, &[0.0, f64::ln(3.0)], &[5.0, 4.0]);
+    /// ihead::internals::kernels::silu_gate_row(&mut out, &[0.0, f64::ln(3.0)], &[5.0, 4.0]);
     /// assert!(out[0] == 0.0 && (out[1] - 3.0 * f64::ln(3.0)).abs() < 1e-12);
     /// ```
     pub fn silu_gate_row<'a, E>(simd; out: &'a mut [E], gate: &'a [E], up: &'a [E]) -> () {

@@ -118,11 +118,11 @@ impl Estimate {
         weights + optimiser + matrices + activations + batches + moment + program
     }
 
-    /// Refuses a run that the machine cannot hold; `key` is the setting that has most to do with it, `what` the run in words.
+    /// Refuses a run that the machine cannot hold, by the setting that has most to do with it.
     ///
     /// # Errors
     /// If the machine, or what the system gives to this process, is smaller.
-    pub fn check(&self, key: impl Fn(Part) -> String) -> Result<()> {
+    pub fn check(&self, cause: impl Fn(Part) -> Cause) -> Result<()> {
         let parts = [
             (self.weights + self.optimiser + self.matrices, Part::Weights),
             (self.activations, Part::Sequence),
@@ -130,7 +130,23 @@ impl Estimate {
         ];
         let largest = parts.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
         let part = largest.map_or(Part::Weights, |(_, part)| part);
-        crate::memory::check_about(&key(part), &format!("the run ({self})"), self.bytes())
+        let Cause { key, value } = cause(part);
+        crate::memory::check_about(&key, &format!("{value}: the run ({self})"), self.bytes())
+    }
+}
+
+/// The setting that makes a run large.
+pub(crate) struct Cause {
+    /// Its key.
+    pub key: String,
+    /// Its value in words.
+    pub value: String,
+}
+
+impl Cause {
+    /// This key, with this value.
+    pub fn new(key: &str, value: impl Into<String>) -> Cause {
+        Cause { key: key.into(), value: value.into() }
     }
 }
 

@@ -71,6 +71,6 @@ pub use training::Run;
 
 pub use crate::train::Schedule;
 
-pub(crate) use estimate::{Estimate, Needs, Part};
+pub(crate) use estimate::{Cause, Estimate, Needs, Part};
 pub(crate) use inspect::read_whole;
 pub(crate) use patches::Patches;

@@ -23,7 +23,8 @@ use super::recorder::{Recorder, Watch};
 use super::screen::Screen;
 use super::signals::Watching;
 use super::{
-    CheckpointEvery, Earlier, Estimate, History, Needs, Part, Report, RunInfo, Schedule, Seeds, Status, same,
+    Cause, CheckpointEvery, Earlier, Estimate, History, Needs, Part, Report, RunInfo, Schedule, Seeds,
+    Status, same,
 };
 
 /// Trains a model, measures it on a schedule, prints a line at each evaluation, and writes the files of a run.
@@ -445,10 +446,15 @@ impl<M: Model> Run<M> {
             let message = format!("{name} has {vocab} tokens, the model a vocabulary of {}", graph.vocab());
             return Err(Error::usage(message));
         }
+        let sets = self.wanted.sets.iter(); // the estimate records the model at their lengths
+        sets.map(|set| set.batch.seq).try_for_each(|seq| check_length("a test batch", seq, model))?;
         self.estimate()?.check(|part| match part {
-            Part::Weights => "model".into(),
-            Part::Sequence => "seq_length".into(),
-            Part::Batches => "batch_size".into(),
+            Part::Weights => Cause::new("model", "all its weights"),
+            Part::Sequence => Cause::new("seq_length", format!("{seq} tokens a sequence")),
+            Part::Batches => {
+                let batch = self.batches.options().batch_size;
+                Cause::new("batch_size", format!("{batch} sequences of {seq} tokens"))
+            }
         })?;
         trainer.compute.engine(&graph, &Request::default(), &|_| false)?;
         self.wanted.clone().open(model, seq, &trainer.edits, trainer.compute)

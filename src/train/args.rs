@@ -10,7 +10,7 @@ use crate::graph::{Edits, Model};
 use crate::nn::{Module, ModuleExt};
 use crate::{Error, Result};
 
-use crate::run::{CheckpointEvery, Earlier, Estimate, Needs, Part, Resume};
+use crate::run::{Cause, CheckpointEvery, Earlier, Estimate, Needs, Part, Resume};
 
 use super::optim::{AdamW, Optim, Sgd};
 use super::{Compute, Device, Loss, OnDivergence, Precision, Timeline};
@@ -253,14 +253,14 @@ impl RunArgs {
             keeps: trains && self.save_dir.is_some(),
         };
         let (batch, test) = (optim.batch_size, self.test_batch_size);
-        Estimate::of(model, &needs)?.check(|part| {
-            let key = match part {
-                Part::Weights => "model_args.dim",
-                Part::Sequence => "data_args.seq_length",
-                Part::Batches if test > batch => "test_batch_size",
-                Part::Batches => "optim_args.batch_size",
-            };
-            key.into()
+        let sequences = |n| format!("{n} sequences of {} tokens", data.seq_length);
+        Estimate::of(model, &needs)?.check(|part| match part {
+            Part::Weights => Cause::new("model_args.dim", "all its weights"),
+            Part::Sequence => {
+                Cause::new("data_args.seq_length", format!("{} tokens a sequence", data.seq_length))
+            }
+            Part::Batches if test > batch => Cause::new("test_batch_size", sequences(test)),
+            Part::Batches => Cause::new("optim_args.batch_size", sequences(batch)),
         })
     }
 
