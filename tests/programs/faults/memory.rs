@@ -59,7 +59,10 @@ fn what_does_not_fit_is_refused_by_the_setting_that_makes_it_large_before_anythi
     }
     let long = ["data_args.seq_length=3000000", "model_args.max_length=3000000", "overwrite=true"];
     let error = place.refused("ihead_full", &long);
-    assert!(error.starts_with("data_args.seq_length: the run (weights "), "{error}");
+    assert!(
+        error.starts_with("data_args.seq_length: 3000000 tokens a sequence: the run (weights "),
+        "{error}"
+    );
 }
 
 /// Under a limit of the system's, as by `ulimit -v`, what needs more is refused in one line, and does not end in an abort.
