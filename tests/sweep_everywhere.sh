@@ -48,7 +48,15 @@ check() {
   local lines
   lines=$(wc -l <"$1.csv")
   ((lines == 1 + runs * (iters / 100))) || { echo "$1: $lines lines" >&2; "$bin/collect" "$1" >&2; return 1; }
-  ! grep -qE ',(failed|killed|missing|running),' "$1.csv"
+  ! grep -E ',(failed|killed|missing|running),' "$1.csv" >&2 || { tail -n 5 "$1"/_sweep/*log* >&2; return 1; }
+}
+# the runs that go on in this folder
+survivors() {
+  local process
+  for process in /proc/[0-9]*; do
+    [[ $(readlink "$process/exe" 2>/dev/null) != "$bin/ihead_basic" || $(readlink "$process/cwd" 2>/dev/null) != "$work" ]] ||
+      echo "${process#/proc/}"
+  done
 }
 missing() {
   echo "skipped: $1"
@@ -75,12 +83,13 @@ if command -v parallel >/dev/null; then
   wait_for_some parallel
   kill -9 -- "-$script"
   wait "$script" 2>/dev/null || true
-  pids=$(cat parallel/_sweep/*.lock)
-  for pid in $pids; do # runs that parallel has put into groups of their own
-    [[ $(readlink "/proc/$pid/exe" 2>/dev/null) != "$bin/ihead_basic" ]] || kill -9 "$pid"
+  while pids=$(survivors) && [[ -n $pids ]]; do # parallel puts its jobs into groups of their own
+    # shellcheck disable=SC2086
+    kill -9 $pids 2>/dev/null || true
+    sleep 0.1
   done
   echo "killed when $(done_runs parallel) of $runs runs were done"
-  bash parallel.sh
+  bash parallel.sh >parallel.log 2>&1 || { grep -h error parallel.log parallel/_sweep/*.log >&2 || true; exit 1; }
   check parallel
   cmp "$same" parallel.csv && echo "the table is that of the runs here"
 else
@@ -147,12 +156,14 @@ CONF
   wait_for_some slurm
   # what Slurm does two minutes before the time limit, to one task; then the whole array is cancelled
   requeued() { grep -o "Requeuing JobId=${job}_[0-9]*" slurm.d/ctld.log; }
-  while ! requeued >/dev/null && task=$(squeue -h -t RUNNING -o %K | tail -1) && [[ -n $task ]]; do
+  until requeued >/dev/null || [[ -z $(squeue -h) ]]; do
     # a task may end while it is asked to stop; then the next one is asked
+    task=$(squeue -h -t RUNNING -o %K | tail -1)
+    [[ -n $task ]] || { sleep 0.05; continue; }
     scancel --batch --signal=TERM "${job}_$task" >/dev/null 2>&1 || true
     for _ in $(seq 50); do
       ! requeued >/dev/null && squeue -h -t RUNNING -o %K | grep -qx "$task" || break
-      sleep 0.2
+      sleep 0.1
     done
   done
   requeued || { echo "every task had ended before it could be asked to stop: take more ITERS" >&2; exit 1; }
