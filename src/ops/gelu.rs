@@ -3,7 +3,7 @@ use crate::backend::{EngineDevice, Scalar, Tape};
 use crate::kernels::Element;
 use crate::kernels::lanes::{self, Lanes, kernel};
 
-use super::{DfdxStream, Operation, Row, methods, only, same_width};
+use super::{DfdxStream, Reads, Unary, methods};
 
 /// GELU of each element, `x Phi(x)`, where `Phi` is the distribution function of the standard normal.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,73 +109,43 @@ kernel! {
     }
 }
 
-impl Operation for Gelu {
-    fn text(&self) -> String {
-        "gelu".into()
+impl Unary for Gelu {
+    const TEXT: &str = "gelu";
+    const READS: Reads = Reads::Input;
+
+    fn row<E: Element>(out: &mut [E], x: &[E]) {
+        forward(out, x);
     }
 
-    fn width(&self, inputs: &[usize]) -> Result<usize, String> {
-        same_width(inputs)
+    fn row_back<E: Element>(dx: &mut [E], dy: &[E], x: &[E]) {
+        backward(dx, dy, x);
     }
 
-    fn reads_inputs_backward(&self) -> bool {
-        true
-    }
-
-    fn reads_out_backward(&self) -> bool {
-        false
-    }
-
-    fn forward<E: Element>(&self, inputs: &[&[E]], out: &mut [E]) -> E {
-        forward(out, inputs[0]);
-        E::zero()
-    }
-
-    fn backward<E: Element>(&self, _: usize, row: &Row<'_, E>, d_input: &mut [E]) {
-        backward(d_input, row.d_out, row.inputs[0]);
-    }
-
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+        x: DfdxStream<E, Dev, T>,
     ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
         // dfdx has a GELU, whose derivative is wrong
-        crate::eager::linearised(only(inputs), |x| {
+        crate::eager::linearised(x, |x| {
             (x * phi_double(x), phi_double(x) + x * DENSITY * (-0.5 * x * x).exp())
         })
     }
 }
 
-impl Operation for GeluTanh {
-    fn text(&self) -> String {
-        "gelu_tanh".into()
+impl Unary for GeluTanh {
+    const TEXT: &str = "gelu_tanh";
+    const READS: Reads = Reads::Input;
+
+    fn row<E: Element>(out: &mut [E], x: &[E]) {
+        forward_tanh(out, x);
     }
 
-    fn width(&self, inputs: &[usize]) -> Result<usize, String> {
-        same_width(inputs)
+    fn row_back<E: Element>(dx: &mut [E], dy: &[E], x: &[E]) {
+        backward_tanh(dx, dy, x);
     }
 
-    fn reads_inputs_backward(&self) -> bool {
-        true
-    }
-
-    fn reads_out_backward(&self) -> bool {
-        false
-    }
-
-    fn forward<E: Element>(&self, inputs: &[&[E]], out: &mut [E]) -> E {
-        forward_tanh(out, inputs[0]);
-        E::zero()
-    }
-
-    fn backward<E: Element>(&self, _: usize, row: &Row<'_, E>, d_input: &mut [E]) {
-        backward_tanh(d_input, row.d_out, row.inputs[0]);
-    }
-
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+        x: DfdxStream<E, Dev, T>,
     ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
-        only(inputs).try_fast_gelu()
+        x.try_fast_gelu()
     }
 }

@@ -75,6 +75,73 @@ pub(crate) trait Operation {
     ) -> Result<DfdxStream<E, Dev, T>, Dev::Err>;
 }
 
+/// Which row the backward pass of a [`Unary`] operation reads.
+pub(crate) enum Reads {
+    /// The one that went in.
+    Input,
+    /// The one that was put out: the operation may work where its input stands.
+    Out,
+}
+
+/// An [`Operation`] that takes one row, puts out one of the same width, and keeps nothing else for its backward pass than one
+/// of the two.
+pub(crate) trait Unary {
+    /// Its text in a lowered program.
+    const TEXT: &str;
+
+    /// What `row_back` is handed.
+    const READS: Reads;
+
+    /// Computes one row.
+    fn row<E: Element>(out: &mut [E], x: &[E]);
+
+    /// Writes the gradient of the input from that of the output; `known` is the row that [`READS`](Self::READS) names.
+    fn row_back<E: Element>(dx: &mut [E], dy: &[E], known: &[E]);
+
+    /// The same by dfdx's operations, for a stream `[batch, seq, dim]`.
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+        x: DfdxStream<E, Dev, T>,
+    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err>;
+}
+
+impl<F: Unary> Operation for F {
+    fn text(&self) -> String {
+        F::TEXT.into()
+    }
+
+    fn width(&self, inputs: &[usize]) -> Result<usize, String> {
+        same_width(inputs)
+    }
+
+    fn reads_inputs_backward(&self) -> bool {
+        matches!(F::READS, Reads::Input)
+    }
+
+    fn reads_out_backward(&self) -> bool {
+        matches!(F::READS, Reads::Out)
+    }
+
+    fn forward<E: Element>(&self, inputs: &[&[E]], out: &mut [E]) -> E {
+        F::row(out, inputs[0]);
+        E::zero()
+    }
+
+    fn backward<E: Element>(&self, _: usize, row: &Row<'_, E>, d_input: &mut [E]) {
+        let known = match F::READS {
+            Reads::Input => row.inputs[0],
+            Reads::Out => row.out,
+        };
+        F::row_back(d_input, row.d_out, known);
+    }
+
+    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+        &self,
+        inputs: Vec<DfdxStream<E, Dev, T>>,
+    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+        F::by_dfdx(only(inputs))
+    }
+}
+
 /// The width of the rows of an operation that takes one row and keeps its width.
 fn same_width(inputs: &[usize]) -> Result<usize, String> {
     match *inputs {

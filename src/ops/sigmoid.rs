@@ -3,7 +3,7 @@ use crate::backend::{EngineDevice, Scalar, Tape};
 use crate::kernels::Element;
 use crate::kernels::lanes::{self, kernel};
 
-use super::{DfdxStream, Operation, Row, methods, only, same_width};
+use super::{DfdxStream, Reads, Unary, methods};
 
 /// The logistic function of each element, `1 / (1 + exp(-x))`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,36 +34,21 @@ kernel! {
     }
 }
 
-impl Operation for Sigmoid {
-    fn text(&self) -> String {
-        "sigmoid".into()
+impl Unary for Sigmoid {
+    const TEXT: &str = "sigmoid";
+    const READS: Reads = Reads::Out;
+
+    fn row<E: Element>(out: &mut [E], x: &[E]) {
+        forward(out, x);
     }
 
-    fn width(&self, inputs: &[usize]) -> Result<usize, String> {
-        same_width(inputs)
+    fn row_back<E: Element>(dx: &mut [E], dy: &[E], y: &[E]) {
+        backward(dx, dy, y);
     }
 
-    fn reads_inputs_backward(&self) -> bool {
-        false
-    }
-
-    fn reads_out_backward(&self) -> bool {
-        true
-    }
-
-    fn forward<E: Element>(&self, inputs: &[&[E]], out: &mut [E]) -> E {
-        forward(out, inputs[0]);
-        E::zero()
-    }
-
-    fn backward<E: Element>(&self, _: usize, row: &Row<'_, E>, d_input: &mut [E]) {
-        backward(d_input, row.d_out, row.out);
-    }
-
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+        x: DfdxStream<E, Dev, T>,
     ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
-        only(inputs).try_sigmoid()
+        x.try_sigmoid()
     }
 }

@@ -3,7 +3,7 @@ use crate::backend::{EngineDevice, Scalar, Tape, TryMul};
 use crate::kernels::Element;
 use crate::kernels::lanes::{self, kernel};
 
-use super::{DfdxStream, Operation, Row, methods, only, same_width};
+use super::{DfdxStream, Reads, Unary, methods};
 
 /// SiLU of each element, `x / (1 + exp(-x))`, also called swish: the gate of a SwiGLU feed-forward layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,37 +35,21 @@ kernel! {
     }
 }
 
-impl Operation for Silu {
-    fn text(&self) -> String {
-        "silu".into()
+impl Unary for Silu {
+    const TEXT: &str = "silu";
+    const READS: Reads = Reads::Input;
+
+    fn row<E: Element>(out: &mut [E], x: &[E]) {
+        forward(out, x);
     }
 
-    fn width(&self, inputs: &[usize]) -> Result<usize, String> {
-        same_width(inputs)
+    fn row_back<E: Element>(dx: &mut [E], dy: &[E], x: &[E]) {
+        backward(dx, dy, x);
     }
 
-    fn reads_inputs_backward(&self) -> bool {
-        true
-    }
-
-    fn reads_out_backward(&self) -> bool {
-        false
-    }
-
-    fn forward<E: Element>(&self, inputs: &[&[E]], out: &mut [E]) -> E {
-        forward(out, inputs[0]);
-        E::zero()
-    }
-
-    fn backward<E: Element>(&self, _: usize, row: &Row<'_, E>, d_input: &mut [E]) {
-        backward(d_input, row.d_out, row.inputs[0]);
-    }
-
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+        x: DfdxStream<E, Dev, T>,
     ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
-        let x = only(inputs);
         let gate = x.retaped::<T>().try_sigmoid()?;
         x.try_mul(gate)
     }
