@@ -41,13 +41,18 @@ pub(super) struct Probes {
 }
 
 impl Wanted {
-    /// Makes it ready for a model, on training batches of `seq` tokens, with these sites edited.
-    pub fn open<M: Model>(self, model: &M, seq: usize, edits: &Edits, compute: Compute) -> Result<Probes> {
+    /// Refuses names that are given twice, test sets that are too long for the model and weight edits that do not fit it.
+    pub fn check(&self, model: &impl Model) -> Result<()> {
         self.check_names()?;
         for set in &self.sets {
             check_length("a test batch", set.batch.seq, model)?;
             set.edited.iter().try_for_each(|edit| edit.check(model))?;
         }
+        Ok(())
+    }
+
+    /// Makes it, once it is [`check`](Self::check)ed, ready for a model, on training batches of `seq` tokens, with these sites edited.
+    pub fn open<M: Model>(self, model: &M, seq: usize, edits: &Edits, compute: Compute) -> Result<Probes> {
         measure_weights(&self.weights, model)?;
         let needs_initial = self.sets.iter().flat_map(|set| &set.edited).any(WeightEdit::needs_initial);
         let initial = if needs_initial { initial_of(model) } else { Initial::new() };

@@ -29,7 +29,7 @@ impl<M: Model> Run<M> {
             let message = "expected the folder of a run, with final.safetensors or snapshots/*.safetensors";
             return Err(Error::format(dir, message));
         }
-        let mut probes = self.check()?;
+        let mut probes = self.check()?.probes;
         let batch = self.batches().clone().next_batch()?;
         let mut records = Vec::new();
         for (name, path) in stored {

@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::data::{Batch, Batches, Loader, LoaderOptions};
 use crate::engine::Request;
@@ -60,6 +60,13 @@ pub struct Run<M> {
     /// Sequences whose activations are written at the end.
     exp: usize,
     started: Option<Started>,
+}
+
+/// What the checks before the first step have made.
+pub(super) struct Checked {
+    pub probes: Probes,
+    /// What the run will hold in memory.
+    pub estimate: Estimate,
 }
 
 /// What is open once the first step is taken.
@@ -358,7 +365,7 @@ impl<M: Model> Run<M> {
 
     /// Checks everything, then makes the files.
     fn start(&mut self) -> Result<Started> {
-        let mut probes = self.check()?;
+        let Checked { mut probes, estimate } = self.check()?;
         let identity = self.identity();
         self.trainer.prepare()?;
         let mut written = Written::default();
@@ -377,7 +384,8 @@ impl<M: Model> Run<M> {
                 let cursor = checkpoint.rest.cursor;
                 checkpoint.restore(&mut self.trainer)?;
                 probes.reopen(&self.trainer.model, &self.trainer.edits)?;
-                let outputs = Outputs::reopen(folder, cursor, &written, self.events, self.describe())?;
+                let outputs =
+                    Outputs::reopen(folder, cursor, &written, self.events, self.describe(&estimate))?;
                 history = History::read(&outputs.dir().join("res.jsonl"), &written.units)?;
                 Some(outputs)
             }
@@ -397,7 +405,7 @@ impl<M: Model> Run<M> {
                     events: self.events,
                     checkpoint: &checkpoint,
                 };
-                Some(Outputs::create(&dir, self.earlier, &content, self.describe())?)
+                Some(Outputs::create(&dir, self.earlier, &content, self.describe(&estimate))?)
             }
         };
         let loader = Loader::new(batches, LoaderOptions::default())?;
@@ -421,7 +429,7 @@ impl<M: Model> Run<M> {
     /// What may not change when the run is gone on with: the settings of the program, and what they have made.
     fn identity(&self) -> Value {
         let options = self.batches.options();
-        let mut run = Value::Object(self.describe().made_of);
+        let mut run = Value::Object(self.made_of());
         run["precision"] = format!("{:?}", self.trainer.compute.precision).into();
         run["batches"] =
             json!({ "size": options.batch_size, "seed": options.seed, "workers": options.workers });
@@ -432,7 +440,7 @@ impl<M: Model> Run<M> {
     }
 
     /// Checks everything, without touching a file.
-    pub(super) fn check(&self) -> Result<Probes> {
+    pub(super) fn check(&self) -> Result<Checked> {
         let (trainer, task) = (&self.trainer, self.batches.task());
         let (model, seq) = (&trainer.model, task.seq_length());
         check_length("the task", seq, model)?;
@@ -446,9 +454,9 @@ impl<M: Model> Run<M> {
             let message = format!("{name} has {vocab} tokens, the model a vocabulary of {}", graph.vocab());
             return Err(Error::usage(message));
         }
-        let sets = self.wanted.sets.iter(); // the estimate records the model at their lengths
-        sets.map(|set| set.batch.seq).try_for_each(|seq| check_length("a test batch", seq, model))?;
-        self.estimate()?.check(|part| match part {
+        self.wanted.check(model)?;
+        let estimate = self.estimate()?;
+        estimate.check(|part| match part {
             Part::Weights => Cause::new("model", "all its weights"),
             Part::Sequence => Cause::new("seq_length", format!("{seq} tokens a sequence")),
             Part::Batches => {
@@ -457,7 +465,8 @@ impl<M: Model> Run<M> {
             }
         })?;
         trainer.compute.engine(&graph, &Request::default(), &|_| false)?;
-        self.wanted.clone().open(model, seq, &trainer.edits, trainer.compute)
+        let probes = self.wanted.clone().open(model, seq, &trainer.edits, trainer.compute)?;
+        Ok(Checked { probes, estimate })
     }
 
     /// What it will hold in memory.
@@ -486,8 +495,8 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// What `run.json` says of a run that begins.
-    fn describe(&self) -> RunInfo {
+    /// What the run is made of, as `run.json` has it.
+    fn made_of(&self) -> Map<String, Value> {
         let (trainer, task) = (&self.trainer, self.batches.task());
         let made_of = json!({
             "task": { "name": task.name(), "vocab": task.vocab(), "seq_length": task.seq_length() },
@@ -497,8 +506,13 @@ impl<M: Model> Run<M> {
             "edits": trainer.edits,
             "schedule": self.schedule,
         });
+        made_of.as_object().cloned().unwrap_or_default()
+    }
+
+    /// What `run.json` says of a run that begins.
+    fn describe(&self, estimate: &Estimate) -> RunInfo {
         let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let Compute { device, threads, precision } = trainer.compute;
+        let Compute { device, threads, precision } = self.trainer.compute;
         RunInfo {
             device: format!("{device:?}").to_lowercase(),
             precision: format!("{precision:?}").to_lowercase(),
@@ -507,8 +521,8 @@ impl<M: Model> Run<M> {
                 data: self.batches.options().seed,
                 weights: settings.and_then(|settings| settings.get("seed")?.as_u64()),
             },
-            made_of: made_of.as_object().cloned().unwrap_or_default(),
-            estimated_memory: self.estimate().ok().map(|estimate| estimate.bytes() as u64),
+            made_of: self.made_of(),
+            estimated_memory: Some(estimate.bytes() as u64),
             ..RunInfo::begin()
         }
     }
