@@ -12,7 +12,6 @@ use crate::engine::{
 };
 use crate::graph::{Graph, WeightOp};
 use crate::nn::ParamId;
-use crate::plan::loss_node;
 use crate::{Error, Result};
 
 use super::forward::{Forward, MicroBatch};
@@ -212,7 +211,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
     ) -> Result<Scalar0<E, Dev>, Dev::Err> {
         let (n, vocab) = (chosen.len(), self.graph.vocab());
         let next: Vec<usize> = chosen.iter().map(|&row| part.y[row]).collect();
-        let node = loss_node(&self.graph, term);
+        let node = term.node(&self.graph);
         let chosen = ops::chosen(forward.stream(node).retaped::<OwnedTape<E, Dev>>(), chosen)?;
         match *term {
             LossTerm::NextToken { .. } => {

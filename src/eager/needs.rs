@@ -2,7 +2,6 @@
 use crate::engine::Request;
 use crate::graph::{Graph, NodeId, WeightId, WeightOp};
 use crate::nn::ParamId;
-use crate::plan::loss_node;
 
 /// For nodes and weights, whether each is computed and whether its making is put on the tape.
 pub(super) struct Needs {
@@ -21,7 +20,7 @@ pub(super) struct Needs {
 impl Needs {
     /// The needs of `request`, where `trains` tells which parameters train.
     pub fn new(graph: &Graph, request: &Request, trains: &dyn Fn(ParamId) -> bool) -> Needs {
-        let loss = reached(graph, request.losses.iter().map(|term| loss_node(graph, term)));
+        let loss = reached(graph, request.losses.iter().map(|term| term.node(graph)));
         let reads = reached(graph, request.reads.iter().map(|(node, _)| *node));
         let training = training(graph, trains);
         let parameters = graph.weights().iter().enumerate().filter_map(|(i, node)| match node.op {

@@ -1,5 +1,5 @@
 //! The terms of a loss, as an engine is asked for them.
-use crate::graph::NodeId;
+use crate::graph::{Graph, NodeId};
 
 use super::RowSet;
 
@@ -61,6 +61,14 @@ impl LossTerm {
         match *self {
             LossTerm::NextToken { rows, .. } | LossTerm::Penalty { rows, .. } => rows,
             LossTerm::Distribution { set, .. } => RowSet::Set(set),
+        }
+    }
+
+    /// The node of the graph that it reads.
+    pub(crate) fn node(&self, graph: &Graph) -> NodeId {
+        match *self {
+            LossTerm::NextToken { .. } | LossTerm::Distribution { .. } => graph.logits(),
+            LossTerm::Penalty { node, .. } => node,
         }
     }
 

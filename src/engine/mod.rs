@@ -62,19 +62,16 @@ impl Request {
     /// # Errors
     /// If a node is of another graph, which has more of them, or what a penalty is of is a pattern.
     pub(crate) fn check_graph(&self, graph: &Graph) -> Result<(), Error> {
-        let penalised = self.losses.iter().filter_map(|term| match term {
-            LossTerm::Penalty { node, .. } => Some(*node),
-            LossTerm::NextToken { .. } | LossTerm::Distribution { .. } => None,
-        });
-        let asked = self.reads.iter().map(|(node, _)| *node).chain(penalised.clone());
-        if let Some(node) = asked.into_iter().find(|node| node.index() >= graph.len()) {
+        let losses = || self.losses.iter().map(|term| term.node(graph));
+        let mut asked = self.reads.iter().map(|(node, _)| *node).chain(losses());
+        if let Some(node) = asked.find(|node| node.index() >= graph.len()) {
             return Err(Error::usage(format!(
                 "a request for activation {} of a graph that has {}: it was made for another graph",
                 node.index() + 1,
                 graph.len()
             )));
         }
-        match penalised.into_iter().find(|node| graph.is_pattern(*node)) {
+        match losses().find(|node| graph.is_pattern(*node)) {
             Some(node) => Err(Error::usage(format!(
                 "a penalty of {}: expected a stream [seq, dim]",
                 graph.node_words(node)

@@ -3,7 +3,7 @@
 //! A request for some positions travels backwards: what a node is asked for, it asks of the nodes that it reads row by
 //! row; keys and values are asked for at every position. A node that is asked for at two different sets of positions is
 //! computed at all of them, and the sets are picked from the result.
-use crate::engine::{LossTerm, Request, RowSet};
+use crate::engine::{Request, RowSet};
 use crate::graph::{Graph, NodeId, Op};
 
 /// What is asked of one node.
@@ -43,7 +43,7 @@ impl Demand {
 /// The demand on every node of the graph.
 pub(crate) fn demands(graph: &Graph, request: &Request) -> Vec<Demand> {
     let mut demands = vec![Demand::default(); graph.nodes().len()];
-    for (node, rows) in request.losses.iter().map(|term| (loss_node(graph, term), term.rows())) {
+    for (node, rows) in request.losses.iter().map(|term| (term.node(graph), term.rows())) {
         demands[node.index()].ask(rows);
         demands[node.index()].dense += 1;
     }
@@ -66,12 +66,4 @@ pub(crate) fn demands(graph: &Graph, request: &Request) -> Vec<Demand> {
         }
     }
     demands
-}
-
-/// The node that a term of the loss reads.
-pub(crate) fn loss_node(graph: &Graph, term: &LossTerm) -> NodeId {
-    match *term {
-        LossTerm::NextToken { .. } | LossTerm::Distribution { .. } => graph.logits(),
-        LossTerm::Penalty { node, .. } => node,
-    }
 }

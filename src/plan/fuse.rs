@@ -3,13 +3,12 @@ use super::instr::{Attend, Gate, Instr, Instruction, Rows};
 use super::program::{Program, Val};
 use crate::ops::RowOp;
 
-/// How many instructions read each value; a read of the request counts for two, so that nothing is fused away from it.
+/// How many instructions read each value.
 fn readers(program: &Program) -> Vec<usize> {
     let mut readers = vec![0; program.vals.len()];
     for instr in &program.instrs {
         instr.inputs().into_iter().for_each(|val| readers[val.0] += 1);
     }
-    program.reads.iter().for_each(|val| readers[val.0] += 2);
     readers
 }
 
@@ -32,9 +31,7 @@ fn remove(program: &mut Program, gone: &[usize]) {
 
 /// Makes one instruction of a pattern and of the only mix that reads it. The pattern itself may be read by the request.
 pub(crate) fn patterns_with_their_mixes(program: &mut Program) {
-    let mut readers = readers(program);
-    program.reads.iter().for_each(|val| readers[val.0] -= 2);
-    let makers = makers(program);
+    let (readers, makers) = (readers(program), makers(program));
     let mut gone = Vec::new();
     for i in 0..program.instrs.len() {
         let Instr::Mix(mix) = &program.instrs[i] else { continue };
@@ -51,7 +48,8 @@ pub(crate) fn patterns_with_their_mixes(program: &mut Program) {
     remove(program, &gone);
 }
 
-/// Makes one instruction of `silu(gate)` and its product with another stream, if nobody else reads it.
+/// Makes one instruction of `silu(gate)` and its product with another stream, if nobody else reads it, the request
+/// included.
 pub(crate) fn gates(program: &mut Program) {
     let (readers, makers) = (readers(program), makers(program));
     let mut gone = Vec::new();
@@ -61,7 +59,7 @@ pub(crate) fn gates(program: &mut Program) {
         };
         let [a, b] = inputs[..] else { continue };
         let silu_of = |val: Val| {
-            let at = makers[val.0].filter(|_| readers[val.0] == 1)?;
+            let at = makers[val.0].filter(|_| readers[val.0] == 1 && !program.reads.contains(&val))?;
             match &program.instrs[at] {
                 Instr::Rows(Rows { op: RowOp::Silu(_), inputs, .. }) => Some((at, inputs[0])),
                 _ => None,

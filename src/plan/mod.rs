@@ -28,5 +28,4 @@ mod workspace;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use demand::loss_node;
 pub use threads::CpuEngine;

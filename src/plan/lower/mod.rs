@@ -13,7 +13,7 @@ use crate::graph::{Graph, Index, NodeId, Op, WeightId, WeightOp};
 use crate::nn::ParamId;
 use crate::ops::{Operation, RowOp};
 
-use super::demand::{Demand, demands, loss_node};
+use super::demand::{Demand, demands};
 use super::instr::{
     Affine, Columns, Concat, CrossEntropy, Instr, Pick, Rotate, Rows, Select, SitePenalty, Source, Summand,
 };
@@ -114,7 +114,7 @@ impl Lowering<'_> {
         }
         // the values of all terms come before the first term: their gradients are there together
         let request = self.request;
-        let of = |term: &LossTerm| (loss_node(&self.graph, term), term.rows());
+        let of = |term: &LossTerm| (term.node(&self.graph), term.rows());
         let nodes: Vec<(NodeId, RowSet)> = request.losses.iter().map(of).collect();
         let vals: Vec<Val> = nodes.into_iter().map(|(node, rows)| self.dense(node, rows)).collect();
         for (term, (loss, val)) in request.losses.iter().zip(vals).enumerate() {
