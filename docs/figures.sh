@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the pictures of the README and the guide again, from a run of a small size: 64 tokens, 64 sequences a batch, width 128,
-# 500 iterations; 25 seconds on one free core, after the build. The settings are otherwise those of the README's first command.
+# 500 iterations; 3 seconds on two cores, after the build. The settings are otherwise those of the README's first command.
 #   docs/figures.sh [FOLDER OF RUNS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +17,6 @@ if [[ ! -e $runs/small/final.safetensors ]]; then
     timeline='every 100: snapshot' save_dir="$runs/small"
 fi
 mkdir -p docs/figures
-"$bin/plot" "$runs/small" curves y=['loss_head','acc_end,acc_end_test','wo1_acc,wk1_acc,wk0_64_acc'] height=24 out=docs/figures/run.svg
+"$bin/plot" "$runs/small" curves "y=['loss_head', 'acc_end,acc_end_test', 'wo1_acc,wk1_acc,wk0_64_acc']" height=24 out=docs/figures/run.svg
 "$bin/plot" "$runs/small" attention size=28 out=docs/figures/attention.svg
 "$bin/plot" "$runs/small" associations snapshots=[100,200,400] size=40 dpi=100 out=docs/figures/associations.png

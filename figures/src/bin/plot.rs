@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p ihead-figure --bin plot -- runs/basic paper out=basic.svg
-//! cargo run --release -p ihead-figure --bin plot -- runs/rates curves y=['loss*','acc_end'] log_x=true
+//! cargo run --release -p ihead-figure --bin plot -- runs/rates curves "y=['loss*','acc_end']" log_x=true
 //! cargo run --release -p ihead-figure --bin plot -- runs/basic attention positions=0..40
 //! cargo run --release -p ihead-figure --bin plot -- runs/basic associations
 //! cargo run --release --example collect -- runs/rates format=csv | cargo run --release -p ihead-figure --bin plot -- - table x=optim_args.learning_rate
