@@ -6,7 +6,9 @@
 //!
 //! ```text
 //! cargo run --release --example template
+//! cargo run --release --example template -- save_dir=runs/template # and look at runs/template/report.html
 //! ```
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ struct Args {
     /// Step size of AdamW.
     #[config(default = 0.003, min = 0.0)]
     learning_rate: f64,
+    /// Folder of the run's files, with a page to look at, report.html; nothing is written without it.
+    save_dir: Option<PathBuf>,
     /// Threads; the result does not depend on it.
     #[config(default = 2, min = 1)]
     threads: usize,
@@ -38,6 +42,10 @@ impl Task for BackCopy {
 
     fn seq_length(&self) -> usize {
         32
+    }
+
+    fn token_name(&self, token: u32) -> String {
+        if token == MARKER { "#".into() } else { char::from(b'a' + token as u8 - 1).into() }
     }
 
     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]) {
@@ -125,6 +133,10 @@ fn run(args: Args) -> Result<()> {
         .on(&test_batch, metrics)
         .weights([copies])
         .every(50);
+    if let Some(dir) = args.save_dir {
+        let snapshots = Timeline::default().at(Schedule::every(50), Action::Snapshot);
+        run = run.save_to(dir).timeline(snapshots).report();
+    }
     let history = run.train(args.steps)?;
     ihead::output::line(history.table(&["loss", "accuracy", "looks_back", "copies"])?)?;
     Ok(())

@@ -8,6 +8,7 @@
 //! | task | sequences of tokens, and marks that say how each next token is predictable | [`data`] |
 //! | probes | predictions, attention patterns, memory recalls | [`probe`] |
 //! | run | the training loop, its measurements, optimiser, timeline and files | [`run`], [`train`], [`io`] |
+//! | report | a page of runs to look at: settings, curves, attention, predictions | [`report`] |
 //! | sweep | many runs, here or on other machines, and one table of them | [`sweep`] |
 //! | settings | the fields of a struct as a command line | [`mod@config`] |
 //! | engines | the CPU engine, and the dfdx engine as reference and for GPUs | [`engine`] |
@@ -49,6 +50,7 @@ pub mod paper;
 mod plan;
 pub mod prelude;
 pub mod probe;
+pub mod report;
 pub mod run;
 mod sealed;
 pub mod sweep;

@@ -152,8 +152,12 @@ pub fn association(
         named.map_or(vec![], |names| names.iter().map(|name| (visible(name), Mark::None)).collect::<Vec<_>>())
     };
     let (rows_named, columns_named) = (names(scores.rows(), rows), names(scores.cols(), cols));
-    let axis = |what: &str, named: &[(String, Mark)]| {
-        if named.is_empty() { what.to_string() } else { format!("{what} token") }
+    // an association of each row with the one before it is one of positions
+    let positions = recall.association().to_string().starts_with("previous");
+    let axis = |what: &str, named: &[(String, Mark)]| match () {
+        () if positions => format!("{what} position"),
+        () if !named.is_empty() => format!("{what} token"),
+        () => what.to_string(),
     };
     Ok(Map {
         title: title.into(),

@@ -9,6 +9,7 @@ use ihead::internals::names;
 use ihead::probe::Unit;
 use ihead::run::RunInfo;
 use ihead::sweep::{Collect, Frame, Rows, collect};
+use ihead::train::{Stretch, Timeline};
 use ihead::{Error, Result};
 use serde_json::Value;
 
@@ -141,58 +142,26 @@ fn column(frame: &Frame, name: &str) -> Option<usize> {
     frame.columns.iter().position(|column| column == name)
 }
 
-/// The stretches of a timeline's text in which something is frozen, and the moments of other changes.
+/// The stretches of a timeline's text in which something is frozen, and the moments of other changes; step sizes and snapshots are left out, and
+/// what happens more than once.
 pub fn spans(timeline: &str) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::new();
-    for change in top_level(timeline) {
-        let Some((when, what)) = change.split_once(": ") else { continue };
-        let argument = |verb: &str| what.strip_prefix(verb)?.strip_prefix('(')?.strip_suffix(')');
-        let number = |text: &str| text.trim().parse::<f64>().ok();
-        let frozen = |pattern: &str| format!("{} frozen", short(pattern));
-        if let Some((from, to)) = when.split_once("..") {
-            let (Some(from), Some(pattern)) = (number(from), argument("freeze")) else { continue };
-            spans.push(Span { from, to: number(to), label: frozen(pattern) });
-            continue;
-        }
-        let Some(at) = number(when) else { continue };
-        if let Some(pattern) = argument("freeze") {
-            spans.push(Span { from: at, to: None, label: frozen(pattern) });
-        } else if let Some(pattern) = argument("release") {
-            let label = frozen(pattern);
-            match spans.iter_mut().find(|span| span.label == label && span.to.is_none()) {
-                Some(span) => span.to = Some(at),
-                None => {
-                    spans.push(Span { from: at, to: Some(at), label: format!("{} released", short(pattern)) })
-                }
-            }
-        } else if what != "snapshot" {
-            spans.push(Span { from: at, to: Some(at), label: what.into() });
-        }
-    }
-    spans
+    let stretches = timeline.parse::<Timeline>().map(|timeline| timeline.stretches()).unwrap_or_default();
+    let span = |stretch: Stretch| {
+        let argument = |verb: &str| stretch.what.strip_prefix(verb)?.strip_prefix('(')?.strip_suffix(')');
+        let label = match (argument("freeze"), argument("release")) {
+            (Some(pattern), _) => format!("{} frozen", short(pattern)),
+            (_, Some(pattern)) => format!("{} released", short(pattern)),
+            _ if stretch.what == "snapshot" || stretch.to != stretch.from => return None,
+            _ => stretch.what,
+        };
+        Some(Span { from: stretch.from? as f64, to: stretch.to.map(|to| to as f64), label })
+    };
+    stretches.into_iter().filter_map(span).collect()
 }
 
 /// A parameter's name without what every name has.
 fn short(pattern: &str) -> String {
     pattern.trim_end_matches(".weight").replace(".attention.", ".").replace("layers.", "layer ")
-}
-
-/// The parts of a list, whose commas inside of brackets do not count.
-fn top_level(text: &str) -> Vec<&str> {
-    let (mut depth, mut from, mut parts) = (0_i32, 0, Vec::new());
-    for (i, c) in text.char_indices() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(text[from..i].trim());
-                from = i + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(text[from..].trim());
-    parts
 }
 
 /// What a number is counted in: as recorded, or for a table of old runs as its name says.

@@ -5,7 +5,7 @@ use crate::data::{Batch, Batches};
 use crate::engine::Request;
 use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
-use crate::run::{Report, Run, Schedule};
+use crate::run::{Logging, Run, Schedule};
 use crate::train::optim::Optim;
 use crate::train::{EmptyLoss, Log, Loss, Monitor, RunArgs, Step, Timeline};
 use crate::{Error, Result, output};
@@ -90,7 +90,7 @@ impl<M: Model> Experiment<M> {
             self.loss.check(&graph, batches.clone()).map_err(refused)?;
         }
 
-        let report = Report {
+        let logging = Logging {
             lines: lines && args.log != Log::Quiet,
             paper: args.log == Log::Paper,
             probes_apart: args.log_probes,
@@ -107,7 +107,7 @@ impl<M: Model> Experiment<M> {
             .edits(args.edits)
             .compute(compute)
             .schedule(Schedule::every(args.eval_delta))
-            .report(report)
+            .logging(logging)
             .exp(exp_batch.as_ref().map_or(0, |batch| batch.batch))
             .settings(kept(&self.params));
         if let Some(measured) = measured {
@@ -119,8 +119,19 @@ impl<M: Model> Experiment<M> {
         if let Some(dir) = &args.reprobe {
             return run.reprobe(dir).map(drop);
         }
+        for (key, wanted) in [("report", args.report), ("figures", args.figures)] {
+            if wanted && save_dir.is_none() {
+                return Err(Error::config(key, "true, but there is no save_dir, the folder of the run"));
+            }
+        }
         if let Some(dir) = &save_dir {
             run = run.save_to(dir);
+        }
+        if args.report {
+            run = run.report();
+        }
+        if args.figures {
+            run = run.figures();
         }
         run = run.earlier(earlier).checkpoint_every(args.checkpoint_every).on_divergence(args.on_divergence);
         if args.tensorboard {

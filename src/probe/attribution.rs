@@ -32,6 +32,7 @@
 use std::fmt;
 
 use crate::graph::{Graph, Index, NodeId, Op};
+use crate::kernels::Element;
 use crate::ops::{Normalise, RmsNormalise, RowOp};
 
 use super::Metric;
@@ -75,7 +76,7 @@ pub fn metrics(prefix: &str, graph: &Graph, against: Against) -> impl Iterator<I
 
 /// A term of the logits.
 #[derive(Clone, Debug)]
-pub(super) struct Term {
+pub(crate) struct Term {
     pub name: String,
     /// What it adds to the logits `[seq, vocab]`, but for the norm's scale.
     pub logits: NodeId,
@@ -85,7 +86,7 @@ pub(super) struct Term {
 /// A final norm: `logits` are those of the term normalised by itself, and are to be multiplied by
 /// `sqrt(size(term) + eps) / sqrt(size(whole) + eps)`, where the size is the variance (layer norm) or the mean square (RMS norm).
 #[derive(Clone, Debug)]
-pub(super) struct Norm {
+pub(crate) struct Norm {
     pub term: NodeId,
     pub whole: NodeId,
     pub eps: f64,
@@ -94,9 +95,33 @@ pub(super) struct Norm {
 
 /// What a norm divides by the root of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NormSize {
+pub(crate) enum NormSize {
     Variance,
     MeanSquare,
+}
+
+impl Norm {
+    /// What the logits of the term are to be multiplied by; its row of the term, its row of the whole stream.
+    pub fn scale<E: Element>(&self, term: &[E], whole: &[E]) -> f64 {
+        self.size.scale(self.eps, term, whole)
+    }
+}
+
+impl NormSize {
+    /// See [`Norm`].
+    pub fn scale<E: Element>(self, eps: f64, term: &[E], whole: &[E]) -> f64 {
+        ((self.of(term) + eps) / (self.of(whole) + eps)).sqrt()
+    }
+
+    /// The size of a row: the biased variance, or the mean square.
+    fn of<E: Element>(self, row: &[E]) -> f64 {
+        let n = row.len() as f64;
+        let mean = match self {
+            NormSize::Variance => row.iter().map(|v| v.to_f64()).sum::<f64>() / n,
+            NormSize::MeanSquare => 0.0,
+        };
+        row.iter().map(|v| (v.to_f64() - mean).powi(2)).sum::<f64>() / n
+    }
 }
 
 /// The input, the constant and the kind of a norm over whole rows.
@@ -110,7 +135,7 @@ fn norm_of(op: &Op) -> Option<(NodeId, f64, NormSize)> {
 }
 
 /// Splits the logits of a graph into terms; what each adds becomes a node of the graph.
-pub(super) fn split(graph: &mut Graph) -> Vec<Term> {
+pub(crate) fn split(graph: &mut Graph) -> Vec<Term> {
     let logits = graph.logits();
     let mut split = Split { graph, terms: Vec::new() };
     split.descend(logits, &mut Vec::new(), false);

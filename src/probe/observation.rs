@@ -122,8 +122,7 @@ impl<'a, E: Element> Observation<'a, E> {
                 let logits = self.logits(t)?;
                 let row = read.map_or(logits, |read| self.row(read, t));
                 let scale = norm.map_or(1.0, |norm| {
-                    let [term, whole] = [norm.term, norm.whole].map(|read| norm.size.of(self.row(read, t)));
-                    ((term + norm.eps) / (whole + norm.eps)).sqrt()
+                    norm.size.scale(norm.eps, self.row(norm.term, t), self.row(norm.whole, t))
                 });
                 let y = self.sequence.y[t] as usize;
                 let baseline = match against {
@@ -216,17 +215,4 @@ fn best_other<E: Element>(logits: &[E], y: usize) -> Option<usize> {
     let best = [(below, 0), (above, y + 1)].into_iter().filter(|(part, _)| !part.is_empty());
     let best = best.map(|(part, start)| start + argmax(part));
     best.reduce(|a, b| if logits[b] > logits[a] { b } else { a })
-}
-
-/// The biased variance.
-impl NormSize {
-    /// The size of a row, without `eps`.
-    fn of<E: Element>(self, row: &[E]) -> f64 {
-        let n = row.len() as f64;
-        let mean = match self {
-            NormSize::Variance => row.iter().map(|v| v.to_f64()).sum::<f64>() / n,
-            NormSize::MeanSquare => 0.0,
-        };
-        row.iter().map(|v| (v.to_f64() - mean).powi(2)).sum::<f64>() / n
-    }
 }

@@ -78,6 +78,25 @@ pub enum By {
 }
 
 impl Metric {
+    /// What a guess reaches that takes each of `vocab` tokens for as likely; `None` where there is no such number.
+    ///
+    /// ```
+    /// use ihead::probe::{Head, Key, Metric};
+    /// assert_eq!(Metric::accuracy("acc").chance(10), Some(0.1));
+    /// assert_eq!(Metric::loss("loss").chance(10), Some(10f64.ln()));
+    /// assert_eq!(Metric::attends("first", &Head::of_layer(0, 0), Key::First).chance(10), None);
+    /// ```
+    pub fn chance(&self, vocab: usize) -> Option<f64> {
+        let n = vocab as f64;
+        match self.measure {
+            Measure::Loss => Some(n.ln()),
+            Measure::Accuracy | Measure::Probability => Some(1.0 / n),
+            Measure::TopK(k) => Some(k.min(vocab) as f64 / n),
+            Measure::Rank => Some((n + 1.0) / 2.0),
+            _ => None,
+        }
+    }
+
     /// The mean of `measure` over all positions.
     pub fn new(name: impl Into<String>, measure: Measure) -> Self {
         Metric { name: name.into(), measure, select: Select::All }

@@ -68,6 +68,17 @@ impl WeightProbe {
         }
     }
 
+    /// What a guess reaches: of a recall, the share of hits of a random choice among the candidates.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate).
+    pub fn chance(&self, weights: &dyn StateDict) -> Result<Option<f64>> {
+        match self {
+            WeightProbe::Recall(recall) => Ok(recall.evaluate(weights)?.chance),
+            _ => Ok(None),
+        }
+    }
+
     /// Its number for these weights.
     ///
     /// # Errors

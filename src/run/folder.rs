@@ -18,7 +18,7 @@ use crate::{Error, Result};
 use super::{Earlier, RunInfo};
 
 /// The files that a run makes, apart from those of [`is_file_of_a_run`] with numbers in their names.
-const FILES: [&str; 8] = [
+const FILES: [&str; 7] = [
     "run.json",
     "params.json",
     "res.jsonl",
@@ -26,8 +26,10 @@ const FILES: [&str; 8] = [
     "checkpoint.safetensors",
     "rescued.safetensors",
     "exp.npz",
-    "reprobe.jsonl",
 ];
+
+/// The files that are made of a run, and make no run of a folder.
+const MADE_OF_IT: [&str; 5] = ["reprobe.jsonl", "view.json", "report.html", "curves.svg", "attention.svg"];
 
 /// The folder of a run's snapshots.
 const SNAPSHOTS: &str = "snapshots";
@@ -36,7 +38,7 @@ const SNAPSHOTS: &str = "snapshots";
 const INSIDE: &str = ".ihead-new";
 
 fn is_file_of_a_run(name: &str) -> bool {
-    FILES.contains(&name) || name.starts_with("events.out.tfevents.")
+    FILES.contains(&name) || MADE_OF_IT.contains(&name) || name.starts_with("events.out.tfevents.")
 }
 
 /// What a folder holds.
@@ -70,7 +72,7 @@ pub(super) fn look(dir: &Path) -> Result<Found> {
             let (is, should) = if file { ("a folder", "a file of a run") } else { ("a file", "a folder") };
             return Err(Error::format(&path, format!("is {is}, where {should} would be; move it away")));
         }
-        if file && name != "reprobe.jsonl" || folder && !crate::io::snapshots(dir)?.is_empty() {
+        if file && !MADE_OF_IT.contains(&name.as_str()) || folder && !crate::io::snapshots(dir)?.is_empty() {
             found = Found::Run;
         }
     }
@@ -243,7 +245,10 @@ fn recover(dir: &Path) -> Result<()> {
 fn clear_interrupted(dir: &Path) -> Result<()> {
     let stage = dir.join(INSIDE);
     if stage.is_dir() {
-        let own = |path: &PathBuf| is_file_of_a_run(&name_of(path)) && name_of(path) != "reprobe.jsonl";
+        let own = |path: &PathBuf| {
+            let name = name_of(path);
+            is_file_of_a_run(&name) && !MADE_OF_IT.contains(&name.as_str())
+        };
         for path in entries(dir)?.into_iter().filter(own) {
             std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
         }

@@ -120,6 +120,12 @@ pub struct RunInfo {
     /// What each measured number is counted in, from the first evaluation on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub units: BTreeMap<String, Unit>,
+    /// What a guess reaches, of the numbers for which this is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub chances: BTreeMap<String, f64>,
+    /// Which of the numbers are recalls of the weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recalls: Vec<String>,
     /// Task, optimiser, loss, timeline, edits, schedule.
     #[serde(flatten)]
     pub made_of: Map<String, Value>,
@@ -157,6 +163,8 @@ impl RunInfo {
             precision: String::new(),
             seeds: Seeds::default(),
             units: BTreeMap::new(),
+            chances: BTreeMap::new(),
+            recalls: vec![],
             made_of: Map::new(),
         }
     }

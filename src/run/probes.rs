@@ -1,4 +1,7 @@
 //! All that a run measures.
+use std::collections::BTreeMap;
+
+use crate::backend::Dim;
 use crate::data::Batch;
 use crate::graph::{Edits, Model, record_with};
 use crate::nn::Params;
@@ -125,6 +128,24 @@ impl Probes {
         }
         record.extend(measure_weights(&self.wanted.weights, model)?);
         Ok(record)
+    }
+
+    /// What a guess reaches, of the numbers for which this is known.
+    pub fn chances<M: Model>(&self, model: &M) -> Result<BTreeMap<String, f64>> {
+        let vocab = model.vocab().size();
+        let metrics = self.wanted.training.iter().chain(self.wanted.sets.iter().flat_map(|set| &set.metrics));
+        let mut found: BTreeMap<String, f64> =
+            metrics.filter_map(|metric| Some((metric.name().into(), metric.chance(vocab)?))).collect();
+        for probe in &self.wanted.weights {
+            found.extend(probe.chance(model)?.map(|chance| (probe.name().to_string(), chance)));
+        }
+        Ok(found)
+    }
+
+    /// The names of the recalls.
+    pub fn recalls(&self) -> Vec<String> {
+        let recalls = self.wanted.weights.iter().filter(|probe| matches!(probe, WeightProbe::Recall(_)));
+        recalls.map(|probe| probe.name().to_string()).collect()
     }
 
     /// Whether a probe of weights has this name.

@@ -13,13 +13,13 @@ use super::checkpoint::{Checkpoint, Written};
 use super::outputs::Outputs;
 use super::probes::Probes;
 use super::screen::Screen;
-use super::{CheckpointEvery, History, Report, Schedule, report, signals};
+use super::{CheckpointEvery, History, Logging, Schedule, logging, signals};
 
 /// Measures, keeps, prints and writes.
 pub(super) struct Recorder {
     pub schedule: Schedule,
     pub probes: Probes,
-    pub report: Report,
+    pub logging: Logging,
     pub outputs: Option<Outputs>,
     pub history: History,
     /// Numbers of the batch of this iteration, before its update.
@@ -162,16 +162,16 @@ impl Recorder {
         let mut record = self.probes.after(before, step)?;
         let lines = match screen {
             Some(screen) => screen.row(step.iteration, &record, |name| of_batch.iter().any(|of| of == name)),
-            None => self.report.lines(step, &record, |name| self.probes.is_of_weights(name)),
+            None => self.logging.lines(step, &record, |name| self.probes.is_of_weights(name)),
         };
         lines.iter().try_for_each(|line| progress.line(line))?;
-        if !self.report.records {
+        if !self.logging.records {
             return Ok(());
         }
-        if self.report.norms {
-            record.extend(report::norms(step));
+        if self.logging.norms {
+            record.extend(logging::norms(step));
         }
-        if let Some(number) = self.report.not_applicable {
+        if let Some(number) = self.logging.not_applicable {
             record = record.not_applicable_as(number);
         }
         let written = self.outputs.as_mut().map(|outputs| outputs.record(step.iteration, &record));

@@ -43,7 +43,7 @@ impl<M: Model> Run<M> {
         };
         let text: String = records.iter().map(line).collect();
         crate::io::write_atomically(&dir.join("reprobe.jsonl"), text.as_bytes())?;
-        if self.report.lines {
+        if self.logging.lines {
             crate::output::print(table(&records))?;
         }
         Ok(records)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{Error, Result};
 
 /// Settings of the programs that may change: where and how long a run goes, what is shown, when it is measured.
-const FREE: [&str; 16] = [
+const FREE: [&str; 18] = [
     "threads",
     "max_iters",
     "eval_delta",
@@ -15,6 +15,8 @@ const FREE: [&str; 16] = [
     "log_norms",
     "log_probes",
     "tensorboard",
+    "report",
+    "figures",
     "checkpoint_every",
     "on_divergence",
     "save_dir",

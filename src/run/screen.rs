@@ -17,6 +17,16 @@ const NUMBER: usize = 9;
 /// The share from which on a number is coloured.
 const HIGH: f64 = 0.95;
 
+/// What a run has come to.
+pub(super) struct End<'a> {
+    pub steps: usize,
+    pub took: Duration,
+    /// The last evaluation.
+    pub last: Option<&'a Measurements>,
+    /// Whether it has written a page to look at.
+    pub report: bool,
+}
+
 /// A table that is written row by row.
 pub(super) struct Screen {
     /// Characters of a line.
@@ -66,13 +76,8 @@ impl Screen {
     }
 
     /// How a run ended: what was reached, where its files are, how to look at them.
-    pub fn end(
-        &self,
-        steps: usize,
-        took: Duration,
-        last: Option<&Measurements>,
-        dir: Option<&Path>,
-    ) -> Vec<String> {
+    pub fn end(&self, end: &End<'_>, dir: Option<&Path>) -> Vec<String> {
+        let End { steps, took, last, report } = *end;
         let head = |word: &str| style(format!("{word:<8}")).bold().to_string();
         let took = humantime::format_duration(Duration::from_secs(took.as_secs()));
         let mut reached = format!("{}{steps} iterations in {took}", head("reached"));
@@ -97,7 +102,12 @@ impl Screen {
         vec![
             reached,
             format!("{}{dir}: run.json, res.jsonl, final.safetensors", head("files")),
-            format!("{}cargo run --release -p ihead-figure --bin plot -- {word}", head("look")),
+            match report {
+                true => format!("{}{dir}/report.html, in a browser", head("look")),
+                false => {
+                    format!("{}cargo run --release -p ihead-figure --bin report -- {word}", head("look"))
+                }
+            },
         ]
     }
 }
@@ -168,11 +178,15 @@ mod tests {
         console::set_colors_enabled(false);
         let mut screen = Screen::new(40);
         screen.row(0, &record(), |_| true);
-        let lines =
-            screen.end(30, Duration::from_millis(61_500), Some(&record()), Some(Path::new("runs/a b")));
+        let record = record();
+        let mut end =
+            End { steps: 30, took: Duration::from_millis(61_500), last: Some(&record), report: false };
+        let lines = screen.end(&end, Some(Path::new("runs/a b")));
         assert_eq!(lines[0], "reached 30 iterations in 1m 1s, loss 1.5000, loss_of_batch 1.2500");
         assert_eq!(lines[1], "files   runs/a b: run.json, res.jsonl, final.safetensors");
-        assert_eq!(lines[2], "look    cargo run --release -p ihead-figure --bin plot -- 'runs/a b'");
-        assert_eq!(screen.end(1, Duration::ZERO, None, None).len(), 2);
+        assert_eq!(lines[2], "look    cargo run --release -p ihead-figure --bin report -- 'runs/a b'");
+        end.report = true;
+        assert_eq!(screen.end(&end, Some(Path::new("r")))[2], "look    r/report.html, in a browser");
+        assert_eq!(screen.end(&end, None).len(), 2);
     }
 }

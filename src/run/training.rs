@@ -17,13 +17,14 @@ use crate::{Error, Result};
 use super::checkpoint::{Checkpoint, Written};
 use super::folder::{self, Found};
 use super::inspect::check_length;
+use super::looks::Looks;
 use super::outputs::{Content, Outputs};
 use super::probes::{Probes, TestSet, Wanted};
 use super::recorder::{Recorder, Watch};
-use super::screen::Screen;
+use super::screen::{End, Screen};
 use super::signals::Watching;
 use super::{
-    Cause, CheckpointEvery, Earlier, Estimate, History, Needs, Part, Report, RunInfo, Schedule, Seeds,
+    Cause, CheckpointEvery, Earlier, Estimate, History, Logging, Needs, Part, RunInfo, Schedule, Seeds,
     Status, same,
 };
 
@@ -48,10 +49,10 @@ use super::{
 pub struct Run<M> {
     pub(super) trainer: Trainer<M>,
     batches: Batches,
-    wanted: Wanted,
+    pub(super) wanted: Wanted,
     schedule: Schedule,
-    pub(super) report: Report,
-    dir: Option<PathBuf>,
+    pub(super) logging: Logging,
+    pub(super) dir: Option<PathBuf>,
     earlier: Earlier,
     events: bool,
     every: CheckpointEvery,
@@ -59,6 +60,8 @@ pub struct Run<M> {
     steps: Option<usize>,
     /// Sequences whose activations are written at the end.
     exp: usize,
+    /// What is made to look at, at the end.
+    pub(super) looks: Looks,
     started: Option<Started>,
 }
 
@@ -86,7 +89,7 @@ impl<M: Model> Run<M> {
             batches,
             wanted: Wanted::default(),
             schedule: Schedule::every(25).and_last(),
-            report: Report::default(),
+            logging: Logging::default(),
             dir: None,
             earlier: Earlier::Refuse,
             events: false,
@@ -94,6 +97,7 @@ impl<M: Model> Run<M> {
             settings: None,
             steps: None,
             exp: 0,
+            looks: Looks::default(),
             started: None,
         }
     }
@@ -254,14 +258,14 @@ impl<M: Model> Run<M> {
     }
 
     /// With other lines and records.
-    pub fn report(mut self, report: Report) -> Self {
-        self.report = report;
+    pub fn logging(mut self, logging: Logging) -> Self {
+        self.logging = logging;
         self
     }
 
     /// Without lines and bar.
     pub fn quiet(mut self) -> Self {
-        self.report.lines = false;
+        self.logging.lines = false;
         self
     }
 
@@ -316,14 +320,14 @@ impl<M: Model> Run<M> {
         started.asked = steps.map_or(usize::MAX, |steps| started.asked.saturating_add(steps));
         let (last, seq) = (started.asked.saturating_sub(1), self.batches.task().seq_length());
         let left = steps.map(|_| started.asked.saturating_sub(done));
-        let progress = if self.report.lines { Progress::new(left) } else { Progress::silent() };
+        let progress = if self.logging.lines { Progress::new(left) } else { Progress::silent() };
         if left == Some(0) && done > 0 {
             progress.line(&format!(
                 "{done} iterations have been taken, {} were asked for: nothing is left to do",
                 started.asked
             ))?;
         }
-        let table = self.report.lines && !self.report.paper;
+        let table = self.logging.lines && !self.logging.paper;
         let mut screen = if table { Screen::of_terminal() } else { None };
         let began = Instant::now();
         let recorder = &mut started.recorder;
@@ -335,10 +339,19 @@ impl<M: Model> Run<M> {
         let history = started.recorder.history.clone();
         let dir = started.recorder.outputs.as_ref().map(|outputs| outputs.dir().to_owned());
         self.started = Some(started);
-        ended?;
+        if ended.as_ref().err().is_none_or(|error| error.stop().is_some()) {
+            // a run that was stopped says so, whatever else fails
+            let looked = self.look().map_err(|error| self.failed(error));
+            ended.and(looked)?;
+        } else {
+            ended?;
+        }
         let (steps, last) = (self.trainer.cursor().iteration, history.records().last());
-        let lines =
-            screen.map(|screen| screen.end(steps, began.elapsed(), last.map(|(_, r)| r), dir.as_deref()));
+        let lines = screen.map(|screen| {
+            let end =
+                End { steps, took: began.elapsed(), last: last.map(|(_, r)| r), report: self.looks.report };
+            screen.end(&end, dir.as_deref())
+        });
         lines.into_iter().flatten().try_for_each(crate::output::line)?;
         Ok(history)
     }
@@ -366,6 +379,7 @@ impl<M: Model> Run<M> {
     /// Checks everything, then makes the files.
     fn start(&mut self) -> Result<Started> {
         let Checked { mut probes, estimate } = self.check()?;
+        self.check_looks()?;
         let identity = self.identity();
         self.trainer.prepare()?;
         let mut written = Written::default();
@@ -384,8 +398,13 @@ impl<M: Model> Run<M> {
                 let cursor = checkpoint.rest.cursor;
                 checkpoint.restore(&mut self.trainer)?;
                 probes.reopen(&self.trainer.model, &self.trainer.edits)?;
-                let outputs =
-                    Outputs::reopen(folder, cursor, &written, self.events, self.describe(&estimate))?;
+                let outputs = Outputs::reopen(
+                    folder,
+                    cursor,
+                    &written,
+                    self.events,
+                    self.describe(&estimate, &probes)?,
+                )?;
                 history = History::read(&outputs.dir().join("res.jsonl"), &written.units)?;
                 Some(outputs)
             }
@@ -405,15 +424,16 @@ impl<M: Model> Run<M> {
                     events: self.events,
                     checkpoint: &checkpoint,
                 };
-                Some(Outputs::create(&dir, self.earlier, &content, self.describe(&estimate))?)
+                let info = self.describe(&estimate, &probes)?;
+                Some(Outputs::create(&dir, self.earlier, &content, info)?)
             }
         };
         let loader = Loader::new(batches, LoaderOptions::default())?;
-        let (schedule, report) = (self.schedule.clone(), self.report.clone());
+        let (schedule, logging) = (self.schedule.clone(), self.logging.clone());
         let recorder = Recorder {
             schedule,
             probes,
-            report,
+            logging,
             outputs,
             history,
             before: None,
@@ -510,10 +530,10 @@ impl<M: Model> Run<M> {
     }
 
     /// What `run.json` says of a run that begins.
-    fn describe(&self, estimate: &Estimate) -> RunInfo {
+    fn describe(&self, estimate: &Estimate, probes: &Probes) -> Result<RunInfo> {
         let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let Compute { device, threads, precision } = self.trainer.compute;
-        RunInfo {
+        Ok(RunInfo {
             device: format!("{device:?}").to_lowercase(),
             precision: format!("{precision:?}").to_lowercase(),
             threads,
@@ -523,7 +543,9 @@ impl<M: Model> Run<M> {
             },
             made_of: self.made_of(),
             estimated_memory: Some(estimate.bytes() as u64),
+            chances: probes.chances(&self.trainer.model)?,
+            recalls: probes.recalls(),
             ..RunInfo::begin()
-        }
+        })
     }
 }

@@ -189,6 +189,12 @@ pub struct RunArgs {
     /// Also writes what is measured as events for TensorBoard, into the folder.
     #[config(default = false)]
     pub tensorboard: bool,
+    /// Also writes a page to look at, report.html, into the folder.
+    #[config(default = false)]
+    pub report: bool,
+    /// Also draws curves.svg and attention.svg into the folder, by the program plot of ihead-figure.
+    #[config(default = false)]
+    pub figures: bool,
     /// Seed of the data and of the initial weights.
     #[config(default = 42)]
     pub seed: u64,

@@ -19,7 +19,7 @@ pub use divergence::OnDivergence;
 pub use loss::{EmptyLoss, Loss};
 pub use progress::Progress;
 pub use schedule::Schedule;
-pub use timeline::{Action, Curve, Timeline};
+pub use timeline::{Action, Curve, Stretch, Timeline};
 pub use trainer::{Cursor, Monitor, Step, Times, Trainer};
 pub use weight_edit::WeightEdit;
 

@@ -14,20 +14,14 @@ use std::process::ExitCode;
 use ihead::config::{Exit, Parser, Problem};
 use ihead::data::{Batch, BigramData};
 use ihead::graph::Model;
-use ihead::paper::Experiment;
+use ihead::io::Array;
 use ihead::probe::{Recall, StateDict};
-use ihead::run::{RunInfo, activations};
+use ihead::report::View;
+use ihead::run::activations;
 use ihead::{Config, Error, Result, io, output};
+use ihead_figure::again::{Again, again};
 use ihead_figure::runs::{Band, Chart, PAPER, Table, chart};
 use ihead_figure::{Figure, Panel, Tokens, association, attention};
-
-// the programs themselves: they make the model and the test batch of a run again from its settings
-#[allow(dead_code)]
-#[path = "../../../examples/ihead_basic.rs"]
-mod ihead_basic;
-#[allow(dead_code)]
-#[path = "../../../examples/ihead_full.rs"]
-mod ihead_full;
 
 /// Draws runs: `plot RUN... [KIND] [KEY=VALUE]...` with KIND paper, curves, table, attention or associations.
 #[derive(Config)]
@@ -73,8 +67,7 @@ struct Args {
     /// Attention: how many positions are shown. Associations: rows and columns.
     #[config(default = 32, min = 1, max = 1024)]
     size: usize,
-    /// Attention: the patterns, by names of sites with *.
-    #[config(default = vec!["layers.*.attention.pattern".into()])]
+    /// Attention: the patterns, by names of sites with *; those of all layers without it.
     sites: Vec<String>,
     /// Attention: heads; all without it.
     heads: Vec<usize>,
@@ -99,14 +92,10 @@ enum BandOf {
 const KINDS: [&str; 5] = ["paper", "curves", "table", "attention", "associations"];
 
 fn main() -> ExitCode {
-    let (words, settings): (Vec<_>, Vec<_>) = std::env::args_os().skip(1).partition(|arg| {
-        let text = arg.to_string_lossy();
-        text == "-" || !text.starts_with('-') && !text.contains('=') || Path::new(arg).is_dir()
-    });
+    let (words, settings) = ihead_figure::words(std::env::args_os().skip(1));
     let is_kind =
         |word: &std::ffi::OsString| KINDS.iter().any(|kind| word == kind) && !Path::new(word).exists();
     let (kinds, dirs): (Vec<_>, Vec<_>) = words.into_iter().partition(is_kind);
-    let settings = settings.into_iter().map(|arg| arg.to_string_lossy().into_owned());
     let fail = |message: String| Exit::Fail(vec![Problem::general(message)]).report();
     let kind = kinds.first().map(|kind| kind.to_string_lossy().into_owned());
     match Parser::<Args>::new().program("plot RUN... [KIND]").parse(settings) {
@@ -206,52 +195,18 @@ fn weights(dir: &Path, args: &Args, all: bool) -> Result<Vec<(String, PathBuf)>>
     Ok(found)
 }
 
-/// What a run's settings make again.
-enum Again {
-    Basic(Box<Experiment<ihead::model::Simplified<usize, usize, usize>>>),
-    Full(Box<Experiment<ihead::model::Full<usize, usize, usize>>>),
-}
-
-/// The experiment of a run of the paper's programs, and its text.
-fn again(dir: &Path) -> Result<(Again, std::sync::Arc<BigramData>)> {
-    let info = RunInfo::read(dir)?;
-    let program = info
-        .command
-        .first()
-        .map(|path| Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned());
-    let line = [format!("--config={}", dir.join("params.json").display())];
-    let refused = |exit: Exit| match exit {
-        Exit::Fail(problems) => {
-            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Error::format(dir.join("params.json"), lines.join("; "))
-        }
-        _ => Error::format(dir.join("params.json"), "not the settings of one run"),
-    };
-    match program.as_deref() {
-        Some("ihead_basic") => {
-            let args = ihead::config::parse::<ihead_basic::Args>(line).map_err(refused)?.args;
-            let text = args.data_args.bigrams()?;
-            Ok((Again::Basic(Box::new(ihead_basic::experiment(&args)?)), text))
-        }
-        Some("ihead_full") => {
-            let args = ihead::config::parse::<ihead_full::Args>(line).map_err(refused)?.args;
-            let text = args.data_args.bigrams()?;
-            Ok((Again::Full(Box::new(ihead_full::experiment(&args)?)), text))
-        }
-        other => {
-            let other = other.unwrap_or("an unknown program");
-            let message = format!(
-                "a run of {other}: its model is made again for ihead_basic and ihead_full only; for a program of your own call ihead_figure::attention"
-            );
-            Err(Error::format(dir, message))
-        }
-    }
-}
-
 fn attentions(dirs: &[PathBuf], args: &Args) -> Result<Figure> {
     let mut panels = Vec::new();
     for dir in dirs {
-        let (again, text) = again(dir)?;
+        let (again, text) = match (again(dir), View::read(dir)?) {
+            (Ok(found), _) => found,
+            // a run of another program says itself what its model does
+            (Err(_), Some(view)) => {
+                panels.extend(kept(&view, args)?);
+                continue;
+            }
+            (Err(error), None) => return Err(error),
+        };
         let weights = weights(dir, args, false)?;
         panels.extend(match again {
             Again::Basic(mut made) => patterns(&mut made.model, &made.test_batch, &weights, &text, args)?,
@@ -275,56 +230,104 @@ fn patterns(
         io::load(path, model)?;
         let graph = ihead::graph::record(model, batch.seq)?;
         for sequence in &args.sequences {
-            if *sequence >= batch.batch {
-                return Err(Error::config(
-                    "sequences",
-                    format!("{sequence}, but the test batch has {}", batch.batch),
-                ));
-            }
-            let (x, y, marks) = batch.sequence(*sequence);
-            let one = Batch { x: x.to_vec(), y: y.to_vec(), marks: marks.to_vec(), batch: 1, seq: batch.seq };
-            let tokens = Tokens::new(x, marks, |token| text.token(token).unwrap_or("?").to_string());
-            for pattern in &args.sites {
-                let known = || graph.sites().keys().map(String::as_str);
-                let found: Vec<&str> =
-                    known().filter(|site| ihead::internals::names::matches(pattern, site)).collect();
-                if found.is_empty() {
-                    return Err(Error::unknown("site", pattern, known()));
-                }
-                for site in found {
-                    let array = activations(model, &one, site)?;
-                    let heads = array.shape.get(1).copied().unwrap_or(0);
-                    let all: Vec<usize> = (0..heads).collect();
-                    let chosen = if args.heads.is_empty() { &all } else { &args.heads };
-                    for head in chosen {
-                        let place = site
-                            .trim_end_matches(".pattern")
-                            .trim_end_matches(".attention")
-                            .replace("layers.", "layer ");
-                        let head_text = if heads > 1 { format!(", head {head}") } else { String::new() };
-                        let when = if weights.len() > 1 || when != "final" {
-                            format!(", {when}")
-                        } else {
-                            String::new()
-                        };
-                        let to = (args.from + args.size).min(batch.seq);
-                        panels.push(
-                            attention(
-                                format!("{place}{head_text}{when}"),
-                                &array,
-                                0,
-                                *head,
-                                args.from..to,
-                                &tokens,
-                            )?
-                            .into(),
-                        );
-                    }
-                }
+            let one = one_of(batch, *sequence)?;
+            let tokens =
+                Tokens::new(&one.x, &one.marks, |token| text.token(token).unwrap_or("?").to_string());
+            for site in sites(args, graph.sites().keys().map(String::as_str))? {
+                let array = activations(model, &one, &site)?;
+                let when = if weights.len() > 1 || when != "final" { when } else { "" };
+                panels.extend(heads(&array, &site, when, &tokens, args)?);
             }
         }
     }
     Ok(panels)
+}
+
+/// The same of what a run has kept.
+fn kept(view: &View, args: &Args) -> Result<Vec<Panel>> {
+    let (batch, mut panels) = (view.batch(), Vec::new());
+    let moments: Vec<Option<usize>> = view.moments().collect();
+    let chosen: Vec<usize> = match &args.snapshots[..] {
+        [] => vec![moments.len().saturating_sub(1)],
+        wanted => wanted
+            .iter()
+            .map(|wanted| {
+                moments.iter().position(|moment| *moment == Some(*wanted)).ok_or_else(|| {
+                    let known: Vec<String> = moments.iter().flatten().map(usize::to_string).collect();
+                    let known = known.join(", ");
+                    Error::config(
+                        "snapshots",
+                        format!("none of iteration {wanted}; there are those of [{known}]"),
+                    )
+                })
+            })
+            .collect::<Result<_>>()?,
+    };
+    for moment in chosen {
+        let when = moments[moment].map_or(String::new(), |i| format!("iteration {i}"));
+        for sequence in &args.sequences {
+            let one = one_of(&batch, *sequence)?;
+            let tokens = Tokens::new(&one.x, &one.marks, |token| view.token(token).to_string());
+            for site in sites(args, view.sites())? {
+                let array = view.pattern(moment, *sequence, &site)?;
+                panels.extend(heads(&array, &site, &when, &tokens, args)?);
+            }
+        }
+    }
+    Ok(panels)
+}
+
+/// One sequence of a batch.
+fn one_of(batch: &Batch, sequence: usize) -> Result<Batch> {
+    if sequence >= batch.batch {
+        let message = format!("{sequence}, but there are {} to look at", batch.batch);
+        return Err(Error::config("sequences", message));
+    }
+    let (x, y, marks) = batch.sequence(sequence);
+    Ok(Batch { x: x.to_vec(), y: y.to_vec(), marks: marks.to_vec(), batch: 1, seq: batch.seq })
+}
+
+/// The sites that are asked for: by default all that are patterns of layers, or all patterns where none has that name.
+fn sites<'a>(args: &Args, known: impl Iterator<Item = &'a str>) -> Result<Vec<String>> {
+    let known: Vec<&str> = known.collect();
+    let patterns: Vec<&str> = match &args.sites[..] {
+        [] => vec!["layers.*.attention.pattern", "*.pattern"],
+        given => given.iter().map(String::as_str).collect(),
+    };
+    let mut found: Vec<String> = Vec::new();
+    for pattern in patterns {
+        let matched = known.iter().filter(|site| ihead::internals::names::matches(pattern, site));
+        let matched: Vec<String> = matched.map(|site| site.to_string()).collect();
+        if matched.is_empty() && !args.sites.is_empty() {
+            return Err(Error::unknown("site", pattern, known));
+        }
+        found.extend(matched);
+        if args.sites.is_empty() && !found.is_empty() {
+            break;
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::config("sites", "the model has no attention pattern"));
+    }
+    Ok(found)
+}
+
+/// A panel for each chosen head of a pattern of one sequence.
+fn heads(array: &Array, site: &str, when: &str, tokens: &Tokens, args: &Args) -> Result<Vec<Panel>> {
+    let [_, heads, seq, _] = array.shape[..] else {
+        return Err(Error::shape(site, &[1, 1, 1, 1], &array.shape));
+    };
+    let place = site.trim_end_matches(".pattern").trim_end_matches(".attention").replace("layers.", "layer ");
+    let all: Vec<usize> = (0..heads).collect();
+    let chosen = if args.heads.is_empty() { &all } else { &args.heads };
+    let to = (args.from + args.size).min(seq);
+    let panel = |head: &usize| {
+        let head_text = if heads > 1 { format!(", head {head}") } else { String::new() };
+        let when = if when.is_empty() { String::new() } else { format!(", {when}") };
+        let title = format!("{place}{head_text}{when}");
+        Ok(attention(title, array, 0, *head, args.from..to, tokens)?.into())
+    };
+    chosen.iter().map(panel).collect()
 }
 
 /// The scores of recalls, a row of panels for each recall, a column for each file of weights.

@@ -2,6 +2,7 @@
 mod action;
 mod check;
 mod rate;
+mod stretch;
 mod text;
 
 use std::ops::Range;
@@ -12,6 +13,7 @@ pub use action::Action;
 pub(super) use check::refuse_patches;
 pub use rate::Curve;
 use rate::Rate;
+pub use stretch::Stretch;
 
 use crate::{Error, Result};
 

@@ -6,7 +6,7 @@ use crate::train::Step;
 
 /// Which measurements a run prints, and how it writes them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct Logging {
     /// Print a line at each evaluation.
     pub lines: bool,
     /// Print these lines on a terminal, too; otherwise it shows a table with few columns, and how the run ended.
@@ -23,9 +23,9 @@ pub struct Report {
     pub not_applicable: Option<f64>,
 }
 
-impl Default for Report {
+impl Default for Logging {
     fn default() -> Self {
-        Report {
+        Logging {
             lines: true,
             paper: false,
             probes_apart: false,
@@ -37,7 +37,7 @@ impl Default for Report {
     }
 }
 
-impl Report {
+impl Logging {
     /// The lines of an evaluation; `is_probe` tells the probes of weights from other numbers.
     pub(super) fn lines(
         &self,

@@ -1,0 +1,371 @@
+//! Looks at a model: attention, predictions, terms of the logits.
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::data::Batch;
+use crate::engine::{AnyEngine, ParamSource, Read, Request, RowSet};
+use crate::graph::{Edits, Graph, Model, NodeId, record_with};
+use crate::kernels::{Element, cross_entropy_row};
+use crate::nn::{ModuleExt, ParamId, Values};
+use crate::probe::attribution::{self, Term};
+use crate::train::{Compute, Timeline};
+use crate::{Error, Result};
+
+use super::base64;
+use super::view::{FORMAT, Heads, Moment, Shown, TOP, View, byte};
+
+/// The most bytes of what is seen, in a page.
+const BYTES: usize = 3_000_000;
+
+/// The most sequences, and the most tokens of each, that are looked at.
+const SEQUENCES: usize = 4;
+const POSITIONS: usize = 256;
+
+/// Where a run's model comes from.
+pub struct Looked<'a, M> {
+    /// The model; its own weights are not read.
+    pub model: &'a M,
+    /// Sequences to look at: the first of them.
+    pub batch: &'a Batch,
+    /// The edits of sites with which the run began.
+    pub edits: &'a Edits,
+    /// What changed during the run.
+    pub timeline: &'a Timeline,
+    /// How many steps were taken.
+    pub iterations: usize,
+    /// Where to compute.
+    pub compute: Compute,
+}
+
+impl View {
+    /// Looks at the stored weights of the run in a folder, its snapshots and `final.safetensors`; `name` says what a token is called.
+    ///
+    /// # Errors
+    /// If there are no stored weights, or they are not of this model.
+    pub fn of_run<M: Model>(dir: &Path, of: &Looked<'_, M>, name: impl Fn(u32) -> String) -> Result<View> {
+        let stored = crate::io::stored(dir)?;
+        let graph = record_with(of.model, of.batch.seq.clamp(1, 2), of.edits)?;
+        let patterns = patterns(&graph);
+        let heads = patterns.iter().map(|(site, _)| site.heads).sum();
+        let room = Room { moments: stored.len(), sequences: of.batch.batch, positions: of.batch.seq };
+        let shown = room.within(heads, attribution::terms(&graph).len());
+        let batch = first(of.batch, &shown);
+        let mut view = View {
+            format: FORMAT,
+            tokens: BTreeMap::new(),
+            sequences: (0..batch.batch)
+                .map(|i| {
+                    let (x, y, marks) = batch.sequence(i);
+                    Shown { x: x.to_vec(), y: y.to_vec(), marks: marks.to_vec() }
+                })
+                .collect(),
+            patterns: vec![],
+            terms: vec![],
+            top: TOP,
+            moments: vec![],
+            notes: room.notes(&shown),
+        };
+        let mut used: Vec<u32> = batch.x.iter().chain(&batch.y).copied().collect();
+        for (iteration, path) in thinned(stored, shown.moments) {
+            let edits = of.timeline.edits_at(iteration, of.iterations, of.edits);
+            let graph = record_with(of.model, batch.seq, &edits)?;
+            let weights = Stored::read(&path, of.model)?;
+            let seen = see(&graph, &weights, &batch, of.compute)?;
+            used.extend(seen.sequences.iter().flat_map(|seen| seen.top.iter().map(|(token, _)| *token)));
+            view.moments.push(seen.moment(iteration));
+            (view.patterns, view.terms) = (seen.patterns, seen.terms);
+        }
+        view.tokens = used.into_iter().map(|token| (token, name(token))).collect();
+        Ok(view)
+    }
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Room {
+    moments: usize,
+    sequences: usize,
+    positions: usize,
+}
+
+impl Room {
+    /// Bytes in a page.
+    fn bytes(&self, heads: usize, terms: usize) -> usize {
+        let n = self.positions;
+        let each = heads * n * (n + 1) / 2 + n * (4 * TOP + 4 + 2 * terms);
+        self.moments * self.sequences * (each * 4 / 3 + 16)
+    }
+
+    /// As much of it as fits.
+    fn within(&self, heads: usize, terms: usize) -> Room {
+        let mut room = Room {
+            moments: self.moments,
+            sequences: self.sequences.min(SEQUENCES),
+            positions: self.positions.min(POSITIONS),
+        };
+        while room.bytes(heads, terms) > BYTES {
+            match room {
+                Room { moments: 9.., .. } => room.moments -= 1,
+                Room { sequences: 3.., .. } => room.sequences -= 1,
+                Room { positions: 97.., .. } => room.positions -= 32,
+                Room { moments: 4.., .. } => room.moments -= 1,
+                Room { sequences: 2.., .. } => room.sequences -= 1,
+                Room { moments: 2.., .. } => room.moments -= 1,
+                Room { positions: 2.., .. } => room.positions /= 2,
+                _ => break,
+            }
+        }
+        room
+    }
+
+    /// What is left out.
+    fn notes(&self, shown: &Room) -> Vec<String> {
+        let parts = [
+            ("sequences of the test batch, the first ones", shown.sequences, self.sequences),
+            ("positions of each, the first ones", shown.positions, self.positions),
+            ("files of weights, evenly chosen", shown.moments, self.moments),
+        ];
+        let less = parts.into_iter().filter(|(_, shown, of)| shown < of);
+        less.map(|(what, shown, of)| format!("Shown: {shown} of {of} {what}.")).collect()
+    }
+}
+
+/// So many of a list, with its ends; the last, if it is to be one.
+fn thinned<T>(all: Vec<T>, to: usize) -> Vec<T> {
+    let last = all.len().saturating_sub(1);
+    let chosen: Vec<usize> = match to {
+        0 | 1 => vec![last],
+        _ => (0..to).map(|i| (i * last + (to - 1) / 2) / (to - 1)).collect(),
+    };
+    all.into_iter().enumerate().filter(|(i, _)| chosen.contains(i)).map(|(_, one)| one).collect()
+}
+
+/// The first sequences of a batch, and of each the first positions.
+fn first(batch: &Batch, shown: &Room) -> Batch {
+    let mut kept = Batch { batch: shown.sequences, seq: shown.positions, ..Batch::default() };
+    for i in 0..shown.sequences {
+        let (x, y, marks) = batch.sequence(i);
+        kept.x.extend(&x[..shown.positions]);
+        kept.y.extend(&y[..shown.positions]);
+        kept.marks.extend(&marks[..shown.positions]);
+    }
+    kept
+}
+
+/// The attention patterns of a graph, each once.
+fn patterns(graph: &Graph) -> Vec<(Heads, NodeId)> {
+    let mut found: Vec<(Heads, NodeId)> = Vec::new();
+    for (site, node) in graph.sites() {
+        if graph.is_pattern(*node) && found.iter().all(|(_, known)| known != node) {
+            found.push((Heads { site: site.clone(), heads: graph.nodes()[node.index()].cols }, *node));
+        }
+    }
+    found
+}
+
+/// Stored weights, for a model that keeps its own.
+struct Stored {
+    by_id: HashMap<ParamId, Values>,
+}
+
+impl Stored {
+    fn read(path: &PathBuf, model: &impl Model) -> Result<Stored> {
+        let mut stored = crate::io::read(path)?;
+        let mut by_id = HashMap::new();
+        for (name, _, tensor) in model.tensors() {
+            let Some(array) = stored.remove(&name) else {
+                if by_id.contains_key(&tensor.id()) {
+                    continue; // tied: stored under its first name
+                }
+                return Err(Error::format(path, format!("there is no '{name}' of this model in it")));
+            };
+            if array.shape != tensor.dims() {
+                return Err(Error::shape(name, &tensor.dims(), &array.shape));
+            }
+            by_id.insert(tensor.id(), array.values);
+        }
+        Ok(Stored { by_id })
+    }
+}
+
+impl<E: Element> ParamSource<E> for Stored {
+    fn read(&self, id: ParamId, into: &mut [E]) {
+        if let Some(values) = self.by_id.get(&id) {
+            values.copy_to(into);
+        }
+    }
+
+    fn check(&self, id: ParamId) -> Result<()> {
+        match self.by_id.contains_key(&id) {
+            true => Ok(()),
+            false => Err(Error::usage("the model reads a parameter that it does not name")),
+        }
+    }
+}
+
+/// What is seen of a batch.
+struct Seen {
+    patterns: Vec<Heads>,
+    terms: Vec<String>,
+    sequences: Vec<SeenSequence>,
+}
+
+/// What is seen of a sequence.
+#[derive(Default)]
+struct SeenSequence {
+    /// Of each pattern the weights of its heads, row by row up to the diagonal.
+    weights: Vec<Vec<f32>>,
+    /// `TOP` tokens at each position with their probabilities.
+    top: Vec<(u32, f64)>,
+    /// The probability and the rank of the next token at each position.
+    next: Vec<(f64, usize)>,
+    /// The terms at each position.
+    terms: Vec<f32>,
+}
+
+/// Runs a batch and keeps what is looked at.
+fn see(graph: &Graph, weights: &Stored, batch: &Batch, compute: Compute) -> Result<Seen> {
+    let mut graph = graph.clone();
+    let found = patterns(&graph);
+    let terms = attribution::split(&mut graph);
+    let mut nodes: Vec<NodeId> = found.iter().map(|(_, node)| *node).collect();
+    let mut place = |node: NodeId| {
+        nodes.iter().position(|known| *known == node).unwrap_or_else(|| {
+            nodes.push(node);
+            nodes.len() - 1
+        })
+    };
+    let logits = place(graph.logits());
+    let places: Vec<Places> = terms
+        .iter()
+        .map(|term| Places {
+            logits: place(term.logits),
+            norm: term.norm.as_ref().map(|norm| (place(norm.term), place(norm.whole))),
+        })
+        .collect();
+    let request = Request::reads(nodes.iter().map(|node| (*node, RowSet::All)).collect());
+    let mut engine = compute.engine(&graph, &request, &|_| false)?;
+    let slots: Vec<Mutex<SeenSequence>> = (0..batch.batch).map(|_| Mutex::default()).collect();
+    let heads: Vec<usize> = found.iter().map(|(site, _)| site.heads).collect();
+    let looks = Looks { heads: &heads, logits, terms: &terms, places: &places };
+    let keep = |i: usize, seen: SeenSequence| {
+        *slots[i].lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    };
+    match &mut engine {
+        AnyEngine::Single(engine) => {
+            engine.run(weights, batch, &[], &|i, reads| keep(i, looks.at(batch.sequence(i).1, reads)))?
+        }
+        AnyEngine::Double(engine) => {
+            engine.run(weights, batch, &[], &|i, reads| keep(i, looks.at(batch.sequence(i).1, reads)))?
+        }
+    };
+    Ok(Seen {
+        patterns: found.into_iter().map(|(site, _)| site).collect(),
+        terms: terms.into_iter().map(|term| term.name).collect(),
+        sequences: slots
+            .into_iter()
+            .map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner))
+            .collect(),
+    })
+}
+
+/// Where a term is among the reads.
+struct Places {
+    logits: usize,
+    /// The term and the whole stream, before a final norm.
+    norm: Option<(usize, usize)>,
+}
+
+/// What is looked at, among the reads.
+struct Looks<'a> {
+    heads: &'a [usize],
+    logits: usize,
+    terms: &'a [Term],
+    places: &'a [Places],
+}
+
+impl Looks<'_> {
+    fn at<E: Element>(&self, targets: &[u32], reads: &[Read<'_, E>]) -> SeenSequence {
+        let mut seen = SeenSequence::default();
+        for (read, heads) in reads.iter().zip(self.heads) {
+            let rows = (0..*heads).flat_map(|h| (0..read.rows).map(move |t| (h, t)));
+            let weights = rows.flat_map(|(h, t)| &read.head_row(h, t)[..=t]).map(|w| w.to_f64() as f32);
+            seen.weights.push(weights.collect());
+        }
+        for (t, target) in targets.iter().enumerate() {
+            let (row, y) = (reads[self.logits].row(t), *target as usize);
+            let probability = |token: usize| (-cross_entropy_row(row, token)).exp();
+            let mut order: Vec<usize> = (0..row.len()).collect();
+            order.sort_by(|a, b| row[*b].to_f64().total_cmp(&row[*a].to_f64()).then(a.cmp(b)));
+            let rank = 1 + order.iter().position(|token| *token == y).unwrap_or(order.len());
+            // a small vocabulary is filled up
+            let top =
+                (0..TOP).map(|i| order.get(i).map_or((0, 0.0), |token| (*token as u32, probability(*token))));
+            seen.top.extend(top);
+            seen.next.push((probability(y), rank));
+            for (term, places) in self.terms.iter().zip(self.places) {
+                let row = reads[places.logits].row(t);
+                let mean = row.iter().map(|v| v.to_f64()).sum::<f64>() / row.len() as f64;
+                let scale = match (&term.norm, places.norm) {
+                    (Some(norm), Some((one, whole))) => norm.scale(reads[one].row(t), reads[whole].row(t)),
+                    _ => 1.0,
+                };
+                seen.terms.push((scale * (row[y].to_f64() - mean)) as f32);
+            }
+        }
+        seen
+    }
+}
+
+impl Seen {
+    /// Rounded and packed.
+    fn moment(&self, iteration: Option<usize>) -> Moment {
+        let ends = |p: usize| {
+            let all = self.sequences.iter().flat_map(|seen| &seen.weights[p]).filter(|w| w.is_finite());
+            all.fold([0.0f32, 0.0], |[low, high], w| [low.min(*w), high.max(*w)])
+        };
+        let ranges: Vec<[f32; 2]> = (0..self.patterns.len()).map(ends).collect();
+        let terms = self.sequences.iter().flat_map(|seen| &seen.terms).filter(|term| term.is_finite());
+        let largest = terms.fold(0.0f32, |most, term| most.max(term.abs()));
+        let small = |value: f64, most: f64| (value.clamp(0.0, 1.0) * most).round() as u16;
+        let packed = |seen: &SeenSequence| {
+            let weights = seen.weights.iter().zip(&ranges);
+            let mut bytes: Vec<u8> =
+                weights.flat_map(|(weights, range)| weights.iter().map(|w| byte(*w, *range))).collect();
+            for (top, (probability, rank)) in seen.top.chunks_exact(TOP).zip(&seen.next) {
+                let tokens = top.iter().map(|(token, _)| u16::try_from(*token).unwrap_or(u16::MAX));
+                let shares = top.iter().map(|(_, share)| small(*share, 65535.0));
+                let next = [small(*probability, 65535.0), u16::try_from(*rank).unwrap_or(u16::MAX)];
+                bytes.extend(tokens.chain(shares).chain(next).flat_map(u16::to_le_bytes));
+            }
+            let term = |value: &f32| (value / largest.max(f32::MIN_POSITIVE) * 32767.0).round() as i16;
+            bytes.extend(seen.terms.iter().map(term).flat_map(i16::to_le_bytes));
+            base64::encode(&bytes)
+        };
+        Moment { iteration, largest, data: self.sequences.iter().map(packed).collect(), ranges }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_at_has_bounds() {
+        let all = |moments, sequences, positions| Room { moments, sequences, positions };
+        assert_eq!(all(3, 2, 32).within(2, 4), all(3, 2, 32));
+        assert!(all(3, 2, 32).notes(&all(3, 2, 32)).is_empty());
+        for (room, heads) in
+            [(all(5, 512, 256), 2), (all(100, 512, 256), 2), (all(1, 8, 4096), 16), (all(30, 8, 256), 96)]
+        {
+            let shown = room.within(heads, 12);
+            assert!(shown.bytes(heads, 12) <= BYTES, "{room:?} {shown:?}");
+            assert!(shown.moments > 0 && shown.sequences > 0 && shown.positions > 0);
+            assert!(!room.notes(&shown).is_empty());
+        }
+        assert_eq!(thinned((0..10).collect(), 4), [0, 3, 6, 9]);
+        assert_eq!(thinned((0..10).collect(), 1), [9]);
+        assert_eq!(thinned((0..3).collect(), 3), [0, 1, 2]);
+    }
+}

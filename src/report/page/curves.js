@@ -1,0 +1,243 @@
+"use strict";
+// Curves of the recorded numbers: a chart for each unit, with the numbers to choose from.
+
+const charts = [];
+
+/** The groups of numbers: recalls by themselves, all others by their unit. */
+function numberGroups() {
+  const isRecall = (name) => runs.some((run) => run.recalls.includes(name));
+  const isChart = (name) => runs.some((run) => run.iterations.some((_, at) => recorded(run, name, at) !== null));
+  const titles = { nats: "Losses and divergences", share: "Accuracies and other shares", logits: "Logits", norm: "Norms", seconds: "Times", count: "Counts", "": "Other numbers" };
+  const groups = new Map();
+  for (const name of allNumbers.filter(isChart)) {
+    const unit = unitOf(name);
+    const key = isRecall(name) ? "recalls" : unit;
+    const title = isRecall(name) ? "Recalls of the weights" : titles[unit] ?? unit;
+    if (!groups.has(key)) groups.set(key, { key, title, unit, names: [], chosen: new Set() });
+    groups.get(key).names.push(name);
+  }
+  for (const group of groups.values()) {
+    const first = group.key === "norm" ? 0 : runs.length > 1 ? 2 : 5;
+    group.names.slice(0, first).forEach((name) => group.chosen.add(name));
+  }
+  const order = ["nats", "share", "recalls", "logits"];
+  const place = (key) => (order.includes(key) ? order.indexOf(key) : order.length + (key === "norm" ? 1 : 0));
+  return [...groups.values()].sort((a, b) => place(a.key) - place(b.key));
+}
+
+/** The lines of a group: one for each number that is chosen and each run that is shown. */
+function linesOf(group) {
+  const names = group.names.filter((name) => group.chosen.has(name));
+  const visible = visibleRuns();
+  return visible.flatMap(({ run, number }) =>
+    names
+      .filter((name) => run.numbers[name])
+      .map((name) => {
+        const at = group.names.indexOf(name);
+        const one = runs.length === 1;
+        return {
+          label: one ? name : names.length > 1 ? `${name}, ${run.name}` : run.name,
+          run,
+          name,
+          colour: colour(one ? at : number),
+          dash: DASHES[(one ? Math.floor(at / PALETTES.light.length) : names.indexOf(name)) % DASHES.length],
+        };
+      }),
+  );
+}
+
+/** Iterations of all lines, and a list of values of each; `undefined` where a run was not evaluated. */
+function alignedData(lines) {
+  const iterations = [...new Set(lines.flatMap((line) => line.run.iterations))].sort((a, b) => a - b);
+  const place = new Map(iterations.map((iteration, at) => [iteration, at]));
+  const values = lines.map((line) => {
+    const list = new Array(iterations.length).fill(undefined);
+    line.run.iterations.forEach((iteration, at) => {
+      list[place.get(iteration)] = recorded(line.run, line.name, at);
+    });
+    return list;
+  });
+  return [iterations, ...values];
+}
+
+/** Dashed lines across a chart: chance levels, and when something changed. */
+function drawMarks(chart, group, lines) {
+  const { ctx, bbox } = chart;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.strokeStyle = styled("muted");
+  ctx.fillStyle = styled("muted");
+  ctx.lineWidth = devicePixelRatio;
+  ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+  const line = (x0, y0, x1, y1) => {
+    ctx.beginPath();
+    ctx.moveTo(x0, y0);
+    ctx.lineTo(x1, y1);
+    ctx.stroke();
+  };
+  const chances = new Set(lines.map(({ run, name }) => run.chances[name]).filter((chance) => chance !== undefined));
+  for (const chance of chances) {
+    const y = chart.valToPos(chance, "y", true);
+    line(bbox.left, y, bbox.left + bbox.width, y);
+    const text = chances.size > 1 ? `chance ${shown(chance)}` : "chance";
+    ctx.textAlign = "right";
+    ctx.fillText(text, bbox.left + bbox.width - 6, y - 4 * devicePixelRatio);
+  }
+  for (const iteration of changeIterations()) {
+    const x = chart.valToPos(iteration, "x", true);
+    line(x, bbox.top, x, bbox.top + bbox.height);
+  }
+  ctx.restore();
+}
+
+/** The text under the cursor, for those who do not see it. */
+function cursorText(chart, at) {
+  if (at === null || at === undefined) return "no iteration is chosen";
+  const values = chart.series.slice(1).map((series, i) => `${series.label} ${shown(chart.data[i + 1][at])}`);
+  return `iteration ${chart.data[0][at]}: ${values.join("; ")}`;
+}
+
+function drawChart(card) {
+  const { group, place } = card;
+  card.chart?.destroy();
+  card.chart = null;
+  const lines = linesOf(group);
+  card.summary.textContent = `Choose numbers (${group.chosen.size} of ${group.names.length})`;
+  if (lines.length === 0) {
+    place.replaceChildren(element("p", { class: "hint" }, "No number is chosen."));
+    place.removeAttribute("role");
+    place.removeAttribute("tabindex");
+    card.numbers.replaceChildren();
+    return;
+  }
+  place.replaceChildren();
+  const data = alignedData(lines);
+  const axis = { stroke: () => styled("ink"), grid: { stroke: () => styled("faint"), width: 1 }, ticks: { stroke: () => styled("faint"), width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
+  const share = group.unit === "share";
+  const few = data[0].length <= 40;
+  card.chart = new uPlot(
+    {
+      width: Math.max(280, place.clientWidth),
+      height: 260,
+      cursor: { sync: { key: "iterations" }, points: { size: 7 } },
+      scales: {
+        x: { time: false },
+        y: share ? { range: [0, 1] } : { distr: card.log.checked ? 3 : 1 },
+      },
+      axes: [
+        { ...axis, label: "iteration", labelSize: 18, size: 34 },
+        { ...axis, label: UNITS[group.unit] ?? group.unit, labelSize: 20, size: 52 },
+      ],
+      series: [
+        { label: "iteration", value: (_, value) => (value === null || value === undefined ? "–" : String(value)) },
+        ...lines.map((line) => ({ label: line.label, stroke: line.colour, dash: line.dash, width: 2, points: { show: few, size: 5 }, value: (_, value) => shown(value) })),
+      ],
+      hooks: {
+        draw: [(chart) => drawMarks(chart, group, lines)],
+        setCursor: [
+          (chart) => {
+            const at = chart.cursor.idx;
+            place.setAttribute("aria-valuetext", cursorText(chart, at));
+            if (at !== null && at !== undefined) place.setAttribute("aria-valuenow", chart.data[0][at]);
+          },
+        ],
+      },
+    },
+    data,
+    place,
+  );
+  // its numbers are the slider's value, its switches the boxes below
+  place.querySelector(".u-legend").setAttribute("aria-hidden", "true");
+  const iterations = data[0];
+  Object.entries({
+    role: "slider",
+    tabindex: "0",
+    "aria-label": `${group.title}: the iteration at which values are read`,
+    "aria-valuemin": iterations[0],
+    "aria-valuemax": iterations[iterations.length - 1],
+    "aria-valuenow": iterations[iterations.length - 1],
+    "aria-valuetext": cursorText(card.chart, iterations.length - 1),
+  }).forEach(([name, value]) => place.setAttribute(name, value));
+  card.drawNumbers = () => {
+    const step = Math.max(1, Math.ceil(iterations.length / 40));
+    const rows = iterations.map((_, at) => at).filter((at) => at % step === 0 || at === iterations.length - 1);
+    const caption = step > 1 ? `${group.title}: every ${step}th evaluation` : group.title;
+    card.numbers.replaceChildren(
+      table(caption, ["iteration", ...lines.map((line) => line.label)], rows.map((at) => [String(iterations[at]), ...lines.map((_, i) => element("td", { class: "number" }, shown(data[i + 1][at])))])),
+    );
+  };
+  if (card.details.open) card.drawNumbers();
+}
+
+/** The arrow keys move the cursor of a chart, and with it that of all others. */
+function moveCursor(card, event) {
+  const chart = card.chart;
+  if (!chart) return;
+  const count = chart.data[0].length;
+  const at = chart.cursor.idx ?? count - 1;
+  const steps = { ArrowRight: at + 1, ArrowUp: at + 1, ArrowLeft: at - 1, ArrowDown: at - 1, PageUp: at + 10, PageDown: at - 10, Home: 0, End: count - 1 };
+  if (!(event.key in steps)) return;
+  event.preventDefault();
+  const to = Math.min(count - 1, Math.max(0, steps[event.key]));
+  const left = chart.valToPos(chart.data[0][to], "x");
+  chart.setCursor({ left, top: chart.over.clientHeight / 2 });
+}
+
+function drawCurves() {
+  const place = document.getElementById("charts");
+  const groups = numberGroups();
+  if (groups.length === 0) {
+    place.replaceChildren(element("p", {}, "Nothing has been recorded yet."));
+    return;
+  }
+  const resized = new ResizeObserver((entries) => {
+    for (const { target, contentRect } of entries) {
+      const card = charts.find((card) => card.place === target);
+      const width = Math.max(280, Math.floor(contentRect.width));
+      if (card?.chart && card.chart.width !== width) card.chart.setSize({ width, height: 260 });
+    }
+  });
+  for (const group of groups) {
+    const id = `chart-${group.key || "other"}`;
+    const card = { group, chart: null, place: element("div", { class: "chart", id }), numbers: element("div", { class: "wide" }), summary: element("summary") };
+    card.log = element("input", { type: "checkbox", on: { change: () => drawChart(card) } });
+    const boxes = group.names.map((name) =>
+      element(
+        "label",
+        {},
+        element("input", {
+          type: "checkbox",
+          value: name,
+          checked: group.chosen.has(name),
+          on: {
+            change: (event) => {
+              if (event.target.checked) group.chosen.add(name);
+              else group.chosen.delete(name);
+              drawChart(card);
+            },
+          },
+        }),
+        name,
+      ),
+    );
+    card.details = element("details", { on: { toggle: () => card.details.open && card.drawNumbers?.() } }, element("summary", {}, "The numbers as a table"), card.numbers);
+    card.place.addEventListener("keydown", (event) => moveCursor(card, event));
+    place.append(
+      element(
+        "article",
+        { class: "card", "aria-labelledby": `${id}-title` },
+        element("h3", { id: `${id}-title` }, group.title),
+        card.place,
+        element("details", { class: "choose" }, card.summary, element("fieldset", {}, element("legend", {}, `Numbers of ${group.title.toLowerCase()}`), ...boxes), group.unit === "share" ? null : element("label", {}, card.log, "logarithmic axis")),
+        card.details,
+      ),
+    );
+    charts.push(card);
+    drawChart(card);
+    resized.observe(card.place);
+  }
+  whenRunsChange(() => charts.forEach(drawChart));
+}

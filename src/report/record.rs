@@ -1,0 +1,248 @@
+//! What a page says of a run.
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::run::RunInfo;
+use crate::train::Timeline;
+use crate::{Error, Result};
+
+use super::View;
+
+/// The bytes of a number on the page, with its comma, nearly.
+const NUMBER: usize = 9;
+
+/// The fewest evaluations that are kept.
+const FEWEST: usize = 50;
+
+/// A run, as its folder has it.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub dir: PathBuf,
+    info: RunInfo,
+    status: String,
+    /// The settings by dotted key.
+    settings: BTreeMap<String, Value>,
+    /// The evaluations.
+    rows: Vec<Map<String, Value>>,
+    pub view: Option<View>,
+    /// Why there is no view.
+    pub unseen: String,
+}
+
+impl Record {
+    pub fn read(dir: &Path) -> Result<Record> {
+        let info = RunInfo::read(dir)?;
+        let status = info.status_now(dir).to_string();
+        let mut settings = BTreeMap::new();
+        if let Some(text) = read(&dir.join("params.json"))? {
+            let path = dir.join("params.json");
+            let value: Value = serde_json::from_str(&text)
+                .map_err(|e| Error::format(&path, format!("not the settings of a run: {e}")))?;
+            flat("", &value, &mut settings);
+        }
+        let (path, mut rows) = (dir.join("res.jsonl"), Vec::new());
+        let text = read(&path)?.unwrap_or_default();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        for (i, line) in lines.iter().enumerate() {
+            match serde_json::from_str(line) {
+                Ok(row) => rows.push(row),
+                // a run that goes on may be writing it
+                Err(_) if i + 1 == lines.len() => {}
+                Err(error) => return Err(Error::format(&path, format!("line {}: {error}", i + 1))),
+            }
+        }
+        let view = View::read(dir)?;
+        let unseen = "The run has left nothing for it: run it with report=true, or call Run::report.".into();
+        Ok(Record { dir: dir.to_owned(), info, status, settings, rows, view, unseen })
+    }
+
+    /// What the page shows of it, with so many bytes for its view and for its numbers.
+    pub fn data(&self, views: usize, numbers: usize) -> Value {
+        let mut notes = Vec::new();
+        let mut names: Vec<&String> = Vec::new();
+        for row in &self.rows {
+            names.extend(row.keys().filter(|key| *key != "iter" && !names.contains(key)).collect::<Vec<_>>());
+        }
+        let most = (numbers / NUMBER / (names.len() + 1)).max(FEWEST);
+        let rows: Vec<&Map<String, Value>> = match self.rows.len() {
+            n if n <= most => self.rows.iter().collect(),
+            n => {
+                notes.push(format!("To keep this page small, it shows {most} of {n} evaluations."));
+                (0..most).map(|i| &self.rows[i * (n - 1) / (most - 1)]).collect()
+            }
+        };
+        let column = |name: &str| -> Vec<Value> {
+            rows.iter().map(|row| row.get(name).map_or(Value::Null, rounded)).collect()
+        };
+        let columns: Map<String, Value> =
+            names.iter().map(|name| (name.to_string(), column(name).into())).collect();
+        let view = self.view.clone().and_then(|view| view.within(views));
+        let unseen = match (&view, &self.view) {
+            (None, Some(_)) => "It does not fit on a page with so many runs; make one of fewer.",
+            _ => &self.unseen,
+        };
+        json!({
+            "dir": self.dir.display().to_string(),
+            "status": self.status,
+            "error": self.info.error,
+            "origin": self.origin(),
+            "made_of": self.made_of(),
+            "settings": self.settings,
+            "units": self.info.units,
+            "chances": self.info.chances,
+            "recalls": self.info.recalls,
+            "iterations": column("iter"),
+            "done": self.info.iterations,
+            "numbers": columns,
+            "changes": self.changes(),
+            "view": view,
+            "unseen": unseen,
+            "notes": notes,
+        })
+    }
+
+    /// Where it comes from: names and texts, in order.
+    fn origin(&self) -> Vec<[String; 2]> {
+        let info = &self.info;
+        let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".into());
+        let seconds = |s: f64| if s < 10.0 { format!("{s:.2} s") } else { format!("{s:.0} s") };
+        let mut rows = vec![
+            ("status", self.status.clone()),
+            ("iterations", info.iterations.to_string()),
+            ("started", info.started.clone()),
+            ("ended", or(&info.ended)),
+            ("took", seconds(info.seconds)),
+            ("a step", info.seconds_a_step.map_or("not known".into(), |s| format!("{:.2} ms", s * 1e3))),
+            ("resumed", format!("{} times", info.resumed)),
+            (
+                "memory at most",
+                info.peak_memory.map_or("not known".into(), |b| format!("{} MB", b / 1_000_000)),
+            ),
+            ("version of ihead", info.version.clone()),
+            ("commit", or(&info.commit)),
+            ("command", info.command.join(" ")),
+            ("machine", or(&info.host)),
+            ("processor", or(&info.processor)),
+            ("vector instructions", info.features.clone()),
+            ("device", info.device.clone()),
+            ("threads", info.threads.to_string()),
+            ("precision", info.precision.clone()),
+            ("seed of the data", info.seeds.data.to_string()),
+            ("seed of the weights", info.seeds.weights.map_or("not known".into(), |seed| seed.to_string())),
+        ];
+        rows.extend(info.error.clone().map(|error| ("error", error)));
+        rows.into_iter().map(|(name, text)| [name.to_string(), text]).collect()
+    }
+
+    /// Task, optimiser, loss and what else it was made of.
+    fn made_of(&self) -> BTreeMap<String, Value> {
+        let mut found = BTreeMap::new();
+        self.info.made_of.iter().for_each(|(key, value)| flat(key, value, &mut found));
+        found
+    }
+
+    /// What its timeline changes.
+    fn changes(&self) -> Vec<Value> {
+        let text = self.info.made_of.get("timeline").and_then(Value::as_str).unwrap_or("");
+        let stretches = match text.parse::<Timeline>() {
+            Ok(timeline) => timeline.stretches(),
+            Err(_) => return vec![json!({ "when": "", "from": null, "to": null, "what": text })],
+        };
+        let change =
+            |s: crate::train::Stretch| json!({ "when": s.when, "from": s.from, "to": s.to, "what": s.what });
+        stretches.into_iter().map(change).collect()
+    }
+}
+
+/// Gives each run a short name of its own: the settings in which it differs from others, or its folder.
+pub(super) fn named(mut runs: Vec<Value>) -> Vec<Value> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
+    let of = |run: &Value, key: &str| run["settings"].get(key).map_or("-".into(), text);
+    let beside = ["save_dir", "root_dir", "threads", "overwrite", "resume", "report", "figures"];
+    let mut keys: Vec<String> = Vec::new();
+    for run in &runs {
+        let settings = run["settings"].as_object().into_iter().flat_map(Map::keys);
+        keys.extend(settings.filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
+    }
+    keys.retain(|key| {
+        !beside.contains(&key.as_str()) && runs.iter().any(|run| of(run, key) != of(&runs[0], key))
+    });
+    let folder = |run: &Value| {
+        let dir = run["dir"].as_str().unwrap_or("").to_string();
+        Path::new(&dir).file_name().map_or(dir.clone(), |name| name.to_string_lossy().into_owned())
+    };
+    let by_settings = |run: &Value| {
+        let short = |key: &str| key.rsplit('.').next().unwrap_or(key).to_string();
+        let parts = keys.iter().map(|key| format!("{} = {}", short(key), of(run, key)));
+        parts.collect::<Vec<_>>().join(", ")
+    };
+    let whole = |run: &Value| run["dir"].as_str().unwrap_or("").to_string();
+    let distinct = |name: &dyn Fn(&Value) -> String| {
+        let mut names: Vec<String> = runs.iter().map(name).collect();
+        let few = names.iter().all(|name| !name.is_empty() && name.chars().count() <= 60);
+        names.sort();
+        names.windows(2).all(|pair| pair[0] != pair[1]) && few
+    };
+    let several = runs.len() > 1 && keys.len() <= 3;
+    let name: &dyn Fn(&Value) -> String = match () {
+        () if several && distinct(&by_settings) => &by_settings,
+        () if distinct(&folder) => &folder,
+        () => &whole,
+    };
+    let names: Vec<String> = runs.iter().map(name).collect();
+    for (run, name) in runs.iter_mut().zip(names) {
+        run["name"] = name.into();
+    }
+    runs
+}
+
+/// The text of a file; nothing if it is not there.
+fn read(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+/// A number with six digits, which a curve does not show more of.
+fn rounded(value: &Value) -> Value {
+    match value.as_f64() {
+        Some(number) if !value.is_u64() => format!("{number:.5e}").parse::<f64>().unwrap_or(number).into(),
+        _ => value.clone(),
+    }
+}
+
+/// Values by dotted key.
+fn flat(prefix: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                flat(&key, field, into);
+            }
+        }
+        other => drop(into.insert(prefix.into(), other.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_named_by_what_differs() {
+        let run = |dir: &str, seed: u64| json!({ "dir": dir, "settings": { "seed": seed, "save_dir": dir } });
+        let names = |runs: Vec<Value>| {
+            named(runs).iter().map(|run| run["name"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(vec![run("runs/a", 1)]), ["a"]);
+        assert_eq!(names(vec![run("runs/a", 1), run("runs/b", 2)]), ["seed = 1", "seed = 2"]);
+        assert_eq!(names(vec![run("runs/a", 1), run("runs/b", 1)]), ["a", "b"]);
+        assert_eq!(names(vec![run("x/a", 1), run("y/a", 1)]), ["x/a", "y/a"]);
+        assert_eq!(rounded(&json!(0.123456789)), json!(0.123457));
+        assert_eq!(rounded(&json!(1234567)), json!(1234567));
+    }
+}

@@ -1,0 +1,143 @@
+//! What a run makes at its end to be looked at: a page, figures.
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::data::{NumpyRng, sample};
+use crate::graph::{Edits, Model};
+use crate::report::{Looked, Page, View};
+use crate::{Error, Result};
+
+use super::Run;
+
+/// Sequences that are drawn for a run without a test set.
+const SEQUENCES: usize = 4;
+
+/// What is made at the end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Looks {
+    pub report: bool,
+    pub figures: bool,
+    /// The program that draws, if figures are made.
+    plot: PathBuf,
+    /// The edits with which the run begins.
+    edits: Edits,
+}
+
+impl<M: Model> Run<M> {
+    /// Writes a page to look at into the folder when the run ends: `report.html`, one file that needs no network, with the settings, the curves of
+    /// all that is measured, and what the model attends to and predicts in some sequences of the first test set (or of the task), at each
+    /// snapshot and at the end. [`crate::report`] says more.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use ihead::config::Config;
+    /// # use ihead::data::{BatchOptions, Batches, BigramData, TriggerOptions, TriggerTask};
+    /// # use ihead::model::{Simplified, SimplifiedArgs};
+    /// # use ihead::run::Run;
+    /// # let options = TriggerOptions { k: 3, seq_length: 16, ..Default::default() };
+    /// # let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
+    /// # let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
+    /// # let model = Simplified::new(65, 16, 8, &SimplifiedArgs::defaults())?.init(0);
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("run");
+    /// Run::new(model, batches).quiet().save_to(&dir).report().train(4)?;
+    /// assert!(std::fs::read_to_string(dir.join("report.html")).unwrap().starts_with("<!doctype html>"));
+    /// # Ok::<(), ihead::Error>(())
+    /// ```
+    pub fn report(mut self) -> Self {
+        self.looks.report = true;
+        self
+    }
+
+    /// Draws `curves.svg` and `attention.svg` into the folder when the run ends, by the program `plot` of the crate `ihead-figure`: one that lies
+    /// beside this program or on the `PATH`.
+    pub fn figures(mut self) -> Self {
+        self.looks.figures = true;
+        self
+    }
+
+    /// Refuses what cannot be made, before the first step.
+    pub(super) fn check_looks(&mut self) -> Result<()> {
+        self.looks.edits = self.trainer.edits.clone();
+        if !self.looks.report && !self.looks.figures {
+            return Ok(());
+        }
+        if self.dir.is_none() {
+            let what = if self.looks.report { "a report needs" } else { "figures need" };
+            return Err(Error::usage(format!("{what} the folder of a run: `save_to`, or save_dir=...")));
+        }
+        if self.looks.figures {
+            self.looks.plot = find_plot().ok_or_else(|| {
+                Error::usage(
+                    "figures are drawn by the program plot, which is neither beside this program nor on the PATH: \
+                     cargo build --release -p ihead-figure, or cargo install --path figures",
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Makes what is to be looked at.
+    pub(super) fn look(&mut self) -> Result<()> {
+        let Some(dir) = self.dir.clone().filter(|_| self.looks.report || self.looks.figures) else {
+            return Ok(());
+        };
+        let task = self.batches().task().clone();
+        let drawn = match self.wanted.sets.first() {
+            Some(_) => None,
+            None => Some(sample(&*task, &mut NumpyRng::new(&[0]), SEQUENCES)?),
+        };
+        let batch = drawn.as_ref().or(self.wanted.sets.first().map(|set| &set.batch));
+        let Some(batch) = batch else { return Ok(()) };
+        let looked = Looked {
+            model: &self.trainer.model,
+            batch,
+            edits: &self.looks.edits,
+            timeline: &self.trainer.timeline,
+            iterations: self.trainer.cursor().iteration,
+            compute: self.trainer.compute,
+        };
+        View::of_run(&dir, &looked, |token| task.token_name(token))?.write(&dir)?;
+        if self.looks.report {
+            Page::of_runs(std::slice::from_ref(&dir))?.write(&dir.join("report.html"))?;
+        }
+        if self.looks.figures {
+            for kind in ["curves", "attention"] {
+                draw(&self.looks.plot, &dir, kind)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The program that draws: beside this program, in the folder above (where that of an example is), or on the `PATH`.
+fn find_plot() -> Option<PathBuf> {
+    let name = format!("plot{}", std::env::consts::EXE_SUFFIX);
+    let own = std::env::current_exe().ok();
+    let near = own.iter().flat_map(|own| own.ancestors().skip(1).take(2)).map(Path::to_owned);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = near.chain(std::env::split_paths(&path)).map(|dir| dir.join(&name));
+    // others have a program of this name, too
+    let is_ours = |program: &PathBuf| {
+        let help = Command::new(program).arg("--help").stdin(Stdio::null()).output();
+        help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("Draws runs"))
+    };
+    places.find(|program| program.is_file() && is_ours(program))
+}
+
+/// Draws a kind of figure of the run in a folder, into it.
+fn draw(plot: &Path, dir: &Path, kind: &str) -> Result<()> {
+    let out = dir.join(format!("{kind}.svg"));
+    let mut arg = std::ffi::OsString::from("out=");
+    arg.push(&out);
+    let done = Command::new(plot).arg(dir).arg(kind).arg(arg).stdin(Stdio::null()).output();
+    let done = done.map_err(|e| Error::io("run", plot, e))?;
+    match done.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&done.stderr);
+            let said = said.trim().trim_start_matches("error: ");
+            Err(Error::format(&out, format!("not drawn: {said}")))
+        }
+    }
+}
