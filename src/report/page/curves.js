@@ -182,8 +182,10 @@ function moveCursor(card, event) {
   if (!(event.key in steps)) return;
   event.preventDefault();
   const to = Math.min(count - 1, Math.max(0, steps[event.key]));
-  const left = chart.valToPos(chart.data[0][to], "x");
-  chart.setCursor({ left, top: chart.over.clientHeight / 2 });
+  const iteration = chart.data[0][to];
+  for (const { chart: each } of charts.filter((card) => card.chart)) {
+    each.setCursor({ left: each.valToPos(iteration, "x"), top: each.over.clientHeight / 2 });
+  }
 }
 
 function drawCurves() {
