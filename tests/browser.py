@@ -63,6 +63,8 @@ class Browser:
             self.driver.wait()
 
     def open(self, page):
+        for kind in ("browser", "performance"):
+            self.log(kind)  # what the browser's own first page has said
         self.call("POST", "/url", {"url": Path(page).resolve().as_uri()})
 
     def run(self, script, *args):
