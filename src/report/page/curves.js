@@ -3,6 +3,15 @@
 
 const charts = [];
 
+/** By how much a number changed on the way, in the run where it changed most: what is shown at first has something to show. */
+function changeOf(name) {
+  const changes = runs.map((run) => {
+    const values = run.iterations.map((_, at) => recorded(run, name, at)).filter((value) => value !== null);
+    return values.length > 0 ? Math.max(...values) - Math.min(...values) : 0;
+  });
+  return Math.max(...changes);
+}
+
 /** The groups of numbers: recalls by themselves, all others by their unit. */
 function numberGroups() {
   const isRecall = (name) => runs.some((run) => run.recalls.includes(name));
@@ -18,7 +27,8 @@ function numberGroups() {
   }
   for (const group of groups.values()) {
     const first = group.key === "norm" ? 0 : runs.length > 1 ? 2 : 5;
-    group.names.slice(0, first).forEach((name) => group.chosen.add(name));
+    const byChange = [...group.names].sort((a, b) => changeOf(b) - changeOf(a));
+    byChange.slice(0, first).forEach((name) => group.chosen.add(name));
   }
   const order = ["nats", "share", "recalls", "logits"];
   const place = (key) => (order.includes(key) ? order.indexOf(key) : order.length + (key === "norm" ? 1 : 0));

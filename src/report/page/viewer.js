@@ -285,7 +285,7 @@ function drawViewer() {
       update();
     };
     panes = all.map(({ run, number }) => {
-      const pane = { run, number, caption: element("p", { class: "caption" }), strip: element("div", { class: "strip", "aria-hidden": "true" }), map: element("canvas", { class: "map", role: "img" }), attention: element("div"), predicted: element("div"), terms: element("div") };
+      const pane = { run, number, caption: element("p", { class: "caption" }), strip: element("div", { class: "strip", "aria-hidden": "true", tabindex: "-1" }), map: element("canvas", { class: "map", role: "img" }), attention: element("div"), predicted: element("div"), terms: element("div") };
       pane.strip.addEventListener("click", (event) => {
         const at = event.target.dataset.at;
         if (at !== undefined) goTo(Number(at));
