@@ -23,8 +23,14 @@ fn main() {
 }
 
 fn model() -> Simplified<usize, usize, usize> {
-    let args = SimplifiedArgs { freeze_embeddings: true, freeze_output: true, ..SimplifiedArgs::defaults() };
-    Simplified::new(65, SEQ, 256, &args).unwrap().init(1)
+    let args = SimplifiedArgs {
+        max_length: SEQ,
+        dim: 256,
+        freeze_embeddings: true,
+        freeze_output: true,
+        ..SimplifiedArgs::defaults()
+    };
+    Simplified::new(65, &args).unwrap().init(1)
 }
 
 fn step(bencher: Bencher<'_, '_>, model: &Simplified<usize, usize, usize>, graph: &Graph) {

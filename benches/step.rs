@@ -36,16 +36,18 @@ fn step(bencher: Bencher<'_, '_>, model: &impl Model, batch: usize, loss: RowSet
 fn readme(bencher: Bencher<'_, '_>, batch: usize) {
     let args = SimplifiedArgs {
         max_length: SEQ,
+        dim: 256,
         freeze_embeddings: true,
         freeze_output: true,
         ..SimplifiedArgs::defaults()
     };
-    let model = Simplified::new(65, SEQ, 256, &args).unwrap().init(1);
+    let model = Simplified::new(65, &args).unwrap().init(1);
     step(bencher, &model, batch, RowSet::Set(0));
 }
 
 #[divan::bench(args = [32, 64], sample_count = 5)]
 fn full(bencher: Bencher<'_, '_>, batch: usize) {
-    let model = Full::new(65, SEQ, 128, &FullArgs::defaults()).unwrap().init(1);
+    let model =
+        Full::new(65, &FullArgs { max_length: SEQ, dim: 128, ..FullArgs::defaults() }).unwrap().init(1);
     step(bencher, &model, batch, RowSet::All);
 }

@@ -9,10 +9,11 @@
 use std::process::ExitCode;
 
 use ihead::config::{Derived, Problem, settings_json};
+use ihead::data::TriggerOptions;
 use ihead::model::{Simplified, SimplifiedArgs};
-use ihead::paper::{Experiment, Measured};
+use ihead::paper::{DataArgs, Experiment, Measured, OptimArgs, RunArgs};
 use ihead::probe::{Matrix, Select, paper};
-use ihead::train::{DataArgs, EmptyLoss, Loss, OptimArgs, RunArgs, Timeline};
+use ihead::train::{EmptyLoss, Loss, Timeline};
 use ihead::{Config, Result};
 
 /// Trains the simplified model of "Birth of a Transformer" and measures its memories.
@@ -62,13 +63,14 @@ fn main() -> ExitCode {
 pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usize, usize>>> {
     // data: one task to train on, one to test on
     let text = args.data_args.bigrams()?;
-    let task = args.data_args.task(&text, args.bigram_outs_train)?;
-    let test_task = args.data_args.task(&text, args.bigram_outs_test)?;
+    let task =
+        |bigram_outs| DataArgs::task(&text, TriggerOptions { bigram_outs, ..args.data_args.options() });
+    let (task, test_task) = (task(args.bigram_outs_train)?, task(args.bigram_outs_test)?);
     let triggers = task.triggers().map(<[u32]>::to_vec);
 
     // model: its initial values, or those of a file
     let (sizes, vocab) = (&args.model_args, text.vocab());
-    let model = Simplified::from_args(vocab, sizes);
+    let model = Simplified::new(vocab, sizes);
     let model = model.map_err(|error| error.within("model_args"))?;
     args.run.check_memory(&model, &args.data_args, &args.optim_args, 0)?;
     let mut model = model.init(args.run.seed);
@@ -79,9 +81,12 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
     let unembed = if tied { 1.0 / (sizes.dim as f64).sqrt() } else { 1.0 };
     let distribution = Matrix::from_rows(vocab, text.cond_rows())?;
 
+    // what is trained: tokens that the context determines, or all
+    let loss_over = if args.loss_head_only { Select::marks(2..) } else { Select::All };
+
     // what is measured: predictions and attention on the batch, accuracy on the test batch, recalls of the weights
     let measured = Measured {
-        metrics: paper::simplified(args.loss_head_only),
+        metrics: paper::simplified(loss_over.clone()),
         test: paper::simplified_test(),
         recalls: paper::recalls_unembedded(&model, distribution, triggers.as_deref(), unembed)?,
         norms: true,
@@ -94,13 +99,9 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
         test_batch: args.run.test_batch(&test_task)?,
         exp_batch: None,
         batches: args.run.batches(task, args.optim_args.batch_size)?,
-        optim: args.optim_args.optimizer((0.9, 0.95)),
+        optim: args.optim_args.optimizer(|adamw| adamw.betas(0.9, 0.95)),
         timeline: Timeline::freeze_until(&args.freeze_until)?,
-        loss: if args.loss_head_only {
-            Loss::next_token().over(Select::marks(2..))
-        } else {
-            Loss::next_token()
-        },
+        loss: Loss::next_token().over(loss_over),
         empty_loss: EmptyLoss::Refused,
         measured: (args.data_args.k > 0).then_some(measured),
     })

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use ihead::config::{Derived, Problem, settings_json};
 use ihead::model::{Full, FullArgs};
-use ihead::paper::{Experiment, Measured};
+use ihead::paper::{DataArgs, Experiment, Measured, OptimArgs, RunArgs};
 use ihead::probe::{Matrix, paper};
-use ihead::train::{DataArgs, EmptyLoss, Loss, OptimArgs, RunArgs, Timeline};
+use ihead::train::{EmptyLoss, Loss, Timeline};
 use ihead::{Config, Result};
 
 /// Sequences whose activations are written to `exp.npz`.
@@ -52,12 +52,12 @@ fn main() -> ExitCode {
 pub(crate) fn experiment(args: &Args) -> Result<Experiment<Full<usize, usize, usize>>> {
     // data
     let text = args.data_args.bigrams()?;
-    let task = args.data_args.task(&text, false)?;
+    let task = DataArgs::task(&text, args.data_args.options())?;
     let triggers = task.triggers().map(<[u32]>::to_vec);
 
     // model: its initial values, or those of a file
     let (sizes, vocab) = (&args.model_args, text.vocab());
-    let model = Full::from_args(vocab, sizes);
+    let model = Full::new(vocab, sizes);
     let model = model.map_err(|error| error.within("model_args"))?;
     args.run.check_memory(&model, &args.data_args, &args.optim_args, EXP_SEQUENCES)?;
     let mut model = model.init(args.run.seed);
@@ -78,7 +78,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Full<usize, usize, us
         test_batch: args.run.test_batch(&task)?,
         exp_batch: Some(args.data_args.first(&task, EXP_SEQUENCES)?),
         batches: args.run.batches(task, args.optim_args.batch_size)?,
-        optim: args.optim_args.optimizer((0.9, 0.99)),
+        optim: args.optim_args.optimizer(|adamw| adamw.betas(0.9, 0.99)),
         timeline: Timeline::default(),
         loss: Loss::next_token(),
         empty_loss: EmptyLoss::Refused,

@@ -56,8 +56,15 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> ihead::Result<()> {
-    let sizes = TransformerArgs { layers: 2, heads: 4, ff: FeedForwardKind::None, ..Config::defaults() };
-    let model = Transformer::new(24, 2 * HALF, 32, &sizes)?.init(42);
+    let sizes = TransformerArgs {
+        max_length: 2 * HALF,
+        dim: 32,
+        layers: 2,
+        heads: 4,
+        ff: FeedForwardKind::None,
+        ..Config::defaults()
+    };
+    let model = Transformer::new(24, &sizes)?.init(42);
     let batches = Batches::new(Arc::new(Twice), BatchOptions { batch_size: 32, seed: 42, workers: 1 })?;
     let clean = sample(&Twice, &mut NumpyRng::new(&[0]), 128)?;
     let mut corrupt: Batch = clean.clone();

@@ -63,8 +63,16 @@ fn run(args: Args) -> ihead::Result<()> {
     for positions in [PositionKind::Learned, PositionKind::Rotary, PositionKind::Alibi, PositionKind::None] {
         for output in [OutputKind::Trained, OutputKind::Tied] {
             let ff = FeedForwardKind::None;
-            let sizes = TransformerArgs { layers: 2, positions, output, ff, ..Config::defaults() };
-            let model = Transformer::new(24, 32, 32, &sizes)?.init(42);
+            let sizes = TransformerArgs {
+                max_length: 32,
+                dim: 32,
+                layers: 2,
+                positions,
+                output,
+                ff,
+                ..Config::defaults()
+            };
+            let model = Transformer::new(24, &sizes)?.init(42);
             let batches =
                 Batches::new(Arc::new(Repeats), BatchOptions { batch_size: 32, seed: 42, workers: 1 })?;
             let run = Run::new(model, batches).optim(optim.clone()).threads(2).on(&test, metrics.clone());

@@ -49,7 +49,7 @@ fn compare(dirs: &[PathBuf]) -> Result<ExitCode> {
     let mut failed = 0;
     for case in &cases {
         let name = case.name();
-        for check in run(case).map_err(|error| Error::usage(format!("{name}: {error}")))? {
+        for check in run(case).map_err(|error| error.of_part(&name))? {
             failed += usize::from(!check.passes());
             print(&name, &check)?;
         }

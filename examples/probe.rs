@@ -46,7 +46,7 @@ fn run(args: Args) -> ihead::Result<()> {
     };
     files.extend(args.weights.iter().map(|path| (path.display().to_string(), path.clone())));
     let Some((_, first)) = files.first() else {
-        return Err(Error::usage("nothing to probe; expected run=FOLDER or weights=[FILE, ...]"));
+        return Err(Error::value("weights", "none", "run=FOLDER or weights=[FILE, ...]"));
     };
     let first = io::read(first)?;
     let mut probes: Vec<WeightProbe> = args.recalls.iter().cloned().map(WeightProbe::from).collect();
@@ -54,7 +54,7 @@ fn run(args: Args) -> ihead::Result<()> {
         probes.extend(WeightProbe::norms(pattern, &first)?);
     }
     if probes.is_empty() {
-        return Err(Error::usage("nothing to measure; expected recalls=[...] or norms=[...]"));
+        return Err(Error::value("recalls", "none", "recalls=[...] or norms=[...]"));
     }
 
     let chances = args.recalls.iter().map(|recall| Ok(recall.evaluate(&first)?.chance));

@@ -78,12 +78,18 @@ fn run(args: Args) -> ihead::Result<()> {
                 freeze_output: !args.trained,
                 ..SimplifiedArgs::defaults()
             };
-            let model = Simplified::new(65, args.seq, args.dim, &sizes)?.init(1);
+            let model = Simplified::new(65, &sizes)?.init(1);
             time(&args, "basic", &model, if args.all_rows { RowSet::All } else { RowSet::Set(0) })
         }
         Which::Full => {
-            let sizes = FullArgs { n_heads: args.heads, n_layers: args.layers, ..FullArgs::defaults() };
-            let model = Full::new(65, args.seq, args.dim, &sizes)?.init(1);
+            let sizes = FullArgs {
+                dim: args.dim,
+                max_length: args.seq,
+                n_heads: args.heads,
+                n_layers: args.layers,
+                ..FullArgs::defaults()
+            };
+            let model = Full::new(65, &sizes)?.init(1);
             time(&args, "full", &model, RowSet::All)
         }
     }

@@ -59,7 +59,7 @@ fn run(args: Args) -> Result<()> {
     for (name, sizes) in kinds {
         let (mut losses, mut accuracies, mut above, mut count) = (vec![], vec![], vec![], 0);
         for seed in 0..args.seeds {
-            let model = Transformer::new(65, length, sizes.dim, &sizes)?.init(seed);
+            let model = Transformer::new(65, &sizes)?.init(seed);
             count = model.count();
             let batches = Batches::new(task.clone(), BatchOptions { batch_size: 32, seed, workers: 1 })?;
             let accuracy = Metric::accuracy("acc").over(Select::marks(2..));

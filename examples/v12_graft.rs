@@ -43,8 +43,8 @@ fn run(args: Args) -> Result<()> {
     let options = TriggerOptions { k: 5, seq_length: 64, ..Default::default() };
     let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
     let test = sample(&*task, &mut NumpyRng::new(&[0]), 256)?;
-    let sizes = SimplifiedArgs::defaults();
-    let model = |seed| Simplified::new(65, 64, 128, &sizes).map(|model| model.init(seed));
+    let sizes = SimplifiedArgs { max_length: 64, dim: 128, ..SimplifiedArgs::defaults() };
+    let model = |seed| Simplified::new(65, &sizes).map(|model| model.init(seed));
     let prepared = |model: Simplified<usize, usize, usize>, seed| -> Result<Run<_>> {
         let batches = Batches::new(task.clone(), BatchOptions { batch_size: 64, seed, workers: 1 })?;
         let accuracy = Metric::accuracy("acc").over(Select::marks(2..));

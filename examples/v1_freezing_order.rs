@@ -54,15 +54,20 @@ fn run(args: Args) -> Result<()> {
     let options = TriggerOptions { k: 5, seq_length: 64, ..Default::default() };
     let task = Arc::new(TriggerTask::new(data.clone(), options)?);
     let test_batch = sample(&*task, &mut NumpyRng::new(&[0]), 256)?;
-    let frozen =
-        SimplifiedArgs { freeze_embeddings: true, freeze_output: true, ..SimplifiedArgs::defaults() };
+    let sizes = SimplifiedArgs {
+        max_length: 64,
+        dim: 128,
+        freeze_embeddings: true,
+        freeze_output: true,
+        ..SimplifiedArgs::defaults()
+    };
 
     let mut table = Table::new(["frozen", "iteration", "W_K^1", "W_K^2", "W_O^2", "accuracy"]);
     for (name, waiting) in WAITING {
         let timeline = waiting.iter().fold(Timeline::default(), |timeline, weight| {
             timeline.at(0, Action::freeze(*weight)).at(args.release, Action::release(*weight))
         });
-        let model = Simplified::new(65, 64, 128, &frozen)?.init(42);
+        let model = Simplified::new(65, &sizes)?.init(42);
         let recalls = paper::recalls(&model, Matrix::from_rows(65, data.cond_rows())?, None)?;
         let batches = Batches::new(task.clone(), BatchOptions { batch_size: 128, seed: 42, workers: 1 })?;
         let history = Run::new(model, batches)

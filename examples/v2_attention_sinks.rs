@@ -81,8 +81,9 @@ fn run(args: Args) -> ihead::Result<()> {
         ("ReLU, AdamW", Normaliser::MeanRelu, adam),
         ("softmax, SGD", Normaliser::Softmax, sgd),
     ] {
-        let sizes = TransformerArgs { layers: 1, normaliser, ..ihead::Config::defaults() };
-        let model = Transformer::new(task.vocab(), 64, 64, &sizes)?.init(42);
+        let sizes =
+            TransformerArgs { max_length: 64, dim: 64, layers: 1, normaliser, ..ihead::Config::defaults() };
+        let model = Transformer::new(task.vocab(), &sizes)?.init(42);
         let batches = Batches::new(task.clone(), BatchOptions { batch_size: 32, seed: 42, workers: 1 })?;
         let run = Run::new(model, batches).optim(optim).on(&test, metrics.clone()).threads(2);
         let mut run = run.every(args.steps).quiet();

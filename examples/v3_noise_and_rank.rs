@@ -68,7 +68,7 @@ fn run(args: Args) -> Result<()> {
     let batches =
         Batches::new(Arc::new(task(args.noise)?), BatchOptions { batch_size: 64, seed: 42, workers: 1 })?;
     let sizes = SimplifiedArgs { dim: 128, max_length: 64, final_ffn: true, ..SimplifiedArgs::defaults() };
-    let model = Simplified::new(66, 64, 128, &sizes)?.init(42);
+    let model = Simplified::new(66, &sizes)?.init(42);
 
     let mut run = Run::new(model, batches).optim(AdamW::new(0.003)).every(100);
     for share in SHARES {

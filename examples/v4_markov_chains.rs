@@ -35,8 +35,9 @@ fn run(args: Args) -> ihead::Result<()> {
     let task = Arc::new(CausalGraph::chain(args.states, 64, 1.0)?);
     let test = sample(&*task, &mut NumpyRng::new(&[0, 1]), 256)?;
     let batches = Batches::new(task, BatchOptions { batch_size: 64, seed: 0, workers: 1 })?;
-    let sizes = FullArgs { n_layers: 2, n_heads: 1, no_ffn: true, ..FullArgs::defaults() };
-    let model = Full::new(args.states, 64, 32, &sizes)?.init(0);
+    let sizes =
+        FullArgs { max_length: 64, dim: 32, n_layers: 2, n_heads: 1, no_ffn: true, ..FullArgs::defaults() };
+    let model = Full::new(args.states, &sizes)?.init(0);
     let late = || Select::last(32);
     let metrics = [
         Metric::loss("loss_late").over(late()),

@@ -49,9 +49,14 @@ fn run(args: Args) -> ihead::Result<()> {
     let test = sample(&*task, &mut NumpyRng::new(&[0]), 512)?;
 
     // attention alone
-    let sizes =
-        TransformerArgs { norm: NormKind::None, ff: FeedForwardKind::None, ..ihead::Config::defaults() };
-    let model = Transformer::new(args.vocab, args.length, 64, &sizes)?.init(42);
+    let sizes = TransformerArgs {
+        max_length: args.length,
+        dim: 64,
+        norm: NormKind::None,
+        ff: FeedForwardKind::None,
+        ..ihead::Config::defaults()
+    };
+    let model = Transformer::new(args.vocab, &sizes)?.init(42);
 
     // pairs of positions (t, parent) that are not (t, t - 1): where the pattern looks, and the weights of positions alone
     let far = (2..last).filter_map(|t| parents[t].map(|p| (t, p)));

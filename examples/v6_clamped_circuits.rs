@@ -51,7 +51,7 @@ fn run(args: Args) -> Result<()> {
     let mut table = Table::new(["clamped", "accuracy", "above 0.5", "above 0.9", "looks back", "induction"]);
     for (name, edits) in EDITS {
         let batches = Batches::new(task.clone(), BatchOptions { batch_size: 64, seed: 1, workers: 1 })?;
-        let model = Simplified::from_args(65, sizes)?.init(1);
+        let model = Simplified::new(65, sizes)?.init(1);
         let metrics = [
             Metric::accuracy("acc").over(known()),
             Metric::attends("looks_back", &Head::of_layer(0, 0), Key::Previous),

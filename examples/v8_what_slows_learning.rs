@@ -59,7 +59,7 @@ fn run(args: Args) -> Result<()> {
             |bigram_outs| TriggerTask::new(data.clone(), TriggerOptions { bigram_outs, ..options.clone() });
         let batches = BatchOptions { batch_size: 64, seed: 42, workers: 1 };
         let sizes = SimplifiedArgs { dim: 64, max_length: 64, final_ffn: true, ..SimplifiedArgs::defaults() };
-        let model = Simplified::new(65, 64, 64, &sizes)?.init(42);
+        let model = Simplified::new(65, &sizes)?.init(42);
         let mut run = Run::new(model, Batches::new(Arc::new(task(bigram_outs)?), batches)?)
             .optim(AdamW::new(0.003))
             .every(20)

@@ -84,25 +84,32 @@ fn main() -> ExitCode {
 fn run(args: &Args, name: &str) -> Result<()> {
     let (seq, known, all) = (args.seq, Loss::next_token().over(Select::marks(2..)), Loss::next_token());
     let simplified = |dim, final_ffn, vocab| {
-        let sizes = SimplifiedArgs { max_length: seq, final_ffn, ..SimplifiedArgs::defaults() };
-        Simplified::new(vocab, seq, dim, &sizes).map(|model| model.init(1))
+        let sizes = SimplifiedArgs { max_length: seq, dim, final_ffn, ..SimplifiedArgs::defaults() };
+        Simplified::new(vocab, &sizes).map(|model| model.init(1))
     };
     let (edits, dim) = (Edits::default(), |own| args.dim.unwrap_or(own));
     match name {
         "v1" => {
             let mut model = simplified(dim(128), false, 65)?;
-            model.set_trains("layers.1.attention.wo.weight", false)?;
+            model.freeze("layers.1.attention.wo.weight")?;
             time(args, name, (128, dim(128)), model, known, edits)
         }
         "v2" => {
             let normaliser = Normaliser::MeanRelu;
-            let sizes = TransformerArgs { layers: 1, normaliser, ..TransformerArgs::defaults() };
-            time(args, name, (32, dim(64)), Transformer::new(66, seq, dim(64), &sizes)?.init(1), all, edits)
+            let sizes = TransformerArgs {
+                max_length: seq,
+                dim: dim(64),
+                layers: 1,
+                normaliser,
+                ..TransformerArgs::defaults()
+            };
+            time(args, name, (32, dim(64)), Transformer::new(66, &sizes)?.init(1), all, edits)
         }
         "v3" => time(args, name, (64, dim(128)), simplified(dim(128), true, 66)?, all, edits),
         "v4" => {
-            let sizes = FullArgs { n_heads: 1, no_ffn: true, ..FullArgs::defaults() };
-            time(args, name, (64, dim(32)), Full::new(3, seq, dim(32), &sizes)?.init(1), all, edits)
+            let sizes =
+                FullArgs { max_length: seq, dim: dim(32), n_heads: 1, no_ffn: true, ..FullArgs::defaults() };
+            time(args, name, (64, dim(32)), Full::new(3, &sizes)?.init(1), all, edits)
         }
         "v6" => {
             let edits = "layers.0.attention.pattern=previous_token".parse()?;
@@ -110,6 +117,8 @@ fn run(args: &Args, name: &str) -> Result<()> {
         }
         "llama" => {
             let sizes = TransformerArgs {
+                max_length: seq,
+                dim: dim(128),
                 heads: 4,
                 positions: PositionKind::Rotary,
                 norm: NormKind::Rms,
@@ -118,7 +127,7 @@ fn run(args: &Args, name: &str) -> Result<()> {
                 hidden: Some(344),
                 ..TransformerArgs::defaults()
             };
-            time(args, name, (64, dim(128)), Transformer::new(65, seq, dim(128), &sizes)?.init(1), all, edits)
+            time(args, name, (64, dim(128)), Transformer::new(65, &sizes)?.init(1), all, edits)
         }
         _ => {
             let message = format!("'{name}' is none of v1, v2, v3, v4, v6, llama");

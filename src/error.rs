@@ -16,10 +16,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A request that cannot be met, said in a whole sentence.
+    /// A request that cannot be met because of several things together, none of which is wrong by itself: said in a whole
+    /// sentence. What is wrong with one thing has a variant of its own.
     #[error("{0}")]
     Usage(String),
-    /// A configuration key whose value does not fit; `key` is dotted, as on the command line.
+    /// A setting that does not fit the others, or that was refused when its text was read; `key` is dotted, as on the command line.
     #[error("{key}: {message}")]
     Config {
         /// The dotted key.
@@ -45,7 +46,7 @@ pub enum Error {
         /// What was found and what was expected.
         message: String,
     },
-    /// Two sizes that must agree do not.
+    /// Two shapes that must agree do not agree.
     #[error("{what}: expected shape {expected:?}, found {found:?}")]
     Shape {
         /// The parameter or operation.
@@ -56,20 +57,70 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// A value that the library was given is outside of what it takes.
-    #[error("{found}; expected {expected}")]
+    #[error("{key}: {found}; expected {expected}")]
     Value {
-        /// What was given, with its name.
+        /// Whose value it is: a field such as `batch_size`, or what was given, such as a weight edit.
+        key: String,
+        /// The value, or what is wrong with it.
         found: String,
-        /// What it takes.
+        /// What would have been taken.
         expected: String,
     },
+    /// A number is not that of any head, token or row that there is.
+    #[error("{kind} {index} of {of}, which has {}", counted(kind, *len))]
+    Index {
+        /// What is counted, in the singular: `head`.
+        kind: &'static str,
+        /// The number, counted from 0.
+        index: usize,
+        /// What has them: the name of a site, a matrix.
+        of: String,
+        /// How many it has.
+        len: usize,
+    },
     /// Two things of one kind have the same name.
-    #[error("two {kind} are named '{}'; name one otherwise", shown(name))]
+    #[error("two {kind} are named '{}'; {mend}", shown(name))]
     Duplicate {
         /// Their kind, in the plural: `metrics`.
         kind: &'static str,
         /// The name.
         name: String,
+        /// What can be done: `name one otherwise`.
+        mend: &'static str,
+    },
+    /// A parameter that a model reads has no values.
+    #[error(
+        "'{name}' was never initialised: draw all of a model's values with `init_all(seed)`, or load them"
+    )]
+    Uninitialised {
+        /// Its name.
+        name: String,
+    },
+    /// A folder of a run cannot be used as it was asked for.
+    #[error("{} {found}: {mend}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is there, as the rest of a sentence that begins with the folder: `holds a run (done, 400 iterations)`.
+        found: String,
+        /// What can be done.
+        mend: String,
+    },
+    /// A part of something larger has an error; the part is named before it.
+    #[error("{part}: {error}")]
+    In {
+        /// The part: `recall 'wk1', wk1.weight`.
+        part: String,
+        /// What is wrong there.
+        error: Box<Error>,
+    },
+    /// Code that the library was given panicked: a task, a point of a sweep.
+    #[error("{what} panicked: {said}")]
+    Panicked {
+        /// Whose code it is.
+        what: String,
+        /// What the panic said.
+        said: String,
     },
     /// An operation of a model was asked of streams or matrices that do not fit it; found while the model is recorded.
     #[error("{operation}: {found}; expected {expected}")]
@@ -81,7 +132,7 @@ pub enum Error {
         /// What would have fitted.
         expected: String,
     },
-    /// A name that nothing has.
+    /// Nothing has the name that was given.
     #[error("no {kind} '{}'{}", shown(name), names::meant(nearest.as_deref()))]
     Unknown {
         /// What is named: `parameter`, `probe`, `layer`.
@@ -91,7 +142,7 @@ pub enum Error {
         /// The known name that is nearest to it, if one is near.
         nearest: Option<String>,
     },
-    /// A text that is none of its language.
+    /// A text does not follow its grammar.
     #[error("{kind} '{}': expected {expected}, found {found} at character {at}", shown(text))]
     Text {
         /// What it should have been: `timeline`, `edits`, `recall`.
@@ -110,10 +161,10 @@ pub enum Error {
     Stopped {
         /// By what.
         by: Stop,
-        /// Where it stopped and how to go on.
+        /// Where the run stopped and how to go on with it.
         message: String,
     },
-    /// A number of a run is no longer finite.
+    /// A loss, a gradient or a weight of a run is no longer finite.
     #[error("diverged at iteration {iteration}: {message}")]
     Diverged {
         /// The iteration whose step found it.
@@ -121,7 +172,7 @@ pub enum Error {
         /// The number, and what was kept.
         message: String,
     },
-    /// A run ended before its time.
+    /// A run ended early, and something of it was kept.
     #[error("{error}; {kept}")]
     Ended {
         /// Why.
@@ -205,14 +256,56 @@ impl Error {
         Self::Usage(message.into())
     }
 
-    /// An [`Error::Value`].
-    pub fn value(found: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self::Value { found: found.into(), expected: expected.into() }
+    /// An [`Error::Value`]: `key` has the value `found`.
+    ///
+    /// ```
+    /// let error = ihead::Error::value("batch_size", 0, "at least 1");
+    /// assert_eq!(error.to_string(), "batch_size: 0; expected at least 1");
+    /// assert!(matches!(error, ihead::Error::Value { key, .. } if key == "batch_size"));
+    /// ```
+    pub fn value(key: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Self {
+        Self::Value { key: key.into(), found: found.to_string(), expected: expected.into() }
     }
 
-    /// An [`Error::Duplicate`].
+    /// An [`Error::Index`].
+    ///
+    /// ```
+    /// let error = ihead::Error::index("head", 4, "'layers.0.attention.pattern'", 4);
+    /// assert_eq!(error.to_string(), "head 4 of 'layers.0.attention.pattern', which has heads 0 to 3");
+    /// ```
+    pub fn index(kind: &'static str, index: usize, of: impl Into<String>, len: usize) -> Self {
+        Self::Index { kind, index, of: of.into(), len }
+    }
+
+    /// An [`Error::Duplicate`] of things that can be named otherwise.
     pub fn duplicate(kind: &'static str, name: impl Into<String>) -> Self {
-        Self::Duplicate { kind, name: name.into() }
+        Self::Duplicate { kind, name: name.into(), mend: "name one otherwise" }
+    }
+
+    /// An [`Error::Misfit`].
+    pub fn misfit(
+        operation: impl Into<String>,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Misfit { operation: operation.into(), found: found.into(), expected: expected.into() }
+    }
+
+    /// An [`Error::Folder`].
+    pub fn folder(path: impl AsRef<Path>, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self::Folder { path: path.as_ref().to_owned(), found: found.into(), mend: mend.into() }
+    }
+
+    /// The same error of a part of something larger: an [`Error::In`].
+    pub fn of_part(self, part: impl Into<String>) -> Self {
+        Self::In { part: part.into(), error: Box::new(self) }
+    }
+
+    /// An [`Error::Panicked`] from what a panic left.
+    pub(crate) fn panicked(what: impl Into<String>, panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::Panicked { what: what.into(), said: text.unwrap_or("no message").into() }
     }
 
     /// An [`Error::Config`].
@@ -220,11 +313,12 @@ impl Error {
         Self::Config { key: key.into(), message: message.into() }
     }
 
-    /// The same error of a field that is in a section of settings: an [`Error::Config`] of `dim` becomes one of `SECTION.dim`.
+    /// The same error of a field that is in a section of settings: an [`Error::Config`] or [`Error::Value`] of `dim` becomes one of
+    /// `SECTION.dim`.
     ///
     /// ```
-    /// let error = ihead::Error::config("dim", "0, expected at least 1").within("model_args");
-    /// assert_eq!(error.to_string(), "model_args.dim: 0, expected at least 1");
+    /// let error = ihead::Error::value("dim", 0, "at least 1").within("model_args");
+    /// assert_eq!(error.to_string(), "model_args.dim: 0; expected at least 1");
     /// ```
     pub fn within(self, section: &str) -> Self {
         self.renamed(|field| format!("{section}.{field}"))
@@ -234,6 +328,7 @@ impl Error {
     pub(crate) fn renamed(self, key_of: impl FnOnce(&str) -> String) -> Self {
         match self {
             Self::Config { key, message } => Self::Config { key: key_of(&key), message },
+            Self::Value { key, found, expected } => Self::Value { key: key_of(&key), found, expected },
             other => other,
         }
     }
@@ -254,6 +349,7 @@ impl Error {
         match self {
             Self::Io { path, what, source } => Self::Io { path: moved(path), what, source },
             Self::Format { path, message } => Self::Format { path: moved(path), message },
+            Self::Folder { path, found, mend } => Self::Folder { path: moved(path), found, mend },
             other => other,
         }
     }
@@ -282,6 +378,9 @@ impl Error {
             Self::Text { kind, .. } => {
                 line.strip_prefix(kind).map_or_else(|| line.clone(), |l| l.trim_start().into())
             }
+            Self::Value { key, .. } => {
+                line.strip_prefix(key).and_then(|l| l.strip_prefix(": ")).unwrap_or(&line).into()
+            }
             _ => line,
         }
     }
@@ -289,6 +388,15 @@ impl Error {
     /// An [`Error::Device`].
     pub fn device(device: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Device { device: device.into(), message: message.into() }
+    }
+}
+
+/// So many things of a kind, by their numbers.
+fn counted(kind: &str, len: usize) -> String {
+    match len {
+        0 => format!("no {kind}s"),
+        1 => format!("one {kind}, 0"),
+        _ => format!("{kind}s 0 to {}", len - 1),
     }
 }
 
@@ -329,5 +437,28 @@ mod tests {
             "output.weight: expected shape [65, 64], found [64, 65]"
         );
         assert_eq!(Error::format("x.npz", "truncated").to_string(), "x.npz: truncated");
+    }
+
+    #[test]
+    fn a_caller_tells_errors_apart_by_their_fields() {
+        let head = Error::index("head", 2, "'layers.0.attention.pattern'", 2).of_part("recall 'r'");
+        let Error::In { error, .. } = &head else { panic!("{head:?}") };
+        assert!(matches!(**error, Error::Index { kind: "head", index: 2, len: 2, .. }));
+        assert_eq!(
+            head.to_string(),
+            "recall 'r': head 2 of 'layers.0.attention.pattern', which has heads 0 to 1"
+        );
+        assert!(Error::index("row", 0, "a matrix", 0).to_string().ends_with("has no rows"));
+        assert!(Error::index("row", 1, "a matrix", 1).to_string().ends_with("has one row, 0"));
+
+        let busy = Error::folder("runs/a", "is being written", "wait").seen_at("runs".as_ref(), "b".as_ref());
+        assert_eq!(busy.to_string(), "b/a is being written: wait");
+        let value = Error::value("k", 70, "at most 65").within("data_args");
+        assert_eq!(
+            (value.to_string(), value.in_setting()),
+            ("data_args.k: 70; expected at most 65".into(), "70; expected at most 65".into())
+        );
+        let panic: Box<dyn std::any::Any + Send> = Box::new("no");
+        assert_eq!(Error::panicked("task", &*panic).to_string(), "task panicked: no");
     }
 }

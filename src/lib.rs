@@ -22,7 +22,7 @@
 //! use ihead::model::{Simplified, SimplifiedArgs};
 //!
 //! let sizes = SimplifiedArgs::defaults();
-//! let model = Simplified::new(Const::<65>, 256, Const::<64>, &sizes)?.init(42);
+//! let model = Simplified::sized(Const::<65>, 256, Const::<64>, &sizes)?.init(42);
 //! let graph = record(&model, 256)?;
 //! assert!(graph.site("layers.1.attention.pattern").is_some());
 //! # Ok::<(), ihead::Error>(())

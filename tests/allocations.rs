@@ -58,9 +58,10 @@ fn allocations(model: &impl Model, batch: usize, loss: RowSet) -> usize {
 
 #[test]
 fn a_sequence_allocates_nothing_outside_of_gemm() {
-    let args = SimplifiedArgs { max_length: 64, freeze_embeddings: true, ..SimplifiedArgs::defaults() };
-    let simplified = Simplified::new(65, 64, 32, &args).unwrap().init(1);
-    let full = Full::new(65, 64, 32, &FullArgs::defaults()).unwrap().init(1);
+    let args =
+        SimplifiedArgs { max_length: 64, dim: 32, freeze_embeddings: true, ..SimplifiedArgs::defaults() };
+    let simplified = Simplified::new(65, &args).unwrap().init(1);
+    let full = Full::new(65, &FullArgs { max_length: 64, dim: 32, ..FullArgs::defaults() }).unwrap().init(1);
     let per_sequence = [
         (
             "simplified",

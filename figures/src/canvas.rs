@@ -36,7 +36,7 @@ fn whole((x, y): Point) -> (i32, i32) {
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
-    Error::usage(format!("the figure cannot be drawn: {error}"))
+    Error::device("svg", error.to_string())
 }
 
 impl<'a> Canvas<'a> {

@@ -121,12 +121,12 @@ impl Figure {
         let pixels = |length: f32| (length * scale).ceil().max(1.0) as u32;
         let (w, h) = (pixels(tree.size().width()), pixels(tree.size().height()));
         let too_large = || {
-            Error::usage(format!("a picture of {w} x {h} dots cannot be made; expected fewer dots per inch"))
+            Error::value("dpi", format!("{dots_per_inch}, a picture of {w} x {h} dots"), "a smaller picture")
         };
         let mut picture = Pixmap::new(w, h).filter(|_| w.max(h) <= 30_000).ok_or_else(too_large)?;
         picture.fill(resvg::tiny_skia::Color::WHITE);
         resvg::render(&tree, Transform::from_scale(scale, scale), &mut picture.as_mut());
-        picture.encode_png().map_err(|error| Error::usage(format!("the picture cannot be written: {error}")))
+        picture.encode_png().map_err(|error| Error::device("png", error.to_string()))
     }
 
     /// Writes the figure; the end of the file's name says as what.
@@ -151,16 +151,15 @@ impl Figure {
         });
         let options = Options { font_family: FONT.into(), fontdb: FONTS.clone(), ..Options::default() };
         let drawn = self.draw()?;
-        Tree::from_str(&drawn, &options)
-            .map_err(|error| Error::usage(format!("the figure cannot be drawn: {error}")))
+        Tree::from_str(&drawn, &options).map_err(|error| Error::device("svg", error.to_string()))
     }
 
     fn draw(&self) -> Result<String> {
         if self.panels.is_empty() {
-            return Err(Error::usage("a figure without panels; expected at least one"));
+            return Err(Error::value("panels", 0, "at least one"));
         }
         if !(self.width > 0.0 && self.width <= WIDEST) {
-            return Err(Error::usage(format!("a figure {} mm wide; expected up to {WIDEST}", self.width)));
+            return Err(Error::value("width", format!("{} mm", self.width), format!("up to {WIDEST} mm")));
         }
         let page = self.width * MM;
         let columns = self.columns.clamp(1, self.panels.len());
@@ -192,11 +191,8 @@ impl Figure {
         };
         let plot = (page - lefts.iter().sum::<f64>() - right) / columns as f64;
         if plot < 60.0 {
-            let message = format!(
-                "{columns} panels in a row of {} mm are too narrow; expected fewer, or a wider page",
-                self.width
-            );
-            return Err(Error::usage(message));
+            let found = format!("{columns} panels in a row of {} mm, which are too narrow", self.width);
+            return Err(Error::value("columns", found, "fewer, or a wider page"));
         }
         let x_of = |c: usize| lefts[..=c].iter().sum::<f64>() + c as f64 * plot;
 

@@ -60,7 +60,7 @@ fn visible(text: &str) -> String {
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// use ihead_figure::{Figure, Tokens, attention};
 ///
-/// let model = Simplified::new(10, 4, 16, &SimplifiedArgs::defaults())?.init(0);
+/// let model = Simplified::new(10, &SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() })?.init(0);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let pattern = ihead::run::activations(&model, &batch, "layers.1.attention.pattern")?;
 /// let (x, _, marks) = batch.sequence(0);
@@ -89,11 +89,11 @@ pub fn attention(
         ("position", positions.end.saturating_sub(1), seq.min(keys)),
     ] {
         if found >= most {
-            return Err(Error::usage(format!("{what} {found} of an attention pattern that has {most}")));
+            return Err(Error::index(what, found, "an attention pattern", most));
         }
     }
     if positions.is_empty() {
-        return Err(Error::usage("an attention map of no positions; expected a range such as 0..40"));
+        return Err(Error::value("positions", "none", "a range such as 0..40"));
     }
     let row = |q: usize| ((sequence * heads + head) * seq + q) * keys;
     let values: Vec<f64> = positions
@@ -128,7 +128,7 @@ pub fn attention(
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// use ihead_figure::{Figure, association};
 ///
-/// let model = Simplified::new(10, 4, 16, &SimplifiedArgs::defaults())?.init(0);
+/// let model = Simplified::new(10, &SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() })?.init(0);
 /// let recall = ihead::recall!("reads: tok_embeddings -> output => self");
 /// let map = association("reads", &recall, &model, 64, |_, _| None)?;
 /// assert_eq!((map.values.rows(), map.values.cols()), (10, 10));

@@ -230,9 +230,7 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
     let x_at = place("column", &x_name)?;
 
     if !frame.rows.iter().any(|row| row[x_at].is_number()) {
-        return Err(Error::usage(format!(
-            "x={x_name}: no run has a number there; expected a column of numbers"
-        )));
+        return Err(Error::value("x", format!("{x_name}, where no run has a number"), "a column of numbers"));
     }
 
     let own = ["run", "status", "runs", "missing"];
@@ -336,9 +334,8 @@ fn metrics(measured: &[String], table: &Table, options: &Chart) -> Result<Vec<Ve
             }
         }
         if rows.is_empty() {
-            return Err(Error::usage(
-                "the runs have no numbers whose unit is known; expected their names, as in y=[loss]",
-            ));
+            let found = "not given, and the runs have no numbers whose unit is known";
+            return Err(Error::value("y", found, "their names, as in y=[loss]"));
         }
         return Ok(rows.into_iter().map(|(_, names)| names).collect());
     }

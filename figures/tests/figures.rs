@@ -68,7 +68,7 @@ fn a_setting_can_be_the_axis_or_a_panel() {
     assert!(chart(&table(), &Chart { panels: vec!["lrr".into()], ..Chart::default() }).is_err());
     let error =
         chart(&table(), &Chart { x: Some("status".into()), ..Chart::default() }).unwrap_err().to_string();
-    assert_eq!(error, "x=status: no run has a number there; expected a column of numbers");
+    assert_eq!(error, "x: status, where no run has a number; expected a column of numbers");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn tokens_can_be_seen_and_carry_their_marks() {
 
 #[test]
 fn odd_figures_are_drawn_or_refused_in_a_line() {
-    assert!(Figure::new([]).svg().unwrap_err().to_string().contains("without panels"));
+    assert!(Figure::new([]).svg().unwrap_err().to_string().contains("panels: 0; expected at least one"));
     let empty = || Panel::from(Curves::new("", ""));
     assert!(Figure::new([empty()]).svg().is_ok());
     for width in [0.0, -1.0, f64::NAN, 1e9, 1.0] {

@@ -116,18 +116,18 @@ pub trait Config: Sized {
     /// The configuration in which nothing is set.
     fn defaults() -> Self;
 
-    /// Reads every field; `None` if one did not fit, which the reader then knows.
+    /// Reads every field. The result is `None` if a value did not fit; the reader keeps what was wrong with it.
     fn read(from: &mut Reader<'_>) -> Option<Self>;
 
-    /// Writes every field.
+    /// Writes every field to a JSON object.
     fn write(&self, to: &mut Writer);
 
-    /// What is wrong with values that are right one by one.
+    /// Says what is wrong with values that fit their fields one by one and do not fit together.
     fn validate(&self) -> Vec<Problem> {
         Vec::new()
     }
 
-    /// Values that are right and have no effect beside the others, each with the reason.
+    /// Lists the values that have no effect beside the others, each with the reason.
     ///
     /// A value that nobody set is not warned of; nor is one needed for what `applies` says already.
     fn warnings(&self) -> Vec<Problem> {

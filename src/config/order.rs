@@ -3,17 +3,17 @@
 /// The request for a sweep on a command line, which [`crate::sweep`] carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// What every run has: settings `key=value`, and `--config=FILE`.
+    /// The arguments that every run of the sweep gets: settings `key=value`, and `--config=FILE`.
     pub base: Vec<String>,
     /// The axes of each `--sweep`.
     pub groups: Vec<Vec<String>>,
-    /// Runs at a time.
+    /// How many runs go on at the same time.
     pub jobs: usize,
     /// Whether the runs are only shown.
     pub dry_run: bool,
     /// The form in which the runs are printed, instead of being run.
     pub emit: Option<Emit>,
-    /// Runs in one task of a cluster.
+    /// How many runs one task of a cluster carries out.
     pub per_task: usize,
 }
 

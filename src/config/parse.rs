@@ -19,7 +19,7 @@ pub struct Parsed<A> {
     pub warnings: Vec<Problem>,
     /// Each dotted key and where its value comes from, in the order of the schema.
     pub origins: Vec<(String, Origin)>,
-    /// Whether the program is to do nothing if the folder of the run holds this run, finished: `--once`.
+    /// Whether `--once` was given: then the program does nothing if the folder of the run already holds this run, finished.
     pub once: bool,
 }
 
@@ -40,16 +40,16 @@ impl<A: Config> Parsed<A> {
 /// The reason why a command line gives no configuration: help was asked for, it has errors, or it asks for a sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Exit {
-    /// It asked for a text: to print on standard output, with status 0.
+    /// It asked for a text, such as the help, which belongs on standard output; the exit status is 0.
     Print {
         /// The text.
         text: String,
         /// Warnings, for standard error.
         warnings: Vec<Problem>,
     },
-    /// It is wrong: each problem is a line for standard error, with status 2.
+    /// It has errors: each problem is a line for standard error, and the exit status is 2.
     Fail(Vec<Problem>),
-    /// It asks for a sweep, which [`main`](super::main) does.
+    /// It asks for a sweep, which [`main`](super::main) carries out.
     Sweep(Order),
 }
 
@@ -89,18 +89,18 @@ impl<A: Config> Default for Parser<A> {
 }
 
 impl<A: Config> Parser<A> {
-    /// The options of [`parse`].
+    /// The options of [`parse`] at their defaults.
     pub fn new() -> Self {
         Self { program: "PROGRAM".into(), derived: Vec::new(), config: PhantomData }
     }
 
-    /// The program's name, for the help.
+    /// Sets the name of the program that the help shows.
     pub fn program(mut self, name: impl Into<String>) -> Self {
         self.program = name.into();
         self
     }
 
-    /// Dotted keys that a `--config` file may hold besides those of the schema; they are not read.
+    /// Names dotted keys that a `--config` file may hold besides those of the schema. They are not read.
     pub fn derived<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.derived.extend(keys.into_iter().map(Into::into));
         self

@@ -27,7 +27,7 @@ impl Problem {
         Self::new("", message)
     }
 
-    /// The problems of a group, seen from the section that holds it as `section`.
+    /// The same problems with `section.` before each key: what is wrong in a group, as the struct that holds it reports it.
     pub fn under(section: &str, problems: Vec<Problem>) -> Vec<Problem> {
         let inside = |problem: Problem| match problem.key.as_str() {
             "" => Problem::new(section, problem.message),

@@ -53,7 +53,7 @@ pub struct Setting {
     pub kind: Kind,
     /// The range of the value.
     pub bounds: Bounds,
-    /// The value that it has when nothing is said.
+    /// The value that it has if the command line does not set it.
     pub default: Value,
     /// The conditions that must all hold for it to have an effect.
     pub applies: Vec<Condition>,
@@ -184,37 +184,37 @@ impl Setting {
         ValueField::new(key).setting(help, default)
     }
 
-    /// With a least value.
+    /// The same setting with a least value.
     pub fn min(mut self, min: f64) -> Self {
         self.bounds.min = Some(min);
         self
     }
 
-    /// With a greatest value.
+    /// The same setting with a greatest value.
     pub fn max(mut self, max: f64) -> Self {
         self.bounds.max = Some(max);
         self
     }
 
-    /// With a value that it must be greater than.
+    /// The same setting, whose value must be greater than this.
     pub fn above(mut self, above: f64) -> Self {
         self.bounds.above = Some(above);
         self
     }
 
-    /// With a value that it must be less than.
+    /// The same setting, whose value must be less than this.
     pub fn below(mut self, below: f64) -> Self {
         self.bounds.below = Some(below);
         self
     }
 
-    /// With NaN and the infinities among its values.
+    /// The same setting, which also takes NaN and the infinities.
     pub fn nan(mut self) -> Self {
         self.kind = self.kind.with_non_finite();
         self
     }
 
-    /// Effective only when `conditions` hold: `use_sgd=true`, several joined by ` and `.
+    /// The same setting, which has an effect only when `conditions` hold: `use_sgd=true`, several joined by ` and `.
     pub fn applies(mut self, conditions: &str) -> Self {
         self.applies = Condition::all(conditions);
         self

@@ -13,6 +13,7 @@
 //! Outside such brackets commas have no meaning. Every value but one has a text that is read back as it: an optional text
 //! that is there and empty is read as null.
 
+use ihead_formula::split::{Cut, Doubled, Piece};
 use serde_json::Value;
 
 use super::kind::{Kind, Remark};
@@ -42,11 +43,13 @@ impl Kind {
             Self::List(inner) => {
                 // a quote that is not closed would not be in brackets either
                 let inside = text.trim_matches(['[', ']']);
-                let write = || split_items(inside).err().unwrap_or_else(|| format!("; write [{inside}]"));
+                let begin = text.len() - text.trim_start_matches(['[', ']']).len() + 1;
+                let write =
+                    || split_items(inside, begin).err().unwrap_or_else(|| format!("; write [{inside}]"));
                 let items = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-                let items = split_items(items.ok_or_else(write)?)?;
+                let items = split_items(items.ok_or_else(write)?, 2)?;
                 Ok(Value::Array(
-                    items.into_iter().map(|item| inner.parse_item(item)).collect::<Result<_, _>>()?,
+                    items.into_iter().map(|item| inner.parse_item(item.text)).collect::<Result<_, _>>()?,
                 ))
             }
         }
@@ -146,46 +149,16 @@ fn quoted(text: &str) -> String {
     if text.contains('\'') { format!("\"{text}\"") } else { format!("'{text}'") }
 }
 
-/// Whether an item begins after `before`.
-fn begins_item(before: &str) -> bool {
-    let before = before.trim_end();
-    before.is_empty() || before.ends_with(['[', ','])
-}
+/// How the inside of a list is cut.
+const LIST: Cut =
+    Cut { separator: ',', brackets: &[('[', ']')], before_quotes: &['[', ','], doubled: Doubled::IsOne };
 
-/// Splits the inside of a list at the commas that are in no bracket and in no quotes.
-fn split_items(inside: &str) -> Result<Vec<&str>, Remark> {
+/// The items of the inside of a list, which begins at this character of the text.
+fn split_items(inside: &str, at: usize) -> Result<Vec<Piece<'_>>, Remark> {
     if inside.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let (mut items, mut start, mut depth, mut quote) = (Vec::new(), 0, 0usize, None);
-    let mut symbols = inside.char_indices().peekable();
-    while let Some((at, symbol)) = symbols.next() {
-        // a doubled quote is one that does not close
-        let doubled = quote == Some(symbol) && symbols.next_if(|(_, next)| *next == symbol).is_some();
-        match (quote, symbol) {
-            (Some(open), _) if open == symbol && !doubled => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') if begins_item(&inside[..at]) => quote = Some(symbol),
-            (None, '[') => depth += 1,
-            (None, ']') => depth = depth.checked_sub(1).ok_or("; a ']' has no '['")?,
-            (None, ',') if depth == 0 => {
-                items.push(inside[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    if depth > 0 {
-        return Err("; a '[' is not closed".into());
-    }
-    if quote.is_some() {
-        return Err("; a quote is not closed".into());
-    }
-    items.push(inside[start..].trim());
-    if items.iter().any(|item| item.is_empty()) {
-        return Err("; an item is empty".into());
-    }
-    Ok(items)
+    Piece { text: inside, at }.split(&LIST).map_err(|flaw| format!("; {flaw}"))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Batch {
         Self { x: vec![0; n], y: vec![0; n], marks: vec![0; n], batch, seq }
     }
 
-    /// Makes this a batch of zero marks and unspecified tokens of the given shape; buffers of that size are kept.
+    /// Gives the batch this shape. Marks are then zero and tokens unspecified; buffers that are large enough are reused.
     pub fn reshape(&mut self, batch: usize, seq: usize) {
         let n = batch * seq;
         (self.batch, self.seq) = (batch, seq);

@@ -72,17 +72,17 @@ impl Batches {
     /// No worker, an empty batch, a batch of more than 2^28 tokens, a task of length 0.
     pub fn new(task: Arc<dyn Task>, options: BatchOptions) -> Result<Self> {
         if options.workers == 0 {
-            return Err(Error::config("workers", "0; expected at least 1"));
+            return Err(Error::value("workers", 0, "at least 1"));
         }
         if options.batch_size == 0 {
-            return Err(Error::config("batch_size", "0; expected at least 1"));
+            return Err(Error::value("batch_size", 0, "at least 1"));
         }
         check_size(&*task, options.batch_size)?;
         let streams = (0..options.workers as u64).map(|w| NumpyRng::new(&[options.seed, w])).collect();
         Ok(Self { task, options, streams, turn: 0 })
     }
 
-    /// This stream, continued from `position`.
+    /// The same stream of batches, continued from `position`.
     ///
     /// # Errors
     /// The position was taken with another number of workers.
@@ -90,13 +90,9 @@ impl Batches {
         let workers = self.options.workers;
         if position.workers.len() != workers || position.turn >= workers {
             let found = position.workers.len();
-            return Err(Error::config(
-                "workers",
-                format!(
-                    "{workers}; the data's position was saved with {found} workers (turn {})",
-                    position.turn
-                ),
-            ));
+            let expected =
+                format!("{found}, with which the data's position was saved (turn {})", position.turn);
+            return Err(Error::value("workers", workers, expected));
         }
         for (w, (stream, position)) in self.streams.iter_mut().zip(&position.workers).enumerate() {
             *stream = NumpyRng::resume(&[self.options.seed, w as u64], *position);
@@ -105,12 +101,12 @@ impl Batches {
         Ok(self)
     }
 
-    /// How far the streams have been read.
+    /// The position in the random streams: how far they have been read.
     pub fn position(&self) -> StreamPosition {
         StreamPosition { turn: self.turn, workers: self.streams.iter().map(NumpyRng::position).collect() }
     }
 
-    /// The task that is drawn from.
+    /// The task whose sequences are drawn.
     pub fn task(&self) -> &Arc<dyn Task> {
         &self.task
     }
@@ -184,23 +180,21 @@ pub(super) fn draw(task: &dyn Task, rng: &mut NumpyRng, size: usize, batch: &mut
         return Ok(());
     }
     Err(Error::value(
-        format!("{} drew token {most}", task.name()),
+        task.name(),
+        format!("drew token {most}"),
         format!("below its vocab = {}", task.vocab()),
     ))
 }
 
 fn check_size(task: &dyn Task, batch: usize) -> Result<()> {
     if task.seq_length() == 0 {
-        return Err(Error::value(format!("{} has seq_length 0", task.name()), "at least 1"));
+        return Err(Error::value(task.name(), "seq_length 0", "at least 1"));
     }
     match batch.checked_mul(task.seq_length()) {
         Some(tokens) if tokens <= MAX_TOKENS => Ok(()),
-        _ => Err(Error::config(
-            "batch_size",
-            format!(
-                "{batch} sequences of {}; expected at most {MAX_TOKENS} tokens in all",
-                task.seq_length()
-            ),
-        )),
+        _ => {
+            let found = format!("{batch} sequences of {}", task.seq_length());
+            Err(Error::value("batch_size", found, format!("at most {MAX_TOKENS} tokens in all")))
+        }
     }
 }

@@ -36,12 +36,16 @@ impl BigramData {
             return Err(Error::shape("counts", &[vocab], &[length]));
         }
         if vocab == 0 || counts.unigrams.iter().all(|n| *n == 0) {
-            return Err(Error::value("the counts are all zero", "at least one token"));
+            return Err(Error::value("counts", "all zero", "at least one token"));
         }
         let mut cond = Vec::with_capacity(vocab * vocab);
         for (row, token) in counts.bigrams.iter().zip(&counts.tokens) {
             if row.iter().all(|n| *n == 0) {
-                return Err(Error::value(format!("token {token:?} is never followed by anything"), "a pair"));
+                return Err(Error::value(
+                    "counts",
+                    format!("nothing ever follows token {token:?}"),
+                    "a pair",
+                ));
             }
             cond.extend(shares(row));
         }
@@ -105,7 +109,7 @@ impl BigramData {
             let text: &str = character.encode_utf8(&mut buffer);
             let at = self.tokens.iter().position(|token| token == text);
             at.map(|at| at as u32)
-                .ok_or_else(|| Error::usage(format!("{character:?} is not among the data's characters")))
+                .ok_or_else(|| Error::unknown("character of the data", &character.to_string(), []))
         };
         text.chars().map(&mut token).collect()
     }
@@ -131,10 +135,7 @@ mod tests {
         assert!(order.is_sorted_by(|a, b| data.marginal()[*a as usize] <= data.marginal()[*b as usize]));
         assert_eq!(data.decode(&order[60..]), "aote ");
         assert_eq!(data.decode(&data.encode("What?\n")?), "What?\n");
-        assert_eq!(
-            data.encode("1").expect_err("refused").to_string(),
-            "'1' is not among the data's characters"
-        );
+        assert_eq!(data.encode("1").expect_err("refused").to_string(), "no character of the data '1'");
         Ok(())
     }
 

@@ -47,20 +47,19 @@ impl CausalGraph {
     /// A parent that is not before its child, fewer than two positions, no token, or an `alpha` that is not positive.
     pub fn new(vocab: usize, parents: Vec<Option<usize>>, alpha: f64) -> Result<Self> {
         if vocab == 0 || u32::try_from(vocab).is_err() {
-            return Err(Error::config("vocab", format!("{vocab}; expected 1 to {}", u32::MAX)));
+            return Err(Error::value("vocab", vocab, format!("1 to {}", u32::MAX)));
         }
         if parents.len() < 2 {
-            let message = format!("{} positions; expected at least 2", parents.len());
-            return Err(Error::config("parents", message));
+            return Err(Error::value("parents", format!("{} positions", parents.len()), "at least 2"));
         }
         if let Some((t, parent)) =
             parents.iter().enumerate().find_map(|(t, p)| p.filter(|p| *p >= t).map(|p| (t, p)))
         {
-            let message = format!("position {t} has the parent {parent}; expected an earlier position");
-            return Err(Error::config("parents", message));
+            let found = format!("position {t} has the parent {parent}");
+            return Err(Error::value("parents", found, "an earlier position"));
         }
         let gamma = Gamma::new(alpha, 1.0).ok().filter(|_| alpha.is_finite());
-        let refuse = || Error::config("alpha", format!("{alpha}; expected a positive number"));
+        let refuse = || Error::value("alpha", alpha, "a positive number");
         Ok(CausalGraph { vocab, parents, alpha, gamma: gamma.ok_or_else(refuse)?, last_only: false })
     }
 

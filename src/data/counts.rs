@@ -128,22 +128,22 @@ impl Counter {
     fn finish(mut self) -> Result<Counts> {
         let vocab = self.characters.len();
         match vocab {
-            0 => return Err(Error::value("the text is empty", "at least two distinct characters")),
+            0 => return Err(Error::value("text", "empty", "at least two distinct characters")),
             1 => {
-                let only = format!("the text repeats {:?} alone", self.characters[0]);
-                return Err(Error::value(only, "at least two distinct characters"));
+                let only = format!("{:?} alone, repeated", self.characters[0]);
+                return Err(Error::value("text", only, "at least two distinct characters"));
             }
             2..=MAX_CHARACTERS => {}
             _ => {
-                let found = format!("the text has {vocab} distinct characters");
-                return Err(Error::value(found, format!("at most {MAX_CHARACTERS}")));
+                let found = format!("{vocab} distinct characters");
+                return Err(Error::value("text", found, format!("at most {MAX_CHARACTERS}")));
             }
         }
         if let Some(last) = self.previous.filter(|last| self.unigrams[*last] == 1) {
             let character = self.characters[last];
-            return Err(Error::usage(format!(
-                "{character:?} occurs only as the last character, so nothing ever follows it; remove it or let the text go on"
-            )));
+            let found =
+                format!("{character:?} occurs only as the last character, so nothing ever follows it");
+            return Err(Error::value("text", found, "a text without it, or one that goes on"));
         }
         let mut order: Vec<usize> = (0..vocab).collect();
         order.sort_unstable_by_key(|token| self.characters[*token]);
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(message("aaa"), "the text repeats 'a' alone; expected at least two distinct characters");
         assert_eq!(
             message("abaz"),
-            "'z' occurs only as the last character, so nothing ever follows it; remove it or let the text go on"
+            "text: 'z' occurs only as the last character, so nothing ever follows it; expected a text without it, or one that goes on"
         );
         let every: String = (0..=0x3000).filter_map(char::from_u32).collect();
         assert_eq!(message(&every), "the text has 12289 distinct characters; expected at most 8192");

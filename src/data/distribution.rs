@@ -182,21 +182,18 @@ impl<'a> Sums<'a> {
         if let Some(v) = self.distribution.iter().position(|p| !(0.0..=1.0 + 1e-9).contains(p)) {
             let p = self.distribution[v];
             let v = self.task.token_name(v as u32);
-            return Err(Error::usage(format!(
-                "the distribution of {name} at position {at}{} gives token {v:?} the probability {p}",
-                after()
-            )));
+            let place = format!("the distribution of {name} at position {at}{}, token {v:?}", after());
+            return Err(Error::value(place, p, "a probability"));
         }
         if (sum - 1.0).abs() > 1e-9 {
-            let found = format!("the distribution of {name} at position {at}{} sums to {sum}", after());
-            return Err(Error::value(found, "1"));
+            let place = format!("the distribution of {name} at position {at}{}", after());
+            return Err(Error::value(place, format!("sums to {sum}"), "1"));
         }
         if self.distribution[token as usize] <= 0.0 {
             let token = self.task.token_name(token);
-            return Err(Error::usage(format!(
-                "the distribution of {name} at position {at}{} excludes token {token:?}, which was drawn",
-                after()
-            )));
+            let place = format!("the distribution of {name} at position {at}{}", after());
+            let found = format!("excludes token {token:?}, which was drawn");
+            return Err(Error::value(place, found, "a probability above 0"));
         }
         Ok(())
     }
@@ -204,9 +201,8 @@ impl<'a> Sums<'a> {
     fn verdict(self, tokens: usize) -> Result<DistributionCheck> {
         let name = self.task.name();
         if self.declared == 0 {
-            let message =
-                format!("{name} declares no distribution: its `predict` returned false for every prefix");
-            return Err(Error::usage(message));
+            let found = "not declared: `predict` returned false for every prefix";
+            return Err(Error::value(format!("the distribution of {name}"), found, "true for some"));
         }
         let token = |v: usize| format!("{:?}", self.task.token_name(v as u32));
         let vocab = self.distribution.len();
@@ -231,10 +227,11 @@ impl<'a> Sums<'a> {
         match worst {
             Some((sum, what, unit)) if sum.evidence() > limit => {
                 let (drawn, expected) = (sum.drawn, sum.expected);
-                let message = format!(
-                    "the distribution of {name} is off: {what} {drawn:.1} {unit}, declared {expected:.1}"
-                );
-                Err(Error::usage(message))
+                Err(Error::value(
+                    format!("the distribution of {name} is off"),
+                    format!("{what} {drawn:.1} {unit}"),
+                    format!("{expected:.1}, as declared"),
+                ))
             }
             _ => {
                 let mean = |sum: f64| sum / self.declared as f64;

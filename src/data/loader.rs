@@ -1,6 +1,5 @@
 //! The stream of training batches, drawn ahead on background threads.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use crate::{Error, Result};
 /// Settings of [`Loader`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoaderOptions {
-    /// Batches that each thread may be ahead.
+    /// How many batches each thread may draw ahead of the one that is asked for.
     pub ahead: usize,
     /// Threads that draw; the batches do not depend on it. The paper's task needs one, a slow task of your own
     /// perhaps more.
@@ -60,7 +59,7 @@ pub struct Loader {
 
 struct DrawingThread {
     /// `None` once the loader is being dropped.
-    drawn: Option<Receiver<Result<Drawn, String>>>,
+    drawn: Option<Receiver<Result<Drawn>>>,
     used: Sender<Batch>,
     handle: Option<JoinHandle<()>>,
 }
@@ -78,7 +77,7 @@ impl Loader {
     /// No thread, or the system cannot start one.
     pub fn new(batches: Batches, options: LoaderOptions) -> Result<Self> {
         if options.threads == 0 {
-            return Err(Error::value("a loader of 0 threads", "at least 1"));
+            return Err(Error::value("threads", 0, "at least 1"));
         }
         let position = batches.position();
         let (task, size) = (batches.task().clone(), batches.options().batch_size);
@@ -106,7 +105,7 @@ impl Loader {
     /// message.
     pub fn next_batch(&mut self) -> Result<Arc<Batch>> {
         if let Some(message) = &self.failed {
-            return Err(Error::usage(message.clone()));
+            return Err(Error::usage(message));
         }
         let turn = self.position.turn;
         let at = turn % self.threads.len();
@@ -114,10 +113,8 @@ impl Loader {
         let start = Instant::now();
         let received = self.threads[at].receive();
         self.waited = start.elapsed();
-        let Drawn { batch, position } = received.map_err(|message| {
-            self.failed = Some(message.clone());
-            Error::usage(message)
-        })?;
+        let Drawn { batch, position } =
+            received.inspect_err(|error| self.failed = Some(error.to_string()))?;
         self.before = Some((turn, self.position.workers[turn]));
         self.position.workers[turn] = position;
         self.position.turn = (turn + 1) % self.position.workers.len();
@@ -136,7 +133,7 @@ impl Loader {
         &self.position
     }
 
-    /// The same without the last batch that was handed out: from there it is drawn again.
+    /// The position before the last batch that was handed out; continued from there, the loader draws that batch again.
     pub fn position_before(&self) -> StreamPosition {
         let mut position = self.position.clone();
         if let Some((turn, before)) = self.before {
@@ -171,12 +168,12 @@ impl DrawingThread {
         let handle = std::thread::Builder::new()
             .name("data".into())
             .spawn(work)
-            .map_err(|e| Error::usage(format!("cannot start a thread that draws batches: {e}")))?;
+            .map_err(|e| Error::device("cpu", format!("cannot start a thread that draws batches: {e}")))?;
         Ok(Self { drawn: Some(drawn), used, handle: Some(handle) })
     }
 
-    fn receive(&self) -> Result<Drawn, String> {
-        let ended = || Err("the thread that draws batches has ended".to_owned());
+    fn receive(&self) -> Result<Drawn> {
+        let ended = || Err(Error::device("cpu", "the thread that draws batches has ended"));
         self.drawn.as_ref().map_or_else(ended, |drawn| drawn.recv().unwrap_or_else(|_| ended()))
     }
 }
@@ -197,7 +194,7 @@ fn draw_all(
     task: &dyn Task,
     size: usize,
     streams: &mut [NumpyRng],
-    sender: &SyncSender<Result<Drawn, String>>,
+    sender: &SyncSender<Result<Drawn>>,
     buffers: &Receiver<Batch>,
 ) {
     loop {
@@ -206,8 +203,8 @@ fn draw_all(
             let outcome = catch_unwind(AssertUnwindSafe(|| draw(task, stream, size, &mut batch)));
             let drawn = match outcome {
                 Ok(Ok(())) => Ok(Drawn { batch, position: stream.position() }),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(panic) => Err(format!("{} panicked: {}", task.name(), panic_message(&*panic))),
+                Ok(Err(error)) => Err(error),
+                Err(panic) => Err(Error::panicked(task.name(), &*panic)),
             };
             let failed = drawn.is_err();
             if sender.send(drawn).is_err() || failed {
@@ -215,9 +212,4 @@ fn draw_all(
             }
         }
     }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

@@ -69,7 +69,7 @@ pub trait Task: Send + Sync {
         std::any::type_name::<Self>()
     }
 
-    /// A token as a reader should see it.
+    /// The text of a token for a reader, such as a character.
     fn token_name(&self, token: u32) -> String {
         token.to_string()
     }

@@ -14,17 +14,17 @@ pub struct TriggerOptions {
     pub k: usize,
     /// Tokens that the model sees.
     pub seq_length: usize,
-    /// The sequence begins with the k triggers themselves.
+    /// Whether a sequence begins with its k triggers.
     pub show_latents: bool,
-    /// The same triggers in every sequence: the k most frequent tokens.
+    /// Whether the triggers are the same in every sequence: the k most frequent tokens.
     pub fixed_special_toks: bool,
     /// How many of the most frequent tokens are skipped before the fixed triggers.
     pub special_toks_offset: usize,
-    /// Marks count a trigger's occurrences (1, 2, ...); otherwise each is 1.
+    /// Whether marks count the occurrences of a trigger (1, 2, ...); otherwise each of them is 1.
     pub output_counter: bool,
-    /// A trigger's output differs from the trigger.
+    /// Whether a trigger's output must differ from the trigger.
     pub no_repeat: bool,
-    /// Outputs follow the bigram model instead of being uniform (`bigram_outs_train`, `bigram_outs_test`).
+    /// Whether outputs follow the bigram model instead of being uniform (`bigram_outs_train`, `bigram_outs_test`).
     pub bigram_outs: bool,
 }
 
@@ -299,12 +299,8 @@ fn bigram_outputs(data: &BigramData, triggers: &[u32], options: &TriggerOptions)
         let sum = pairwise_sum(&pool);
         if sum <= 0.0 {
             let name = data.token(trigger).unwrap_or_default();
-            return Err(Error::config(
-                "no_repeat",
-                format!(
-                    "True, but {name:?} is only ever followed by itself; with bigram outputs expected False"
-                ),
-            ));
+            let found = format!("True, but {name:?} is only ever followed by itself");
+            return Err(Error::value("no_repeat", found, "False with bigram outputs"));
         }
         pool.iter_mut().for_each(|p| *p /= sum);
         rows.push(pool);
@@ -317,32 +313,26 @@ fn validate(data: &BigramData, options: &TriggerOptions) -> Result<()> {
     let vocab = data.vocab();
     let drawable = data.marginal().iter().filter(|p| **p > 0.0).count();
     if seq_length == 0 {
-        return Err(Error::config("seq_length", "0; expected at least 1"));
+        return Err(Error::value("seq_length", 0, "at least 1"));
     }
     if k > vocab {
-        return Err(Error::config("k", format!("{k}; expected at most the {vocab} tokens of the data")));
+        return Err(Error::value("k", k, format!("at most the {vocab} tokens of the data")));
     }
     if options.fixed_special_toks {
         if offset > vocab - k {
             let most = vocab - k;
-            return Err(Error::config(
-                "special_toks_offset",
-                format!(
-                    "{offset}; expected at most {most}, so that {k} of {vocab} tokens are left to be triggers"
-                ),
-            ));
+            let expected = format!("at most {most}, so that {k} of {vocab} tokens are left to be triggers");
+            return Err(Error::value("special_toks_offset", offset, expected));
         }
     } else if k > drawable {
-        return Err(Error::config("k", format!("{k}; expected at most the {drawable} tokens that occur")));
+        return Err(Error::value("k", k, format!("at most the {drawable} tokens that occur")));
     }
     if show_latents && k > seq_length {
-        return Err(Error::config(
-            "k",
-            format!("{k}; expected at most seq_length = {seq_length}, since show_latents begins with them"),
-        ));
+        let expected = format!("at most seq_length = {seq_length}, since show_latents begins with them");
+        return Err(Error::value("k", k, expected));
     }
     if options.no_repeat && k > 0 && vocab < 2 {
-        return Err(Error::config("no_repeat", "True; expected False, as the data has a single token"));
+        return Err(Error::value("no_repeat", "True", "False, as the data has a single token"));
     }
     Ok(())
 }

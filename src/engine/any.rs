@@ -16,7 +16,7 @@ pub enum AnyEngine {
 }
 
 impl AnyEngine {
-    /// [`Engine::run`], which shows activations to nobody.
+    /// Runs the batch as [`Engine::run`] does, without an observer of activations.
     ///
     /// # Errors
     /// Those of [`Engine::run`].
@@ -30,7 +30,7 @@ impl AnyEngine {
         }
     }
 
-    /// [`Engine::patch`], of values in single precision.
+    /// Hands over the values of a patched site as [`Engine::patch`] does, in single precision.
     ///
     /// # Errors
     /// Those of [`Engine::patch`].
@@ -44,7 +44,7 @@ impl AnyEngine {
         }
     }
 
-    /// [`Engine::terms`].
+    /// The value of each term of the loss, as [`Engine::terms`] gives it.
     pub fn terms(&self) -> &[f64] {
         match self {
             AnyEngine::Single(engine) => engine.terms(),

@@ -25,6 +25,9 @@ use crate::graph::{Graph, NodeId};
 use crate::nn::ParamId;
 use crate::sealed::Sealed;
 
+/// What tokens are of, in messages.
+const VOCABULARY: &str = "the model's vocabulary";
+
 /// What an engine is built to compute: the terms of a loss, and the activations to show.
 ///
 /// ```
@@ -46,7 +49,7 @@ impl Request {
         Request { losses: vec![LossTerm::NextToken { rows, weight: 1.0 }], reads: vec![] }
     }
 
-    /// No loss; these activations are shown.
+    /// A request without a loss: these activations are shown.
     pub fn reads(reads: Vec<(NodeId, RowSet)>) -> Request {
         Request { losses: vec![], reads }
     }
@@ -65,17 +68,15 @@ impl Request {
         let losses = || self.losses.iter().map(|term| term.node(graph));
         let mut asked = self.reads.iter().map(|(node, _)| *node).chain(losses());
         if let Some(node) = asked.find(|node| node.index() >= graph.len()) {
-            return Err(Error::usage(format!(
-                "a request for activation {} of a graph that has {}: it was made for another graph",
-                node.index() + 1,
-                graph.len()
-            )));
+            return Err(Error::index(
+                "activation",
+                node.index(),
+                "a graph (the request is for another)",
+                graph.len(),
+            ));
         }
         match losses().find(|node| graph.is_pattern(*node)) {
-            Some(node) => Err(Error::usage(format!(
-                "a penalty of {}: expected a stream [seq, dim]",
-                graph.node_words(node)
-            ))),
+            Some(node) => Err(Error::misfit("penalty", graph.node_words(node), "a stream [seq, dim]")),
             None => Ok(()),
         }
     }
@@ -92,28 +93,28 @@ impl Request {
         rows: &[RowLists],
     ) -> Result<(), Error> {
         if batch.seq != seq {
-            let message = format!("a batch of sequences of {} tokens, expected {seq}", batch.seq);
-            return Err(Error::usage(message));
+            let found = format!("a batch of sequences of {} tokens", batch.seq);
+            return Err(Error::misfit("run", found, seq.to_string()));
         }
         if let Some(token) = batch.x.iter().chain(&batch.y).find(|t| **t as usize >= vocab) {
-            let message = format!("token {token} is outside the model's vocabulary of {vocab}");
-            return Err(Error::usage(message));
+            return Err(Error::index("token", *token as usize, VOCABULARY, vocab));
         }
         let asked = self.reads.iter().map(|(_, rows)| *rows).chain(self.losses.iter().map(LossTerm::rows));
         let sets = asked.map(|rows| if let RowSet::Set(k) = rows { k + 1 } else { 0 }).max().unwrap_or(0);
         if rows.len() < sets || rows.iter().any(|lists| lists.sequences() != batch.batch) {
-            return Err(Error::usage("positions must be listed for each row set and each sequence"));
+            let (found, expected) =
+                (format!("{} lists of positions", rows.len()), format!("{sets}, each for all sequences"));
+            return Err(Error::misfit("run", found, expected));
         }
-        if rows.iter().any(|lists| lists.positions_end() > seq) {
-            return Err(Error::usage(format!("a row set has a position beyond the {seq} of a sequence")));
+        if let Some(end) = rows.iter().map(RowLists::positions_end).find(|end| *end > seq) {
+            return Err(Error::index("position", end - 1, "a sequence", seq));
         }
         for term in &self.losses {
             if let LossTerm::Distribution { set, .. } = term
                 && rows[*set].vocab() != Some(vocab)
             {
-                let message =
-                    format!("a loss against distributions needs those of {vocab} tokens with its positions");
-                return Err(Error::usage(message));
+                let expected = format!("those of {vocab} tokens with its positions");
+                return Err(Error::misfit("a loss against distributions", "others or none", expected));
             }
         }
         Ok(())
@@ -138,9 +139,9 @@ pub struct Read<'a, E> {
     pub rows: usize,
     /// Columns of a row: the width of a stream, the sequence length for a pattern.
     pub cols: usize,
-    /// Distance of rows.
+    /// The number of values from the beginning of a row to that of the next.
     pub ld: usize,
-    /// Distance of heads (0 for a stream).
+    /// The number of values from the beginning of a head to that of the next (0 for a stream).
     pub head_stride: usize,
     /// The position of each row.
     pub positions: &'a [u32],
@@ -185,8 +186,8 @@ pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 /// use ihead::nn::{ModuleExt, Params};
 /// use ihead::engine::CpuEngine;
 ///
-/// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(65, 4, 16, &sizes)?.init(42);
+/// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+/// let model = Simplified::new(65, &sizes)?.init(42);
 /// let (graph, params) = (record(&model, 4)?, Params::of(&model));
 ///
 /// let request = Request::loss(RowSet::All).and_read(graph.logits(), RowSet::All);

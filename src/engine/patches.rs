@@ -34,9 +34,8 @@ impl<E: Element> Patches<E> {
                 weights[t + 1..].iter().any(|w| *w != E::zero()).then_some(t)
             };
             if let Some(t) = values.chunks_exact(self.seq).enumerate().find_map(seen_later) {
-                return Err(Error::usage(format!(
-                    "the pattern for '{site}' lets position {t} look at a later one"
-                )));
+                let found = format!("a pattern in which position {t} looks at a later one");
+                return Err(Error::misfit(format!("patch of '{site}'"), found, "zeros there"));
             }
         }
         self.values[slot] = Some(values.to_vec());
@@ -49,14 +48,13 @@ impl<E: Element> Patches<E> {
             let elements: usize = self.shape(slot).iter().product();
             let found = self.values[slot].as_ref().map(|values| values.len() / elements.max(1));
             let name = &site.name;
-            let message = match found {
+            let found = match found {
                 Some(found) if found == batch => continue,
-                Some(found) => {
-                    format!("'{name}' has activations of {found} sequences, the batch has {batch}")
-                }
-                None => format!("'{name}' is patched, but no activations were handed over for it"),
+                Some(found) => format!("activations of {found} sequences"),
+                None => "no activations were handed over".into(),
             };
-            return Err(Error::usage(message));
+            let expected = format!("those of the batch's {batch} sequences");
+            return Err(Error::misfit(format!("patch of '{name}'"), found, expected));
         }
         Ok(())
     }

@@ -20,8 +20,8 @@ use super::{Engine, Observer, ParamSource, Read, RowLists};
 /// use ihead::nn::{ModuleExt, Params};
 /// use ihead::engine::CpuEngine;
 ///
-/// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(65, 4, 16, &sizes)?.init(42);
+/// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+/// let model = Simplified::new(65, &sizes)?.init(42);
 /// let (graph, params) = (record(&model, 4)?, Params::of(&model));
 /// let request = Request::loss(RowSet::All);
 /// let trains = |id| params.trains(id);

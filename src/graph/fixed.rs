@@ -2,6 +2,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::Error;
+
 /// An attention pattern that follows a rule: where position `t` looks, whatever queries and keys are.
 ///
 /// A model attends by one with [`Pattern::fixed`](super::Pattern::fixed); an edit clamps a site to one.
@@ -71,22 +73,32 @@ impl FixedPattern {
     }
 
     /// What is wrong with this rule for sequences of `seq`.
-    pub(crate) fn problem(&self, seq: usize) -> Option<String> {
+    pub(crate) fn problem(&self, seq: usize) -> Option<Error> {
+        let misfit =
+            |found, expected| Some(Error::misfit(format!("fixed pattern '{self}'"), found, expected));
         match self {
             FixedPattern::Parents(parents) if parents.len() < seq => {
-                Some(format!("{} parents, expected one for each of {seq} positions", parents.len()))
+                misfit(format!("{} parents", parents.len()), format!("one for each of {seq} positions"))
             }
             FixedPattern::Parents(parents) => {
                 let later = parents.iter().take(seq).enumerate().find(|(t, p)| **p as usize > *t);
-                later.map(|(t, parent)| format!("position {t} would look at {parent}, which comes later"))
+                later.and_then(|(t, parent)| {
+                    misfit(
+                        format!("position {t} would look at {parent}, which comes later"),
+                        "earlier ones".into(),
+                    )
+                })
             }
             FixedPattern::Weights(weights) if weights.len() != seq * seq => {
                 let n = (weights.len() as f64).sqrt();
-                Some(format!("weights of {n} queries and {n} keys, expected {seq} of each"))
+                misfit(format!("weights of {n} queries and {n} keys"), format!("{seq} of each"))
             }
             FixedPattern::Weights(weights) => {
                 let bad = weights.iter().position(|w| !w.is_finite());
-                bad.map(|i| format!("the weight of query {}, key {} is {}", i / seq, i % seq, weights[i]))
+                bad.and_then(|i| {
+                    let found = format!("the weight of query {}, key {} is {}", i / seq, i % seq, weights[i]);
+                    misfit(found, "finite numbers".into())
+                })
             }
             _ => None,
         }

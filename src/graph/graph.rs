@@ -25,7 +25,7 @@ impl NodeId {
 }
 
 impl WeightId {
-    /// Its place among the matrices of the graph.
+    /// Its number among the matrices of the graph.
     pub fn index(self) -> usize {
         self.0
     }
@@ -127,7 +127,7 @@ impl Graph {
         self.logits.expect("a recorded graph has logits")
     }
 
-    /// Tokens in a sequence.
+    /// The number of tokens in a sequence.
     pub fn seq(&self) -> usize {
         self.seq
     }
@@ -142,7 +142,7 @@ impl Graph {
         self.nodes.len()
     }
 
-    /// Whether there is no node.
+    /// Whether the graph has no node.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }

@@ -46,7 +46,7 @@ impl Mask {
         Mask::scores(format!("decay({rate})"), move |query, key| -rate * (query - key) as f64)
     }
 
-    /// The keys that `sees(query, key)` names.
+    /// The query sees the keys for which `sees(query, key)` is true.
     pub fn rule(
         name: impl Into<String>,
         sees: impl Fn(usize, usize) -> bool + Send + Sync + 'static,
@@ -62,7 +62,7 @@ impl Mask {
         Mask { name: name.into(), score: Arc::new(score) }
     }
 
-    /// Both masks together.
+    /// The sum of both masks: a key that either of them hides is hidden.
     pub fn and(&self, other: &Mask) -> Mask {
         let (a, b) = (self.score.clone(), other.score.clone());
         Mask::scores(format!("{} and {}", self.name, other.name), move |query, key| {

@@ -1,7 +1,6 @@
 //! Attention patterns.
 use std::sync::Arc;
 
-use crate::Error;
 use crate::backend::Dim;
 
 use super::fixed::FixedPattern;
@@ -28,7 +27,7 @@ pub struct Scores {
     pub key_heads: usize,
     /// Factor of the products; `1 / sqrt(head width)` if `None`.
     pub scale: Option<f64>,
-    /// From scores to weights.
+    /// The function from scores to weights.
     pub normaliser: Normaliser,
 }
 
@@ -38,17 +37,17 @@ impl Scores {
         Scores { heads, key_heads: heads, scale: None, normaliser: Normaliser::Softmax }
     }
 
-    /// The same with so many heads of keys and values.
+    /// The same scores with this number of heads of keys and values.
     pub fn key_heads(self, key_heads: usize) -> Scores {
         Scores { key_heads, ..self }
     }
 
-    /// The same with this factor of the products.
+    /// The same scores with this factor before each product of a query and a key.
     pub fn scale(self, scale: f64) -> Scores {
         Scores { scale: Some(scale), ..self }
     }
 
-    /// The same with another normaliser.
+    /// The same scores with another function from scores to weights.
     pub fn normaliser(self, normaliser: Normaliser) -> Scores {
         Scores { normaliser, ..self }
     }
@@ -138,7 +137,7 @@ impl<T: Dim> Pattern<T> {
             return Pattern::nothing(recorder, seq, 1);
         }
         if let Some(problem) = rule.problem(seq.size()) {
-            recorder.refuse(Error::usage(format!("fixed pattern '{rule}': {problem}")));
+            recorder.refuse(problem);
             return Pattern::nothing(recorder, seq, heads);
         }
         let id = recorder.graph_mut().node(Op::FixedPattern { heads, rule }, heads);
@@ -193,7 +192,7 @@ impl<T: Dim> Pattern<T> {
         self.masked_heads(&heads, mask)
     }
 
-    /// The same pattern with a mask in some heads; it replaces one that they have.
+    /// The same pattern with this mask in some heads, in the place of the mask that they have.
     pub fn masked_heads(self, heads: &[usize], mask: &Mask) -> Self {
         let Some((q, k, mut scoring)) = self.scoring("mask") else { return self };
         if let Some(head) = heads.iter().find(|head| **head >= self.heads) {
@@ -303,7 +302,7 @@ impl<T: Dim> Pattern<T> {
         self.heads
     }
 
-    /// Where this pattern is recorded.
+    /// The recorder of the forward pass that this pattern belongs to.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }

@@ -48,14 +48,9 @@ impl Recorder {
                 found.push(SiteEdit { edit: &entry.edit, heads: None });
                 continue;
             }
-            let known = match heads {
-                None => "no heads".into(),
-                Some(1) => "one head, 0".into(),
-                Some(heads) => format!("heads 0 to {}", heads - 1),
-            };
             let n = heads.unwrap_or_default();
             if let Some(head) = entry.heads.iter().find(|head| **head >= n) {
-                self.refuse(Error::usage(format!("head {head} of '{site}', which has {known}")));
+                self.refuse(Error::index("head", *head, format!("'{site}'"), n));
                 continue;
             }
             let chosen: Arc<[bool]> = (0..n).map(|head| entry.heads.contains(&head)).collect();
@@ -88,9 +83,8 @@ impl Recorder {
     /// Gives a node the name of a site.
     pub(super) fn name(&self, site: String, node: NodeId) {
         if self.graph_mut().sites.insert(site.clone(), node).is_some_and(|known| known != node) {
-            let message =
-                format!("two activations are named '{site}'; give each its own place with `site.at(..)`");
-            self.refuse(Error::usage(message));
+            let mend = "give each its own place with `site.at(..)`";
+            self.refuse(Error::Duplicate { kind: "activations", name: site, mend });
         }
     }
 
@@ -309,7 +303,7 @@ pub fn record<M: Model, T: Dim>(model: &M, seq: T) -> Result<Graph> {
 /// use ihead::graph::{Edit, Edits, record_with};
 /// use ihead::model::{Simplified, SimplifiedArgs};
 ///
-/// let model = Simplified::new(65, 32, 16, &SimplifiedArgs::defaults())?;
+/// let model = Simplified::new(65, &SimplifiedArgs { max_length: 32, dim: 16, ..SimplifiedArgs::defaults() })?;
 /// let edits = Edits::default().with("layers.0.attention.pattern", Edit::PreviousToken);
 /// let graph = record_with(&model, 32, &edits)?;
 /// assert!(graph.to_string().contains("fixed pattern previous 'layers.0.attention.pattern'"));
@@ -320,11 +314,13 @@ pub fn record<M: Model, T: Dim>(model: &M, seq: T) -> Result<Graph> {
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: &Edits) -> Result<Graph> {
-    let mut names = HashMap::new();
+    let (mut names, mut refused) = (HashMap::new(), None);
     model.visit("", &mut |name, _, tensor| {
+        refused = refused.take().or_else(|| tensor.init().problem(name, &tensor.dims()));
         names.entry(tensor.id()).or_insert_with(|| name.to_string());
     });
     let recorder = Recorder { edits: Rc::new(edits.clone()), names: Rc::new(names), ..Recorder::default() };
+    refused.into_iter().for_each(|error| recorder.refuse(error));
     let vocab = model.vocab();
     recorder.graph_mut().seq = seq.size();
     recorder.graph_mut().vocab = vocab.size();
@@ -344,7 +340,7 @@ pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: &Edits) -> Result
 /// Checks the whole of a recording: what no single operation sees.
 fn finish<T: Dim, V: Dim>(recorder: &Recorder, logits: Stream<T, V>) -> Result<()> {
     if !recorder.owns(logits.recorder()) {
-        return Err(Error::usage("the logits are a stream of another recording"));
+        return Err(Error::misfit("logits", "a stream of another recording", "one of this model"));
     }
     let (vocab, width) = (recorder.graph().vocab, logits.dim().size());
     if width != vocab {
@@ -356,16 +352,14 @@ fn finish<T: Dim, V: Dim>(recorder: &Recorder, logits: Stream<T, V>) -> Result<(
     let graph = recorder.graph();
     if let Some(param) = graph.params().iter().find(|param| param.name.is_none()) {
         let ParamInfo { rows, cols, .. } = param;
-        return Err(Error::usage(format!(
-            "the forward pass reads a parameter [{rows}, {cols}] that no field of the model names; \
-             is `#[module]` or `#[param]` missing on a field?"
-        )));
+        let found = format!("a parameter [{rows}, {cols}] that no field of the model names");
+        return Err(Error::misfit("forward", found, "`#[module]` or `#[param]` on each field"));
     }
     if let Some(i) = graph.nodes().iter().position(|node| node.cols == 0) {
-        return Err(Error::usage(format!("{} has no columns", graph.node_words(NodeId(i)))));
+        return Err(Error::misfit(graph.node_words(NodeId(i)), "no columns", "one at least"));
     }
     match graph.weights().iter().position(|weight| weight.rows == 0 || weight.cols == 0) {
-        Some(i) => Err(Error::usage(format!("{} has no elements", graph.weight_words(WeightId(i))))),
+        Some(i) => Err(Error::misfit(graph.weight_words(WeightId(i)), "no elements", "one at least")),
         None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use super::op::Index;
 use super::pattern::Pattern;
 use super::record::{Recorder, SiteEdit};
 use super::stream::Stream;
-use crate::Error;
+use crate::{Error, Result};
 
 /// A hook point's name: a place in the model, such as `layers.0.attention`, under which activations are named.
 ///
@@ -33,7 +33,7 @@ impl Site {
         Site { recorder, path: String::new() }
     }
 
-    /// The place `name` inside this one.
+    /// The site `name` inside this one: `layers.0` at `attention` is `layers.0.attention`.
     pub fn at(&self, name: impl std::fmt::Display) -> Site {
         let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
         Site { recorder: self.recorder.clone(), path }
@@ -44,7 +44,7 @@ impl Site {
         &self.recorder
     }
 
-    /// Names a stream; what comes back is the stream after the edits of this site.
+    /// Gives a stream the name of this site and `name`. The result is the stream after the edits of that site.
     pub fn stream<T: Dim, D: Dim>(&self, name: &str, x: Stream<T, D>) -> Stream<T, D> {
         self.named(name, x, None)
     }
@@ -76,14 +76,14 @@ impl Site {
             match (edited_stream(&x, edit, &path), heads) {
                 (Ok(y), None) => x = y,
                 (Ok(y), Some(chosen)) => x = x.spliced(&y, &chosen),
-                (Err(problem), _) => self.refuse(&path, &problem),
+                (Err(error), _) => self.recorder.refuse(error),
             }
         }
         self.recorder.name(path, x.id());
         x
     }
 
-    /// Names a pattern; what comes back is the pattern after the edits of this site.
+    /// Gives a pattern the name of this site and `name`. The result is the pattern after the edits of that site.
     pub fn pattern<T: Dim>(&self, name: &str, mut pattern: Pattern<T>) -> Pattern<T> {
         let path = self.at(name).path;
         if self.is_foreign(&path, pattern.recorder()) {
@@ -93,7 +93,7 @@ impl Site {
             match (edited_pattern(&pattern, edit, &path), heads) {
                 (Ok(edited), None) => pattern = edited,
                 (Ok(edited), Some(chosen)) => pattern = pattern.spliced(&edited, chosen),
-                (Err(problem), _) => self.refuse(&path, &problem),
+                (Err(error), _) => self.recorder.refuse(error),
             }
         }
         self.recorder.name(path, pattern.id());
@@ -111,27 +111,28 @@ impl Site {
         }
         foreign
     }
+}
 
-    fn refuse(&self, path: &str, problem: &str) {
-        self.recorder.refuse(Error::usage(format!("edit of '{path}': {problem}")));
-    }
+/// An edit that does not fit its site.
+fn misfit(site: &str, found: String, expected: impl Into<String>) -> Error {
+    Error::misfit(format!("edit of '{site}'"), found, expected)
 }
 
 /// The pattern of a site after an edit.
-fn edited_pattern<T: Dim>(pattern: &Pattern<T>, edit: &Edit, site: &str) -> Result<Pattern<T>, String> {
-    match edit.rule(pattern.seq().size())? {
+fn edited_pattern<T: Dim>(pattern: &Pattern<T>, edit: &Edit, site: &str) -> Result<Pattern<T>> {
+    match edit.rule(pattern.seq().size()).map_err(|error| error.of_part(format!("edit of '{site}'")))? {
         Some(rule) => Ok(pattern.clamped(rule)),
         None if *edit == Edit::Patch => Ok(pattern.patched(site)),
-        None => Err(format!("a pattern takes {}, not {edit}", Edit::OF_PATTERNS)),
+        None => Err(misfit(site, format!("{edit} of a pattern"), Edit::OF_PATTERNS)),
     }
 }
 
 /// The stream of a site after an edit.
-fn edited_stream<T: Dim, D: Dim>(x: &Stream<T, D>, edit: &Edit, site: &str) -> Result<Stream<T, D>, String> {
+fn edited_stream<T: Dim, D: Dim>(x: &Stream<T, D>, edit: &Edit, site: &str) -> Result<Stream<T, D>> {
     let (seq, dim) = (x.seq().size(), x.dim().size());
     let width = |row: &[f64]| match row.len() {
         found if found == dim => Ok(()),
-        found => Err(format!("a row of {found} values, expected {dim}")),
+        found => Err(misfit(site, format!("a row of {found} values"), dim.to_string())),
     };
     match edit {
         Edit::Ablate => Ok(x.zero()),
@@ -141,13 +142,13 @@ fn edited_stream<T: Dim, D: Dim>(x: &Stream<T, D>, edit: &Edit, site: &str) -> R
             Ok(x.held(1, row, Index::First))
         }
         Edit::Rows(rows) if rows.len() < seq => {
-            Err(format!("{} rows, expected one for each of {seq} positions", rows.len()))
+            Err(misfit(site, format!("{} rows", rows.len()), format!("one for each of {seq} positions")))
         }
         Edit::Rows(rows) => {
             rows.iter().try_for_each(|row| width(row))?;
             Ok(x.held(seq, &rows[..seq].concat(), Index::Positions))
         }
         Edit::Patch => Ok(x.patched(site)),
-        _ => Err(format!("a stream takes {}, not {edit}", Edit::OF_STREAMS)),
+        _ => Err(misfit(site, format!("{edit} of a stream"), Edit::OF_STREAMS)),
     }
 }

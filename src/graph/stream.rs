@@ -212,7 +212,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Concat(inputs), width)
     }
 
-    /// The same stream, of a size that is declared in another way (`Const` or `usize`).
+    /// The same stream with its width as another type: `Const<N>` for a `usize`, or the other way round.
     pub fn sized<O: Dim>(&self, width: O) -> Stream<T, O> {
         if width.size() != self.dim.size() {
             let expected = format!("width {}", width.size());
@@ -265,7 +265,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.id
     }
 
-    /// Where this activation is recorded.
+    /// The recorder of the forward pass that this activation belongs to.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }

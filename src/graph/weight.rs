@@ -131,12 +131,12 @@ impl<R: Dim, C: Dim> Weight<R, C> {
         }
     }
 
-    /// Sizes.
+    /// The number of rows and of columns.
     pub fn shape(&self) -> (R, C) {
         (self.rows, self.cols)
     }
 
-    /// Where this matrix is recorded.
+    /// The recorder of the forward pass that this matrix belongs to.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }

@@ -189,9 +189,9 @@ pub fn load(path: &Path, module: &mut (impl Module + ?Sized)) -> Result<()> {
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("donor.safetensors");
-/// let sizes = SimplifiedArgs::defaults();
-/// io::save(&path, &Simplified::new(10, 4, 16, &sizes)?.init(0))?;
-/// let mut model = Simplified::new(10, 4, 16, &sizes)?.init(1);
+/// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+/// io::save(&path, &Simplified::new(10, &sizes)?.init(0))?;
+/// let mut model = Simplified::new(10, &sizes)?.init(1);
 /// let set = io::load_matching(&path, "layers.0.attention.*", &mut model)?;
 /// assert_eq!(set.len(), 3); // wk, wv, wo
 /// # Ok::<(), ihead::Error>(())

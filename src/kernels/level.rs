@@ -44,12 +44,12 @@ impl Level {
     /// The level that `IHEAD_SIMD` asks for, or the best one without that variable.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the variable names no level, or one that this machine lacks.
+    /// [`Error::Unknown`] when the variable names no level, [`Error::Value`] when it names one that this machine lacks.
     pub fn from_env() -> Result<Self, Error> {
         let Ok(name) = std::env::var("IHEAD_SIMD") else { return Ok(Self::best()) };
         let level: Self = name.parse()?;
         if !level.is_available() {
-            return Err(Error::usage(format!("IHEAD_SIMD={name}: this machine has no such instructions")));
+            return Err(Error::value("IHEAD_SIMD", name, "instructions that this machine has"));
         }
         Ok(level)
     }

@@ -17,7 +17,7 @@ pub trait FeedForwards: Model {
 /// use ihead::graph::record;
 /// use ihead::model::{FeedForwardsOnly, Full, FullArgs};
 ///
-/// let model = Full::new(65, 32, 16, &FullArgs::defaults())?;
+/// let model = Full::new(65, &FullArgs { max_length: 32, dim: 16, ..FullArgs::defaults() })?;
 /// let graph = record(&FeedForwardsOnly(&model), 32)?;
 /// assert!(graph.site("layers.0.attention.pattern").is_none());
 /// # Ok::<(), ihead::Error>(())

@@ -97,7 +97,7 @@ impl FullArgs {
 /// use ihead::config::Config;
 /// use ihead::model::{Full, FullArgs};
 /// use ihead::nn::ModuleExt;
-/// let model = Full::new(65, 256, 128, &FullArgs::defaults()).unwrap();
+/// let model = Full::new(65, &FullArgs { max_length: 256, dim: 128, ..FullArgs::defaults() }).unwrap();
 /// assert!(model.tensor("layers.1.ff.w2.weight").is_ok());
 /// ```
 #[derive(Module)]
@@ -106,7 +106,7 @@ pub struct Full<V: Dim, M: Dim, D: Dim> {
     /// `w_E`.
     #[module]
     pub tok_embeddings: Embedding<V, D>,
-    /// Trained positions; without effect where `pe` is there.
+    /// The trained table of positions, which is not used if `pe` is there.
     #[module]
     pub pos_embeddings: Embedding<M, D>,
     /// Sinusoidal positions.
@@ -115,7 +115,7 @@ pub struct Full<V: Dim, M: Dim, D: Dim> {
     /// The blocks.
     #[module]
     pub layers: Vec<PaperBlock<D>>,
-    /// The last norm, under pre-norm.
+    /// The norm before the unembedding, which only pre-norm models have.
     #[module]
     pub norm: Option<AnyNorm<D>>,
     /// `W_U`.
@@ -124,22 +124,22 @@ pub struct Full<V: Dim, M: Dim, D: Dim> {
 }
 
 impl<V: Dim> Full<V, usize, usize> {
-    /// A model of the width and the longest sequence that the settings say.
+    /// A model as the settings say, sizes included; [`Self::sized`] takes sizes that are types.
     ///
     /// # Errors
-    /// Those of [`Self::new`].
-    pub fn from_args(vocab: V, args: &FullArgs) -> Result<Self> {
-        Full::new(vocab, args.max_length, args.dim, args)
+    /// Those of [`Self::sized`].
+    pub fn new(vocab: V, args: &FullArgs) -> Result<Self> {
+        Full::sized(vocab, args.max_length, args.dim, args)
     }
 }
 
 impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
-    /// A model of these sizes, which may be types; `args.dim` and `args.max_length` are not read. [`Self::from_args`] takes the
-    /// sizes from the settings instead.
+    /// A model whose sizes are types, such as `Const<64>`: they are given here and nowhere else, in the place of the settings
+    /// `dim` and `max_length`.
     ///
     /// # Errors
     /// If a size is 0, the heads do not divide the width, or the machine cannot hold so many parameters.
-    pub fn new(vocab: V, max_length: M, dim: D, args: &FullArgs) -> Result<Self> {
+    pub fn sized(vocab: V, max_length: M, dim: D, args: &FullArgs) -> Result<Self> {
         let sized = FullArgs { dim: dim.size(), ..args.clone() };
         let mlp = !args.linear_ffn;
         let ff = |i: usize| {
@@ -187,7 +187,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
         })
     }
 
-    /// Draws the initial values from `seed`.
+    /// Draws the initial values of all parameters from `seed`.
     pub fn init(mut self, seed: u64) -> Self {
         crate::nn::ModuleExt::init_all(&mut self, seed);
         self

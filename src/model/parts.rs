@@ -35,9 +35,11 @@ impl Sizes {
     pub fn check(&self, problems: Vec<Problem>, squares: f64) -> Result<()> {
         let named = [("vocab_size", self.vocab), ("max_length", self.max_length), ("dim", self.dim)];
         let empty = named.into_iter().find(|(_, size)| *size == 0);
-        let empty = empty.map(|(key, _)| Problem::new(key, "0, expected at least 1"));
-        if let Some(Problem { key, message }) = empty.into_iter().chain(problems).next() {
-            return Err(Error::config(key, message));
+        if let Some((key, size)) = empty {
+            return Err(Error::value(key, size, "at least 1"));
+        }
+        if let Some(problem) = problems.into_iter().next() {
+            return Err(problem.into());
         }
         let [dim, vocab, rows, layers] =
             [self.dim, self.vocab, self.max_length, self.layers].map(|n| n as f64);

@@ -78,7 +78,7 @@ impl SimplifiedArgs {
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// use ihead::nn::ModuleExt;
 /// let args = SimplifiedArgs::defaults();
-/// let model = Simplified::new(Const::<65>, 256, Const::<64>, &args).unwrap();
+/// let model = Simplified::sized(Const::<65>, 256, Const::<64>, &args).unwrap();
 /// assert_eq!(model.training()[1].0, "layers.0.attention.wk.weight");
 /// ```
 #[derive(Module)]
@@ -103,22 +103,22 @@ pub struct Simplified<V: Dim, M: Dim, D: Dim> {
 }
 
 impl<V: Dim> Simplified<V, usize, usize> {
-    /// A model of the width and the longest sequence that the settings say.
+    /// A model as the settings say, sizes included; [`Self::sized`] takes sizes that are types.
     ///
     /// # Errors
-    /// Those of [`Self::new`].
-    pub fn from_args(vocab: V, args: &SimplifiedArgs) -> Result<Self> {
-        Simplified::new(vocab, args.max_length, args.dim, args)
+    /// Those of [`Self::sized`].
+    pub fn new(vocab: V, args: &SimplifiedArgs) -> Result<Self> {
+        Simplified::sized(vocab, args.max_length, args.dim, args)
     }
 }
 
 impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
-    /// A model of these sizes, which may be types; `args.dim` and `args.max_length` are not read. [`Self::from_args`] takes the
-    /// sizes from the settings instead.
+    /// A model whose sizes are types, such as `Const<64>`: they are given here and nowhere else, in the place of the settings
+    /// `dim` and `max_length`.
     ///
     /// # Errors
     /// If a size is 0, `use_rope` meets an odd width, or the machine cannot hold so many parameters.
-    pub fn new(vocab: V, max_length: M, dim: D, args: &SimplifiedArgs) -> Result<Self> {
+    pub fn sized(vocab: V, max_length: M, dim: D, args: &SimplifiedArgs) -> Result<Self> {
         let width = dim.size();
         let ffns = [(args.first_ffn, !args.linear_first_ffn), (args.final_ffn, !args.linear_final_ffn)];
         let sized = SimplifiedArgs { dim: width, ..args.clone() };
@@ -166,7 +166,8 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
         })
     }
 
-    /// Draws the initial values from `seed`; a frozen tied output starts as the embeddings divided by sqrt(dim).
+    /// Draws the initial values of all parameters from `seed`. A tied output that is frozen starts as the embeddings divided by
+    /// sqrt(dim).
     pub fn init(mut self, seed: u64) -> Self {
         self.init_all(seed);
         self

@@ -29,12 +29,12 @@ pub type TransformerBlock<D> = Block<Attention<D, usize, AnyChange>, AnyFeedForw
 /// // from a command line
 /// let line = ["layers=2", "normaliser=relu", "positions=rotary", "wiring=parallel", "wk=low_rank", "rank=4"];
 /// let args = parse::<TransformerArgs>(line.map(String::from)).unwrap().args;
-/// let model = Transformer::new(Const::<65>, 256, Const::<64>, &args)?.init(42);
+/// let model = Transformer::sized(Const::<65>, 256, Const::<64>, &args)?.init(42);
 /// assert_eq!(model.tensor("layers.1.attention.wk.down.weight")?.dims(), [4, 64]);
 ///
 /// // from code, with one layer changed by hand
-/// let args = TransformerArgs { layers: 2, ..TransformerArgs::defaults() };
-/// let mut model = Transformer::new(65, 256, 64, &args)?;
+/// let args = TransformerArgs { max_length: 256, dim: 64, layers: 2, ..TransformerArgs::defaults() };
+/// let mut model = Transformer::new(65, &args)?;
 /// model.layers[0].attention.wv = Map::Identity;
 /// model.layers[0].ff = None;
 /// let model = model.init(42);
@@ -53,7 +53,7 @@ pub struct Transformer<V: Dim, M: Dim, D: Dim> {
     /// The blocks.
     #[module]
     pub layers: Vec<TransformerBlock<D>>,
-    /// The last norm; none behind blocks that end in a norm.
+    /// The norm before the unembedding. There is none if the blocks themselves end in a norm.
     #[module]
     pub norm: Option<AnyNorm<D>>,
     /// `W_U`.
@@ -62,23 +62,23 @@ pub struct Transformer<V: Dim, M: Dim, D: Dim> {
 }
 
 impl<V: Dim> Transformer<V, usize, usize> {
-    /// A model of the width and the longest sequence that the settings say.
+    /// A model as the settings say, sizes included; [`Self::sized`] takes sizes that are types.
     ///
     /// # Errors
-    /// Those of [`Self::new`].
-    pub fn from_args(vocab: V, args: &TransformerArgs) -> Result<Self> {
-        Transformer::new(vocab, args.max_length, args.dim, args)
+    /// Those of [`Self::sized`].
+    pub fn new(vocab: V, args: &TransformerArgs) -> Result<Self> {
+        Transformer::sized(vocab, args.max_length, args.dim, args)
     }
 }
 
 impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
-    /// A model of these sizes, which may be types; `args.dim` and `args.max_length` are not read. [`Self::from_args`] takes the
-    /// sizes from the settings instead.
+    /// A model whose sizes are types, such as `Const<64>`: they are given here and nowhere else, in the place of the settings
+    /// `dim` and `max_length`.
     ///
     /// # Errors
     /// If a size is 0, the heads do not divide the width (or, with rotary positions, not into even widths), a rank is
     /// larger than the width, or the machine cannot hold so many parameters.
-    pub fn new(vocab: V, max_length: M, dim: D, args: &TransformerArgs) -> Result<Self> {
+    pub fn sized(vocab: V, max_length: M, dim: D, args: &TransformerArgs) -> Result<Self> {
         let sized = TransformerArgs { dim: dim.size(), ..args.clone() };
         let sizes = Sizes {
             vocab: vocab.size(),
@@ -123,7 +123,7 @@ impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
         })
     }
 
-    /// Draws the initial values from `seed`.
+    /// Draws the initial values of all parameters from `seed`.
     pub fn init(mut self, seed: u64) -> Self {
         self.init_all(seed);
         self

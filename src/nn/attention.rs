@@ -90,14 +90,14 @@ pub struct Attention<D: Dim, K: Dim = D, C: ChangeQkv = Unchanged> {
     /// Relative positions.
     #[module]
     pub relative: Option<RelativeBias<usize, usize>>,
-    /// What becomes of queries, keys and values behind their maps, before they are rotated.
+    /// A change of queries, keys and values after their maps and before their rotation.
     #[module]
     pub change: C,
-    /// How scores are made.
+    /// How scores are made of queries and keys, and weights of scores.
     pub scores: Scores,
     /// Base of rotary positions, if queries and keys are rotated.
     pub rotary: Option<f64>,
-    /// What scores may be made of, besides causality.
+    /// Which keys a query may attend to, besides those before it.
     pub mask: Option<Mask>,
     /// Width of keys and values.
     pub key_dim: K,

@@ -38,19 +38,19 @@ use super::{Init, Module as IsModule, Param, Visitor, VisitorMut};
     note = "implement `ChangeQkv`: each of its methods has a default that changes nothing"
 )]
 pub trait ChangeQkv: IsModule {
-    /// Queries, `[seq, dim]` by heads.
+    /// Changes the queries, `[seq, dim]`, whose columns are `heads` heads side by side.
     fn queries<T: Dim, D: Dim>(&self, q: Stream<T, D>, heads: usize, site: &Site) -> Stream<T, D> {
         let _ = (heads, site);
         q
     }
 
-    /// Keys, `[seq, key_dim]` by so many heads of keys.
+    /// Changes the keys, `[seq, key_dim]`, whose columns are `heads` heads of keys side by side.
     fn keys<T: Dim, K: Dim>(&self, k: Stream<T, K>, heads: usize, site: &Site) -> Stream<T, K> {
         let _ = (heads, site);
         k
     }
 
-    /// Values, `[seq, key_dim]` by so many heads of values.
+    /// Changes the values, `[seq, key_dim]`, whose columns are `heads` heads of values side by side.
     fn values<T: Dim, K: Dim>(&self, v: Stream<T, K>, heads: usize, site: &Site) -> Stream<T, K> {
         let _ = (heads, site);
         v

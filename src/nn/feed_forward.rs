@@ -64,26 +64,26 @@ pub struct Mlp<D: Dim> {
 }
 
 impl<D: Dim> Mlp<D> {
-    /// With ReLU, a hidden width of `4 dim` and no gate.
+    /// A perceptron with ReLU, a hidden width of `4 dim` and no gate.
     pub fn new(dim: D) -> Self {
         let hidden = 4 * dim.size();
         let (w1, w2) = (Linear::new(dim, hidden), Linear::new(hidden, dim));
         Mlp { w1, w3: None, w2, activation: Activation::Relu }
     }
 
-    /// The same with another hidden width.
+    /// The same perceptron with another hidden width.
     pub fn hidden(self, hidden: usize) -> Self {
         let (_, dim) = *self.w1.weight.shape();
         let w3 = self.w3.map(|_| Linear::new(dim, hidden));
         Mlp { w1: Linear::new(dim, hidden), w3, w2: Linear::new(hidden, dim), activation: self.activation }
     }
 
-    /// The same with another activation.
+    /// The same perceptron with another activation.
     pub fn activation(self, activation: Activation) -> Self {
         Mlp { activation, ..self }
     }
 
-    /// The same with a gate.
+    /// The same perceptron with a gate.
     pub fn gated(self) -> Self {
         let (hidden, dim) = *self.w1.weight.shape();
         Mlp { w3: Some(Linear::new(dim, hidden)), ..self }

@@ -3,6 +3,8 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use rand_pcg::Pcg64;
 
+use crate::Error;
+
 /// The distribution of a parameter's initial values.
 ///
 /// ```
@@ -47,18 +49,22 @@ impl Init {
         Init::Uniform { bound: 1.0 / (inputs as f64).sqrt() }
     }
 
-    /// What is wrong with this distribution for a parameter of `n` values.
-    pub(super) fn problem(&self, n: usize) -> Option<String> {
-        match self {
-            Init::Values(values) if values.len() != n => Some(format!("gives {} values", values.len())),
-            Init::Copy { init, .. } => init.problem(n),
+    /// What is wrong with this distribution for the parameter `name` of shape `dims`.
+    pub(crate) fn problem(&self, name: &str, dims: &[usize]) -> Option<Error> {
+        let n: usize = dims.iter().product();
+        let (found, expected) = match self {
+            Init::Values(values) if values.len() != n => {
+                (format!("{} initial values", values.len()), n.to_string())
+            }
+            Init::Copy { init, .. } => return init.problem(name, dims),
             Init::Uniform { bound: size } | Init::Normal { std: size }
                 if n > 0 && !(0.0..f64::MAX).contains(size) =>
             {
-                Some(format!("is {self:?}, not finite and at least 0"))
+                (format!("initial values from {self:?}"), "a finite number of at least 0".into())
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(Error::misfit(format!("parameter '{name}' {dims:?}"), found, expected))
     }
 
     /// The values that it gives whatever the seed and the name.

@@ -14,16 +14,16 @@ use crate::sealed::Sealed;
 /// What a tensor of a module is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Trains unless it is frozen.
+    /// A parameter: it trains unless it is frozen.
     Param,
-    /// Belongs to the state, never trains (a position table).
+    /// A tensor that belongs to the state and never trains, such as a table of positions.
     Buffer,
 }
 
-/// Sees each tensor of a module: name, role, tensor.
+/// A function that is called with each tensor of a module: its name, its role and the tensor.
 pub type Visitor<'a, 'v> = dyn FnMut(&str, Role, &'a dyn AnyParam) + 'v;
 
-/// Sees each tensor of a module, to change it.
+/// A function that is called with each tensor of a module and may change it.
 pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
 
 /// Something with named parameters; derive it.
@@ -56,7 +56,7 @@ pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
 /// let names: Vec<_> = model.tensors().into_iter().map(|(name, ..)| name).collect();
 /// assert_eq!(names, ["layers.0.weight", "layers.1.weight", "pe", "bias"]);
 /// model.init_all(42);
-/// model.set_trains("layers.*", false)?;
+/// model.freeze("layers.*")?;
 /// assert_eq!(model.training().len(), 1);
 /// # Ok::<(), ihead::Error>(())
 /// ```
@@ -67,10 +67,10 @@ pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
     note = "a field without an attribute is left alone"
 )]
 pub trait Module {
-    /// Shows each tensor to `visitor`, with `prefix` before its name.
+    /// Calls `visitor` with each tensor, with `prefix` before its name.
     fn visit<'a>(&'a self, prefix: &str, visitor: &mut Visitor<'a, '_>);
 
-    /// Shows each tensor to `visitor`, to change it.
+    /// Calls `visitor` with each tensor, which it may change.
     fn visit_mut(&mut self, prefix: &str, visitor: &mut VisitorMut<'_>);
 }
 
@@ -198,7 +198,9 @@ pub trait ModuleExt: Module {
             of(Role::Param).filter(|name| meant.contains(name)).map(String::from).collect();
         match (found.is_empty(), meant.first()) {
             (false, _) => Ok(found),
-            (true, Some(buffer)) => Err(Error::usage(format!("'{buffer}' is a buffer, which never trains"))),
+            (true, Some(buffer)) => {
+                Err(Error::value(*buffer, "a buffer, which never trains", "the name of a parameter"))
+            }
             (true, None) => Err(unknown("parameter", pattern, of(Role::Param))),
         }
     }
@@ -221,17 +223,25 @@ pub trait ModuleExt: Module {
         params.map(|(_, _, p)| p.dims().iter().product::<usize>()).sum()
     }
 
-    /// Freezes or releases the parameters that `pattern` stands for, as in [`matching`](Self::matching).
+    /// Freezes the parameters that `pattern` stands for, as in [`matching`](Self::matching): they keep their values.
     ///
     /// # Errors
     /// Those of [`matching`](Self::matching).
-    fn set_trains(&mut self, pattern: &str, trains: bool) -> Result<()> {
+    fn freeze(&mut self, pattern: &str) -> Result<()> {
         let names: HashSet<String> = self.matching(pattern)?.into_iter().collect();
         self.visit_mut("", &mut |name, _, tensor| {
-            if names.contains(name) {
-                tensor.set_trains(trains);
-            }
+            tensor.set_trains(tensor.trains() && !names.contains(name))
         });
+        Ok(())
+    }
+
+    /// Lets the parameters that `pattern` stands for train, as in [`matching`](Self::matching).
+    ///
+    /// # Errors
+    /// Those of [`matching`](Self::matching).
+    fn release(&mut self, pattern: &str) -> Result<()> {
+        let names: HashSet<String> = self.matching(pattern)?.into_iter().collect();
+        self.visit_mut("", &mut |name, _, tensor| tensor.set_trains(tensor.trains() || names.contains(name)));
         Ok(())
     }
 
@@ -298,9 +308,9 @@ pub trait ModuleExt: Module {
     /// use ihead::model::{Simplified, SimplifiedArgs};
     /// use ihead::nn::ModuleExt;
     ///
-    /// let sizes = SimplifiedArgs::defaults();
-    /// let donor = Simplified::new(10, 4, 16, &sizes)?.init(0);
-    /// let mut model = Simplified::new(10, 4, 16, &sizes)?.init(1);
+    /// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+    /// let donor = Simplified::new(10, &sizes)?.init(0);
+    /// let mut model = Simplified::new(10, &sizes)?.init(1);
     /// let set = model.copy_from(&donor, "layers.0.attention.* -> layers.1.attention.*")?;
     /// assert_eq!(set[0], "layers.1.attention.wk.weight");
     /// let values = |model: &Simplified<_, _, _>, name| model.tensor(name).map(|tensor| tensor.values());
@@ -325,11 +335,11 @@ pub trait ModuleExt: Module {
     fn check_storage(&self, storage: Storage) -> Result<()> {
         for (name, _, tensor) in self.tensors() {
             if let Some(value) = tensor.data().beyond(storage) {
-                let message = format!(
-                    "{name} has the value {value:e}, beyond single precision ({:e}); precision=double keeps it",
+                let expected = format!(
+                    "at most {:e}, the largest of single precision; precision=double keeps it",
                     f32::MAX
                 );
-                return Err(Error::usage(message));
+                return Err(Error::value(name, format!("has the value {value:e}"), expected));
             }
         }
         Ok(())
@@ -368,17 +378,13 @@ fn one<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Result<usize
     meant.first().and_then(place).ok_or_else(|| unknown("parameter", name, names))
 }
 
-/// An unknown name; one of a module with several tensors is told how to name all of them.
+/// An unknown name; the nearest of that of a module is the pattern of its tensors.
 pub(crate) fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.into_iter().collect();
-    let inside =
-        known.iter().filter(|n| n.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))).count();
-    match inside {
-        0 => Error::unknown(kind, name, known),
-        _ => Error::usage(format!(
-            "'{name}' has {inside} tensors; write '{name}.*' for all of them, or name one"
-        )),
+    if known.iter().any(|n| n.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))) {
+        return Error::Unknown { kind, name: name.into(), nearest: Some(format!("{name}.*")) };
     }
+    Error::unknown(kind, name, known)
 }
 
 /// The parameters of a module by identity: what an engine reads.
@@ -419,10 +425,6 @@ impl<E: Element> ParamSource<E> for Params<'_> {
     }
 
     fn check(&self, id: ParamId) -> Result<()> {
-        self.missing.get(&id).map_or(Ok(()), |name| {
-            let message =
-                "was never initialised: draw all of a model's values with `init_all(seed)`, or load them";
-            Err(Error::usage(format!("'{name}' {message}")))
-        })
+        self.missing.get(&id).map_or(Ok(()), |name| Err(Error::Uninitialised { name: name.clone() }))
     }
 }

@@ -45,16 +45,12 @@ impl<S: Shape> Param<S> {
     /// A parameter that trains. It has its values at once if its distribution is constant ([`Init::Zeros`], [`Init::Ones`],
     /// [`Init::Values`]); otherwise it must be drawn or written before it is used, or an engine refuses it.
     ///
-    /// # Panics
-    /// If `init` cannot be the distribution of a parameter of this shape: [`Init::Values`] has another number of values, or a
-    /// bound or standard deviation is negative or not finite. [`Param::from_values`] takes values that may not fit.
-    #[track_caller]
+    /// A distribution that cannot be one of this shape is refused with the parameter's name when the model is recorded
+    /// ([`crate::graph::record`]): [`Init::Values`] with another number of values, or a bound or standard deviation that is negative or
+    /// not finite. Such a parameter is never drawn. [`Param::from_values`] refuses a wrong number of values at once.
     pub fn new(shape: S, init: Init) -> Self {
         let n = shape.num_elements();
-        if let Some(problem) = init.problem(n) {
-            panic!("the distribution of a parameter of shape {:?} {problem}", shape.concrete());
-        }
-        let (values, initialised) = match init.constant(n) {
+        let (values, initialised) = match init.constant(n).filter(|values| values.len() == n) {
             Some(values) => (Values::Single(values), true),
             None => (Values::zeros(Storage::Single, n), n == 0),
         };
@@ -81,7 +77,7 @@ impl<S: Shape> Param<S> {
         self
     }
 
-    /// Its shape.
+    /// Its shape, as the type `S`.
     pub fn shape(&self) -> &S {
         &self.shape
     }
@@ -96,7 +92,7 @@ impl<S: Shape> Param<S> {
         self.id
     }
 
-    /// Its sizes.
+    /// The sizes of its axes.
     pub fn dims(&self) -> Vec<usize> {
         self.shape().concrete().into_iter().collect()
     }
@@ -127,7 +123,7 @@ pub trait AnyParam: Sealed + Send + Sync {
     /// Its identity.
     fn id(&self) -> ParamId;
 
-    /// Its sizes.
+    /// The sizes of its axes.
     fn dims(&self) -> Vec<usize>;
 
     /// Whether it trains now.
@@ -207,7 +203,9 @@ impl<S: Shape> AnyParam for Param<S> {
     }
 
     fn draw(&mut self, seed: u64, name: &str) {
-        // `Param::new` has checked that the distribution gives as many values as the shape has
+        if self.init.problem(name, &self.dims()).is_some() {
+            return; // refused when the model is recorded
+        }
         let drawn = self.init.draw(seed, name, self.shape.num_elements());
         self.values = Values::Single(drawn).stored(self.values.storage());
         self.initialised = true;

@@ -59,7 +59,7 @@ impl<M: Dim, D: Dim> Positions<M, D> {
         Positions::Fixed(PositionTable { weight })
     }
 
-    /// The same positions, a parameter among them frozen.
+    /// The same positions, which do not train.
     pub fn frozen(self) -> Self {
         match self {
             Positions::Learned(rows) => Positions::Learned(rows.frozen()),

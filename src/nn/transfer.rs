@@ -32,8 +32,8 @@ impl FromStr for Transfer {
     /// If a side is empty, or the sides have different numbers of `*`.
     fn from_str(text: &str) -> Result<Transfer> {
         let misfit = |what: &str| {
-            let form = "expected a name or pattern, or two as in layers.0.* -> layers.1.*";
-            Error::usage(format!("tensors '{}': {what}; {form}", text.trim()))
+            let form = "a name or pattern, or two as in layers.0.* -> layers.1.*";
+            Error::value(format!("tensors '{}'", text.trim()), what, form)
         };
         let (from, to) = match text.split_once("->") {
             Some((from, to)) => (from.trim(), Some(to.trim())),
@@ -81,12 +81,11 @@ impl Transfer {
             let target = self.target(found, name, module)?;
             let expected = module.tensor(&target)?.dims();
             if *shape != expected {
-                let message =
-                    format!("'{name}' has shape {shape:?}, '{target}' of the model has {expected:?}");
-                return Err(Error::usage(message));
+                return Err(Error::shape(format!("'{name}', for '{target}' of the model"), &expected, shape));
             }
             if taken.insert(target.clone(), values).is_some() {
-                return Err(Error::usage(format!("'{self}' gives '{target}' two tensors")));
+                let from = format!("two tensors that match '{}'", self.from);
+                return Err(Error::value(target, from, "one"));
             }
             set.push(target);
         }

@@ -10,10 +10,10 @@ use crate::sealed::Sealed;
 /// The precision in which values are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Storage {
-    /// 32 bits: every value that is written is rounded.
+    /// Single precision, 32 bits: every value that is written is rounded.
     #[default]
     Single,
-    /// 64 bits.
+    /// Double precision, 64 bits.
     Double,
 }
 
@@ -62,7 +62,7 @@ impl Values {
         }
     }
 
-    /// Their number.
+    /// The number of values.
     pub fn len(&self) -> usize {
         match self {
             Values::Single(values) => values.len(),
@@ -100,7 +100,7 @@ impl Values {
         }
     }
 
-    /// Each value.
+    /// Iterates over the values, in double precision.
     pub fn iter(&self) -> impl Iterator<Item = f64> {
         let (single, double) = match self {
             Values::Single(values) => (&values[..], &[][..]),

@@ -42,7 +42,7 @@ const STEP: f64 = 1e-5;
 /// ```
 pub fn check_gradient(f: &impl RowWise, widths: &[usize], tolerance: f64) -> Result<()> {
     let refused = |problem: String| {
-        Error::usage(format!("operation '{}' takes {problem}, not widths {widths:?}", f.name()))
+        Error::misfit(format!("operation '{}'", f.name()), format!("widths {widths:?}"), problem)
     };
     let width = f.width(widths).map_err(refused)?;
     let mut rng = Pcg64::seed_from_u64(0);
@@ -73,10 +73,9 @@ pub fn check_gradient(f: &impl RowWise, widths: &[usize], tolerance: f64) -> Res
                 let gradient = found[i][c];
                 let off = (gradient - expected).abs();
                 if off.is_nan() || off > tolerance * largest {
-                    return Err(Error::usage(format!(
-                        "the gradient of '{}' is off: input {i}, column {c} at {at}: {gradient}, expected {expected}",
-                        f.name()
-                    )));
+                    let place =
+                        format!("the gradient of '{}' is off: input {i}, column {c} at {at}", f.name());
+                    return Err(Error::value(place, gradient, expected.to_string()));
                 }
             }
         }

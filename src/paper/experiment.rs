@@ -7,10 +7,10 @@ use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
 use crate::run::{Logging, Run, Schedule};
 use crate::train::optim::Optim;
-use crate::train::{EmptyLoss, Log, Loss, Monitor, RunArgs, Step, Timeline};
+use crate::train::{EmptyLoss, Loss, Monitor, Step, Timeline};
 use crate::{Error, Result, output};
 
-use super::write_exp;
+use super::{Log, RunArgs, write_exp};
 
 /// A complete experiment of the paper: the model, its data, its measurements and its timeline, as a program has decided
 /// before its first step. The programs in `examples/` build one and [run](Experiment::run) it.
@@ -33,7 +33,7 @@ pub struct Experiment<M> {
     pub timeline: Timeline,
     /// What the loss is over.
     pub loss: Loss,
-    /// Whether it may be over nothing.
+    /// What happens if the loss selects no position.
     pub empty_loss: EmptyLoss,
     /// What is measured; `None` for a task without triggers.
     pub measured: Option<Measured>,
@@ -41,11 +41,11 @@ pub struct Experiment<M> {
 
 /// The measurements of an evaluation.
 pub struct Measured {
-    /// On the batch of the step, before the update.
+    /// Metrics of the batch of the step, before the update.
     pub metrics: Vec<Metric>,
-    /// On the test batch, after the update.
+    /// The metric of the test batch, after the update.
     pub test: Metric,
-    /// On the weights, after the update.
+    /// The recalls of the weights, after the update.
     pub recalls: Vec<WeightProbe>,
     /// Also the norm and the gradient's norm of each parameter that trains.
     pub norms: bool,

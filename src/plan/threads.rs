@@ -83,7 +83,7 @@ impl<E: Element> CpuEngine<E> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .build()
-            .map_err(|e| Error::Usage(format!("threads: cannot start {threads} threads: {e}")))?;
+            .map_err(|e| Error::device("cpu", format!("cannot start {threads} threads: {e}")))?;
         let seq = graph.seq();
         let workspaces =
             (0..pool.current_num_threads()).map(|_| Mutex::new(Workspace::new(&program, seq))).collect();

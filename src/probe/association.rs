@@ -47,24 +47,24 @@ pub struct Pairs {
 }
 
 impl Association {
-    /// Each row with itself; every column is a candidate.
+    /// Pairs each row with itself; every column is a candidate.
     pub const ITSELF: Association = Association { rule: Rule::Itself, among: None };
 
-    /// Each row but the first with the one before; every column but the last is a candidate.
+    /// Pairs each row but the first with the one before; every column but the last is a candidate.
     pub const PREVIOUS: Association = Association { rule: Rule::Previous, among: None };
 
-    /// Each of `n` things with itself; any of them is a candidate.
+    /// Pairs each of `n` things with itself; any of them is a candidate.
     pub fn identity(n: usize) -> Self {
         Association { among: Some((0..n).collect()), ..Association::ITSELF }
     }
 
-    /// Each of these things with itself, such as the fixed triggers; only these are candidates.
+    /// Pairs each of these things with itself, such as the fixed triggers; only these are candidates.
     pub fn among(things: &[u32]) -> Self {
         let things = things.iter().map(|thing| *thing as usize).collect();
         Association { among: Some(things), ..Association::ITSELF }
     }
 
-    /// Each of `n` positions but the first with the one before; any but the last is a candidate.
+    /// Pairs each of `n` positions but the first with the one before; any but the last is a candidate.
     pub fn previous(n: usize) -> Self {
         Association { among: Some((0..n).collect()), ..Association::PREVIOUS }
     }
@@ -85,9 +85,11 @@ impl Association {
         let (pairs, candidates): (Vec<_>, Vec<_>) =
             (pairs.into_iter().collect(), candidates.into_iter().collect());
         match pairs.iter().find(|(_, target)| !candidates.contains(target)) {
-            Some((input, target)) => {
-                Err(Error::usage(format!("the target {target} of input {input} is no candidate")))
-            }
+            Some((input, target)) => Err(Error::value(
+                "candidates",
+                format!("not {target}, the target of input {input}"),
+                "all targets",
+            )),
             None => Ok(Association { rule: Rule::Pairs(pairs), among: Some(candidates) }),
         }
     }
@@ -146,14 +148,10 @@ impl Pairs {
     pub(super) fn recall(&self, pairs: std::ops::Range<usize>, scores: &Matrix) -> Result<Counter> {
         let known = scores.cols();
         if let Some(candidate) = self.candidates.iter().find(|candidate| **candidate >= known) {
-            return Err(Error::usage(format!(
-                "candidate {candidate} of an unembedding with {known} columns"
-            )));
+            return Err(Error::index("candidate", *candidate, "an unembedding", known));
         }
-        if let Some((input, target)) = self.pairs[pairs.clone()].iter().find(|(_, target)| *target >= known) {
-            return Err(Error::usage(format!(
-                "target {target} of row {input}, in an unembedding with {known} columns"
-            )));
+        if let Some((_, target)) = self.pairs[pairs.clone()].iter().find(|(_, target)| *target >= known) {
+            return Err(Error::index("target", *target, "an unembedding", known));
         }
         let mut counter = Counter::default();
         let mut among = vec![0.0; self.candidates.len()];
@@ -231,12 +229,15 @@ mod tests {
     fn what_does_not_fit_is_told() {
         let scores = Matrix::new(1, 2, vec![0.0; 2]).unwrap();
         let message = |e: Result<Counter>| e.unwrap_err().to_string();
-        assert_eq!(message(Association::identity(2).recall(&scores)), "row 1 of a matrix with 1 rows");
+        assert_eq!(
+            message(Association::identity(2).recall(&scores)),
+            "row 1 of a matrix, which has one row, 0"
+        );
         assert_eq!(
             message(Association::of([(0, 2)], [2]).unwrap().recall(&scores)),
-            "candidate 2 of an unembedding with 2 columns"
+            "candidate 2 of an unembedding, which has candidates 0 to 1"
         );
         let refused = Association::of([(0, 2)], [1]).unwrap_err().to_string();
-        assert_eq!(refused, "the target 2 of input 0 is no candidate");
+        assert_eq!(refused, "candidates: not 2, the target of input 0; expected all targets");
     }
 }

@@ -17,8 +17,8 @@
 //! use ihead::probe::attribution::{Against, metrics, terms};
 //! use ihead::probe::{Metric, Select};
 //!
-//! let sizes = SimplifiedArgs::defaults();
-//! let graph = record(&Simplified::new(65, 32, 16, &sizes)?.init(1), 32)?;
+//! let sizes = SimplifiedArgs { max_length: 32, dim: 16, ..SimplifiedArgs::defaults() };
+//! let graph = record(&Simplified::new(65, &sizes)?.init(1), 32)?;
 //! let found = terms(&graph);
 //! assert_eq!(found, ["embedding", "positions", "layers.0.attention.out", "layers.1.attention.out"]);
 //!

@@ -11,6 +11,10 @@ use super::attribution::{self, Against, Term};
 use super::observation::{Observation, Places, Resolved, ResolvedMeasure, ResolvedNorm};
 use super::{Counter, Head, Key, Measure, Measurements, Metric, Select, Sequence};
 
+/// What an engine has to show.
+const SHOWN: &str = "all that they read";
+const VOCABULARY: &str = "the model's vocabulary";
+
 /// A list of metrics, prepared for one graph.
 ///
 /// It says what an engine has to show ([`reads`](Self::reads), only the positions that a metric looks at), and turns
@@ -95,7 +99,7 @@ impl Evaluation {
         self.extended.as_ref().unwrap_or(graph)
     }
 
-    /// The metrics.
+    /// The metrics of the list, in order.
     pub fn metrics(&self) -> &[Metric] {
         &self.metrics
     }
@@ -138,7 +142,7 @@ enum Slot {
     Failed(Error),
 }
 
-/// One run of an engine over a batch.
+/// The measurement of one run of an engine over a batch.
 pub struct Pass<'a> {
     evaluation: &'a Evaluation,
     batch: &'a Batch,
@@ -172,21 +176,22 @@ impl Pass<'_> {
                 RowSet::Set(set) => match self.rows.get(set).filter(|list| i < list.sequences()) {
                     Some(list) => missing(list.sequence(i).iter().copied(), read.positions),
                     None => {
-                        return Err(Error::usage(format!(
-                            "the metrics' positions, set {set}, were not given"
-                        )));
+                        return Err(Error::misfit("metrics", format!("no positions of set {set}"), SHOWN));
                     }
                 },
             };
             if let Some(t) = missing {
-                let message = format!("position {t} of sequence {i}, which the metrics read, was not shown");
-                return Err(Error::usage(message));
+                let found = format!("position {t} of sequence {i} was not shown");
+                return Err(Error::misfit("metrics", found, SHOWN));
             }
         }
         let (_, targets, _) = self.batch.sequence(i);
         let vocab = self.evaluation.places.logits.map(|logits| reads[logits].cols);
         match targets.iter().find(|y| vocab.is_some_and(|vocab| **y as usize >= vocab)) {
-            Some(y) => Err(Error::usage(format!("sequence {i} has the token {y}, beyond the vocabulary"))),
+            Some(y) => {
+                let error = Error::index("token", *y as usize, VOCABULARY, vocab.unwrap_or_default());
+                Err(error.of_part(format!("sequence {i}")))
+            }
             None => Ok(()),
         }
     }
@@ -206,7 +211,7 @@ impl Pass<'_> {
                     evaluation.count::<f32>(Sequence::of(self.batch, i), &[])
                 }
                 Slot::Unseen => {
-                    return Err(Error::usage(format!("sequence {i} was not shown to the metrics")));
+                    return Err(Error::misfit("metrics", format!("sequence {i} was not shown"), SHOWN));
                 }
                 Slot::Failed(error) => return Err(error),
             };
@@ -282,8 +287,7 @@ impl Wanted<'_> {
         if let Against::Token(token) = against
             && token as usize >= self.graph.vocab()
         {
-            let vocab = self.graph.vocab();
-            return Err(Error::usage(format!("token {token} is outside the model's vocabulary of {vocab}")));
+            return Err(Error::index("token", token as usize, VOCABULARY, self.graph.vocab()));
         }
         self.want_logits(select);
         let Some(name) = term else { return Ok(ResolvedMeasure::Logit { read: None, norm: None, against }) };
@@ -308,14 +312,10 @@ impl Wanted<'_> {
         };
         let recorded = &graph.nodes()[node.index()];
         if !recorded.op.is_pattern() {
-            return Err(Error::usage(format!("site '{site}' is no attention pattern")));
+            return Err(Error::misfit(format!("site '{site}'"), "a stream", "an attention pattern"));
         }
         if *number >= recorded.cols {
-            let heads = recorded.cols;
-            return Err(Error::usage(format!(
-                "head {number} of '{site}', which has heads 0 to {}",
-                heads - 1
-            )));
+            return Err(Error::index("head", *number, format!("'{site}'"), recorded.cols));
         }
         let read = self.read(node, select);
         let place = self.heads.iter().position(|known| known == head);

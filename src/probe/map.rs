@@ -21,13 +21,13 @@ pub trait Map: fmt::Debug + Send + Sync {
 pub enum Step {
     /// `W x`, with the weight `[out, in]` of this name.
     Linear(String),
-    /// The same, or nothing where the model has no weight of this name: an identity map has no key.
+    /// The same. Where the model has no weight of this name, rows stay as they are, since the identity has no weight.
     LinearIfPresent(String),
     /// `max(x, 0)`.
     Relu,
     /// `factor x`.
     Scale(f64),
-    /// Only the part of one head: the columns of the others become 0.
+    /// The columns of one head stay as they are, and those of the others become 0.
     Head {
         /// Which head.
         head: usize,
@@ -68,7 +68,8 @@ fn scaled(mut x: Matrix, factor: f64) -> Matrix {
 fn only_head(mut x: Matrix, head: usize, heads: usize) -> Result<Matrix> {
     let cols = x.cols();
     if head >= heads || !cols.is_multiple_of(heads) {
-        return Err(Error::usage(format!("head {head} of {heads} in rows of width {cols}")));
+        let found = format!("head {head} of {heads} in rows of width {cols}");
+        return Err(Error::misfit("head", found, "one of the heads, which divide the width"));
     }
     let width = cols / heads;
     let kept = head * width..(head + 1) * width;

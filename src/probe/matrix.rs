@@ -81,7 +81,7 @@ impl Matrix {
     /// If there is no such row.
     pub fn pick(&self, picked: &[usize]) -> Result<Matrix> {
         if let Some(row) = picked.iter().find(|row| **row >= self.rows) {
-            return Err(Error::usage(format!("row {row} of a matrix with {} rows", self.rows)));
+            return Err(Error::index("row", *row, "a matrix", self.rows));
         }
         Matrix::from_rows(self.cols, picked.iter().map(|row| self.row(*row)))
     }
@@ -121,7 +121,7 @@ mod tests {
         let w = Matrix::new(1, 3, vec![1.0, 0.0, -1.0])?;
         assert_eq!(x.times_transposed(&w, "w")?, Matrix::new(2, 1, vec![-2.0, -2.0])?);
         assert_eq!(x.pick(&[1, 1])?.values(), [4.0, 5.0, 6.0, 4.0, 5.0, 6.0]);
-        assert_eq!(x.pick(&[2]).unwrap_err().to_string(), "row 2 of a matrix with 2 rows");
+        assert_eq!(x.pick(&[2]).unwrap_err().to_string(), "row 2 of a matrix, which has rows 0 to 1");
         let narrow = Matrix::new(4, 2, vec![0.0; 8])?;
         let message = x.times_transposed(&narrow, "output.weight").unwrap_err().to_string();
         assert_eq!(message, "output.weight: expected shape [4, 3], found [4, 2]");

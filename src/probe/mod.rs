@@ -15,7 +15,7 @@
 //! ```
 //! use ihead::probe::{Head, Key, Metric, Select, head_scores};
 //!
-//! let mut metrics = ihead::probe::paper::simplified(true);
+//! let mut metrics = ihead::probe::paper::simplified(ihead::probe::Select::marks(2..));
 //! // your own: does the second layer look at the first position once there is nothing to copy?
 //! let idle = Select::marks(0..=0) & !Select::repeats();
 //! metrics.push(Metric::attention("rest", &Head::of_layer(1, 0), Key::First).over(idle));

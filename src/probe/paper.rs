@@ -24,9 +24,10 @@ pub fn predictions(loss_over: Select) -> Vec<Metric> {
     ]
 }
 
-/// The metrics of the simplified program on the batch of a step. `loss_head_only` is its flag.
-pub fn simplified(loss_head_only: bool) -> Vec<Metric> {
-    let mut metrics = predictions(if loss_head_only { Select::marks(2..) } else { Select::All });
+/// The metrics of the simplified program on the batch of a step; `loss_over` are the positions of its loss: those with marks from 2
+/// under its flag `loss_head_only`, otherwise all.
+pub fn simplified(loss_over: Select) -> Vec<Metric> {
+    let mut metrics = predictions(loss_over);
     metrics.extend(induction(&Head::of_layer(0, 0), &Head::of_layer(1, 0)));
     metrics.push(Metric::share("repeat_frac", Select::repeats()).over(Select::marks(1..)));
     metrics

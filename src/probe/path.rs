@@ -45,12 +45,12 @@ enum Source {
 }
 
 impl Circuit {
-    /// The rows of the table of this name.
+    /// A circuit that begins with the rows of the table of this name.
     pub fn rows(table: impl Into<String>) -> Self {
         Circuit { source: Source::Table(table.into()), steps: Vec::new() }
     }
 
-    /// The sum with another path, row by row.
+    /// The sum of this circuit's rows and those of another, row by row.
     pub fn plus(self, other: Circuit) -> Self {
         let terms = match self {
             Circuit { source: Source::Sum(mut terms), steps } if steps.is_empty() => {
@@ -62,38 +62,39 @@ impl Circuit {
         Circuit { source: Source::Sum(terms), steps: Vec::new() }
     }
 
-    /// Then this step.
+    /// The same circuit followed by this step.
     pub fn then(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
     }
 
-    /// Then the linear map whose weight `[out, in]` has this name.
+    /// The same circuit followed by the linear map whose weight `[out, in]` has this name.
     pub fn through(self, weight: impl Into<String>) -> Self {
         self.then(Step::Linear(weight.into()))
     }
 
-    /// Then the linear map whose weight has this name, or the identity where the model has none.
+    /// The same circuit followed by the linear map whose weight has this name, or by the identity where the model has no such
+    /// weight.
     pub fn through_if_present(self, weight: impl Into<String>) -> Self {
         self.then(Step::LinearIfPresent(weight.into()))
     }
 
-    /// Then `max(x, 0)`.
+    /// The same circuit followed by `max(x, 0)`.
     pub fn relu(self) -> Self {
         self.then(Step::Relu)
     }
 
-    /// Then `factor x`.
+    /// The same circuit followed by `factor x`.
     pub fn scaled(self, factor: f64) -> Self {
         self.then(Step::Scale(factor))
     }
 
-    /// Then only the columns of head `head` of `heads`.
+    /// The same circuit, of which only the columns of head `head` of `heads` are kept; the others become 0.
     pub fn head(self, head: usize, heads: usize) -> Self {
         self.then(Step::Head { head, heads })
     }
 
-    /// Then your own map.
+    /// The same circuit followed by your own map.
     pub fn through_map(self, map: impl Map + 'static) -> Self {
         self.then(Step::Own(Arc::new(map)))
     }
@@ -106,7 +107,8 @@ impl Circuit {
                 let heights = terms.iter().map(|term| term.height(weights)).collect::<Result<Vec<_>>>()?;
                 match heights.iter().find(|height| **height != heights[0]) {
                     Some(other) => {
-                        Err(Error::usage(format!("{self}: a sum of {} rows and {other} rows", heights[0])))
+                        let found = format!("a sum of {} rows and {other} rows", heights[0]);
+                        Err(Error::misfit(self.to_string(), found, "as many of each"))
                     }
                     None => Ok(heights[0]),
                 }
@@ -123,9 +125,11 @@ impl Circuit {
                 let first = terms.next().unwrap_or_else(|| Matrix::new(0, 0, Vec::new()))?;
                 terms.try_fold(first, |sum, term| {
                     let (term, cols) = (term?, sum.cols());
-                    let widths =
-                        || format!("{self}: a sum of rows of width {cols} and of width {}", term.cols());
-                    sum.plus(&term).ok_or_else(|| Error::usage(widths()))
+                    let misfit = || {
+                        let found = format!("a sum of rows of width {cols} and of width {}", term.cols());
+                        Error::misfit(self.to_string(), found, "one width")
+                    };
+                    sum.plus(&term).ok_or_else(misfit)
                 })?
             }
         };

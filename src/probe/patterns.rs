@@ -14,9 +14,9 @@ use super::{Metric, Select, Sequence};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Head {
-    /// Name of a pattern, `[heads, seq, seq]`.
+    /// The name of the site of its pattern, `[heads, seq, seq]`.
     pub site: String,
-    /// Which of its heads.
+    /// The number of the head, from 0.
     pub head: usize,
 }
 
@@ -44,7 +44,7 @@ pub enum Key {
     First,
     /// An earlier occurrence of the same token: `j < q`, `x[j] = x[q]`.
     SameToken,
-    /// Behind an occurrence of the same token: `x[j - 1] = x[q]`. What an induction head looks at.
+    /// The position behind an occurrence of the same token: `x[j - 1] = x[q]`. An induction head looks there.
     AfterSameToken,
     /// The token that comes next: `x[j] = y[q]`.
     NextToken,

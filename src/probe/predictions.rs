@@ -52,7 +52,7 @@ pub enum Measure {
         /// What the logit is compared with.
         against: Against,
     },
-    /// 1 if another choice of positions holds too.
+    /// 1 if the position is also among those of another selection.
     Share(Select),
     /// How a head's row `t` looks at certain keys.
     Attention {
@@ -178,7 +178,7 @@ impl Metric {
         Metric::new(name, Measure::Attention { head: head.clone(), key, by: By::Weight, through: None })
     }
 
-    /// Over these positions instead.
+    /// The same metric over these positions alone.
     pub fn over(mut self, select: Select) -> Self {
         self.select = select;
         self
@@ -198,12 +198,12 @@ impl Metric {
         &self.name
     }
 
-    /// What is averaged.
+    /// The measure that is averaged.
     pub fn measure(&self) -> &Measure {
         &self.measure
     }
 
-    /// Over which positions.
+    /// The positions over which the mean is taken.
     pub fn select(&self) -> &Select {
         &self.select
     }

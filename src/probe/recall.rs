@@ -75,7 +75,7 @@ impl Recall {
         Recall { name: name.into(), inputs, keys: None, association }
     }
 
-    /// Targets are the rows of `keys`, scored by dot products.
+    /// The same recall with the rows of `keys` as targets; the scores are dot products.
     pub fn against(mut self, keys: Circuit) -> Self {
         self.keys = Some(keys);
         self
@@ -99,12 +99,12 @@ impl Recall {
         &self.name
     }
 
-    /// What should be recalled.
+    /// The pairs that should be recalled.
     pub fn association(&self) -> &Association {
         &self.association
     }
 
-    /// How much of it these weights recall.
+    /// Measures how many of the inputs these weights recall.
     ///
     /// # Errors
     /// If there is no weight of a name, maps do not fit (the message has both shapes), or the association is of more
@@ -151,7 +151,7 @@ impl Recall {
     }
 
     fn error(&self, path: &Circuit, error: Error) -> Error {
-        Error::usage(format!("recall '{}', {path}: {error}", self.name))
+        error.of_part(format!("recall '{}', {path}", self.name))
     }
 }
 

@@ -59,7 +59,7 @@ impl From<Option<f64>> for Value {
 /// One number of [`Measurements`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Its key.
+    /// Its name, the key in a record.
     pub name: String,
     /// What it is counted in.
     pub unit: Unit,
@@ -111,7 +111,7 @@ impl Measurements {
         self.entries.iter().find(|e| e.name == name)?.value.number()
     }
 
-    /// The entries, in order.
+    /// The entries, in the order in which they were inserted.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }

@@ -40,19 +40,19 @@ pub enum Select {
     Repeats,
     /// The token occurs at an earlier position too.
     SeenBefore,
-    /// There is a position before this one, and it is chosen.
+    /// The position before this one is selected; position 0 never is.
     After(Arc<Select>),
     /// Both choose the position.
     And(Arc<[Select; 2]>),
     /// At least one chooses the position.
     Or(Arc<[Select; 2]>),
-    /// The other does not choose the position.
+    /// The other selection does not have the position.
     Not(Arc<Select>),
     /// Your own rule, with its name in messages.
     Where(Arc<str>, Arc<Rule>),
 }
 
-/// Whether a position of a sequence is chosen.
+/// A rule of your own: whether position `t` of a sequence is selected, `rule(sequence, t)`.
 pub type Rule = dyn Fn(&Sequence<'_>, usize) -> bool + Send + Sync;
 
 impl Select {

@@ -9,19 +9,19 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Earlier {
-    /// It is refused, and the earlier run stays.
+    /// The new run is refused, and the earlier one stays as it is.
     #[default]
     Refuse,
     /// The earlier run is replaced, all of it, once the new one is ready for its first step.
     Overwrite,
-    /// It is gone on with; a folder without a run is refused.
+    /// The run goes on from where the earlier one stood; a folder without a run is refused.
     Resume,
-    /// It is gone on with if there is one; otherwise a new one begins.
+    /// The run goes on from where an earlier one stood, or begins if there is none.
     Auto,
 }
 
 impl Earlier {
-    /// Whether an earlier run is gone on with.
+    /// Whether this goes on with an earlier run.
     pub fn resumes(self) -> bool {
         matches!(self, Earlier::Resume | Earlier::Auto)
     }
@@ -54,7 +54,7 @@ impl FromStr for Resume {
             "auto" => Ok(Resume::Auto),
             other => {
                 let hint = crate::names::hint(other, Resume::NAMES);
-                Err(Error::usage(format!("expected one of false, true, auto, found '{text}'{hint}")))
+                Err(Error::value("resume", format!("'{text}'"), format!("one of false, true, auto{hint}")))
             }
         }
     }

@@ -3,7 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::text::setting_as_text;
+use crate::text::{Reader, setting_as_text};
 use crate::{Error, Result};
 
 /// How often a run with a folder writes a checkpoint on its way. It writes one at its beginning and at its end, good or bad, in any
@@ -23,7 +23,7 @@ pub enum CheckpointEvery {
     Iterations(usize),
     /// After so many minutes.
     Minutes(f64),
-    /// Not on its way.
+    /// Never between the beginning and the end.
     Never,
 }
 
@@ -49,25 +49,25 @@ impl FromStr for CheckpointEvery {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let misfit = || {
-            let form = "expected iterations (500), minutes (10 minutes) or never";
-            Error::usage(format!("{form}, found '{}'", text.trim()))
+        const FORM: &str = "iterations (500), minutes (10 minutes) or never";
+        let every = |reader: &mut Reader<'_>| {
+            let place = reader.place();
+            if reader.take_name("never") {
+                return Ok(CheckpointEvery::Never);
+            }
+            let word = reader.word(FORM)?;
+            let glued = word.strip_suffix("minutes").or_else(|| word.strip_suffix("minute"));
+            let in_minutes = glued.is_some() || reader.take_name("minutes") || reader.take_name("minute");
+            let number = glued.unwrap_or(word);
+            let every = if in_minutes {
+                let minutes = number.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
+                minutes.map(CheckpointEvery::Minutes)
+            } else {
+                number.parse().ok().filter(|n| *n > 0).map(CheckpointEvery::Iterations)
+            };
+            every.ok_or_else(|| reader.misfit_at(place, FORM))
         };
-        let text = text.trim();
-        if text == "never" {
-            return Ok(CheckpointEvery::Never);
-        }
-        match text.strip_suffix("minutes").or_else(|| text.strip_suffix("minute")) {
-            Some(minutes) => {
-                let minutes =
-                    minutes.trim().parse().ok().filter(|minutes: &f64| minutes.is_finite() && *minutes > 0.0);
-                minutes.map(CheckpointEvery::Minutes).ok_or_else(misfit)
-            }
-            None => {
-                let iterations = text.parse().ok().filter(|iterations| *iterations > 0);
-                iterations.map(CheckpointEvery::Iterations).ok_or_else(misfit)
-            }
-        }
+        Reader::whole("checkpoints", text, every, FORM)
     }
 }
 

@@ -394,20 +394,19 @@ pub(super) fn is_locked(dir: &Path) -> bool {
 fn busy(dir: &Path) -> Error {
     let by =
         RunInfo::read(dir).map_or_else(|_| String::new(), |info| format!(" by process {}", info.process));
-    let shown = dir.display();
-    Error::usage(format!(
-        "{shown} is being written{by}; wait for the end of that run, or write to another folder"
-    ))
+    Error::folder(
+        dir,
+        format!("is being written{by}"),
+        "wait for the end of that run, or write to another folder",
+    )
 }
 
 /// Why a folder with an earlier run is not written to.
 fn refused(dir: &Path) -> Error {
-    let shown = dir.display();
     let what = RunInfo::read(dir).map_or_else(
         |_| "holds an earlier run".into(),
         |info| format!("holds a run ({}, {} iterations)", info.status_now(dir), info.iterations),
     );
-    Error::usage(format!(
-        "{shown} {what}: resume=true goes on with it, overwrite=true replaces it (in code `Run::earlier`); or write to another folder"
-    ))
+    let mend = "resume=true goes on with it, overwrite=true replaces it (in code `Run::earlier`); or write to another folder";
+    Error::folder(dir, what, mend)
 }

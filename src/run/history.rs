@@ -124,7 +124,7 @@ impl History {
         Ok(table)
     }
 
-    /// What a number is counted in.
+    /// The unit in which a number is counted.
     pub fn unit(&self, name: &str) -> Option<Unit> {
         let mut entries = self.records.iter().flat_map(|(_, record)| record.entries());
         entries.find(|entry| entry.name == name).map(|entry| entry.unit)

@@ -39,9 +39,9 @@ impl std::fmt::Display for Status {
 /// The seeds of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seeds {
-    /// Of the training batches.
+    /// The seed of the training batches.
     pub data: u64,
-    /// Of the initial weights, if the program has a setting `seed`.
+    /// The seed of the initial weights, if the program has a setting `seed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<u64>,
 }
@@ -59,7 +59,7 @@ pub struct Seeds {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// How it stands.
+    /// The state of the run.
     pub status: Status,
     /// Why it ended, unless it is done.
     #[serde(default)]
@@ -105,16 +105,16 @@ pub struct RunInfo {
     pub processor: Option<String>,
     /// Its vector instructions that were used.
     pub features: String,
-    /// Where it computed.
+    /// The device on which it computed.
     #[serde(default)]
     pub device: String,
-    /// Threads.
+    /// The number of threads.
     #[serde(default)]
     pub threads: usize,
     /// The precision of its arithmetic.
     #[serde(default)]
     pub precision: String,
-    /// Seeds.
+    /// The seeds of the run.
     #[serde(default)]
     pub seeds: Seeds,
     /// What each measured number is counted in, from the first evaluation on.
@@ -137,7 +137,7 @@ pub(super) fn now() -> String {
 }
 
 impl RunInfo {
-    /// That of a run which begins now in this process.
+    /// The content of `run.json` for a run that begins now in this process.
     pub fn begin() -> RunInfo {
         RunInfo {
             status: Status::Running,
@@ -169,7 +169,7 @@ impl RunInfo {
         }
     }
 
-    /// That of the run in a folder.
+    /// Reads the `run.json` of the run in a folder.
     ///
     /// # Errors
     /// If there is none, or it is of another version's form.
@@ -186,7 +186,8 @@ impl RunInfo {
         crate::io::write_atomically(&path, format!("{text}\n").as_bytes())
     }
 
-    /// How the run in `dir` stands: one that says that it runs, in a folder that no process holds, was killed.
+    /// The state of the run in `dir` as it is now: a run that says `running`, in a folder that no process has locked, was
+    /// killed.
     pub fn status_now(&self, dir: &Path) -> Status {
         match self.status {
             Status::Running if !folder::is_locked(dir) => Status::Killed,

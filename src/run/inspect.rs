@@ -23,8 +23,8 @@ use super::patches::Patches;
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// use ihead::probe::Metric;
 ///
-/// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
+/// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+/// let model = Simplified::new(10, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let found = ihead::run::measure(&model, [Metric::loss("loss")], &batch)?;
 /// assert!(found.get("loss").is_some_and(|loss| loss > 1.0));
@@ -48,8 +48,8 @@ pub fn measure(
 /// use ihead::data::Batch;
 /// use ihead::model::{Simplified, SimplifiedArgs};
 ///
-/// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
+/// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+/// let model = Simplified::new(10, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let pattern = ihead::run::activations(&model, &batch, "layers.0.attention.pattern")?;
 /// assert_eq!(pattern.shape, [1, 1, 4, 4]);
@@ -102,8 +102,8 @@ impl Gradients {
 /// use ihead::run::Inspect;
 /// use ihead::train::Loss;
 ///
-/// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
+/// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+/// let model = Simplified::new(10, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 2, 3], y: vec![1, 2, 3, 4], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let clamp = Edits::default().with("layers.0.attention.pattern", Edit::PreviousToken);
 /// let gradients = Inspect::new(&model).edits(clamp).gradients(&batch, &Loss::next_token())?;
@@ -120,12 +120,12 @@ pub struct Inspect<'a, M> {
 }
 
 impl<'a, M: Model> Inspect<'a, M> {
-    /// As it is, on all cores.
+    /// The model without edits, on all cores.
     pub fn new(model: &'a M) -> Self {
         Inspect { model, edits: Edits::default(), patches: Patches::default(), compute: Compute::default() }
     }
 
-    /// With some of its sites edited.
+    /// The same model with some of its sites edited.
     pub fn edits(mut self, edits: Edits) -> Self {
         self.edits = self.edits.and(edits);
         self
@@ -141,8 +141,8 @@ impl<'a, M: Model> Inspect<'a, M> {
     /// use ihead::probe::Metric;
     /// use ihead::run::{Inspect, activations, measure};
     ///
-    /// let sizes = SimplifiedArgs::defaults();
-    /// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
+    /// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+    /// let model = Simplified::new(10, &sizes)?.init(0);
     /// let clean = Batch { x: vec![7, 1, 7, 1], y: vec![1, 7, 1, 2], marks: vec![0; 4], batch: 1, seq: 4 };
     /// let corrupt = Batch { x: vec![5, 1, 7, 1], ..clean.clone() };
     ///
@@ -170,7 +170,7 @@ impl<'a, M: Model> Inspect<'a, M> {
         self
     }
 
-    /// On another device or other threads.
+    /// The same on another device or other threads.
     pub fn compute(mut self, compute: Compute) -> Self {
         self.compute = compute;
         self
@@ -231,10 +231,11 @@ impl<'a, M: Model> Inspect<'a, M> {
 /// Refuses sequences that are longer than a model takes.
 pub(super) fn check_length(what: &str, seq: usize, model: &impl Model) -> Result<()> {
     match model.max_seq() {
-        Some(most) if seq > most => {
-            let message = format!("{what} has sequences of {seq} tokens, the model takes at most {most}");
-            Err(Error::usage(message))
-        }
+        Some(most) if seq > most => Err(Error::misfit(
+            what,
+            format!("sequences of {seq} tokens"),
+            format!("at most {most}, as the model takes"),
+        )),
         _ => Ok(()),
     }
 }

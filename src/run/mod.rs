@@ -22,8 +22,8 @@
 //! let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
 //! let test_batch = sample(&*task, &mut NumpyRng::new(&[0]), 8)?;
 //! let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
-//! let sizes = SimplifiedArgs::defaults();
-//! let model = Simplified::new(65, 16, 8, &sizes)?.init(0);
+//! let sizes = SimplifiedArgs { max_length: 16, dim: 8, ..SimplifiedArgs::defaults() };
+//! let model = Simplified::new(65, &sizes)?.init(0);
 //!
 //! let mut run = Run::new(model, batches)
 //!     .on(&test_batch, [Metric::loss("loss_known").over(Select::marks(2..))])

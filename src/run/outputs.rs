@@ -188,10 +188,7 @@ impl Outputs {
         if self.folder.is_there() {
             return Ok(());
         }
-        Err(Error::usage(format!(
-            "the run's folder {} is gone: removed, moved or replaced",
-            self.dir().display()
-        )))
+        Err(Error::folder(self.dir(), "is gone", "the run's folder was removed, moved or replaced"))
     }
 
     /// Writes `run.json` again.

@@ -46,10 +46,12 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
         [_, seq, dim] => (1, seq, dim),
         [_, heads, seq, keys] => (heads, seq, keys),
         _ => {
-            return Err(Error::usage(format!(
-                "activations of shape {:?}, expected [batch, seq, dim]",
-                own.shape
-            )));
+            let found = format!("an array of shape {:?}", own.shape);
+            return Err(Error::misfit(
+                "activations",
+                found,
+                "[batch, seq, dim] or [batch, heads, seq, keys]",
+            ));
         }
     };
     let mut mixed = own.clone();
@@ -71,8 +73,8 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
 /// use ihead::probe::Metric;
 /// use ihead::run::{Inspect, mean_ablation};
 ///
-/// let sizes = SimplifiedArgs::defaults();
-/// let model = Simplified::new(10, 4, 16, &sizes)?.init(0);
+/// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+/// let model = Simplified::new(10, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 7, 1], y: vec![1, 7, 1, 2], marks: vec![0; 4], batch: 1, seq: 4 };
 /// let edits = mean_ablation(&model, &batch, ["layers.0.attention.out"])?;
 /// let found = Inspect::new(&model).edits(edits).measure([Metric::loss("loss")], &batch)?;
@@ -91,9 +93,8 @@ pub fn mean_ablation<'a>(
     for site in sites {
         let found = activations(model, batch, site)?;
         let [_, _, dim] = found.shape[..] else {
-            return Err(Error::usage(format!(
-                "'{site}' is an attention pattern; the mean of a stream is a row"
-            )));
+            let place = format!("mean ablation of '{site}'");
+            return Err(Error::misfit(place, "an attention pattern", "a stream, whose mean is a row"));
         };
         let mut mean = vec![0.0; dim];
         for row in found.values.chunks_exact(dim.max(1)) {

@@ -40,15 +40,15 @@ pub(super) struct Watch<'a, M> {
     pub progress: Progress,
     /// The table on a terminal.
     pub screen: &'a mut Option<Screen>,
-    /// The last iteration.
-    pub last: usize,
+    /// The number of steps of the run.
+    pub steps: usize,
     pub own: &'a mut dyn Monitor<M>,
 }
 
 impl<M: Model> Monitor<M> for Watch<'_, M> {
     fn before_update(&mut self, iteration: usize, model: &M, batch: &Batch) -> Result<()> {
         let recorder = &mut *self.recorder;
-        if recorder.schedule.contains(iteration, self.last == iteration) {
+        if recorder.schedule.contains(iteration, Some(self.steps)) {
             recorder.before = Some(recorder.probes.before(model, batch)?);
         }
         self.own.before_update(iteration, model, batch)

@@ -47,12 +47,9 @@ pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
     if changed.iter().any(|line| !line.starts_with("run.")) {
         changed.retain(|line| !line.starts_with("run."));
     }
-    let message = format!(
-        "cannot go on with the run in {} under other settings: {}; threads, max_iters and what is logged may change",
-        dir.display(),
-        changed.join("; ")
-    );
-    Err(Error::usage(message))
+    let found = format!("holds a run with other settings ({})", changed.join("; "));
+    let mend = "to go on with it, give the same ones; threads, max_iters and what is logged may change";
+    Err(Error::folder(dir, found, mend))
 }
 
 /// Values by dotted key.
@@ -92,7 +89,7 @@ mod tests {
         is["optim_args"]["learning_rate"] = 0.1.into();
         is["run"]["optim"] = "sgd(0.1)".into();
         let error = check(Path::new("r"), &was, &is).unwrap_err().to_string();
-        let named = "cannot go on with the run in r under other settings: optim_args.learning_rate was 0.2, is 0.1; threads";
+        let named = "r holds a run with other settings (optim_args.learning_rate was 0.2, is 0.1";
         assert!(error.starts_with(named), "{error}");
     }
 }

@@ -54,7 +54,7 @@ impl Table {
         self.cells(&cells)
     }
 
-    /// The same, for a number of cells that is known when the program runs.
+    /// Adds a row as [`row`](Self::row) does, of a slice of cells.
     pub fn cells(&mut self, cells: &[&dyn Cell]) -> &mut Self {
         self.rows.push(cells.iter().map(|cell| cell.text()).collect());
         self

@@ -102,19 +102,19 @@ impl<M: Model> Run<M> {
         }
     }
 
-    /// With another optimiser.
+    /// Sets the optimiser; without it, AdamW with step size 0.001.
     pub fn optim(mut self, optim: impl Into<Optim>) -> Self {
         self.trainer.optim = optim.into();
         self
     }
 
-    /// With the loss over other positions.
+    /// Sets the loss; without it, the mean cross-entropy over all positions.
     pub fn loss(mut self, loss: Loss) -> Self {
         self.trainer.loss = loss;
         self
     }
 
-    /// With these changes on the way.
+    /// Sets the changes that happen during the run.
     pub fn timeline(mut self, timeline: Timeline) -> Self {
         self.trainer.timeline = timeline;
         self
@@ -127,25 +127,25 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// With a loss that may be over no position of the first batch, which is refused otherwise.
+    /// Sets what happens if the loss selects no position of the first batch; without it, that is an error.
     pub fn empty_loss(mut self, empty_loss: EmptyLoss) -> Self {
         self.trainer.empty_loss = empty_loss;
         self
     }
 
-    /// With some of the model's sites edited, in training and in all that is measured.
+    /// Edits some of the model's sites, in training and in all that is measured.
     pub fn edits(mut self, edits: Edits) -> Self {
         self.trainer.edits = edits;
         self
     }
 
-    /// On this many threads; the result does not depend on it.
+    /// Sets the number of threads, on which the result does not depend.
     pub fn threads(mut self, threads: usize) -> Self {
         self.trainer.compute.threads = threads;
         self
     }
 
-    /// On this device and these threads.
+    /// Sets the device, the precision and the threads.
     pub fn compute(mut self, compute: Compute) -> Self {
         self.trainer.compute = compute;
         self
@@ -199,7 +199,7 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// Does this with an earlier run in the folder; without it, an earlier run is refused.
+    /// Sets what becomes of an earlier run in the folder; without it, an earlier run is refused.
     pub fn earlier(mut self, earlier: Earlier) -> Self {
         self.earlier = earlier;
         self
@@ -217,8 +217,8 @@ impl<M: Model> Run<M> {
     /// #     let options = TriggerOptions { k: 3, seq_length: 16, ..Default::default() };
     /// #     let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
     /// #     let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
-    /// #     let sizes = SimplifiedArgs::defaults();
-    /// #     Ok(Run::new(Simplified::new(65, 16, 8, &sizes)?.init(0), batches).every(2).quiet())
+    /// #     let sizes = SimplifiedArgs { max_length: 16, dim: 8, ..SimplifiedArgs::defaults() };
+    /// #     Ok(Run::new(Simplified::new(65, &sizes)?.init(0), batches).every(2).quiet())
     /// # }
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let path = dir.path().join("run");
@@ -233,13 +233,13 @@ impl<M: Model> Run<M> {
         self.earlier(Earlier::Resume)
     }
 
-    /// Writes a checkpoint so often; every ten minutes without it, and at the beginning and at the end in any case.
+    /// Sets how often a checkpoint is written: every ten minutes without it, and at the beginning and at the end in any case.
     pub fn checkpoint_every(mut self, every: CheckpointEvery) -> Self {
         self.every = every;
         self
     }
 
-    /// Does this when a loss, a gradient or a weight is not finite; without it the run ends.
+    /// Sets what happens when a loss, a gradient or a weight is not finite; without it the run ends.
     pub fn on_divergence(mut self, then: OnDivergence) -> Self {
         self.trainer.on_divergence = then;
         self
@@ -257,13 +257,13 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// With other lines and records.
+    /// Sets which measurements are printed and how they are written.
     pub fn logging(mut self, logging: Logging) -> Self {
         self.logging = logging;
         self
     }
 
-    /// Without lines and bar.
+    /// Prints neither lines nor a progress bar.
     pub fn quiet(mut self) -> Self {
         self.logging.lines = false;
         self
@@ -279,7 +279,7 @@ impl<M: Model> Run<M> {
         &self.batches
     }
 
-    /// The model, to go on with.
+    /// Ends the run and gives back its model.
     pub fn into_model(self) -> M {
         self.trainer.model
     }
@@ -318,7 +318,7 @@ impl<M: Model> Run<M> {
         let watching = started.recorder.outputs.is_some().then(Watching::begin);
         let done = self.trainer.cursor().iteration;
         started.asked = steps.map_or(usize::MAX, |steps| started.asked.saturating_add(steps));
-        let (last, seq) = (started.asked.saturating_sub(1), self.batches.task().seq_length());
+        let (asked, seq) = (started.asked, self.batches.task().seq_length());
         let left = steps.map(|_| started.asked.saturating_sub(done));
         let progress = if self.logging.lines { Progress::new(left) } else { Progress::silent() };
         if left == Some(0) && done > 0 {
@@ -331,7 +331,7 @@ impl<M: Model> Run<M> {
         let mut screen = if table { Screen::of_terminal() } else { None };
         let began = Instant::now();
         let recorder = &mut started.recorder;
-        let mut watch = Watch { recorder, progress, screen: &mut screen, last, own };
+        let mut watch = Watch { recorder, progress, screen: &mut screen, steps: asked, own };
         let trained = self.trainer.steps(seq, &mut started.loader, started.asked, &mut watch);
         drop(watch);
         let ended = started.recorder.end(&self.trainer, &started.loader, trained);
@@ -386,8 +386,8 @@ impl<M: Model> Run<M> {
         let (mut batches, mut history) = (self.batches.clone(), History::default());
         let outputs = match self.dir.clone() {
             None if self.trainer.timeline.takes_snapshots() => {
-                let message = "the timeline takes snapshots, which need a folder: `save_to`, or save_dir=...";
-                return Err(Error::usage(message));
+                let needed = "a folder for them: `save_to`, or save_dir=...";
+                return Err(Error::value("timeline", "takes snapshots", needed));
             }
             None => None,
             Some(dir) if self.earlier.resumes() && folder::look(&dir)? == Found::Run => {
@@ -409,10 +409,8 @@ impl<M: Model> Run<M> {
                 Some(outputs)
             }
             Some(dir) if self.earlier == Earlier::Resume => {
-                let shown = dir.display();
-                let message =
-                    format!("no run to go on with in {shown}; resume=auto begins one where there is none");
-                return Err(Error::usage(message));
+                let mend = "resume=auto begins one where there is none";
+                return Err(Error::folder(dir, "holds no run to go on with", mend));
             }
             Some(dir) => {
                 let position = self.batches.position();
@@ -470,9 +468,12 @@ impl<M: Model> Run<M> {
         let graph = trainer.graph(seq)?;
         trainer.check_values(&graph)?;
         if task.vocab() > graph.vocab() {
-            let (name, vocab) = (task.name(), task.vocab());
-            let message = format!("{name} has {vocab} tokens, the model a vocabulary of {}", graph.vocab());
-            return Err(Error::usage(message));
+            let (found, most) = (format!("{} tokens", task.vocab()), graph.vocab());
+            return Err(Error::misfit(
+                task.name(),
+                found,
+                format!("at most the {most} of the model's vocabulary"),
+            ));
         }
         self.wanted.check(model)?;
         let estimate = self.estimate()?;

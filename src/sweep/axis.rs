@@ -1,6 +1,12 @@
 //! The grammar of an axis: `KEY=1,2,4`, `KEY=1..8`, `KEY=logspace(1e-3,1e-1,5)`, `zip(KEY=1,2; KEY=3,4)`.
 
-use crate::config::{Keyed, Kind, Problem, Schema, Setting};
+use std::collections::HashSet;
+
+use ihead_formula::Problem;
+use ihead_formula::lex::{Scanner, Token};
+use ihead_formula::split::{Cut, Doubled, Flaw, FlawKind, Piece};
+
+use crate::config::{self, Keyed, Kind, Schema, Setting};
 use crate::names;
 
 /// Values of one axis at most, and runs of a sweep.
@@ -17,36 +23,39 @@ pub(super) struct Axis {
     pub points: Vec<Vec<String>>,
 }
 
-/// A part of the text of an axis.
-#[derive(Clone, Copy)]
-struct Piece<'a> {
-    text: &'a str,
-    /// Its first character in the whole, from 1.
-    at: usize,
-}
+/// How the values of an axis are cut.
+const VALUES: Cut = Cut {
+    separator: ',',
+    brackets: &[('[', ']'), ('(', ')')],
+    before_quotes: &['[', '(', ',', ';', '='],
+    doubled: Doubled::Closes,
+};
+
+/// How the axes of a zip are cut.
+const AXES: Cut = Cut { separator: ';', ..VALUES };
 
 impl Axis {
     /// Reads the text of an axis; `settings` are those of the program.
-    pub fn read(text: &str, settings: &[Keyed<'_>]) -> Result<Self, Problem> {
-        let whole = Piece { text, at: 1 }.trimmed();
+    pub fn read(text: &str, settings: &[Keyed<'_>]) -> Result<Self, config::Problem> {
+        let whole = Piece::of(text);
         let inside = whole.text.strip_prefix("zip(").map(|rest| (rest, rest.strip_suffix(')')));
         let axis = match inside {
             None => Self::single(whole, settings)?,
             Some((_, None)) => {
-                return Err(wrong(text, whole.at + 3, "a '(' is not closed"));
+                return Err(wrong(text, Flaw { kind: FlawKind::Open('('), at: whole.at + 3 }));
             }
             Some((_, Some(inside))) => {
                 Self::zipped(text, Piece { text: inside, at: whole.at + 4 }, settings)?
             }
         };
         match twice(&axis) {
-            Some(again) => Err(Problem::general(format!("axis '{text}' has {again} twice"))),
+            Some(again) => Err(config::Problem::general(format!("axis '{text}' has {again} twice"))),
             None => Ok(axis),
         }
     }
 
-    fn zipped(text: &str, inside: Piece<'_>, settings: &[Keyed<'_>]) -> Result<Self, Problem> {
-        let pieces = inside.split(';').map_err(|(at, why)| wrong(text, at, why))?;
+    fn zipped(text: &str, inside: Piece<'_>, settings: &[Keyed<'_>]) -> Result<Self, config::Problem> {
+        let pieces = inside.split(&AXES).map_err(|flaw| wrong(text, flaw))?;
         let axes =
             pieces.into_iter().map(|piece| Self::single(piece, settings)).collect::<Result<Vec<_>, _>>()?;
         let length = axes.first().map_or(0, |axis| axis.points.len());
@@ -54,95 +63,43 @@ impl Axis {
             let (first, other_length) = (&axes[0].keys[0], other.points.len());
             let message =
                 format!("zip needs as many values of each key, found {length} of {first} and {other_length}");
-            return Err(Problem::new(other.keys[0].as_str(), message));
+            return Err(config::Problem::new(other.keys[0].as_str(), message));
         }
         let keys: Vec<String> = axes.iter().map(|axis| axis.keys[0].clone()).collect();
-        if let Some(key) =
-            keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key)).map(|(_, key)| key)
-        {
-            return Err(Problem::new(key.as_str(), "stands twice in one zip"));
+        let mut seen = HashSet::new();
+        if let Some(key) = keys.iter().find(|key| !seen.insert(*key)) {
+            return Err(config::Problem::new(key.as_str(), "stands twice in one zip"));
         }
         let points = (0..length).map(|at| axes.iter().map(|axis| axis.points[at][0].clone()).collect());
         Ok(Self { points: points.collect(), keys })
     }
 
     /// `KEY=VALUES`.
-    fn single(piece: Piece<'_>, settings: &[Keyed<'_>]) -> Result<Self, Problem> {
-        let Some((key, values)) = piece.text.split_once('=') else {
+    fn single(piece: Piece<'_>, settings: &[Keyed<'_>]) -> Result<Self, config::Problem> {
+        let Some(sign) = piece.text.find('=') else {
             let message =
                 format!("'{}' is no axis: write KEY=VALUE,VALUE... or zip(KEY=...; KEY=...)", piece.text);
-            return Err(Problem::general(message));
+            return Err(config::Problem::general(message));
         };
-        let key = key.trim();
+        let key = piece.text[..sign].trim();
         let Some(Keyed { setting, .. }) = settings.iter().find(|keyed| keyed.key == key) else {
             let hint = names::hint(key, settings.iter().map(|keyed| keyed.key.as_str()));
-            return Err(Problem::general(format!("no setting '{key}' to sweep over{hint}")));
+            return Err(config::Problem::general(format!("no setting '{key}' to sweep over{hint}")));
         };
-        let start = piece.text.chars().count() - values.chars().count();
-        let values = Piece { text: values, at: piece.at + start };
-        let pieces = values.split(',').map_err(|(at, why)| wrong(piece.text, at, why))?;
+        let pieces = piece.from(sign + 1).split(&VALUES).map_err(|flaw| wrong(piece.text, flaw))?;
         let mut points = Vec::new();
         for value in pieces {
             points.extend(
                 texts(value, setting)
-                    .map_err(|why| Problem::new(key, why))?
+                    .map_err(|why| config::Problem::new(key, why))?
                     .into_iter()
                     .map(|text| vec![text]),
             );
             if points.len() > MOST {
-                return Err(Problem::new(key, format!("an axis has at most {MOST} values")));
+                return Err(config::Problem::new(key, format!("an axis has at most {MOST} values")));
             }
         }
         Ok(Self { keys: vec![key.into()], points })
-    }
-}
-
-impl<'a> Piece<'a> {
-    fn trimmed(self) -> Self {
-        let start = self.text.trim_start();
-        let skipped = self.text[..self.text.len() - start.len()].chars().count();
-        Self { text: start.trim_end(), at: self.at + skipped }
-    }
-
-    /// The pieces between separators that are in no brackets and no quotes; the error has the character that is wrong.
-    ///
-    /// A quote opens at the beginning of a piece or of an item in brackets: `it's` has none.
-    fn split(self, separator: char) -> Result<Vec<Self>, (usize, &'static str)> {
-        let (mut pieces, mut start, mut begun) = (Vec::new(), 0, self.at);
-        let mut open: Vec<(char, usize)> = Vec::new();
-        let mut quote: Option<(char, usize)> = None;
-        let mut begins = true;
-        for (at, (byte, symbol)) in (self.at..).zip(self.text.char_indices()) {
-            let began = begins;
-            begins = matches!(symbol, '[' | '(' | ',' | ';' | '=') || began && symbol == ' ';
-            match (quote, symbol) {
-                (Some((mark, _)), _) if mark == symbol => quote = None,
-                (Some(_), _) => {}
-                (None, '\'' | '"') if began => quote = Some((symbol, at)),
-                (None, '(' | '[') => open.push((symbol, at)),
-                (None, ')' | ']') => match (open.pop(), symbol) {
-                    (Some(('(', _)), ')') | (Some(('[', _)), ']') => {}
-                    _ => return Err((at, "a bracket closes that is not open")),
-                },
-                (None, _) if symbol == separator && open.is_empty() => {
-                    pieces.push(Self { text: &self.text[start..byte], at: begun });
-                    (start, begun) = (byte + symbol.len_utf8(), at + 1);
-                }
-                _ => {}
-            }
-        }
-        if let Some((_, at)) = quote {
-            return Err((at, "a quote is not closed"));
-        }
-        if let Some((_, at)) = open.last() {
-            return Err((*at, "a bracket is not closed"));
-        }
-        pieces.push(Self { text: &self.text[start..], at: begun });
-        let pieces: Vec<Self> = pieces.into_iter().map(Self::trimmed).collect();
-        match pieces.iter().find(|piece| piece.text.is_empty()) {
-            Some(empty) => Err((empty.at, "a value is missing; an empty text is ''")),
-            None => Ok(pieces),
-        }
     }
 }
 
@@ -152,16 +109,36 @@ fn texts(piece: Piece<'_>, setting: &Setting) -> Result<Vec<String>, String> {
     if !is_number(&setting.kind) {
         return Ok(vec![one(piece.text)?]);
     }
-    if let Some(range) = range(piece.text)? {
-        return range.map(|n| one(&n.to_string())).collect();
-    }
-    match piece.text.split_once('(') {
-        Some((name, rest)) => {
-            let name = name.trim_end();
-            let inside = rest.strip_suffix(')').unwrap_or(rest);
-            spaced(name, inside)?.into_iter().map(|number| one(&number.to_string())).collect()
+    match FirstSign::of(piece.text) {
+        FirstSign::Range => range(piece)?.map(|n| one(&n.to_string())).collect(),
+        FirstSign::Bracket(at) => {
+            spaced(piece, at)?.into_iter().map(|number| one(&number.to_string())).collect()
         }
-        None => Ok(vec![one(piece.text)?]),
+        FirstSign::None => Ok(vec![one(piece.text)?]),
+    }
+}
+
+/// The sign that says what a value of numbers is.
+enum FirstSign {
+    /// `..` somewhere: a range.
+    Range,
+    /// A bracket at this byte: a function.
+    Bracket(usize),
+    None,
+}
+
+impl FirstSign {
+    fn of(text: &str) -> FirstSign {
+        let (mut scanner, mut bracket) = (Scanner::new(text), None);
+        loop {
+            match scanner.token() {
+                Token::Sign("..") => return FirstSign::Range,
+                Token::Sign("(") => bracket = bracket.or(Some(scanner.place())),
+                Token::End => return bracket.map_or(FirstSign::None, FirstSign::Bracket),
+                _ => {}
+            }
+            scanner.advance();
+        }
     }
 }
 
@@ -173,35 +150,68 @@ fn is_number(kind: &Kind) -> bool {
 }
 
 /// `START..END` without its end, `START..=END` with it.
-fn range(text: &str) -> Result<Option<std::ops::Range<i64>>, String> {
-    let Some((start, end)) = text.split_once("..") else { return Ok(None) };
-    let (end, past) = end.strip_prefix('=').map_or((end, 0), |end| (end, 1));
-    let (Ok(start), Ok(end)) = (start.trim().parse::<i64>(), end.trim().parse::<i64>()) else {
-        return Err(format!("expected a range of integers, as in 1..8 (without 8) or 1..=8, found '{text}'"));
+fn range(piece: Piece<'_>) -> Result<std::ops::Range<i64>, String> {
+    let text = piece.text;
+    let mut scanner = Scanner::new(text);
+    let ends = (|| {
+        let start = integer(&mut scanner, text)?;
+        let dots = scanner.place();
+        if !scanner.take("..") {
+            return None;
+        }
+        let past = i64::from(scanner.place() == dots + 2 && scanner.take("="));
+        let end = integer(&mut scanner, text)?;
+        (scanner.token() == Token::End).then_some((start, end.saturating_add(past)))
+    })();
+    let Some((start, end)) = ends else {
+        let Problem { at, expected, found } =
+            scanner.problem("a range of integers, as in 1..8 (without 8) or 1..=8");
+        return Err(format!(
+            "expected {expected}, found '{text}': {found} at character {}",
+            piece.at + at - 1
+        ));
     };
-    let end = end.saturating_add(past);
     match end.checked_sub(start) {
-        Some(length) if length > 0 && length <= MOST as i64 => Ok(Some(start..end)),
+        Some(length) if length > 0 && length <= MOST as i64 => Ok(start..end),
         Some(length) if length <= 0 => Err(format!("the range {text} is empty")),
         _ => Err(format!("the range {text} has more than {MOST} values")),
     }
 }
 
+/// An integer with its sign, without white space between.
+fn integer(scanner: &mut Scanner<'_>, text: &str) -> Option<i64> {
+    let mut ahead = scanner.clone();
+    let start = ahead.place();
+    let _ = ahead.take("-") || ahead.take("+");
+    let Token::Number(digits) = ahead.token() else { return None };
+    let integer = text[start..ahead.place() + digits.len()].parse().ok()?;
+    ahead.advance();
+    *scanner = ahead;
+    Some(integer)
+}
+
 /// The values of `linspace(FROM,TO,COUNT)` or `logspace(FROM,TO,COUNT)`: both ends are there, exactly; those between are
 /// rounded to six digits, so that they are the same on every machine and short in the names of folders.
-fn spaced(name: &str, inside: &str) -> Result<Vec<f64>, String> {
+fn spaced(piece: Piece<'_>, bracket: usize) -> Result<Vec<f64>, String> {
+    let name = piece.text[..bracket].trim_end();
     if !FUNCTIONS.contains(&name) {
         let hint = names::hint(name, FUNCTIONS);
         return Err(format!("no function '{name}' of values{hint}"));
     }
-    let shape = || format!("write {name}(FROM,TO,COUNT), as in {name}(1,100,3), not {name}({inside})");
-    let Ok([from, to, count]) = <[&str; 3]>::try_from(inside.split(',').map(str::trim).collect::<Vec<_>>())
-    else {
-        return Err(shape());
-    };
-    let number = |text: &str| text.parse::<f64>().ok().filter(|x| x.is_finite());
-    let (Some(from), Some(to), Ok(count)) = (number(from), number(to), count.parse::<usize>()) else {
-        return Err(shape());
+    let inside = &piece.text[bracket + 1..];
+    let mut scanner = Scanner::new(inside);
+    let read = (|| {
+        let from = number(&mut scanner).filter(|_| scanner.take(","))?;
+        let to = number(&mut scanner).filter(|_| scanner.take(","))?;
+        let count = scanner.word()?.parse::<usize>().ok()?;
+        (scanner.take(")") && scanner.token() == Token::End).then_some((from, to, count))
+    })();
+    let Some((from, to, count)) = read else {
+        let Problem { at, found, .. } = scanner.problem("");
+        let at = piece.at + piece.text[..=bracket].chars().count() + at - 1;
+        return Err(format!(
+            "write {name}(FROM,TO,COUNT), as in {name}(1,100,3), not {name}({inside}: {found} at character {at}"
+        ));
     };
     if !(2..=MOST).contains(&count) {
         return Err(format!("{name} needs a count from 2 to {MOST}, found {count}"));
@@ -221,13 +231,18 @@ fn spaced(name: &str, inside: &str) -> Result<Vec<f64>, String> {
     Ok((0..count).map(between).collect())
 }
 
+/// A finite number.
+fn number(scanner: &mut Scanner<'_>) -> Option<f64> {
+    scanner.word()?.parse::<f64>().ok().filter(|x| x.is_finite())
+}
+
 fn six_digits(number: f64) -> f64 {
     format!("{number:.5e}").parse().unwrap_or(number)
 }
 
 /// A point that is there twice, as text.
 fn twice(axis: &Axis) -> Option<String> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let again = axis.points.iter().find(|point| !seen.insert(*point))?;
     Some(
         axis.keys
@@ -239,12 +254,16 @@ fn twice(axis: &Axis) -> Option<String> {
     )
 }
 
-fn wrong(text: &str, at: usize, why: &str) -> Problem {
-    Problem::general(format!("axis '{text}': {why}, at character {at}"))
+fn wrong(text: &str, Flaw { kind, at }: Flaw) -> config::Problem {
+    let why = match kind {
+        FlawKind::Empty => "a value is missing; an empty text is ''".to_string(),
+        kind => kind.to_string(),
+    };
+    config::Problem::general(format!("axis '{text}': {why}, at character {at}"))
 }
 
 /// The axes of a group, or all that is wrong with them.
-pub(super) fn group(texts: &[String], schema: &Schema) -> Result<Vec<Axis>, Vec<Problem>> {
+pub(super) fn group(texts: &[String], schema: &Schema) -> Result<Vec<Axis>, Vec<config::Problem>> {
     let settings = schema.settings();
     let (mut axes, mut problems) = (Vec::<Axis>::new(), Vec::new());
     for text in texts {
@@ -252,7 +271,7 @@ pub(super) fn group(texts: &[String], schema: &Schema) -> Result<Vec<Axis>, Vec<
             Ok(axis) => {
                 let again = axis.keys.iter().find(|key| axes.iter().any(|before| before.keys.contains(key)));
                 if let Some(key) = again {
-                    problems.push(Problem::new(key.as_str(), "is an axis twice in one --sweep"));
+                    problems.push(config::Problem::new(key.as_str(), "is an axis twice in one --sweep"));
                 }
                 axes.push(axis);
             }
@@ -326,18 +345,18 @@ mod tests {
             ("seed=3..3", "seed: the range 3..3 is empty"),
             (
                 "seed=1..1e9",
-                "seed: expected a range of integers, as in 1..8 (without 8) or 1..=8, found '1..1e9'",
+                "seed: expected a range of integers, as in 1..8 (without 8) or 1..=8, found '1..1e9': `1e9` at character 9",
             ),
             ("seed=0..999999999", "seed: the range 0..999999999 has more than 100000 values"),
             ("seed=1,2,1", "axis 'seed=1,2,1' has seed=1 twice"),
             ("seed=logspac(1,2,3)", "seed: no function 'logspac' of values; did you mean 'logspace'?"),
             (
                 "seed=logspace(1,2)",
-                "seed: write logspace(FROM,TO,COUNT), as in logspace(1,100,3), not logspace(1,2)",
+                "seed: write logspace(FROM,TO,COUNT), as in logspace(1,100,3), not logspace(1,2): `)` at character 18",
             ),
             ("seed=linspace(1,2,3)", "seed: expected an integer of at least 0, found '1.5'"),
             ("seed=logspace(0,2,3)", "seed: logspace needs numbers above 0, found 0 and 2"),
-            ("sizes=[1,2", "axis 'sizes=[1,2': a bracket is not closed, at character 7"),
+            ("sizes=[1,2", "axis 'sizes=[1,2': a '[' is not closed, at character 7"),
             ("zip(seed=1,2", "axis 'zip(seed=1,2': a '(' is not closed, at character 4"),
             (
                 "zip(seed=1,2; optim_args.learning_rate=1)",

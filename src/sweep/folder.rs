@@ -55,10 +55,8 @@ impl Place {
     /// If `dir` has no name, like `/`.
     pub fn new(dir: &Path) -> Result<Self> {
         let Some(name) = dir.file_name() else {
-            return Err(Error::config(
-                "save_dir",
-                format!("expected a folder with a name, found '{}'", dir.display()),
-            ));
+            let found = format!("'{}'", dir.display());
+            return Err(Error::value("save_dir", found, "a folder with a name"));
         };
         let own = dir.parent().unwrap_or(Path::new("")).join(OWN);
         Ok(Self { dir: dir.to_owned(), own, name: name.to_string_lossy().into_owned() })
@@ -89,8 +87,8 @@ impl Place {
                 let _ = file.read_to_string(&mut holder);
                 let holder = holder.trim();
                 let holder = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
-                let message = format!("{} is running already{holder}", self.dir.display());
-                return Err(Error::config("save_dir", message));
+                let found = format!("is running already{holder}");
+                return Err(Error::folder(&self.dir, found, "wait for its end, or give another save_dir"));
             }
             Err(std::fs::TryLockError::Error(e)) => return Err(failed(e)),
         }

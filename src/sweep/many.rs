@@ -32,8 +32,8 @@ use super::command::share_of_threads;
 ///     let options = TriggerOptions { k: *k, seq_length: 16, ..Default::default() };
 ///     let task = Arc::new(TriggerTask::new(text.clone(), options)?);
 ///     let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
-///     let sizes = SimplifiedArgs { max_length: 16, ..Default::default() };
-///     Ok(Run::new(Simplified::new(65, 16, 8, &sizes)?.init(0), batches).quiet())
+///     let sizes = SimplifiedArgs { max_length: 16, dim: 8, ..Default::default() };
+///     Ok(Run::new(Simplified::new(65, &sizes)?.init(0), batches).quiet())
 /// });
 /// assert_eq!(ran[1].name, "k=3");
 /// assert!(ran[1].history.as_ref().is_ok_and(|history| history.last("loss").is_ok()));
@@ -50,9 +50,9 @@ pub struct Sweep<P> {
 /// A run of a [`Sweep`].
 #[derive(Debug)]
 pub struct Ran<P> {
-    /// The name of its point.
+    /// The name of the point.
     pub name: String,
-    /// Its point.
+    /// The point.
     pub point: P,
     /// What it measured, or why it failed.
     pub history: Result<History>,
@@ -67,9 +67,11 @@ impl<P: Sync> Sweep<P> {
         let points: Vec<(String, P)> = points.into_iter().map(|(name, point)| (name.into(), point)).collect();
         for (at, (name, _)) in points.iter().enumerate() {
             if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
-                return Err(Error::usage(format!(
-                    "'{name}' cannot be the name of a run: it names its folder"
-                )));
+                return Err(Error::value(
+                    "name of a run",
+                    format!("'{name}'"),
+                    "one that can name its folder",
+                ));
             }
             if points[..at].iter().any(|(other, _)| other == name) {
                 return Err(Error::duplicate("points of a sweep", name));
@@ -78,7 +80,7 @@ impl<P: Sync> Sweep<P> {
         Ok(Self { points, jobs: 1, dir: None })
     }
 
-    /// So many runs at a time; the threads of the machine are shared out. One without it.
+    /// Sets how many runs go on at the same time, among which the machine's threads are divided; one without it.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
         self
@@ -106,11 +108,8 @@ impl<P: Sync> Sweep<P> {
                     }
                     run.train(steps)
                 };
-                let history = catch_unwind(AssertUnwindSafe(one)).unwrap_or_else(|panic| {
-                    let said = panic.downcast_ref::<String>().map(String::as_str);
-                    let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                    Err(Error::usage(format!("the run {name} panicked: {said}")))
-                });
+                let history = catch_unwind(AssertUnwindSafe(one))
+                    .unwrap_or_else(|panic| Err(Error::panicked(format!("the run {name}"), &*panic)));
                 histories.lock().unwrap_or_else(|e| e.into_inner()).push((at, history));
             }
         };

@@ -33,12 +33,8 @@ pub(crate) fn once<A: Config>(parsed: Parsed<A>, run: impl FnOnce(Parsed<A>) -> 
             return output::line(format_args!("{} holds this run, finished", place.dir.display()));
         }
         if !goes_on {
-            let message = format!(
-                "{} holds a finished run with other settings ({}): remove it, or give another save_dir",
-                place.dir.display(),
-                differences.join(", ")
-            );
-            return Err(Error::config("save_dir", message));
+            let found = format!("holds a finished run with other settings ({})", differences.join(", "));
+            return Err(Error::folder(&place.dir, found, "remove it, or give another save_dir"));
         }
     }
     let started = Instant::now();

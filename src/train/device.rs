@@ -124,7 +124,7 @@ impl Compute {
             (Device::Cuda, Precision::Double) => {
                 let message =
                     "precision=double computes on the processor; leave device=cpu, or precision=single";
-                return Err(Error::usage(message));
+                return Err(Error::device("cuda", message));
             }
             (Device::Cuda, _) => {
                 AnyEngine::Single(crate::eager::open(DeviceKind::Cuda, graph, request, trains)?)

@@ -91,12 +91,12 @@ impl Loss {
         self
     }
 
-    /// The same over these positions alone; a penalty of weights has none.
+    /// The same loss over these positions alone. A penalty of weights has no positions and is refused with them.
     pub fn over(self, select: Select) -> Loss {
         self.each(|term| term.select = select.clone())
     }
 
-    /// The same with every term's weight multiplied by this.
+    /// The same loss with the weight of every term multiplied by this.
     pub fn weighted(self, by: f64) -> Loss {
         self.each(|term| term.weight *= by)
     }
@@ -123,14 +123,15 @@ impl Loss {
         for (i, term) in self.terms.iter().enumerate() {
             let Term { name, weight, .. } = term;
             if !weight.is_finite() {
-                return Err(Error::usage(format!(
-                    "loss: the weight of '{name}' is {weight}, expected a finite number"
-                )));
+                return Err(Error::value(
+                    format!("the loss's weight of '{name}'"),
+                    weight,
+                    "a finite number",
+                ));
             }
             if self.terms[..i].iter().any(|other| other.name == *name) {
-                return Err(Error::usage(format!(
-                    "loss: two terms are named '{name}'; name one with `.named(..)`"
-                )));
+                let mend = "name one with `.named(..)`";
+                return Err(Error::Duplicate { kind: "terms of the loss", name: name.clone(), mend });
             }
             resolved.add(term, graph)?;
         }
@@ -166,12 +167,11 @@ impl Loss {
                 && counted[*i] == 0
             {
                 let (name, alone) = (&term.name, Loss { terms: vec![term.clone()] });
-                let message = format!(
-                    "loss: no position of the first batch, or of {} after it, counts for '{name}' ({alone}), so nothing would \
-                     train by it",
+                let found = format!(
+                    "no position of the first batch, or of {} after it, counts for '{name}' ({alone})",
                     LOOKED_AT - 1
                 );
-                return Err(Error::usage(message));
+                return Err(Error::value("loss", found, "some, since nothing trains by it otherwise"));
             }
         }
         Ok(())
@@ -182,7 +182,7 @@ impl Loss {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EmptyLoss {
-    /// An error before the first step.
+    /// It ends with an error before the first step.
     #[default]
     Refused,
     /// It trains: the loss is NaN, gradients are zero, and weight decay still acts. One recorded run of the paper's program is so.
@@ -244,9 +244,11 @@ impl Resolved {
             }
             Kind::Penalty(penalty, name) => match graph.site(name) {
                 Some(node) if graph.is_pattern(node) => {
-                    return Err(Error::usage(format!(
-                        "loss: '{name}' is a pattern; a penalty is of a stream or of weights"
-                    )));
+                    return Err(Error::misfit(
+                        "penalty",
+                        format!("the pattern '{name}'"),
+                        "a stream or weights",
+                    ));
                 }
                 Some(node) => {
                     let (penalty, rows) = (*penalty, self.rows(&term.select, None));
@@ -273,9 +275,8 @@ impl Resolved {
             ));
         }
         if !matches!(term.select, Select::All) {
-            return Err(Error::usage(format!(
-                "loss: a penalty of the weights '{pattern}' is not over positions"
-            )));
+            let found = format!("positions of the weights '{pattern}', which have none");
+            return Err(Error::misfit("penalty", found, "no `over`, or a stream"));
         }
         self.places.push(Place::Weights(penalty, ids));
         Ok(())

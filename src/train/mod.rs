@@ -2,7 +2,6 @@
 //!
 //! The loop ([`Trainer`]) runs an engine, an optimiser and a timeline. It depends on no task and on no probe: a [`Monitor`] sees each step and may
 //! measure it.
-mod args;
 mod device;
 mod divergence;
 mod loss;
@@ -13,7 +12,6 @@ mod timeline;
 mod trainer;
 mod weight_edit;
 
-pub use args::{DataArgs, Log, OptimArgs, RunArgs};
 pub use device::{Compute, Device, Precision};
 pub use divergence::OnDivergence;
 pub use loss::{EmptyLoss, Loss};

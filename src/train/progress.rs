@@ -13,7 +13,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a run of `steps` iterations, or without end.
+    /// The progress of a run of `steps` iterations, or of one without end.
     pub fn new(steps: Option<usize>) -> Progress {
         if !std::io::stderr().is_terminal() {
             return Progress { bar: None, silent: false };
@@ -33,7 +33,7 @@ impl Progress {
         Progress { bar: Some(bar), silent: false }
     }
 
-    /// Shows nothing.
+    /// A progress that shows nothing.
     pub fn silent() -> Progress {
         Progress { bar: None, silent: true }
     }
@@ -50,7 +50,7 @@ impl Progress {
         }
     }
 
-    /// One more iteration is done; `message` has the main metrics.
+    /// Moves on by one iteration; `message` has the main metrics.
     pub fn advance(&self, message: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
             bar.set_message(message());

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// ```
 /// use ihead::train::Schedule;
 /// let dense_at_first = Schedule::powers(2).and(Schedule::every(100)).and_last();
-/// let chosen: Vec<usize> = (0..=250).filter(|i| dense_at_first.contains(*i, *i == 250)).collect();
+/// let chosen: Vec<usize> = (0..=250).filter(|i| dense_at_first.contains(*i, Some(251))).collect();
 /// assert_eq!(chosen, [0, 1, 2, 4, 8, 16, 32, 64, 100, 128, 200, 250]);
 /// assert_eq!(dense_at_first.to_string(), "every 100 and powers of 2 and last");
 /// assert_eq!("every 100 and powers of 2 and last".parse::<Schedule>()?, dense_at_first);
@@ -32,22 +32,22 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// No iteration.
+    /// A schedule without any iteration.
     pub fn never() -> Self {
         Schedule::default()
     }
 
-    /// `0, n, 2 n, ...`
+    /// Every `n`-th iteration: `0, n, 2 n, ...`.
     pub fn every(n: usize) -> Self {
         Schedule { every: [n].into(), ..Schedule::default() }
     }
 
-    /// These iterations.
+    /// A schedule of these iterations.
     pub fn at(iterations: impl IntoIterator<Item = usize>) -> Self {
         Schedule { at: iterations.into_iter().collect(), ..Schedule::default() }
     }
 
-    /// `0, 1, base, base^2, ...`: dense at first.
+    /// The iterations `0, 1, base, base^2, ...`, which are dense at first.
     pub fn powers(base: usize) -> Self {
         Schedule { powers: [base].into(), ..Schedule::default() }
     }
@@ -67,9 +67,9 @@ impl Schedule {
         self
     }
 
-    /// Whether `iteration` is one of them; `last` says whether it is the last of its run.
-    pub fn contains(&self, iteration: usize, last: bool) -> bool {
-        (last && self.last)
+    /// Whether `iteration` is one of them, in a run of so many steps; `None` where it has no last one.
+    pub fn contains(&self, iteration: usize, steps: Option<usize>) -> bool {
+        (self.last && steps.is_some_and(|steps| iteration.checked_add(1) == Some(steps)))
             || self.at.contains(&iteration)
             || self.every.iter().any(|n| iteration.is_multiple_of(*n))
             || self.powers.iter().any(|base| is_power(iteration, *base))
@@ -104,18 +104,16 @@ impl Schedule {
         (*self == Schedule::at([iteration])).then_some(iteration)
     }
 
-    /// Checks the numbers.
+    /// Checks that no number of the schedule is impossible, such as every 0 iterations.
     ///
     /// # Errors
     /// For every 0 iterations, or powers of 0 or 1.
     pub fn check(&self) -> Result<()> {
         if self.every.contains(&0) {
-            return Err(Error::value("a schedule of every 0 iterations", "every 1 or more"));
+            return Err(Error::value("schedule", "every 0 iterations", "every 1 or more"));
         }
         match self.powers.first() {
-            Some(base @ 0..=1) => {
-                Err(Error::value(format!("a schedule at the powers of {base}"), "of 2 or more"))
-            }
+            Some(base @ 0..=1) => Err(Error::value("schedule", format!("powers of {base}"), "of 2 or more")),
             _ => Ok(()),
         }
     }
@@ -225,7 +223,7 @@ mod tests {
 
     #[test]
     fn no_iteration_is_never_and_the_greatest_can_be_asked_for() {
-        assert!((0..100).all(|i| !Schedule::never().contains(i, true)));
-        assert!(!Schedule::powers(2).contains(usize::MAX, false));
+        assert!((0..100).all(|i| !Schedule::never().contains(i, Some(i + 1))));
+        assert!(!Schedule::powers(2).contains(usize::MAX, None));
     }
 }

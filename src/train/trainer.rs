@@ -21,11 +21,11 @@ use super::{Action, Compute, EmptyLoss, Loss, Timeline};
 /// The time that a step took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
-    /// Waiting for the batch.
+    /// The time spent waiting for the batch.
     pub data: Duration,
-    /// Forward, backward and update.
+    /// The time of the forward pass, the backward pass and the update.
     pub step: Duration,
-    /// Since the run began.
+    /// The time since the run began.
     pub total: Duration,
 }
 
@@ -123,8 +123,8 @@ impl<M, F: FnMut(&Step<'_, M>) -> Result<()>> Monitor<M> for F {
 /// let options = TriggerOptions { k: 3, seq_length: 16, ..Default::default() };
 /// let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
 /// let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
-/// let sizes = SimplifiedArgs::defaults();
-/// let mut trainer = Trainer::new(Simplified::new(65, 16, 8, &sizes)?.init(0));
+/// let sizes = SimplifiedArgs { max_length: 16, dim: 8, ..SimplifiedArgs::defaults() };
+/// let mut trainer = Trainer::new(Simplified::new(65, &sizes)?.init(0));
 /// let mut losses = Vec::new();
 /// trainer.run(batches, Some(3), &mut |step: &Step<'_, _>| {
 ///     losses.push(step.loss);
@@ -140,13 +140,13 @@ pub struct Trainer<M> {
     pub optim: Optim,
     /// What changes during the run.
     pub timeline: Timeline,
-    /// What is made small.
+    /// The loss that is minimised.
     pub loss: Loss,
-    /// Whether it may select no position.
+    /// What happens if the loss selects no position.
     pub empty_loss: EmptyLoss,
     /// Changes of the model's sites.
     pub edits: Edits,
-    /// Where to compute.
+    /// The device, the precision and the threads.
     pub compute: Compute,
     /// What is done when a number is not finite.
     pub on_divergence: OnDivergence,
@@ -189,7 +189,7 @@ impl<M: Model> Trainer<M> {
         }
     }
 
-    /// Where the run stands.
+    /// The position of the run: which step comes next.
     pub fn cursor(&self) -> Cursor {
         self.cursor
     }
@@ -295,7 +295,7 @@ impl<M: Model> Trainer<M> {
         let mut engine: Option<(AnyEngine, Resolved)> = None;
         while self.cursor.iteration < end {
             let iteration = self.cursor.iteration;
-            let changed = self.apply(iteration, iteration + 1 == end, monitor)?;
+            let changed = self.apply(iteration, Some(end), monitor)?;
             if changed.edits {
                 graph = self.graph(seq)?;
                 monitor.edited(&self.model, &self.edits)?;
@@ -321,19 +321,24 @@ impl<M: Model> Trainer<M> {
     }
 
     /// Makes the changes of an iteration.
-    fn apply(&mut self, iteration: usize, last: bool, monitor: &mut dyn Monitor<M>) -> Result<Changed> {
+    fn apply(
+        &mut self,
+        iteration: usize,
+        steps: Option<usize>,
+        monitor: &mut dyn Monitor<M>,
+    ) -> Result<Changed> {
         let mut changed = Changed::default();
         let rate = self.timeline.learning_rate(iteration);
         rate.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
-        let actions: Vec<Action> = self.timeline.actions(iteration, last).cloned().collect();
+        let actions: Vec<Action> = self.timeline.actions(iteration, steps).cloned().collect();
         for action in actions.into_iter().skip(self.cursor.applied) {
             match action {
                 Action::Freeze(pattern) => {
-                    self.model.set_trains(&pattern, false)?;
+                    self.model.freeze(&pattern)?;
                     changed.trains = true;
                 }
                 Action::Release(pattern) => {
-                    self.model.set_trains(&pattern, true)?;
+                    self.model.release(&pattern)?;
                     changed.trains = true;
                 }
                 Action::LearningRate(rate) => self.optim.set_learning_rate(rate),

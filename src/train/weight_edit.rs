@@ -55,27 +55,27 @@ impl WeightEdit {
     /// The names of all changes.
     pub(crate) const NAMES: [&str; 5] = ["rank", "rank_share", "zero", "scale", "initial"];
 
-    /// The nearest matrix of at most this rank, by the largest singular values.
+    /// Replaces each matrix by the nearest one of at most this rank, made of its largest singular values.
     pub fn rank(pattern: impl Into<String>, rank: usize) -> Self {
         WeightEdit { pattern: pattern.into(), change: Change::Rank(rank) }
     }
 
-    /// The same, with this share of the full rank, from 0 to 1, to the nearest rank.
+    /// Replaces each matrix by the nearest one whose rank is this share of the full rank, from 0 to 1, rounded.
     pub fn rank_share(pattern: impl Into<String>, share: f64) -> Self {
         WeightEdit { pattern: pattern.into(), change: Change::RankShare(share) }
     }
 
-    /// Zero.
+    /// Sets all values to zero.
     pub fn zero(pattern: impl Into<String>) -> Self {
         WeightEdit { pattern: pattern.into(), change: Change::Zero }
     }
 
-    /// A multiple.
+    /// Multiplies all values by this number.
     pub fn scale(pattern: impl Into<String>, by: f64) -> Self {
         WeightEdit { pattern: pattern.into(), change: Change::Scale(by) }
     }
 
-    /// What it was before the first step.
+    /// Sets all values back to those before the first step.
     pub fn initial(pattern: impl Into<String>) -> Self {
         WeightEdit { pattern: pattern.into(), change: Change::Initial }
     }
@@ -87,19 +87,20 @@ impl WeightEdit {
     /// out of range.
     pub fn check(&self, model: &(impl Module + ?Sized)) -> Result<()> {
         let names = self.matching(model)?;
-        let misfit = |what: String| Err(Error::usage(format!("weight edit '{self}': {what}")));
+        let misfit =
+            |found: String, expected| Err(Error::value(format!("weight edit '{self}'"), found, expected));
         match self.change {
             Change::RankShare(share) if !(0.0..=1.0).contains(&share) => {
-                return misfit(format!("{share} is no share; expected from 0 to 1"));
+                return misfit(share.to_string(), "a share from 0 to 1");
             }
-            Change::Scale(by) if !by.is_finite() => return misfit(format!("{by} is not finite")),
+            Change::Scale(by) if !by.is_finite() => return misfit(by.to_string(), "a finite number"),
             Change::Rank(_) | Change::RankShare(_) => {}
             Change::Zero | Change::Scale(_) | Change::Initial => return Ok(()),
         }
         for name in names {
             let axes = model.tensor(&name)?.dims().len();
             if axes != 2 {
-                return misfit(format!("'{name}' has {axes} axes, a rank is of a matrix"));
+                return misfit(format!("'{name}' has {axes} axes"), "a matrix, which has a rank");
             }
         }
         Ok(())

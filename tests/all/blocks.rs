@@ -31,7 +31,9 @@ fn args(line: &str) -> TransformerArgs {
 
 /// The model of a line, with all its parameters away from their first values.
 fn model(line: &str) -> Transformer<usize, usize, usize> {
-    let mut model = Transformer::new(VOCAB, LENGTH, DIM, &args(line)).unwrap().init(3);
+    let mut model = Transformer::new(VOCAB, &TransformerArgs { max_length: LENGTH, dim: DIM, ..args(line) })
+        .unwrap()
+        .init(3);
     let names: Vec<String> = model.training().into_iter().map(|(name, _)| name).collect();
     for name in names {
         let bend = |values: &mut [f32]| {
@@ -127,8 +129,9 @@ fn both_engines_agree_on_every_choice() {
 #[test]
 fn sizes_of_both_kinds_record_the_same_graph() {
     for line in LINES {
-        let fixed = Transformer::new(Const::<VOCAB>, Const::<LENGTH>, Const::<DIM>, &args(line)).unwrap();
-        let free = Transformer::new(VOCAB, LENGTH, DIM, &args(line)).unwrap();
+        let fixed = Transformer::sized(Const::<VOCAB>, Const::<LENGTH>, Const::<DIM>, &args(line)).unwrap();
+        let free =
+            Transformer::new(VOCAB, &TransformerArgs { max_length: LENGTH, dim: DIM, ..args(line) }).unwrap();
         assert_eq!(
             record(&fixed, Const::<SEQ>).unwrap().to_string(),
             record(&free, SEQ).unwrap().to_string(),
@@ -140,7 +143,7 @@ fn sizes_of_both_kinds_record_the_same_graph() {
 #[test]
 fn what_is_frozen_does_not_train_and_what_is_left_out_has_no_parameter() {
     let names = |line: &str| -> Vec<String> {
-        Transformer::new(VOCAB, LENGTH, DIM, &args(line))
+        Transformer::new(VOCAB, &TransformerArgs { max_length: LENGTH, dim: DIM, ..args(line) })
             .unwrap()
             .training()
             .into_iter()
@@ -197,8 +200,10 @@ fn settings_that_cannot_be_are_refused() {
     assert_eq!(problems("dim=6 heads=2 positions=rotary"), odd);
     assert_eq!(problems("dim=8 wk=low_rank rank=9"), "rank: 9, expected 1 to dim = 8");
     assert!(problems("normaliser=sofmax").contains("softmax"), "{}", problems("normaliser=sofmax"));
-    let error =
-        Transformer::new(VOCAB, LENGTH, 5, &TransformerArgs { heads: 2, ..TransformerArgs::defaults() });
+    let error = Transformer::new(
+        VOCAB,
+        &TransformerArgs { max_length: LENGTH, dim: 5, heads: 2, ..TransformerArgs::defaults() },
+    );
     let message = error.err().unwrap().to_string();
     assert_eq!(message, "heads: 2 heads of equal width do not fit in dim 5");
 }

@@ -114,9 +114,12 @@ fn what_is_no_law_is_refused() {
     let half = verdict(|_, distribution| distribution.iter_mut().for_each(|p| *p /= 2.0)).unwrap_err();
     assert_eq!(half, "the distribution of it at position 0 sums to 0.5; expected 1");
     let negative = verdict(|_, distribution| distribution.copy_from_slice(&[1.5, -0.5, 0.0])).unwrap_err();
-    assert_eq!(negative, "the distribution of it at position 0 gives token \"0\" the probability 1.5");
+    assert_eq!(negative, "the distribution of it at position 0, token \"0\": 1.5; expected a probability");
     let excludes = verdict(|_, distribution| distribution.copy_from_slice(&[0.5, 0.5, 0.0])).unwrap_err();
-    assert!(excludes.ends_with("excludes token \"2\", which was drawn"), "{excludes}");
+    assert!(
+        excludes.ends_with("excludes token \"2\", which was drawn; expected a probability above 0"),
+        "{excludes}"
+    );
     struct Silent;
     impl Task for Silent {
         fn vocab(&self) -> usize {
@@ -133,7 +136,10 @@ fn what_is_no_law_is_refused() {
         }
     }
     let silent = check_distribution(&Silent, &mut NumpyRng::new(&[0]), 2).unwrap_err().to_string();
-    assert_eq!(silent, "it declares no distribution: its `predict` returned false for every prefix");
+    assert_eq!(
+        silent,
+        "the distribution of it: not declared: `predict` returned false for every prefix; expected true for some"
+    );
 }
 
 #[test]

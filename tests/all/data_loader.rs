@@ -158,5 +158,5 @@ fn dropping_a_loader_ends_its_thread_after_the_sequence_that_it_draws() {
 #[test]
 fn a_loader_without_threads_is_refused() {
     let message = Loader::new(stream(1), LoaderOptions { threads: 0, ahead: 1 }).err().map(|e| e.to_string());
-    assert_eq!(message.as_deref(), Some("a loader of 0 threads; expected at least 1"));
+    assert_eq!(message.as_deref(), Some("threads: 0; expected at least 1"));
 }

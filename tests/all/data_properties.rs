@@ -193,5 +193,5 @@ fn a_token_beyond_the_vocabulary_is_an_error() {
         }
     }
     let error = sample(&TooHigh, &mut NumpyRng::new(&[0]), 2).expect_err("refused");
-    assert_eq!(error.to_string(), "too high drew token 10; expected below its vocab = 10");
+    assert_eq!(error.to_string(), "too high: drew token 10; expected below its vocab = 10");
 }

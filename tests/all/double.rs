@@ -46,7 +46,7 @@ impl Setting {
 
     fn model(&self) -> Model {
         let sizes = SimplifiedArgs { dim: self.dim, max_length: self.seq, ..SimplifiedArgs::defaults() };
-        Simplified::new(65, self.seq, self.dim, &sizes).unwrap().init(42)
+        Simplified::new(65, &sizes).unwrap().init(42)
     }
 
     fn run(&self, precision: Precision) -> Run<Model> {
@@ -254,5 +254,5 @@ fn the_state_of_another_optimiser_is_refused() {
     let mut adamw = Optim::AdamW(AdamW::new(0.01).betas(0.9, 0.99).weight_decay(0.1));
     adamw.step("w", &mut [1.0], &[1.0]).unwrap();
     let message = sgd().restore(adamw.state()).unwrap_err().to_string();
-    assert_eq!(message, "the state of w has the moments [first, second], sgd has [momentum]");
+    assert_eq!(message, "the state of w: moments [first, second]; expected those of sgd, [momentum]");
 }

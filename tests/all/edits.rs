@@ -5,7 +5,7 @@ use ihead::graph::{Edit, Edits, record_with};
 use ihead::model::{Full, FullArgs};
 
 fn full() -> Full<usize, usize, usize> {
-    Full::new(7, 8, 12, &FullArgs { n_heads: 3, ..FullArgs::defaults() }).unwrap().init(1)
+    Full::new(7, &FullArgs { max_length: 8, dim: 12, n_heads: 3, ..FullArgs::defaults() }).unwrap().init(1)
 }
 
 fn refused(edits: &str) -> String {
@@ -84,11 +84,11 @@ fn an_edit_without_effect_is_refused() {
         ),
         (
             "layers.0.attention.pattern=scale(0.5)",
-            format!("edit of 'layers.0.attention.pattern': a pattern takes {patterns}, not scale(0.5)"),
+            format!("edit of 'layers.0.attention.pattern': scale(0.5) of a pattern; expected {patterns}"),
         ),
         (
             "layers.1.ff.out=previous_token",
-            "edit of 'layers.1.ff.out': a stream takes ablate, scale, row, rows, patch, not previous_token"
+            "edit of 'layers.1.ff.out': previous_token of a stream; expected ablate, scale, row, rows, patch"
                 .into(),
         ),
         (
@@ -96,21 +96,21 @@ fn an_edit_without_effect_is_refused() {
             "head 3 of 'layers.0.attention.pattern', which has heads 0 to 2".into(),
         ),
         ("layers.0.resid[1]=ablate", "head 1 of 'layers.0.resid', which has no heads".into()),
-        ("layers.0.resid=row(1, 2)", "edit of 'layers.0.resid': a row of 2 values, expected 12".into()),
+        ("layers.0.resid=row(1, 2)", "edit of 'layers.0.resid': a row of 2 values; expected 12".into()),
         (
             "layers.0.attention.pattern=parents(0, 0)",
-            "edit of 'layers.0.attention.pattern': 2 parents, expected one for each of 6 positions".into(),
+            "edit of 'layers.0.attention.pattern': fixed pattern 'parents': 2 parents; expected one for each of 6 positions".into(),
         ),
         (
             "layers.0.attention.pattern=parents(0, 0, 3, 0, 0, 0)",
-            "edit of 'layers.0.attention.pattern': position 2 would look at 3, which comes later".into(),
+            "edit of 'layers.0.attention.pattern': fixed pattern 'parents': position 2 would look at 3, which comes later; expected earlier ones".into(),
         ),
     ] {
         assert_eq!(refused(text), expected, "{text}");
     }
     let short = Edits::default().with("layers.0.resid", Edit::Rows(vec![vec![0.0; 12]; 5]));
     let error = short.check(&full(), 6).unwrap_err().to_string();
-    assert_eq!(error, "edit of 'layers.0.resid': 5 rows, expected one for each of 6 positions");
+    assert_eq!(error, "edit of 'layers.0.resid': 5 rows; expected one for each of 6 positions");
 }
 
 #[derive(Config)]

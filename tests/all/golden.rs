@@ -48,7 +48,7 @@ fn gradients<E: Element>(
 fn check_step(case: &Case, model: &mut impl Model, layers: usize) {
     let step = case.tensors("step0.safetensors").unwrap();
     fill(model, &case.tensors("init.safetensors").unwrap());
-    case.frozen().into_iter().for_each(|name| model.set_trains(name, false).unwrap());
+    case.frozen().into_iter().for_each(|name| model.freeze(name).unwrap());
     let batch = Case::batch(&case.tensors("batches.safetensors").unwrap(), "0").unwrap();
     let graph = record(model, batch.seq).unwrap();
     check_names(case, model);

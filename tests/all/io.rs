@@ -127,8 +127,7 @@ fn a_value_beyond_single_precision_is_refused_by_the_name_of_its_tensor() {
     let mut loaded = Tied::new();
     load(&path, &mut loaded).unwrap();
     let message = loaded.set_storage(Storage::Single).unwrap_err().to_string();
-    let expected =
-        "weight has the value 1e300, beyond single precision (3.4028235e38); precision=double keeps it";
+    let expected = "weight: has the value 1e300; expected at most 3.4028235e38, the largest of single precision; precision=double keeps it";
     assert_eq!(message, expected);
     assert_eq!(*loaded.tensor("bias").unwrap().data(), Values::Double(vec![0.1, -2.5]), "nothing changed");
 }

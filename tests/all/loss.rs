@@ -19,7 +19,7 @@ fn task() -> Arc<TriggerTask> {
 
 fn model() -> Model {
     let args = TransformerArgs { layers: 1, dim: 8, max_length: 12, ..TransformerArgs::defaults() };
-    Transformer::new(65, 12, 8, &args).unwrap().init(2)
+    Transformer::new(65, &args).unwrap().init(2)
 }
 
 fn batch() -> ihead::data::Batch {
@@ -150,18 +150,18 @@ fn what_a_loss_cannot_be_of_is_said_before_the_first_step() {
     );
     assert_eq!(
         error(Loss::penalty(Penalty::L1, "layers.0.attention.pattern")),
-        "loss: 'layers.0.attention.pattern' is a pattern; a penalty is of a stream or of weights"
+        "penalty: the pattern 'layers.0.attention.pattern'; expected a stream or weights"
     );
     assert_eq!(
         error(Loss::next_token() + Loss::next_token()),
-        "loss: two terms are named 'next_token'; name one with `.named(..)`"
+        "two terms of the loss are named 'next_token'; name one with `.named(..)`"
     );
     assert_eq!(
         error(Loss::next_token().weighted(f64::NAN)),
-        "loss: the weight of 'next_token' is NaN, expected a finite number"
+        "the loss's weight of 'next_token': NaN; expected a finite number"
     );
     assert_eq!(
         error(Loss::penalty(Penalty::L2, "output.weight").over(Select::first(2))),
-        "loss: a penalty of the weights 'output.weight' is not over positions"
+        "penalty: positions of the weights 'output.weight', which have none; expected no `over`, or a stream"
     );
 }

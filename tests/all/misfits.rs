@@ -285,9 +285,12 @@ const MISFITS: &[(&str, &str)] = &[
         "mask: odd: the score of query 0, key 0 is NaN; expected a finite score or minus infinity",
     ),
     ("fixed in no heads", "fixed pattern: 0 heads; expected one at least"),
-    ("parents", "fixed pattern 'parents': 2 parents, expected one for each of 7 positions"),
-    ("later parents", "fixed pattern 'parents': position 1 would look at 2, which comes later"),
-    ("weights of a rule", "fixed pattern 'weights': weights of 3 queries and 3 keys, expected 7 of each"),
+    ("parents", "fixed pattern 'parents': 2 parents; expected one for each of 7 positions"),
+    (
+        "later parents",
+        "fixed pattern 'parents': position 1 would look at 2, which comes later; expected earlier ones",
+    ),
+    ("weights of a rule", "fixed pattern 'weights': weights of 3 queries and 3 keys; expected 7 of each"),
     (
         "concat",
         "concat: 'h' [7, 8] beside linear [7, 4] made from 'h' as a stream of width 13; expected width 12, over the same positions",
@@ -342,7 +345,7 @@ const MISFITS: &[(&str, &str)] = &[
     ("two of a name", "two activations are named 'h'; give each its own place with `site.at(..)`"),
     (
         "forgotten field",
-        "the forward pass reads a parameter [8, 8] that no field of the model names; is `#[module]` or `#[param]` missing on a field?",
+        "forward: a parameter [8, 8] that no field of the model names; expected `#[module]` or `#[param]` on each field",
     ),
     (
         "nothing",
@@ -358,15 +361,15 @@ const MISFITS: &[(&str, &str)] = &[
     ("foreign sum", "sum: a stream of another recording; expected one of this model"),
     ("foreign difference", "difference: a stream of another recording; expected one of this model"),
     ("foreign product", "multiply: a stream of another recording; expected one of this model"),
-    ("foreign first", "the logits are a stream of another recording"),
+    ("foreign first", "logits: a stream of another recording; expected one of this model"),
     ("foreign gain", "gain: a vector of another recording; expected one of this model"),
     ("foreign bias", "bias: a vector of another recording; expected one of this model"),
     ("foreign lookup", "lookup: a table of another recording; expected one of this model"),
     ("foreign positions", "lookup: a table of another recording; expected one of this model"),
     ("foreign keys", "pattern: keys of another recording; expected those of this model"),
-    ("foreign queries", "the logits are a stream of another recording"),
+    ("foreign queries", "logits: a stream of another recording; expected one of this model"),
     ("foreign values", "mix: values of another recording; expected those of this model"),
-    ("foreign pattern", "the logits are a stream of another recording"),
+    ("foreign pattern", "logits: a stream of another recording; expected one of this model"),
     ("foreign bias of scores", "bias of scores: a matrix of another recording; expected one of this model"),
     ("foreign concat", "concat: a stream of another recording; expected one of this model"),
     ("foreign rows", "halves: a stream of another recording; expected one of this model"),
@@ -387,7 +390,7 @@ const MISFITS: &[(&str, &str)] = &[
     ("foreign sum of weights", "sum: a matrix of another recording; expected one of this model"),
     ("foreign product of weights", "multiply: a matrix of another recording; expected one of this model"),
     ("foreign constant", "gain: a vector of another recording; expected one of this model"),
-    ("foreign tokens", "the logits are a stream of another recording"),
+    ("foreign tokens", "logits: a stream of another recording; expected one of this model"),
 ];
 
 #[test]

@@ -83,13 +83,19 @@ fn what_does_not_fit_is_told_in_one_line() {
     assert_eq!(told("a: tok -> narrow -> back => self"), "back: expected shape [6, 3], found [6, 6]");
     assert_eq!(
         told("a: tok -> narrow => self"),
-        "recall 'a', tok -> narrow: target 3 of row 3, in an unembedding with 3 columns"
+        "recall 'a', tok -> narrow: target 3 of an unembedding, which has targets 0 to 2"
     );
-    assert_eq!(told("a: tok => self among 4..9"), "recall 'a', tok: row 6 of a matrix with 6 rows");
-    assert_eq!(told("a: tok + short => self"), "tok + short: a sum of 6 rows and 4 rows");
+    assert_eq!(
+        told("a: tok => self among 4..9"),
+        "recall 'a', tok: row 6 of a matrix, which has rows 0 to 5"
+    );
+    assert_eq!(
+        told("a: tok + short => self"),
+        "tok + short: a sum of 6 rows and 4 rows; expected as many of each"
+    );
     assert_eq!(
         told("a: tok + tok -> narrow => self"),
-        "tok + tok -> narrow: a sum of rows of width 6 and of width 3"
+        "tok + tok -> narrow: a sum of rows of width 6 and of width 3; expected one width"
     );
 }
 

@@ -30,7 +30,8 @@ fn measured(case: &Case) -> bool {
 
 fn metrics(case: &Case) -> Vec<Metric> {
     if case.simplified() {
-        paper::simplified(case.param("/loss_head_only").as_bool().unwrap())
+        let head_only = case.param("/loss_head_only").as_bool().unwrap();
+        paper::simplified(if head_only { Select::marks(2..) } else { Select::All })
     } else {
         paper::full()
     }
@@ -264,7 +265,7 @@ fn heads_that_the_graph_lacks_are_named() {
         message(Head::of_layer(0, 4)),
         "head 4 of 'layers.0.attention.pattern', which has heads 0 to 3"
     );
-    assert_eq!(message(Head::new("logits", 0)), "site 'logits' is no attention pattern");
+    assert_eq!(message(Head::new("logits", 0)), "site 'logits': a stream; expected an attention pattern");
     assert_eq!(
         message(Head::new("layers.1.attention.patern", 0)),
         "no site 'layers.1.attention.patern'; did you mean 'layers.1.attention.pattern'?"

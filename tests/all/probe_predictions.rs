@@ -88,12 +88,18 @@ impl Task for Again {
 }
 
 fn simplified() -> Simplified<usize, usize, usize> {
-    let sizes = SimplifiedArgs { final_ffn: true, linear_final_ffn: false, ..SimplifiedArgs::defaults() };
-    Simplified::new(VOCAB, SEQ, 8, &sizes).unwrap().init(3)
+    let sizes = SimplifiedArgs {
+        max_length: SEQ,
+        dim: 8,
+        final_ffn: true,
+        linear_final_ffn: false,
+        ..SimplifiedArgs::defaults()
+    };
+    Simplified::new(VOCAB, &sizes).unwrap().init(3)
 }
 
 fn full(args: &FullArgs) -> Full<usize, usize, usize> {
-    let mut model = Full::new(VOCAB, SEQ, 8, args).unwrap().init(3);
+    let mut model = Full::new(VOCAB, &FullArgs { max_length: SEQ, dim: 8, ..args.clone() }).unwrap().init(3);
     // gains and biases that are neither 1 nor 0
     let names: Vec<String> = model.tensors().into_iter().map(|(name, ..)| name).collect();
     for name in names.iter().filter(|name| name.contains("norm")) {
@@ -265,6 +271,6 @@ fn terms_and_tokens_that_are_not_there_are_named() {
     );
     assert_eq!(
         told(Metric::logit("a", Against::Token(11))),
-        "token 11 is outside the model's vocabulary of 11"
+        "token 11 of the model's vocabulary, which has tokens 0 to 10"
     );
 }

@@ -19,7 +19,9 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 type Small = Simplified<usize, usize, usize>;
 
 fn model(seq: usize) -> Small {
-    let mut model = Simplified::new(65, seq, 12, &SimplifiedArgs::defaults()).expect("a model");
+    let mut model =
+        Simplified::new(65, &SimplifiedArgs { max_length: seq, dim: 12, ..SimplifiedArgs::defaults() })
+            .expect("a model");
     model.init_all(3);
     model
 }
@@ -116,7 +118,7 @@ fn metrics_are_their_definitions() -> Outcome {
     let (batch, model) = (batch(60, 40, 8), model(40));
     let (graph, made) = (record(&model, 40).unwrap(), Made::new(&batch));
     let heads = (Head::of_layer(0, 0), Head::of_layer(1, 0));
-    let mut metrics = paper::simplified(false);
+    let mut metrics = paper::simplified(Select::All);
     metrics.extend(paper::induction_unwritten(&heads.0, &heads.1));
     metrics.extend(head_scores("h", &heads.1));
     metrics.push(paper::full().pop().ok_or("avg_outs")?);
@@ -197,7 +199,7 @@ fn heads_of_a_known_kind_are_told_by_their_scores() -> Outcome {
     let (batch, model) = (batch(5, 48, 3), model(48));
     let site = |layer: usize| Head::of_layer(layer, 0).site;
     let edits = Edits::default().with(site(0), Edit::PreviousToken).with(site(1), Edit::Induction);
-    let mut metrics = paper::simplified(true);
+    let mut metrics = paper::simplified(Select::marks(2..));
     metrics.extend(head_scores("l0", &Head::of_layer(0, 0)));
     metrics.extend(head_scores("l1", &Head::of_layer(1, 0)));
     let found = measure(&model, edits, metrics, &batch)?;
@@ -214,7 +216,7 @@ fn heads_of_a_known_kind_are_told_by_their_scores() -> Outcome {
 fn merged_counters_of_two_batches_are_those_of_one() -> Outcome {
     let (whole, model) = (batch(6, 40, 8), model(40));
     let (graph, made) = (record(&model, 40).unwrap(), Made::new(&whole));
-    let evaluation = Evaluation::new(paper::simplified(true), &graph, 0)?;
+    let evaluation = Evaluation::new(paper::simplified(Select::marks(2..)), &graph, 0)?;
     let all: Vec<u32> = (0..40).collect();
     let part = |range: std::ops::Range<usize>| -> Result<Vec<Counter>, Error> {
         let n = range.len();
@@ -250,15 +252,22 @@ fn what_the_engine_did_not_show_is_an_error() -> Outcome {
     };
     assert!(told(&batch, &all).is_ok(), "more than asked for is fine");
     let but_one: Vec<u32> = all.iter().copied().filter(|t| *t != wanted[1]).collect();
-    let message = format!("position {} of sequence 0, which the metrics read, was not shown", wanted[1]);
+    let message =
+        format!("metrics: position {} of sequence 0 was not shown; expected all that they read", wanted[1]);
     assert_eq!(told(&batch, &but_one), Err(message));
-    let message = "sequence 0 was not shown to the metrics";
+    let message = "metrics: sequence 0 was not shown; expected all that they read";
     assert_eq!(evaluation.pass(&batch, &rows).finish().unwrap_err().to_string(), message);
     let pass = evaluation.pass(&batch, &[]);
     (0..2).for_each(|i| pass.observe(i, &made.reads(&evaluation, &graph, i, &all)));
-    assert_eq!(pass.finish().unwrap_err().to_string(), "the metrics' positions, set 0, were not given");
+    assert_eq!(
+        pass.finish().unwrap_err().to_string(),
+        "metrics: no positions of set 0; expected all that they read"
+    );
     batch.y[45] = 65;
-    assert_eq!(told(&batch, &all), Err("sequence 1 has the token 65, beyond the vocabulary".into()));
+    assert_eq!(
+        told(&batch, &all),
+        Err("sequence 1: token 65 of the model's vocabulary, which has tokens 0 to 64".into())
+    );
     Ok(())
 }
 
@@ -339,16 +348,19 @@ fn recalls_tell_what_does_not_fit() -> Outcome {
     let path = || Circuit::rows("table");
     assert_eq!(told(recall(path().through("W1"), 3)), "no weight 'W1'; did you mean 'w'?");
     assert_eq!(told(recall(path().through("keys"), 3)), "keys: expected shape [310, 6], found [310, 4]");
-    assert_eq!(told(recall(path().head(2, 2), 3)), "head 2 of 2 in rows of width 6");
+    assert_eq!(
+        told(recall(path().head(2, 2), 3)),
+        "head: head 2 of 2 in rows of width 6; expected one of the heads, which divide the width"
+    );
     let unfit = told(recall(path(), 3).against(Circuit::rows("keys")));
     assert_eq!(unfit, "recall 'r', keys keys: expected shape [310, 6], found [310, 4]");
     assert_eq!(
         told(recall(path().through("w"), 301).against(Circuit::rows("keys"))),
-        "recall 'r', table -> w: row 300 of a matrix with 300 rows"
+        "recall 'r', table -> w: row 300 of a matrix, which has rows 0 to 299"
     );
     assert_eq!(
         told(recall(path().through("w"), 5)),
-        "recall 'r', table -> w: candidate 4 of an unembedding with 4 columns"
+        "recall 'r', table -> w: candidate 4 of an unembedding, which has candidates 0 to 3"
     );
     let twice = recall(path().through_map(Negation).through_map(Negation), 3).against(path());
     assert_eq!(twice.evaluate(&weights)?, recall(path(), 3).against(path()).evaluate(&weights)?);
@@ -420,7 +432,8 @@ fn ff1_loss_of_a_true_tie_is_that_of_the_frozen_tie_with_the_same_embeddings() -
     let tied = |freeze_output| {
         let args =
             SimplifiedArgs { tie_output: true, freeze_output, final_ffn: true, ..SimplifiedArgs::defaults() };
-        Simplified::new(65, 40, dim, &args).map(|model| model.init(3))
+        Simplified::new(65, &SimplifiedArgs { max_length: 40, dim, ..args.clone() })
+            .map(|model| model.init(3))
     };
     let (own, shared) = (tied(true)?, tied(false)?);
     assert_eq!(shared.matrix("output.weight")?, shared.matrix("tok_embeddings.weight")?);

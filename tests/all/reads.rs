@@ -13,8 +13,8 @@ use ihead::nn::Params;
 #[test]
 fn a_pattern_at_some_positions_has_nothing_of_the_sequence_before() {
     let seq = 64;
-    let sizes = SimplifiedArgs::defaults();
-    let model = Simplified::new(5, seq, 8, &sizes).unwrap().init(1);
+    let sizes = SimplifiedArgs { max_length: seq, dim: 8, ..SimplifiedArgs::defaults() };
+    let model = Simplified::new(5, &sizes).unwrap().init(1);
     let (graph, params) = (record(&model, seq).unwrap(), Params::of(&model));
     for layer in [0, 1] {
         let node = graph.site(&format!("layers.{layer}.attention.pattern")).unwrap();

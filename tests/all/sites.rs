@@ -34,8 +34,8 @@ fn step(model: &impl Model, graph: &Graph) -> (u64, Gradients) {
 /// The names are beside the graph, not in it: nothing is computed otherwise, to the last bit.
 #[test]
 fn a_name_that_nobody_asks_for_changes_nothing() {
-    let args = SimplifiedArgs::defaults();
-    let model = Simplified::new(65, SEQ, 32, &args).unwrap().init(5);
+    let args = SimplifiedArgs { max_length: SEQ, dim: 32, ..SimplifiedArgs::defaults() };
+    let model = Simplified::new(65, &args).unwrap().init(5);
     let (named, unnamed) = (record(&model, SEQ).unwrap(), record(&Unnamed(&model), SEQ).unwrap());
     assert!(named.sites().len() > 20, "{:?}", named.sites());
     assert_eq!(unnamed.sites().len(), 1, "the logits alone");

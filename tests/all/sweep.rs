@@ -10,8 +10,8 @@ fn run(seed: u64) -> ihead::Result<Run<Simplified<usize, usize, usize>>> {
     let text = Arc::new(BigramData::tiny_shakespeare());
     let task = TriggerTask::new(text, TriggerOptions { k: 2, seq_length: 16, ..Default::default() })?;
     let batches = Batches::new(Arc::new(task), BatchOptions { batch_size: 4, seed, workers: 1 })?;
-    let sizes = SimplifiedArgs { max_length: 16, ..Default::default() };
-    Ok(Run::new(Simplified::new(65, 16, 8, &sizes)?.init(seed), batches).every(2).quiet())
+    let sizes = SimplifiedArgs { max_length: 16, dim: 8, ..Default::default() };
+    Ok(Run::new(Simplified::new(65, &sizes)?.init(seed), batches).every(2).quiet())
 }
 
 #[test]
@@ -63,5 +63,5 @@ fn a_run_that_fails_or_panics_takes_no_other_with_it() {
 fn names_are_those_of_folders_and_different() {
     let refused = |names: [&str; 2]| Sweep::over(names.map(|name| (name, ()))).unwrap_err().to_string();
     assert_eq!(refused(["a", "a"]), "two points of a sweep are named 'a'; name one otherwise");
-    assert_eq!(refused(["a", "../b"]), "'../b' cannot be the name of a run: it names its folder");
+    assert_eq!(refused(["a", "../b"]), "name of a run: '../b'; expected one that can name its folder");
 }

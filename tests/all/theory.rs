@@ -119,6 +119,6 @@ fn settings_that_make_no_sequence_are_refused() {
     );
     assert_eq!(
         TwoSteps::new(32, 8, 16, Embeddings::OneHot, 0).err().unwrap().to_string(),
-        "one-hot embeddings of 32 rows; expected dim 32 or more, found 16"
+        "dim: 16; expected 32 or more for one-hot embeddings of so many rows"
     );
 }

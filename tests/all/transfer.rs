@@ -7,8 +7,8 @@ use ihead::nn::{ModuleExt, Storage};
 type Model = Simplified<usize, usize, usize>;
 
 fn model(dim: usize, seed: u64) -> Model {
-    let sizes = SimplifiedArgs { final_ffn: true, ..SimplifiedArgs::defaults() };
-    Simplified::new(5, 8, dim, &sizes).unwrap().init(seed)
+    let sizes = SimplifiedArgs { max_length: 8, dim, final_ffn: true, ..SimplifiedArgs::defaults() };
+    Simplified::new(5, &sizes).unwrap().init(seed)
 }
 
 fn values(model: &Model, name: &str) -> Vec<f32> {
@@ -65,7 +65,11 @@ fn a_part_that_does_not_fit_changes_nothing() {
     for (donor, pattern, said) in [
         (&small, "layers.0.atention.*", "no tensor 'layers.0.atention.*'"),
         (&small, "layers.0.attention.wkk", "did you mean 'layers.0.attention.wk.weight'?"),
-        (&small, "layers.0.attention", "'layers.0.attention' has 3 tensors; write 'layers.0.attention.*'"),
+        (
+            &small,
+            "layers.0.attention",
+            "no tensor 'layers.0.attention'; did you mean 'layers.0.attention.*'?",
+        ),
         (
             &wide,
             "layers.0.*",

@@ -211,8 +211,8 @@ fn texts_that_cannot_be_counted_are_refused() {
         format!("data_args.text={}", folder.path(name).display())
     };
     for (name, bytes, said) in [
-        ("empty.txt", b"".as_slice(), "the text is empty"),
-        ("one.txt", b"aaaa", "repeats 'a' alone"),
+        ("empty.txt", b"".as_slice(), "text: empty"),
+        ("one.txt", b"aaaa", "text: 'a' alone, repeated"),
         ("binary.txt", b"ab\xff\xfeab", "not UTF-8"),
         ("few.txt", b"abab", "data_args.k: 5"),
     ] {
@@ -231,7 +231,7 @@ fn freezing_what_the_model_has_not_names_the_nearest_parameter() {
         &["freeze_until=3:layers.1.attention.wq.weight"],
         &["no parameter 'layers.1.attention.wq.weight'; did you mean 'layers.1.attention.wk.weight'?"],
     );
-    folder.refused_with("ihead_basic", &["freeze_until=3:pe"], &["'pe' is a buffer, which never trains"]);
+    folder.refused_with("ihead_basic", &["freeze_until=3:pe"], &["pe: a buffer, which never trains"]);
     for wrong in ["freeze_until=wk", "freeze_until=3", "freeze_until=-1:output.weight", "freeze_until=3:"] {
         folder.refused_with("ihead_basic", &[wrong], &["freeze_until: ", "is not ITERATION:NAME"]);
     }

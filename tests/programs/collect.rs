@@ -103,7 +103,7 @@ fn what_is_not_there_is_named() {
     for (args, expected) in [
         (&["metrics=[hight]"][..], "no measured number 'hight'; did you mean 'height'?"),
         (&["over=[sed]"][..], "no setting 'sed'; did you mean 'seed'?"),
-        (&["first=['height']"][..], "first: expected NAME > NUMBER, or with <, >= or <=, found 'height'"),
+        (&["first=['height']"][..], "first: 'height'; expected NAME > NUMBER, or with <, >= or <="),
         (
             &["format=cvs"][..],
             "format: expected one of markdown, csv, jsonl, found 'cvs'; did you mean 'csv'?",

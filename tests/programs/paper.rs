@@ -222,7 +222,7 @@ fn a_timeline_that_does_not_fit_is_refused_with_the_nearest_name() {
     for (timeline, said) in [
         ("0: freze(output.weight)", "did you mean 'freeze'?"),
         ("0: freeze(ouput.weight)", "did you mean 'output.weight'?"),
-        ("0: snapshot", "snapshots, which need a folder"),
+        ("0: snapshot", "takes snapshots; expected a folder"),
     ] {
         let output = run(
             "ihead_basic",

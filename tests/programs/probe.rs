@@ -79,8 +79,8 @@ fn what_cannot_be_probed_is_told() {
         let (status, _, errors) = probe(args);
         assert!(status == Some(2) && errors.contains(expected) && errors.lines().count() == 1, "{errors}");
     };
-    refused(&[], "nothing to probe; expected run=FOLDER or weights=[FILE, ...]");
-    refused(&[&run], "nothing to measure; expected recalls=[...] or norms=[...]");
+    refused(&[], "weights: none; expected run=FOLDER or weights=[FILE, ...]");
+    refused(&[&run], "recalls: none; expected recalls=[...] or norms=[...]");
     refused(&[&run, "recalls=['own: embed => slef']"], "expected `self`, `previous`, or pairs");
     refused(&[&run, "recalls=['own: embd -> embed => self']"], "no weight 'embd'; did you mean 'embed'?");
     refused(&[&run, "norms=['w*']"], "no weight 'w*'");

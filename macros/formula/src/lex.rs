@@ -1,4 +1,5 @@
-//! The one lexer of all small languages of the library: recalls, edits, timelines, schedules, optimisers.
+//! The one lexer of all small languages of the library: recalls, edits, timelines, schedules, optimisers, ranges of a sweep. What is
+//! verbatim between separators, as the texts of a list, is cut by [`crate::split`].
 //!
 //! It reads a text from left to right, holds one token, and copies nothing: time is linear in the length of the text and
 //! memory does not depend on it.
@@ -54,12 +55,22 @@ pub struct Scanner<'a> {
     /// The byte behind it.
     end: usize,
     token: Token<'a>,
+    /// Bytes that were looked at.
+    #[cfg(test)]
+    looked: usize,
 }
 
 impl<'a> Scanner<'a> {
     /// At the first token of a text.
     pub fn new(text: &'a str) -> Self {
-        let mut scanner = Scanner { text, start: 0, end: 0, token: Token::End };
+        let mut scanner = Scanner {
+            text,
+            start: 0,
+            end: 0,
+            token: Token::End,
+            #[cfg(test)]
+            looked: 0,
+        };
         scanner.advance();
         scanner
     }
@@ -96,6 +107,10 @@ impl<'a> Scanner<'a> {
         if end == 0 {
             return None;
         }
+        #[cfg(test)]
+        {
+            self.looked += end;
+        }
         self.go_to(self.start + end);
         Some(&rest[..end])
     }
@@ -118,6 +133,10 @@ impl<'a> Scanner<'a> {
         self.start = self.text.len() - rest.len();
         let (token, length) = token_of(rest);
         (self.token, self.end) = (token, self.start + length);
+        #[cfg(test)]
+        {
+            self.looked += self.end - at;
+        }
     }
 }
 
@@ -184,6 +203,24 @@ mod tests {
         assert_eq!(scanner.word(), Some("-1e-3"));
         assert!(scanner.take(")"));
         assert_eq!((scanner.token(), scanner.word()), (Token::End, None));
+    }
+
+    #[test]
+    fn each_byte_is_looked_at_no_more_than_three_times() {
+        for unit in ["layers.*.wk=scale(-1e-3), ", "a-b.c ", "a-", "..", "1.5e", "*", "ä  ", "1..=8,"] {
+            for n in [1, 10, 1000] {
+                let text = unit.repeat(n);
+                let mut scanner = Scanner::new(&text);
+                for word in [false, true].into_iter().cycle() {
+                    match scanner.token() {
+                        Token::End => break,
+                        _ if word && scanner.word().is_some() => {}
+                        _ => scanner.advance(),
+                    }
+                }
+                assert!(scanner.looked <= 3 * text.len(), "{unit}: {} of {}", scanner.looked, text.len());
+            }
+        }
     }
 
     #[test]

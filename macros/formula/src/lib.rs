@@ -22,6 +22,7 @@
 //! ```
 pub mod lex;
 mod parse;
+pub mod split;
 
 use std::fmt;
 

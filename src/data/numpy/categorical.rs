@@ -144,15 +144,15 @@ impl Categorical {
 /// NumPy's conditions on `p`, and ours on its length.
 fn check_probabilities(p: &[f64]) -> Result<()> {
     if p.is_empty() || p.len() > MAX_CATEGORIES {
-        let found = format!("a distribution over {} categories", p.len());
-        return Err(Error::value(found, format!("1 to {MAX_CATEGORIES}")));
+        let found = format!("{} of them", p.len());
+        return Err(Error::value("probabilities", found, format!("1 to {MAX_CATEGORIES}")));
     }
     if let Some(at) = p.iter().position(|p| !(p.is_finite() && *p >= 0.0)) {
-        return Err(Error::value(format!("probability {at} is {}", p[at]), "a finite number from 0"));
+        return Err(Error::value(format!("probability {at}"), p[at], "a finite number from 0"));
     }
     let sum: f64 = p.iter().sum();
     if (sum - 1.0).abs() > f64::EPSILON.sqrt() {
-        return Err(Error::value(format!("probabilities sum to {sum}"), "1"));
+        return Err(Error::value("probabilities", format!("their sum is {sum}"), "1"));
     }
     Ok(())
 }

@@ -31,11 +31,11 @@ use super::{Graph, Model, record_with};
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum Edit {
-    /// The activation is zero; a pattern looks nowhere.
+    /// The activation becomes zero; the head of a pattern then attends to nothing.
     Ablate,
     /// The activation times a factor.
     Scale(f64),
-    /// The same row at every position, `[dim]`: a mean, for mean ablation.
+    /// Every position gets the same row, `[dim]`; with the mean of a batch this is mean ablation.
     Row(Vec<f64>),
     /// A row for each position, `[seq, dim]`; there may be more rows than positions.
     Rows(Vec<Vec<f64>>),
@@ -65,7 +65,7 @@ impl Edit {
         "ablate, previous_token, induction, first_token, current_token, uniform, parents, patch";
 
     /// The rule of a pattern, checked for `seq` positions; `None` if this edit is not of patterns.
-    pub(super) fn rule(&self, seq: usize) -> Result<Option<FixedPattern>, String> {
+    pub(super) fn rule(&self, seq: usize) -> Result<Option<FixedPattern>> {
         let rule = match self {
             Edit::Ablate => FixedPattern::Nothing,
             Edit::PreviousToken => FixedPattern::Previous,
@@ -135,7 +135,7 @@ impl Edits {
         self
     }
 
-    /// These edits, then those.
+    /// These edits, followed by `others`.
     pub fn and(mut self, others: Edits) -> Self {
         self.entries.extend(others.entries);
         self

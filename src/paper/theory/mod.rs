@@ -75,7 +75,7 @@ impl SingleTrigger {
     pub fn new(vocab: usize, seq: usize) -> Result<Self> {
         if vocab < 2 || seq < 3 {
             let found = format!("{vocab} tokens in sequences of {seq}");
-            return Err(Error::value(found, "at least 2 in at least 3"));
+            return Err(Error::value("vocab and seq", found, "at least 2 in at least 3"));
         }
         Ok(SingleTrigger { vocab, seq })
     }

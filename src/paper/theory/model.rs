@@ -61,10 +61,8 @@ impl<V: Dim, M: Dim, D: Dim> TwoSteps<V, M, D> {
         let width = dim.size();
         let rows = vocab.size().max(max_length.size());
         if embeddings == Embeddings::OneHot && rows > width {
-            return Err(Error::value(
-                format!("one-hot embeddings of {rows} rows"),
-                format!("dim {rows} or more, found {width}"),
-            ));
+            let expected = format!("{rows} or more for one-hot embeddings of so many rows");
+            return Err(Error::value("dim", width, expected));
         }
         let table = |rows: usize| match embeddings {
             Embeddings::Random => Init::Normal { std: 1.0 / (width as f64).sqrt() },

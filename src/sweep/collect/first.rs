@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// use ihead::sweep::First;
 /// let first: First = "acc_end>=0.9".parse()?;
 /// assert_eq!(first.to_string(), "acc_end >= 0.9");
-/// assert_eq!("acc".parse::<First>().unwrap_err().to_string(), "first: expected NAME > NUMBER, or with <, >= or <=, found 'acc'");
+/// assert_eq!("acc".parse::<First>().unwrap_err().to_string(), "first: 'acc'; expected NAME > NUMBER, or with <, >= or <=");
 /// # Ok::<(), ihead::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +38,8 @@ impl FromStr for First {
             let name = text[..at].trim();
             (!name.is_empty()).then(|| First { name: name.into(), relation, bound })
         });
-        let expected = || format!("expected NAME > NUMBER, or with <, >= or <=, found '{text}'");
-        found.ok_or_else(|| Error::config("first", expected()))
+        let misfit = || Error::value("first", format!("'{text}'"), "NAME > NUMBER, or with <, >= or <=");
+        found.ok_or_else(misfit)
     }
 }
 

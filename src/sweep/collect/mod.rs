@@ -34,11 +34,11 @@ pub enum Rows {
 /// What a table of runs holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Collect {
-    /// Which evaluations.
+    /// Which evaluations become rows.
     pub rows: Rows,
     /// The measured numbers, by patterns with `*`; all of them if there are none.
     pub metrics: Vec<String>,
-    /// First iterations to look for.
+    /// Conditions whose first iteration becomes a column.
     pub first: Vec<First>,
     /// Settings over which numbers are averaged, like `seed`.
     pub over: Vec<String>,

@@ -30,7 +30,7 @@ struct Moments {
 }
 
 impl AdamW {
-    /// With this step size, betas 0.9 and 0.95, `eps = 1e-8`, and no weight decay.
+    /// AdamW with this step size, betas 0.9 and 0.95, `eps = 1e-8`, and no weight decay.
     ///
     /// ```
     /// use ihead::train::optim::{AdamW, Optim};
@@ -41,17 +41,17 @@ impl AdamW {
         AdamW { learning_rate, betas: (0.9, 0.95), eps: 1e-8, weight_decay: 0.0, moments: BTreeMap::new() }
     }
 
-    /// The same with these decays of the two moments.
+    /// The same optimiser with these decays of the two moments.
     pub fn betas(self, first: f64, second: f64) -> Self {
         AdamW { betas: (first, second), ..self }
     }
 
-    /// The same with another `eps`.
+    /// The same optimiser with another `eps`.
     pub fn eps(self, eps: f64) -> Self {
         AdamW { eps, ..self }
     }
 
-    /// The same with this weight decay.
+    /// The same optimiser with this weight decay.
     pub fn weight_decay(self, weight_decay: f64) -> Self {
         AdamW { weight_decay, ..self }
     }

@@ -20,14 +20,14 @@ use super::{Optim, Optimizer, State};
 /// use ihead::model::{Simplified, SimplifiedArgs};
 /// use ihead::train::optim::{AdamW, Groups, Optim, Sgd};
 ///
-/// let model = Simplified::new(65, 16, 8, &SimplifiedArgs::defaults())?;
+/// let model = Simplified::new(65, &SimplifiedArgs { max_length: 16, dim: 8, ..SimplifiedArgs::defaults() })?;
 /// let optim = Groups::new(Optim::AdamW(AdamW::new(0.001)))
 ///     .group("layers.*.attention.wk.weight", Optim::Sgd(Sgd::new(0.1).momentum(0.9)));
 /// optim.check(&model)?;
 ///
 /// let frozen = optim.group("layers.0.attention.wv.weight", Optim::Sgd(Sgd::new(0.1).momentum(0.9)));
 /// let error = frozen.check(&model).unwrap_err().to_string();
-/// assert_eq!(error, "the optimiser's group 'layers.0.attention.wv.weight' names a parameter that is frozen");
+/// assert_eq!(error, "the optimiser's group 'layers.0.attention.wv.weight': a frozen parameter; expected one that trains");
 /// let _: Optim = frozen.into(); // what `Run::optim` takes
 /// # Ok::<(), ihead::Error>(())
 /// ```
@@ -47,12 +47,12 @@ impl PartialEq for Groups {
 }
 
 impl Groups {
-    /// No group yet: `others` is for all parameters.
+    /// An optimiser without groups yet: `others` is for all parameters.
     pub fn new(others: Optim) -> Self {
         Groups { others: Box::new(others), groups: Vec::new(), members: HashMap::new() }
     }
 
-    /// With an optimiser of their own for the parameters that this name or pattern matches.
+    /// Adds a group: the parameters that this name or pattern matches get an optimiser of their own.
     pub fn group(mut self, pattern: impl Into<String>, optim: Optim) -> Self {
         self.groups.push((pattern.into(), optim));
         self
@@ -77,9 +77,8 @@ impl Groups {
         for (pattern, _) in self.groups.iter().filter(|(pattern, _)| !pattern.contains('*')) {
             for name in model.matching(pattern)? {
                 if !model.tensor(&name)?.trains() {
-                    let message =
-                        format!("the optimiser's group '{pattern}' names a parameter that is frozen");
-                    return Err(Error::usage(message));
+                    let group = format!("the optimiser's group '{pattern}'");
+                    return Err(Error::value(group, "a frozen parameter", "one that trains"));
                 }
             }
         }
@@ -101,9 +100,8 @@ impl Groups {
             for name in model.matching(pattern)? {
                 if let Some(other) = members.insert(name.clone(), group) {
                     let other = &self.groups[other].0;
-                    let message =
-                        format!("'{name}' is in two groups of the optimiser, '{other}' and '{pattern}'");
-                    return Err(Error::usage(message));
+                    let found = format!("in two groups of the optimiser, '{other}' and '{pattern}'");
+                    return Err(Error::value(name, found, "one"));
                 }
             }
         }

@@ -30,13 +30,13 @@ pub trait Optimizer: Sealed {
     /// What it remembers of each parameter, to be saved: all that a step depends on besides the settings.
     fn state(&self) -> State;
 
-    /// Goes on from what [`state`](Self::state) gave.
+    /// Restores what [`state`](Self::state) gave.
     ///
     /// # Errors
     /// If the state is that of another kind of optimiser; then nothing is changed.
     fn restore(&mut self, state: State) -> Result<()>;
 
-    /// The step size from now on.
+    /// Changes the step size from now on.
     fn set_learning_rate(&mut self, rate: f64);
 }
 
@@ -76,7 +76,7 @@ impl From<AdamW> for Optim {
 }
 
 impl Optim {
-    /// Checks what it says of parameters.
+    /// Checks the names of its groups against the parameters of a model.
     ///
     /// # Errors
     /// Those of [`Groups::check`].
@@ -84,7 +84,7 @@ impl Optim {
         if let Optim::Groups(groups) = self { groups.check(model) } else { Ok(()) }
     }
 
-    /// Learns the names of a model's parameters, where it speaks of them.
+    /// Looks up the members of its groups among the parameters of a model.
     ///
     /// # Errors
     /// Those of [`Groups::check`].

@@ -30,17 +30,17 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// With this step size, without momentum and weight decay.
+    /// SGD with this step size, without momentum and weight decay.
     pub fn new(learning_rate: f64) -> Self {
         Sgd { learning_rate, momentum: 0.0, weight_decay: 0.0, buffers: BTreeMap::new() }
     }
 
-    /// The same with this momentum.
+    /// The same optimiser with this momentum.
     pub fn momentum(self, momentum: f64) -> Self {
         Sgd { momentum, ..self }
     }
 
-    /// The same with this weight decay, which is added to the gradient.
+    /// The same optimiser with this weight decay, which is added to the gradient.
     pub fn weight_decay(self, weight_decay: f64) -> Self {
         Sgd { weight_decay, ..self }
     }

@@ -34,8 +34,11 @@ impl ParamState {
         let found: Vec<String> = self.moments.keys().cloned().collect();
         if found != names {
             let (expected, found) = (names.join(", "), found.join(", "));
-            let message = format!("the state of {param} has the moments [{found}], {optim} has [{expected}]");
-            return Err(Error::usage(message));
+            return Err(Error::value(
+                format!("the state of {param}"),
+                format!("moments [{found}]"),
+                format!("those of {optim}, [{expected}]"),
+            ));
         }
         Ok(names.map(|name| self.moments.remove(name).unwrap_or(Values::Single(vec![]))))
     }

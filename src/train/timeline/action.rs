@@ -16,7 +16,7 @@ use super::Rate;
 pub enum Action {
     /// Parameters that this name or pattern (`*`) matches stop training.
     Freeze(String),
-    /// They train, also if something else had frozen them.
+    /// Parameters that this name or pattern matches train, whatever had frozen them.
     Release(String),
     /// The optimiser's step size, from now on.
     LearningRate(f64),

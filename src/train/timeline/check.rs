@@ -29,8 +29,8 @@ impl Timeline {
                 Change::Rate(rate) => rate.check()?,
                 Change::Frozen(frozen) => {
                     if frozen.during.start > frozen.during.end {
-                        let message = format!("'{change}': expected an end after the beginning");
-                        return Err(Error::usage(message));
+                        let found = "an end before its beginning";
+                        return Err(Error::value(entry(change), found, "one at or after it"));
                     }
                     check(&frozen.freeze, model, seq)?;
                 }
@@ -41,7 +41,11 @@ impl Timeline {
             let meets =
                 |other: &&&Rate| other.during.start < rate.during.end && rate.during.start < other.during.end;
             if let Some(other) = rates[..i].iter().find(meets) {
-                return Err(Error::usage(format!("'{other}' and '{rate}' are at the same time")));
+                return Err(Error::value(
+                    entry(rate),
+                    format!("at the same time as '{other}'"),
+                    "times apart",
+                ));
             }
         }
         // a run of no steps changes nothing, and says so of no entry
@@ -60,11 +64,11 @@ impl Timeline {
                 Change::Frozen(_) => None,
             };
             if let Some(late) = late {
-                let message = format!(
-                    "'{change}' never happens at {late}: the run ends after {steps} steps (a run that is trained in pieces \
-                     says how many there are in all, with `Run::steps`)"
+                let expected = format!(
+                    "an iteration below the run's {steps} steps (a run that is trained in pieces says how many there are in \
+                     all, with `Run::steps`)"
                 );
-                return Err(Error::usage(message));
+                return Err(Error::value(entry(change), format!("never happens at {late}"), expected));
             }
         }
         Ok(())
@@ -79,7 +83,7 @@ impl Timeline {
         let mut frozen: BTreeSet<String> = held.map(|(name, ..)| name).collect();
         let mut edits = edits.clone();
         for iteration in self.iterations(steps) {
-            for (i, action) in self.numbered(iteration, Some(iteration + 1) == steps) {
+            for (i, action) in self.numbered(iteration, steps) {
                 let changed = match action {
                     Action::Freeze(pattern) => {
                         model
@@ -112,8 +116,8 @@ impl Timeline {
         }
         let Some(change) = idle.first().map(|i| &self.changes[*i]) else { return Ok(()) };
         let why = match change {
-            Change::At(_, Action::Freeze(_)) => "what it names is frozen already".to_string(),
-            Change::At(_, Action::Release(_)) => "what it names is not frozen then".to_string(),
+            Change::At(_, Action::Freeze(_)) => "what it names is frozen already",
+            Change::At(_, Action::Release(_)) => "what it names is not frozen then",
             Change::At(_, Action::Unedit(pattern)) => {
                 let all = self.all().fold(edits, |all, action| match action {
                     Action::Edit(edits) => all.and(edits.clone()),
@@ -122,11 +126,11 @@ impl Timeline {
                 if all.without(pattern) == all {
                     return Err(Error::unknown("edited site", pattern, all.sites()));
                 }
-                "what it names is not edited then".to_string()
+                "what it names is not edited then"
             }
             _ => return Ok(()),
         };
-        Err(Error::usage(format!("'{change}' changes nothing: {why}")))
+        Err(Error::value(entry(change), format!("changes nothing, since {why}"), "a change"))
     }
 
     /// The iterations at which something may change, rising: the first of them.
@@ -158,24 +162,34 @@ impl Change {
 pub fn refuse_patches(graph: &Graph) -> Result<()> {
     match graph.patched().first() {
         Some(site) => {
-            let message =
-                format!("'{}' is patched, which a run cannot do; `run::Inspect::patch` can", site.name);
-            Err(Error::usage(message))
+            let found = "a run has no other activations to put in";
+            Err(Error::misfit(
+                format!("patch of '{}'", site.name),
+                found,
+                "`run::Inspect::patch`, which is given them",
+            ))
         }
         None => Ok(()),
     }
+}
+
+/// An entry of a timeline, as a message names it.
+pub(super) fn entry(entry: &impl std::fmt::Display) -> String {
+    format!("timeline '{entry}'")
 }
 
 fn check(action: &Action, model: &impl Model, seq: usize) -> Result<()> {
     match action {
         Action::Freeze(pattern) | Action::Release(pattern) => model.matching(pattern).map(drop),
         Action::LearningRate(rate) if !(rate.is_finite() && *rate >= 0.0) => {
-            Err(Error::usage(format!("'{action}': expected a step size of at least 0")))
+            Err(Error::value(entry(action), rate, "a step size of at least 0"))
         }
         Action::Edit(edits) => refuse_patches(&record_with(model, seq, edits)?),
         Action::Weights(edit) => edit.check(model),
-        Action::Optim(optim) if matches!(**optim, Optim::Groups(_)) => Err(Error::usage(
-            "a timeline changes to one optimiser for all parameters; groups are set with the run",
+        Action::Optim(optim) if matches!(**optim, Optim::Groups(_)) => Err(Error::value(
+            entry(action),
+            "groups of parameters",
+            "one optimiser for all, as groups are set with the run",
         )),
         Action::LearningRate(_) | Action::Unedit(_) | Action::Snapshot | Action::Optim(_) => Ok(()),
     }

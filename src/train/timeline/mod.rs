@@ -95,7 +95,7 @@ impl Timeline {
         self
     }
 
-    /// These changes, then those.
+    /// These changes, followed by `others`.
     pub fn and(mut self, others: Timeline) -> Self {
         self.changes.extend(others.changes);
         self
@@ -135,14 +135,14 @@ impl Timeline {
         Ok(timeline)
     }
 
-    /// The changes of one iteration; `last` says whether it is the last of the run: the ends of [`frozen`](Self::frozen), its
+    /// The changes of one iteration of a run of so many steps, `None` where it has no last one: the ends of [`frozen`](Self::frozen), its
     /// beginnings, then all else in the order in which it was added.
-    pub fn actions(&self, iteration: usize, last: bool) -> impl Iterator<Item = &Action> {
-        self.numbered(iteration, last).map(|(_, action)| action)
+    pub fn actions(&self, iteration: usize, steps: Option<usize>) -> impl Iterator<Item = &Action> {
+        self.numbered(iteration, steps).map(|(_, action)| action)
     }
 
     /// The same, each with the number of its entry.
-    fn numbered(&self, iteration: usize, last: bool) -> impl Iterator<Item = (usize, &Action)> {
+    fn numbered(&self, iteration: usize, steps: Option<usize>) -> impl Iterator<Item = (usize, &Action)> {
         let ranges = || {
             self.changes.iter().enumerate().filter_map(|(i, change)| match change {
                 Change::Frozen(frozen) => Some((i, frozen)),
@@ -152,7 +152,7 @@ impl Timeline {
         let ends = move |(_, f): &(usize, &Frozen)| f.during.end == iteration && !f.during.is_empty();
         let begins = move |(_, f): &(usize, &Frozen)| f.during.start == iteration;
         let in_order = self.changes.iter().enumerate().filter_map(move |(i, change)| match change {
-            Change::At(when, action) if when.contains(iteration, last) => Some((i, action)),
+            Change::At(when, action) if when.contains(iteration, steps) => Some((i, action)),
             // nothing between its ends: what it names trains from here on
             Change::Frozen(f) if f.during.is_empty() && f.during.end == iteration => Some((i, &f.release)),
             Change::At(..) | Change::Rate(_) | Change::Frozen(_) => None,

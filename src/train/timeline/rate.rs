@@ -6,6 +6,7 @@ use crate::text::Reader;
 use crate::{Error, Result};
 
 use super::Action;
+use super::check::entry;
 
 /// The shape of a change from one step size to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +67,10 @@ impl Rate {
     /// Refuses ends that come before their beginning and step sizes below 0.
     pub fn check(&self) -> Result<()> {
         if self.during.is_empty() {
-            let message = format!("'{self}': expected an end after the beginning");
-            return Err(Error::usage(message));
+            return Err(Error::value(entry(self), "an end that is not after its beginning", "one that is"));
         }
         if ![self.from, self.to].iter().all(|rate| rate.is_finite() && *rate >= 0.0) {
-            return Err(Error::usage(format!("'{self}': expected step sizes of at least 0")));
+            return Err(Error::value(entry(self), "a step size that is none", "finite ones of at least 0"));
         }
         Ok(())
     }

@@ -53,13 +53,13 @@ impl Case {
     /// The model of a case that is `simplified()`.
     pub fn simplified_model(&self) -> Simplified<usize, usize, usize> {
         let args = config::parse::<SimplifiedArgs>(self.section("model_args.")).unwrap().args;
-        Simplified::new(65, args.max_length, args.dim, &args).unwrap()
+        Simplified::new(65, &args).unwrap()
     }
 
     /// The model of any other case.
     pub fn full_model(&self) -> Full<usize, usize, usize> {
         let args = config::parse::<FullArgs>(self.section("model_args.")).unwrap().args;
-        Full::new(65, args.max_length, args.dim, &args).unwrap()
+        Full::new(65, &args).unwrap()
     }
 }
 

@@ -37,11 +37,11 @@ fn values_that_do_not_fit_say_what_was_expected() {
         ),
         (
             "layers=[1,,2]",
-            "layers: expected a list in brackets, each item an integer from 0 to 9, found '[1,,2]'; an item is empty",
+            "layers: expected a list in brackets, each item an integer from 0 to 9, found '[1,,2]'; an item is empty, at character 4",
         ),
         (
             "names=['a]",
-            "names: expected a list in brackets, each item text, found '['a]'; a quote is not closed",
+            "names: expected a list in brackets, each item text, found '['a]'; a quote is not closed, at character 2",
         ),
     ] {
         assert_eq!(problem(arg), expected);

@@ -54,7 +54,7 @@ fn both_engines_agree_on_edits_and_frozen_parameters() {
             assert_agreement(&tiny, &edited, RowSet::Set(0), &format!("{body:?} {edits}"));
         }
         for frozen in ["tok", "a", "unembed"] {
-            tiny.set_trains(frozen, false).unwrap();
+            tiny.freeze(frozen).unwrap();
             assert_agreement(&tiny, &graph(&tiny), RowSet::Set(0), &format!("{body:?} without {frozen}"));
         }
     }
@@ -63,7 +63,7 @@ fn both_engines_agree_on_edits_and_frozen_parameters() {
 /// The gradients of one recorded step, within 1e-4 of the largest.
 fn check_step(case: &Case, model: &mut impl Model) {
     fill(model, &case.tensors("init.safetensors").unwrap());
-    case.frozen().into_iter().for_each(|name| model.set_trains(name, false).unwrap());
+    case.frozen().into_iter().for_each(|name| model.freeze(name).unwrap());
     let batch = Case::batch(&case.tensors("batches.safetensors").unwrap(), "0").unwrap();
     let head_only = case.simplified() && case.param("/loss_head_only").as_bool().unwrap();
     let (graph, request) =

@@ -74,10 +74,10 @@ fn a_frozen_parameter_has_no_gradient_and_the_others_keep_theirs() {
     let batch = batch();
     let mut tiny = Tiny::new(Body::TwoLayers);
     for frozen in [vec!["tok", "pos"], vec!["a"], vec!["b", "unembed"], vec!["tok", "pos", "gain"]] {
-        frozen.iter().for_each(|name| tiny.set_trains(name, false).unwrap());
+        frozen.iter().for_each(|name| tiny.freeze(name).unwrap());
         let mut engine = engine(&graph(&tiny), &loss(RowSet::All), &tiny);
         let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &[]);
         assert_eq!(without, frozen);
-        tiny.set_trains("*", true).unwrap();
+        tiny.release("*").unwrap();
     }
 }

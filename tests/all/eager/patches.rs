@@ -121,7 +121,10 @@ fn values_that_do_not_fit_are_refused() {
     let run = |engine: &mut dyn Engine<f64>| {
         engine.run(&Values::of(&tiny), &batch, &[], &ignore).unwrap_err().to_string()
     };
-    assert_eq!(run(&mut engine), "'pattern' is patched, but no activations were handed over for it");
+    assert_eq!(
+        run(&mut engine),
+        "patch of 'pattern': no activations were handed over; expected those of the batch's 2 sequences"
+    );
 
     let given = |engine: &mut dyn Engine<f64>, site: &str, shape: &[usize], value: f64| {
         let values = vec![value; shape.iter().product()];
@@ -137,7 +140,8 @@ fn values_that_do_not_fit_are_refused() {
     );
     assert_eq!(
         given(&mut engine, "pattern", &[5, 2, 6, 6], 0.5),
-        Err("the pattern for 'pattern' lets position 0 look at a later one".into())
+        Err("patch of 'pattern': a pattern in which position 0 looks at a later one; expected zeros there"
+            .into())
     );
     assert_eq!(given(&mut engine, "pattern", &[4, 2, 6, 6], 0.0), Ok(()));
     assert_eq!(run(&mut engine), "'pattern' has activations of 4 sequences, the batch has 5");

@@ -98,10 +98,10 @@ fn what_cannot_be_run_is_an_error() {
     let mut message = |batch: &Batch, rows: &[RowLists]| {
         engine.run(&Values::of(&tiny), batch, rows, &ignore).unwrap_err().to_string()
     };
-    assert_eq!(message(&Batch::new(1, 3), &[]), "a batch of sequences of 3 tokens, expected 6");
+    assert_eq!(message(&Batch::new(1, 3), &[]), "run: a batch of sequences of 3 tokens; expected 6");
     let mut outside = batch();
     outside.y[4] = 9;
-    assert_eq!(message(&outside, &[]), "token 9 is outside the model's vocabulary of 7");
+    assert_eq!(message(&outside, &[]), "token 9 of the model's vocabulary, which has tokens 0 to 6");
     assert_eq!(message(&batch(), &[]), "positions must be listed for each row set and each sequence");
 }
 

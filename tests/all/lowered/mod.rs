@@ -27,31 +27,39 @@ fn lowered_for(model: &impl Model, graph: &Graph, request: &Request) -> String {
 }
 
 fn transformer(args: &TransformerArgs) -> Transformer<usize, usize, usize> {
-    Transformer::new(VOCAB, SEQ, DIM, args).unwrap()
+    Transformer::new(VOCAB, &TransformerArgs { max_length: SEQ, dim: DIM, ..args.clone() }).unwrap()
 }
 
 #[test]
 fn simplified() {
-    let args = SimplifiedArgs { freeze_embeddings: true, freeze_output: true, ..SimplifiedArgs::defaults() };
-    insta::assert_snapshot!(lowered(&Simplified::new(VOCAB, SEQ, DIM, &args).unwrap()));
+    let args = SimplifiedArgs {
+        max_length: SEQ,
+        dim: DIM,
+        freeze_embeddings: true,
+        freeze_output: true,
+        ..SimplifiedArgs::defaults()
+    };
+    insta::assert_snapshot!(lowered(&Simplified::new(VOCAB, &args).unwrap()));
 }
 
 #[test]
 fn simplified_with_feed_forwards_and_rotary_positions() {
     let args = SimplifiedArgs {
+        max_length: SEQ,
+        dim: DIM,
         use_rope: true,
         first_ffn: true,
         final_ffn: true,
         linear_final_ffn: false,
         ..SimplifiedArgs::defaults()
     };
-    insta::assert_snapshot!(lowered(&Simplified::new(VOCAB, SEQ, DIM, &args).unwrap()));
+    insta::assert_snapshot!(lowered(&Simplified::new(VOCAB, &args).unwrap()));
 }
 
 #[test]
 fn full() {
-    let args = FullArgs { n_heads: 2, ..FullArgs::defaults() };
-    insta::assert_snapshot!(lowered(&Full::new(VOCAB, SEQ, DIM, &args).unwrap()));
+    let args = FullArgs { max_length: SEQ, dim: DIM, n_heads: 2, ..FullArgs::defaults() };
+    insta::assert_snapshot!(lowered(&Full::new(VOCAB, &args).unwrap()));
 }
 
 #[test]
@@ -81,7 +89,7 @@ fn three_terms_of_a_loss_with_frozen_parts() {
     let mut model = transformer(&TransformerArgs { heads: 1, ..TransformerArgs::defaults() });
     let names: Vec<String> = model.tensors().into_iter().map(|(name, ..)| name).collect();
     for name in names.iter().filter(|name| name.starts_with("layers.0.") || name.starts_with("tok_")) {
-        model.set_trains(name, false).unwrap();
+        model.freeze(name).unwrap();
     }
     let graph = record(&model, SEQ).unwrap();
     let node = graph.site("layers.1.ff.hidden").unwrap();

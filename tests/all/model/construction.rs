@@ -9,16 +9,16 @@ use super::{DIM, LENGTH, SEQ, VOCAB};
 
 #[test]
 fn compile_time_and_run_time_sizes_record_the_same_graph() {
-    let args = SimplifiedArgs { final_ffn: true, ..SimplifiedArgs::defaults() };
-    let fixed = Simplified::new(Const::<VOCAB>, Const::<LENGTH>, Const::<DIM>, &args).unwrap();
-    let free = Simplified::new(VOCAB, LENGTH, DIM, &args).unwrap();
+    let args = SimplifiedArgs { max_length: LENGTH, dim: DIM, final_ffn: true, ..SimplifiedArgs::defaults() };
+    let fixed = Simplified::sized(Const::<VOCAB>, Const::<LENGTH>, Const::<DIM>, &args).unwrap();
+    let free = Simplified::new(VOCAB, &args).unwrap();
     let (a, b): (Graph, Graph) = (record(&fixed, Const::<SEQ>).unwrap(), record(&free, SEQ).unwrap());
     assert_eq!(a.to_string(), b.to_string());
     assert_eq!(a.sites(), b.sites());
 
-    let args = FullArgs::defaults();
-    let fixed = Full::new(Const::<VOCAB>, Const::<LENGTH>, Const::<DIM>, &args).unwrap();
-    let free = Full::new(VOCAB, LENGTH, DIM, &args).unwrap();
+    let args = FullArgs { max_length: LENGTH, dim: DIM, ..FullArgs::defaults() };
+    let fixed = Full::sized(Const::<VOCAB>, Const::<LENGTH>, Const::<DIM>, &args).unwrap();
+    let free = Full::new(VOCAB, &args).unwrap();
     assert_eq!(record(&fixed, Const::<SEQ>).unwrap().to_string(), record(&free, SEQ).unwrap().to_string());
 }
 
@@ -32,7 +32,12 @@ fn the_simplified_model_reads_lookups_and_scales_weights_alone() {
         SimplifiedArgs { tie_output: true, first_ffn: true, ..defaults },
     ];
     for args in cases {
-        let graph = record(&Simplified::new(VOCAB, LENGTH, DIM, &args).unwrap(), SEQ).unwrap();
+        let graph = record(
+            &Simplified::new(VOCAB, &SimplifiedArgs { max_length: LENGTH, dim: DIM, ..args.clone() })
+                .unwrap(),
+            SEQ,
+        )
+        .unwrap();
         let text = graph.to_string();
         let embedded = [
             format!("n0 [{SEQ}, {DIM}] = lookup 'tok_embeddings.weight' by token 'embed.tokens'"),
@@ -56,21 +61,25 @@ fn the_simplified_model_reads_lookups_and_scales_weights_alone() {
 
 #[test]
 fn sizes_that_cannot_be_are_errors_that_name_the_key() {
-    let error =
-        |dim, args: &SimplifiedArgs| Simplified::new(VOCAB, LENGTH, dim, args).err().unwrap().to_string();
+    let error = |dim, args: &SimplifiedArgs| {
+        Simplified::new(VOCAB, &SimplifiedArgs { max_length: LENGTH, dim, ..args.clone() })
+            .err()
+            .unwrap()
+            .to_string()
+    };
     let rope = SimplifiedArgs { use_rope: true, ..SimplifiedArgs::defaults() };
     let odd = "dim: 5 is odd; rotary positions turn pairs, so expected an even width";
     assert_eq!(error(5, &rope), odd);
-    assert_eq!(error(0, &rope), "dim: 0, expected at least 1");
+    assert_eq!(error(0, &rope), "dim: 0; expected at least 1");
 
     let error = |vocab, length, dim, n_heads| {
         let args = FullArgs { n_heads, ..FullArgs::defaults() };
-        Full::new(vocab, length, dim, &args).err().unwrap().to_string()
+        Full::new(vocab, &FullArgs { max_length: length, dim, ..args.clone() }).err().unwrap().to_string()
     };
     assert_eq!(error(VOCAB, LENGTH, 10, 4), "n_heads: 4 heads of equal width do not fit in dim 10");
     assert_eq!(error(VOCAB, LENGTH, 4, 0), "n_heads: 0 heads of equal width do not fit in dim 4");
-    assert_eq!(error(0, LENGTH, 4, 4), "vocab_size: 0, expected at least 1");
-    assert_eq!(error(VOCAB, 0, 4, 4), "max_length: 0, expected at least 1");
+    assert_eq!(error(0, LENGTH, 4, 4), "vocab_size: 0; expected at least 1");
+    assert_eq!(error(VOCAB, 0, 4, 4), "max_length: 0; expected at least 1");
 }
 
 #[test]
@@ -87,8 +96,14 @@ fn a_command_line_that_cannot_be_is_refused_before_a_model_is_made() {
 
 #[test]
 fn a_frozen_tied_output_starts_as_the_embeddings_over_the_root_of_the_width() {
-    let args = SimplifiedArgs { tie_output: true, freeze_output: true, ..SimplifiedArgs::defaults() };
-    let model = Simplified::new(VOCAB, LENGTH, DIM, &args).unwrap().init(9);
+    let args = SimplifiedArgs {
+        max_length: LENGTH,
+        dim: DIM,
+        tie_output: true,
+        freeze_output: true,
+        ..SimplifiedArgs::defaults()
+    };
+    let model = Simplified::new(VOCAB, &args).unwrap().init(9);
     let [tokens, output] = ["tok_embeddings.weight", "output.weight"].map(|name| model.tensor(name).unwrap());
     assert_ne!(tokens.id(), output.id());
     assert!(!output.trains());
@@ -98,8 +113,9 @@ fn a_frozen_tied_output_starts_as_the_embeddings_over_the_root_of_the_width() {
 
 #[test]
 fn initial_values_have_the_documented_laws() {
-    let args = SimplifiedArgs { sqrtd_embeddings: true, ..SimplifiedArgs::defaults() };
-    let model = Simplified::new(100, 100, 64, &args).unwrap().init(4);
+    let args =
+        SimplifiedArgs { max_length: 100, dim: 64, sqrtd_embeddings: true, ..SimplifiedArgs::defaults() };
+    let model = Simplified::new(100, &args).unwrap().init(4);
     let variance = |name: &str| {
         let values = model.tensor(name).unwrap().values();
         values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / values.len() as f64
@@ -113,8 +129,8 @@ fn initial_values_have_the_documented_laws() {
     assert!(wk.iter().all(|v| v.abs() <= bound as f32));
     assert!((3.0 * variance("layers.0.attention.wk.weight") / (bound * bound) - 1.0).abs() < 0.1);
 
-    let again = Simplified::new(100, 100, 64, &args).unwrap().init(4);
-    let other = Simplified::new(100, 100, 64, &args).unwrap().init(5);
+    let again = Simplified::new(100, &args).unwrap().init(4);
+    let other = Simplified::new(100, &args).unwrap().init(5);
     for ((name, _, a), (_, _, b)) in model.tensors().into_iter().zip(again.tensors()) {
         assert_eq!(a.values(), b.values(), "{name}");
         assert_ne!(a.values(), other.tensor(&name).unwrap().values(), "{name}");
@@ -123,8 +139,8 @@ fn initial_values_have_the_documented_laws() {
 
 #[test]
 fn sinusoidal_positions_are_those_of_the_formula() {
-    let args = FullArgs { sin_cos: true, ..FullArgs::defaults() };
-    let model = Full::new(VOCAB, 3, 4, &args).unwrap().init(0);
+    let args = FullArgs { max_length: 3, dim: 4, sin_cos: true, ..FullArgs::defaults() };
+    let model = Full::new(VOCAB, &args).unwrap().init(0);
     let angle = |p: f64, i: f64| p * 10000_f64.powf(-2.0 * i / 4.0);
     let row = |p: f64| [angle(p, 0.0).sin(), angle(p, 0.0).cos(), angle(p, 1.0).sin(), angle(p, 1.0).cos()];
     let expected: Vec<f32> = (0..3).flat_map(|p| row(f64::from(p))).map(|v| v as f32).collect();
@@ -134,7 +150,8 @@ fn sinusoidal_positions_are_those_of_the_formula() {
 #[test]
 fn flags_freeze_what_they_name() {
     let frozen = |args: SimplifiedArgs| -> Vec<String> {
-        let model = Simplified::new(VOCAB, LENGTH, DIM, &args).unwrap();
+        let model =
+            Simplified::new(VOCAB, &SimplifiedArgs { max_length: LENGTH, dim: DIM, ..args.clone() }).unwrap();
         let tensors = model.tensors().into_iter();
         tensors.filter(|(_, role, p)| *role == Role::Param && !p.trains()).map(|(name, _, _)| name).collect()
     };

@@ -11,7 +11,7 @@ use crate::common::fd::{Values, assert_gradients};
 /// Everything trains but buffers; `unused` are the tensors without a gradient.
 #[track_caller]
 fn check(mut model: impl Model, unused: &[&str]) {
-    model.set_trains("*", true).unwrap();
+    model.release("*").unwrap();
     let batch = batch();
     for rows in [RowSet::All, RowSet::Set(0)] {
         let request = Request::loss(rows);
@@ -34,7 +34,9 @@ fn simplified_by_finite_differences() {
         SimplifiedArgs { tie_output: true, freeze_output: true, sin_cos: true, ..defaults },
     ];
     for args in cases {
-        let model = Simplified::new(VOCAB, LENGTH, DIM, &args).unwrap().init(3);
+        let model = Simplified::new(VOCAB, &SimplifiedArgs { max_length: LENGTH, dim: DIM, ..args.clone() })
+            .unwrap()
+            .init(3);
         check(model, &["pe"]);
     }
 }
@@ -55,7 +57,8 @@ fn full_by_finite_differences() {
         (FullArgs { sin_cos: true, no_norm: true, ..defaults }, vec!["pos_embeddings.weight", "pe"]),
     ];
     for (args, unused) in cases {
-        let mut model = Full::new(VOCAB, LENGTH, DIM, &args).unwrap().init(3);
+        let mut model =
+            Full::new(VOCAB, &FullArgs { max_length: LENGTH, dim: DIM, ..args.clone() }).unwrap().init(3);
         // gains and biases away from 1 and 0
         for name in model.training().into_iter().map(|(name, _)| name).collect::<Vec<_>>() {
             if name.contains("norm") {
@@ -71,8 +74,9 @@ fn full_by_finite_differences() {
 
 #[test]
 fn a_true_tie_has_one_gradient_under_two_names() {
-    let args = SimplifiedArgs { tie_output: true, ..SimplifiedArgs::defaults() };
-    let model = Simplified::new(VOCAB, LENGTH, DIM, &args).unwrap();
+    let args =
+        SimplifiedArgs { max_length: LENGTH, dim: DIM, tie_output: true, ..SimplifiedArgs::defaults() };
+    let model = Simplified::new(VOCAB, &args).unwrap();
     let ids = ["tok_embeddings.weight", "output.weight"].map(|name| model.tensor(name).unwrap().id());
     assert_eq!(ids[0], ids[1]);
     assert_eq!(model.training().iter().filter(|(_, p)| AnyParam::id(*p) == ids[0]).count(), 1);

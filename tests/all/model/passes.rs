@@ -8,12 +8,13 @@ use super::reference::{Rows, add, layer_norm, linear, relu, scale};
 use super::{DIM, LENGTH, SEQ, VOCAB, assert_close, batch, rows, streams};
 
 fn simplified(args: &SimplifiedArgs) -> Simplified<usize, usize, usize> {
-    Simplified::new(VOCAB, LENGTH, DIM, args).unwrap().init(3)
+    Simplified::new(VOCAB, &SimplifiedArgs { max_length: LENGTH, dim: DIM, ..args.clone() }).unwrap().init(3)
 }
 
 /// A full model whose norms have gains and biases of their own.
 fn full(args: &FullArgs) -> Full<usize, usize, usize> {
-    let mut model = Full::new(VOCAB, LENGTH, DIM, &FullArgs { n_heads: 2, ..args.clone() }).unwrap();
+    let mut model =
+        Full::new(VOCAB, &FullArgs { max_length: LENGTH, dim: DIM, n_heads: 2, ..args.clone() }).unwrap();
     let vector = || Param::new((DIM,), Init::Normal { std: 1.0 });
     let norm = || Some(AnyNorm::Layer(LayerNorm { weight: vector(), bias: vector(), eps: 1e-5 }));
     for layer in &mut model.layers {

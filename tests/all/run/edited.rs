@@ -71,7 +71,7 @@ fn a_run_has_nothing_to_patch_with() {
     let error = run().edits(edits).train(1).unwrap_err().to_string();
     assert_eq!(
         error,
-        "'layers.0.attention.out' is patched, which a run cannot do; `run::Inspect::patch` can"
+        "patch of 'layers.0.attention.out': a run has no other activations to put in; expected `run::Inspect::patch`, which is given them"
     );
 }
 
@@ -135,5 +135,8 @@ fn mean_ablation_holds_a_stream_at_its_mean() {
         assert!(values(&held.values).iter().all(|x| (f64::from(*x) - mean).abs() < 1e-6));
     }
     let error = mean_ablation(&own, &batch, ["layers.1.attention.pattern"]).unwrap_err().to_string();
-    assert_eq!(error, "'layers.1.attention.pattern' is an attention pattern; the mean of a stream is a row");
+    assert_eq!(
+        error,
+        "mean ablation of 'layers.1.attention.pattern': an attention pattern; expected a stream, whose mean is a row"
+    );
 }

@@ -19,8 +19,8 @@ pub fn task() -> TriggerTask {
 }
 
 pub fn model() -> Model {
-    let sizes = SimplifiedArgs::defaults();
-    Simplified::new(65, 16, 8, &sizes).unwrap().init(0)
+    let sizes = SimplifiedArgs { max_length: 16, dim: 8, ..SimplifiedArgs::defaults() };
+    Simplified::new(65, &sizes).unwrap().init(0)
 }
 
 pub fn batches() -> Batches {

@@ -59,10 +59,16 @@ fn two_numbers_of_one_name() {
 fn batches_that_do_not_fit_the_model() {
     let mut long = test_batch();
     (long.batch, long.seq) = (4, 32);
-    refused(run().on(&long, [Metric::loss("l")]), "sequences of 32 tokens, the model takes at most 16");
+    refused(
+        run().on(&long, [Metric::loss("l")]),
+        "sequences of 32 tokens; expected at most 16, as the model takes",
+    );
     let mut foreign = test_batch();
     foreign.x[3] = 65;
-    refused(run().on(&foreign, [Metric::loss("l")]), "token 65 is outside the model's vocabulary of 65");
+    refused(
+        run().on(&foreign, [Metric::loss("l")]),
+        "token 65 of the model's vocabulary, which has tokens 0 to 64",
+    );
 
     struct Wide;
     impl Task for Wide {
@@ -97,7 +103,7 @@ fn a_test_set_of_another_length_is_fine() {
 
 /// The model that somebody has forgotten to initialise.
 fn uninitialised() -> Model {
-    Simplified::new(65, 16, 8, &SimplifiedArgs::defaults()).unwrap()
+    Simplified::new(65, &SimplifiedArgs { max_length: 16, dim: 8, ..SimplifiedArgs::defaults() }).unwrap()
 }
 
 #[test]
@@ -153,17 +159,17 @@ fn a_loss_that_no_position_of_the_first_batch_counts_for() {
 #[test]
 fn a_request_for_another_graph() {
     let small = record(&model(), 16).unwrap();
-    let sizes = TransformerArgs { layers: 4, ..TransformerArgs::defaults() };
-    let large = record(&Transformer::new(65, 16, 8, &sizes).unwrap(), 16).unwrap();
+    let sizes = TransformerArgs { max_length: 16, dim: 8, layers: 4, ..TransformerArgs::defaults() };
+    let large = record(&Transformer::new(65, &sizes).unwrap(), 16).unwrap();
     let foreign = large.logits();
     let penalty = |node| LossTerm::Penalty { node, penalty: Penalty::L2, rows: RowSet::All, weight: 1.0 };
     let of_pattern = small.site("layers.0.attention.pattern").unwrap();
     for (request, said) in [
-        (Request::reads(vec![(foreign, RowSet::All)]), "it was made for another graph"),
-        (Request { losses: vec![penalty(foreign)], reads: vec![] }, "it was made for another graph"),
+        (Request::reads(vec![(foreign, RowSet::All)]), "(the request is for another)"),
+        (Request { losses: vec![penalty(foreign)], reads: vec![] }, "(the request is for another)"),
         (
             Request { losses: vec![penalty(of_pattern)], reads: vec![] },
-            "a penalty of 'layers.0.attention.pattern'",
+            "penalty: 'layers.0.attention.pattern'",
         ),
     ] {
         let engines = [

@@ -181,7 +181,7 @@ fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
         ("every 0: snapshot", "every 0 iterations"),
         ("0: learning_rate(-1)", "expected a number of at least 0"),
         ("5..5: linear(0, 1)", "expected an end after the beginning"),
-        ("0..9: linear(0, 1), 8..12: cosine(1, 0)", "are at the same time"),
+        ("0..9: linear(0, 1), 8..12: cosine(1, 0)", ": at the same time as '0..9: linear(0, 1)'"),
         ("3: cosine(1, 0)", "expected two iterations"),
         ("0..9: cosin(1, 0)", "did you mean 'cosine'?"),
         ("0: edit(layers.0.attention.patern=previous_token)", "did you mean 'layers.0.attention.pattern'?"),
@@ -197,7 +197,7 @@ fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
     }
     let snapshot: Timeline = "0: snapshot".parse().unwrap();
     let error = run().timeline(snapshot).train(1).unwrap_err().to_string();
-    assert!(error.contains("snapshots, which need a folder"), "{error}");
+    assert!(error.contains("takes snapshots; expected a folder"), "{error}");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn changes_that_can_never_happen_are_said_before_the_first_step() {
     };
     let at = |n: usize| format!("{n}: freeze({WK})");
     for (text, entry, said) in [
-        (at(4), at(4), "never happens at 4: the run ends after 4 steps"),
+        (at(4), at(4), "never happens at 4; expected an iteration below the run's 4 steps"),
         ("1 5: snapshot".into(), "1 5: snapshot".into(), "never happens at 5"),
         ("7..9: linear(0, 1)".into(), "7..9: linear(0, 1)".into(), "never happens at 7"),
         (format!("2: release({WK})"), format!("2: release({WK})"), "what it names is not frozen then"),
@@ -272,7 +272,7 @@ fn changes_that_can_never_happen_are_said_before_the_first_step() {
             "1: unedit(layers.0.*)".into(),
             "what it names is not edited then",
         ),
-        ("1: freeze(pe)".into(), "pe".into(), "'pe' is a buffer, which never trains"),
+        ("1: freeze(pe)".into(), "pe".into(), "pe: a buffer, which never trains"),
         ("1: zero(layers.2.*)".into(), "layers.2.*".into(), "no weight 'layers.2.*'"),
     ] {
         let error = refused(&text, 4);

@@ -49,5 +49,9 @@ fn probe_says_which_file_lacks_a_weight_and_passes_over_no_folder() {
         said(&output)
     );
     let output = probe(&[&format!("run={}", saved("basic")), "norms=['a"]);
-    assert!(error_of(&output).ends_with("found '['a'; a quote is not closed"), "{}", said(&output));
+    assert!(
+        error_of(&output).ends_with("found '['a'; a quote is not closed, at character 2"),
+        "{}",
+        said(&output)
+    );
 }

@@ -105,7 +105,11 @@ fn a_disk_that_is_taken_away_keeps_the_run_elsewhere() {
     drop(disk);
     let output = run.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(error_of(&output).contains("is gone: removed, moved or replaced"), "{}", said(&output));
+    assert!(
+        error_of(&output).contains("is gone: the run's folder was removed, moved or replaced"),
+        "{}",
+        said(&output)
+    );
     for file in ["run.json", "res.jsonl", "checkpoint.safetensors", "final.safetensors"] {
         assert!(rescued(&other).join(file).exists(), "{file}");
     }

@@ -1,4 +1,4 @@
-//! The settings that training programs share.
+//! The settings that both programs share, under the paper's keys.
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::{Error, Result};
 
 use crate::run::{Cause, CheckpointEvery, Earlier, Estimate, Needs, Part, Resume};
 
-use super::optim::{AdamW, Optim, Sgd};
-use super::{Compute, Device, Loss, OnDivergence, Precision, Timeline};
+use crate::train::optim::{AdamW, Optim, Sgd};
+use crate::train::{Compute, Device, Loss, OnDivergence, Precision, Timeline};
 
 /// Settings of the task: bigrams with triggers.
 #[derive(Config, Clone, Debug, PartialEq)]
@@ -56,12 +56,9 @@ impl DataArgs {
         Ok(Arc::new(data))
     }
 
-    /// The task on these bigrams; outputs drawn from the bigrams of the trigger if `bigram_outs`, or else uniformly.
-    ///
-    /// # Errors
-    /// If the settings do not fit together or the vocabulary.
-    pub fn task(&self, data: &Arc<BigramData>, bigram_outs: bool) -> Result<TriggerTask> {
-        let options = TriggerOptions {
+    /// The options of the task that these settings ask for, with outputs drawn uniformly.
+    pub fn options(&self) -> TriggerOptions {
+        TriggerOptions {
             k: self.k,
             seq_length: self.seq_length,
             show_latents: self.show_latents,
@@ -69,10 +66,16 @@ impl DataArgs {
             special_toks_offset: self.special_toks_offset,
             output_counter: self.output_counter,
             no_repeat: self.no_repeat,
-            bigram_outs,
-        };
-        TriggerTask::new(data.clone(), options)
-            .map_err(|error| error.renamed(|field| format!("data_args.{field}")))
+            ..TriggerOptions::default()
+        }
+    }
+
+    /// The task on these bigrams. Its errors name the settings.
+    ///
+    /// # Errors
+    /// If the options do not fit together or the vocabulary.
+    pub fn task(data: &Arc<BigramData>, options: TriggerOptions) -> Result<TriggerTask> {
+        TriggerTask::new(data.clone(), options).map_err(|error| error.within("data_args"))
     }
 
     /// The first `sequences` of `task`, always the same.
@@ -122,14 +125,22 @@ pub struct OptimArgs {
 }
 
 impl OptimArgs {
-    /// The optimiser; `betas` are those of AdamW.
-    pub fn optimizer(&self, betas: (f64, f64)) -> Optim {
+    /// The optimiser; `adamw` says what else AdamW is to have, if it is the one.
+    ///
+    /// ```
+    /// use ihead::config::Config;
+    /// use ihead::paper::OptimArgs;
+    /// use ihead::train::optim::{AdamW, Optim};
+    ///
+    /// let args = OptimArgs { use_sgd: false, learning_rate: 0.01, weight_decay: 0.0, ..OptimArgs::defaults() };
+    /// let optim = args.optimizer(|adamw| adamw.betas(0.9, 0.99));
+    /// assert_eq!(optim, Optim::AdamW(AdamW::new(0.01).betas(0.9, 0.99)));
+    /// ```
+    pub fn optimizer(&self, adamw: impl FnOnce(AdamW) -> AdamW) -> Optim {
         if self.use_sgd {
             Optim::Sgd(Sgd::new(self.learning_rate).momentum(self.momentum).weight_decay(self.weight_decay))
         } else {
-            Optim::AdamW(
-                AdamW::new(self.learning_rate).betas(betas.0, betas.1).weight_decay(self.weight_decay),
-            )
+            Optim::AdamW(adamw(AdamW::new(self.learning_rate).weight_decay(self.weight_decay)))
         }
     }
 }
@@ -250,7 +261,7 @@ impl RunArgs {
             sets: if measured { vec![(self.test_batch_size, data.seq_length)] } else { vec![] },
             evaluates: measured,
             exp: if trains { exp } else { 0 },
-            optim: &optim.optimizer((0.9, 0.95)),
+            optim: &optim.optimizer(|adamw| adamw),
             loss: &Loss::next_token(),
             timeline: &self.timeline,
             edits: &self.edits,
@@ -340,7 +351,7 @@ impl RunArgs {
 
     /// What of these settings has no effect, or another one than it says, beside a timeline of `timeline` and for a task with
     /// triggers or without.
-    pub fn warnings(&self, timeline: &Timeline, triggers: bool) -> Vec<String> {
+    pub(crate) fn warnings(&self, timeline: &Timeline, triggers: bool) -> Vec<String> {
         let mut warnings = Vec::new();
         let mut warn = |is: bool, message: String| warnings.extend(is.then_some(message));
         if let Some(threads) = self.threads {
