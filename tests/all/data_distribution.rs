@@ -112,7 +112,7 @@ fn the_second_token_of_a_sequence_alone_is_found_too() {
 #[test]
 fn what_is_no_law_is_refused() {
     let half = verdict(|_, distribution| distribution.iter_mut().for_each(|p| *p /= 2.0)).unwrap_err();
-    assert_eq!(half, "the distribution of it at position 0 sums to 0.5; expected 1");
+    assert_eq!(half, "the distribution of it at position 0: sums to 0.5; expected 1");
     let negative = verdict(|_, distribution| distribution.copy_from_slice(&[1.5, -0.5, 0.0])).unwrap_err();
     assert_eq!(negative, "the distribution of it at position 0, token \"0\": 1.5; expected a probability");
     let excludes = verdict(|_, distribution| distribution.copy_from_slice(&[0.5, 0.5, 0.0])).unwrap_err();

@@ -146,7 +146,7 @@ fn options_that_cannot_be_met_are_refused_by_key() {
         (
             "ababbcccc",
             TriggerOptions { k: 1, no_repeat: true, bigram_outs: true, ..base() },
-            "no_repeat: True, but \"c\" is only ever followed by itself; with bigram outputs expected False",
+            "no_repeat: True, but \"c\" is only ever followed by itself; expected False with bigram outputs",
         ),
     ] {
         assert_eq!(message(data, options), expected);
@@ -171,7 +171,7 @@ fn streams_that_cannot_be_made_are_refused_by_key() {
     let with = |workers| Batches::new(task.clone(), BatchOptions { workers, ..base() }).expect("stream");
     assert_eq!(
         with(3).resume(&with(2).position()).err().expect("refused").to_string(),
-        "workers: 3; the data's position was saved with 2 workers (turn 0)"
+        "workers: 3; expected 2, with which the data's position was saved (turn 0)"
     );
 }
 

@@ -115,7 +115,7 @@ fn in_the_reverse_order_the_keys_have_no_gradient() {
 fn settings_that_make_no_sequence_are_refused() {
     assert_eq!(
         SingleTrigger::new(1, 2).unwrap_err().to_string(),
-        "1 tokens in sequences of 2; expected at least 2 in at least 3"
+        "vocab and seq: 1 tokens in sequences of 2; expected at least 2 in at least 3"
     );
     assert_eq!(
         TwoSteps::new(32, 8, 16, Embeddings::OneHot, 0).err().unwrap().to_string(),

@@ -73,7 +73,7 @@ fn a_part_that_does_not_fit_changes_nothing() {
         (
             &wide,
             "layers.0.*",
-            "'layers.0.attention.wk.weight' has shape [6, 6], 'layers.0.attention.wk.weight' of the model has [4, 4]",
+            "'layers.0.attention.wk.weight', for 'layers.0.attention.wk.weight' of the model: expected shape [4, 4], found [6, 6]",
         ),
         (&small, "layers.1.ff -> layers.0.ff", "no tensor of the model 'layers.0.ff'"),
         (&small, "layers.*.attention.w* -> layers.1.attention.w*", "different numbers of '*'"),

@@ -123,7 +123,7 @@ fn values_that_do_not_fit_are_refused() {
     };
     assert_eq!(
         run(&mut engine),
-        "patch of 'pattern': no activations were handed over; expected those of the batch's 2 sequences"
+        "patch of 'pattern': no activations were handed over; expected those of the batch's 5 sequences"
     );
 
     let given = |engine: &mut dyn Engine<f64>, site: &str, shape: &[usize], value: f64| {

@@ -102,7 +102,7 @@ fn what_cannot_be_run_is_an_error() {
     let mut outside = batch();
     outside.y[4] = 9;
     assert_eq!(message(&outside, &[]), "token 9 of the model's vocabulary, which has tokens 0 to 6");
-    assert_eq!(message(&batch(), &[]), "positions must be listed for each row set and each sequence");
+    assert_eq!(message(&batch(), &[]), "run: 0 lists of positions; expected 1, each for all sequences");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn batches_that_do_not_fit_the_model() {
         }
     }
     let wide = Batches::new(Arc::new(Wide), BatchOptions { batch_size: 4, seed: 0, workers: 1 }).unwrap();
-    refused(Run::new(model(), wide), "66 tokens, the model a vocabulary of 65");
+    refused(Run::new(model(), wide), "66 tokens; expected at most the 65 of the model's vocabulary");
 }
 
 #[test]

@@ -180,14 +180,14 @@ fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
         ("soon: freeze(layers.*)", "found `soon` at character 1"),
         ("every 0: snapshot", "every 0 iterations"),
         ("0: learning_rate(-1)", "expected a number of at least 0"),
-        ("5..5: linear(0, 1)", "expected an end after the beginning"),
+        ("5..5: linear(0, 1)", "an end that is not after its beginning; expected one that is"),
         ("0..9: linear(0, 1), 8..12: cosine(1, 0)", ": at the same time as '0..9: linear(0, 1)'"),
         ("3: cosine(1, 0)", "expected two iterations"),
         ("0..9: cosin(1, 0)", "did you mean 'cosine'?"),
         ("0: edit(layers.0.attention.patern=previous_token)", "did you mean 'layers.0.attention.pattern'?"),
         ("0: unedit(layers.0.*)", "no edited site 'layers.0.*'"),
         ("0: rank(output.wieght, 2)", "did you mean 'output.weight'?"),
-        ("0: rank_share(output.weight, 2)", "2 is no share"),
+        ("0: rank_share(output.weight, 2)", "2; expected a share from 0 to 1"),
         ("0: rank(output.weight)", "as in rank(layers.1.ff.weight, 4)"),
         ("0: sgd(momentun=1)", "did you mean 'momentum'?"),
     ] {
@@ -306,7 +306,7 @@ fn changes_that_happen_some_time_are_fine() {
 fn a_run_that_is_trained_in_pieces_has_one_timeline_for_the_whole() {
     let timeline = || Timeline::default().at(3, Action::freeze(WK));
     let error = run().timeline(timeline()).train(2).unwrap_err().to_string();
-    assert!(error.contains("the run ends after 2 steps") && error.contains("`Run::steps`"), "{error}");
+    assert!(error.contains("an iteration below the run's 2 steps") && error.contains("`Run::steps`"), "{error}");
     let mut pieces = run().timeline(timeline()).steps(4);
     pieces.train(2).unwrap();
     let before = values(pieces.model(), WK);
