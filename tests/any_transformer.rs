@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use ihead::config::{Problem, settings_json};
 use ihead::model::{Transformer, TransformerArgs};
-use ihead::paper::{Experiment, Measured};
+use ihead::paper::{DataArgs, Experiment, Measured, OptimArgs, RunArgs};
 use ihead::probe::{Select, paper};
-use ihead::train::{DataArgs, EmptyLoss, Loss, OptimArgs, RunArgs, Timeline};
+use ihead::train::{EmptyLoss, Loss, Timeline};
 use ihead::{Config, Result};
 
 /// Trains a transformer of interchangeable blocks on the bigram task.
@@ -41,8 +41,8 @@ fn main() -> ExitCode {
 
 pub(crate) fn experiment(args: &Args) -> Result<Experiment<Transformer<usize, usize, usize>>> {
     let text = args.data_args.bigrams()?;
-    let task = args.data_args.task(&text, false)?;
-    let model = Transformer::from_args(text.vocab(), &args.model_args);
+    let task = DataArgs::task(&text, args.data_args.options())?;
+    let model = Transformer::new(text.vocab(), &args.model_args);
     let model = model.map_err(|error| error.within("model_args"))?;
     args.run.check_memory(&model, &args.data_args, &args.optim_args, 0)?;
     let mut model = model.init(args.run.seed);
@@ -57,7 +57,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Transformer<usize, us
         test_batch: args.run.test_batch(&task)?,
         exp_batch: None,
         batches: args.run.batches(task, args.optim_args.batch_size)?,
-        optim: args.optim_args.optimizer((0.9, 0.99)),
+        optim: args.optim_args.optimizer(|adamw| adamw.betas(0.9, 0.99)),
         timeline: Timeline::default(),
         loss: if args.loss_head_only { loss.over(Select::marks(2..)) } else { loss },
         empty_loss: EmptyLoss::Refused,

@@ -199,7 +199,11 @@ impl<E: Element> ParamSource<E> for Stored {
     fn check(&self, id: ParamId) -> Result<()> {
         match self.by_id.contains_key(&id) {
             true => Ok(()),
-            false => Err(Error::usage("the model reads a parameter that it does not name")),
+            false => Err(Error::misfit(
+                "forward",
+                "a parameter that no field of the model names",
+                "one that is named",
+            )),
         }
     }
 }

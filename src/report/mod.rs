@@ -72,12 +72,8 @@ impl Page {
             found.extend(below.into_iter().filter(|run| !found.contains(run)).collect::<Vec<_>>());
         }
         if found.len() > Page::RUNS {
-            let message = format!(
-                "{} runs, and a report shows at most {}; for a sweep, see collect and plot table",
-                found.len(),
-                Page::RUNS
-            );
-            return Err(Error::usage(message));
+            let most = format!("at most {} in a report; for a sweep, see collect and plot table", Page::RUNS);
+            return Err(Error::value("runs", found.len(), most));
         }
         let runs = found.iter().map(|dir| Record::read(dir)).collect::<Result<_>>()?;
         Ok(Page { runs, notes: vec![] })

@@ -149,18 +149,17 @@ impl View {
     pub fn pattern(&self, moment: usize, sequence: usize, site: &str) -> Result<Array> {
         let at = self.sites().position(|known| known == site);
         let at = at.ok_or_else(|| Error::unknown("site", site, self.sites()))?;
-        let missing = |what: &str, number: usize, of: usize| {
-            Error::usage(format!("{what} {number} of a view that has {of}"))
-        };
+        let missing = |what: &'static str, number: usize, of: usize| Error::index(what, number, "a view", of);
+        let damaged = || Error::value("view", "damaged data", "data of each sequence");
         let shown = self.moments.get(moment).ok_or_else(|| missing("moment", moment, self.moments.len()))?;
         let data = shown.data.get(sequence);
         let data = data.ok_or_else(|| missing("sequence", sequence, shown.data.len()))?;
-        let bytes = base64::decode(data).ok_or_else(|| Error::usage("a view whose data are damaged"))?;
+        let bytes = base64::decode(data).ok_or_else(damaged)?;
         let (seq, heads) = (self.batch().seq, self.patterns[at].heads);
         let triangle = seq * (seq + 1) / 2;
         let mut from = self.patterns[..at].iter().map(|pattern| pattern.heads * triangle).sum::<usize>();
         if bytes.len() < from + heads * triangle {
-            return Err(Error::usage("a view whose data are damaged"));
+            return Err(damaged());
         }
         let range = shown.ranges.get(at).copied().unwrap_or([0.0, 1.0]);
         let mut values = vec![0.0; heads * seq * seq];

@@ -37,7 +37,8 @@ impl<M: Model> Run<M> {
     /// # let options = TriggerOptions { k: 3, seq_length: 16, ..Default::default() };
     /// # let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
     /// # let batches = Batches::new(task, BatchOptions { batch_size: 4, seed: 0, workers: 1 })?;
-    /// # let model = Simplified::new(65, 16, 8, &SimplifiedArgs::defaults())?.init(0);
+    /// # let sizes = SimplifiedArgs { max_length: 16, dim: 8, ..SimplifiedArgs::defaults() };
+    /// # let model = Simplified::new(65, &sizes)?.init(0);
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let dir = dir.path().join("run");
     /// Run::new(model, batches).quiet().save_to(&dir).report().train(4)?;
@@ -63,8 +64,8 @@ impl<M: Model> Run<M> {
             return Ok(());
         }
         if self.dir.is_none() {
-            let what = if self.looks.report { "a report needs" } else { "figures need" };
-            return Err(Error::usage(format!("{what} the folder of a run: `save_to`, or save_dir=...")));
+            let what = if self.looks.report { "report" } else { "figures" };
+            return Err(Error::value(what, "asked for", "the folder of a run: `save_to`, or save_dir=..."));
         }
         if self.looks.figures {
             self.looks.plot = find_plot().ok_or_else(|| {

@@ -221,7 +221,10 @@ fn a_run_in_single_precision_refuses_weights_beyond_it_before_a_file_is_touched(
     model.update_f64(name, &mut |w| w[0] = 1e40).unwrap();
     let mut run = Run::new(model, SMALL.batches()).quiet().save_to(dir.path().join("run"));
     let message = run.train(1).unwrap_err().to_string();
-    assert!(message.starts_with("layers.0.attention.wk.weight: has the value 1e40; expected at most 3.4"), "{message}");
+    assert!(
+        message.starts_with("layers.0.attention.wk.weight: has the value 1e40; expected at most 3.4"),
+        "{message}"
+    );
     assert!(!dir.path().join("run").exists());
 }
 

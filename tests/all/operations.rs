@@ -449,5 +449,8 @@ fn losses_of_several_terms_agree_and_have_the_gradients_of_their_sum() {
     // a loss against distributions without any is refused
     let without = [rows[0].clone(), rows[0].clone()];
     let error = engine.run(values, &batch, &without, &ignore).unwrap_err().to_string();
-    assert_eq!(error, "a loss against distributions: others or none; expected those of 5 tokens with its positions");
+    assert_eq!(
+        error,
+        "a loss against distributions: others or none; expected those of 5 tokens with its positions"
+    );
 }

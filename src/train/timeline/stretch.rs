@@ -70,7 +70,7 @@ impl Timeline {
         let mut edits = edits.clone();
         let end = snapshot.map_or(iterations, |i| i + 1);
         for iteration in 0..end {
-            for action in self.actions(iteration, snapshot.is_none() && iteration + 1 == end) {
+            for action in self.actions(iteration, snapshot.is_none().then_some(end)) {
                 match action {
                     Action::Snapshot if snapshot == Some(iteration) => return edits,
                     Action::Edit(more) => edits = edits.and(more.clone()),

@@ -306,7 +306,10 @@ fn changes_that_happen_some_time_are_fine() {
 fn a_run_that_is_trained_in_pieces_has_one_timeline_for_the_whole() {
     let timeline = || Timeline::default().at(3, Action::freeze(WK));
     let error = run().timeline(timeline()).train(2).unwrap_err().to_string();
-    assert!(error.contains("an iteration below the run's 2 steps") && error.contains("`Run::steps`"), "{error}");
+    assert!(
+        error.contains("an iteration below the run's 2 steps") && error.contains("`Run::steps`"),
+        "{error}"
+    );
     let mut pieces = run().timeline(timeline()).steps(4);
     pieces.train(2).unwrap();
     let before = values(pieces.model(), WK);
