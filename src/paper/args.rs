@@ -311,10 +311,9 @@ impl RunArgs {
         let Some(path) = &self.init_from else { return Ok(()) };
         crate::io::load(path, model)?;
         for (name, _, tensor) in model.tensors() {
-            let values = tensor.values();
-            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-                let message =
-                    format!("{name} has {} at place {place}; expected finite numbers", values[place]);
+            let found = tensor.data().iter().enumerate().find(|(_, value)| !value.is_finite());
+            if let Some((place, value)) = found {
+                let message = format!("{name} has {value} at place {place}; expected finite numbers");
                 return Err(Error::format(path, message));
             }
         }

@@ -60,7 +60,9 @@ pub(super) fn look(dir: &Path) -> Result<Found> {
     recover(dir)?;
     match std::fs::metadata(dir) {
         Ok(found) if found.is_dir() => {}
-        Ok(_) => return Err(Error::io("create", dir, std::io::ErrorKind::AlreadyExists.into())),
+        Ok(_) => {
+            return Err(Error::format(dir, "is no folder, which the run's files would be in; move it away"));
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(Error::io("create", dir, error)),
     }

@@ -51,6 +51,7 @@ impl Outputs {
     /// # Errors
     /// If a file cannot be written; then everything is as it was.
     pub fn create(dir: &Path, earlier: Earlier, content: &Content<'_>, info: RunInfo) -> Result<Outputs> {
+        super::signals::no_end_by_long_files();
         let stage = Stage::new(dir, earlier)?;
         let new = stage.path();
         let said = |error: Error| error.seen_at(new, dir);
@@ -81,6 +82,7 @@ impl Outputs {
     /// # Errors
     /// If another process runs in it, or it has no checkpoint.
     pub fn open(dir: &Path) -> Result<(Folder, Checkpoint)> {
+        super::signals::no_end_by_long_files();
         let folder = Folder::open(dir)?;
         let checkpoint = Checkpoint::read(folder.path())?;
         Ok((folder, checkpoint))

@@ -10,7 +10,7 @@ mod unix {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::{Arc, OnceLock};
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::flag;
 
     use super::{Stop, Watching};
@@ -50,6 +50,15 @@ mod unix {
         mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
     }
 
+    /// From now on a file that would be longer than the system allows (`ulimit -f`) is an error of who writes it, and not the end of the
+    /// process.
+    pub fn no_end_by_long_files() {
+        static CAUGHT: OnceLock<()> = OnceLock::new();
+        CAUGHT.get_or_init(|| {
+            let _ = flag::register(SIGXFSZ, Arc::default());
+        });
+    }
+
     impl Watching {
         pub fn begin() -> Watching {
             let signals = SIGNALS.get_or_init(install);
@@ -76,7 +85,7 @@ mod unix {
 }
 
 #[cfg(unix)]
-pub(super) use unix::caught;
+pub(super) use unix::{caught, no_end_by_long_files};
 
 #[cfg(not(unix))]
 impl Watching {
@@ -84,6 +93,10 @@ impl Watching {
         Watching(())
     }
 }
+
+/// Nothing: no signal ends a process that writes a long file.
+#[cfg(not(unix))]
+pub(super) fn no_end_by_long_files() {}
 
 /// What has asked this process to stop.
 #[cfg(not(unix))]

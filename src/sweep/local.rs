@@ -80,6 +80,10 @@ fn one(plan: &Plan, run: &Planned, place: &Place, jobs: usize) -> std::result::R
     let last = place.last_line().unwrap_or_else(|| "it said nothing".into());
     match (status.success(), place.record().map(|record| record.status)) {
         (true, Some(Status::Done)) => Ok(()),
+        // its last line begins with that word
+        (_, Some(how @ (Status::Stopped | Status::Diverged))) if last.starts_with(&how.to_string()) => {
+            Err(last)
+        }
         (_, Some(how @ (Status::Stopped | Status::Diverged))) => Err(format!("{how}: {last}")),
         _ => Err(format!("{}: {last}", ending(status))),
     }

@@ -7,6 +7,7 @@ mod divergence;
 mod folders;
 mod interchange;
 mod memory;
+mod odd;
 mod output;
 mod resume;
 #[cfg(unix)]
