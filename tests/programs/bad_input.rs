@@ -181,9 +181,12 @@ fn initial_weights_that_are_no_state_dict_of_the_model_are_refused() {
 fn a_folder_that_cannot_be_made_is_refused() {
     let folder = Folder::new();
     let file = folder.path("run").join("params.json");
-    for dir in [file.clone(), file.join("inside")] {
+    for (dir, said) in [
+        (file.clone(), "is no folder, which the run's files would be in"),
+        (file.join("inside"), "cannot create "),
+    ] {
         let arg = format!("save_dir={}", dir.display());
-        folder.refused_with("ihead_basic", &[&arg], &["cannot create ", "params.json"]);
+        folder.refused_with("ihead_basic", &[&arg], &[said, "params.json"]);
     }
     let (root, dir) = (format!("root_dir={}", file.display()), "save_dir=inside");
     folder.refused_with("ihead_full", &[&root, dir], &["cannot create "]);

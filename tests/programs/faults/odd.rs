@@ -34,19 +34,26 @@ fn settings_that_cannot_be_are_one_line() {
         ("num_data_workers=0", "num_data_workers: expected an integer from 1 to 65536, found '0'"),
         ("num_data_workers=1000000000", "num_data_workers: expected an integer from 1 to 65536"),
         ("threads=0", "threads: expected an integer from 1 to 1024 or null, found '0'"),
-        ("checkpoint_every=0", "checkpoint_every: expected iterations (500), minutes (10 minutes) or never"),
+        (
+            "checkpoint_every=0",
+            "checkpoint_every: '0': expected iterations (500), minutes (10 minutes) or never, found `0`",
+        ),
         (
             "checkpoint_every=-1min",
-            "checkpoint_every: expected iterations (500), minutes (10 minutes) or never",
+            "checkpoint_every: '-1min': expected iterations (500), minutes (10 minutes) or never",
         ),
         ("data_args.k=66", "data_args.k: 66; expected at most the 65 tokens"),
         ("model_args.dim=0", "model_args.dim: expected an integer of at least 1, found '0'"),
         ("model_args.max_length=7", "data_args.seq_length: 8 tokens, but the model takes at most"),
-        ("resume=true", "no run to go on with in "),
     ] {
         let error = place.refused("ihead_basic", &[&END[..], &[setting]].concat());
         assert!(error.starts_with(expected), "{setting}: {error}");
     }
+    let nothing = place.refused("ihead_basic", &["max_iters=4", "resume=true"]);
+    assert!(
+        nothing.ends_with("holds no run to go on with: resume=auto begins one where there is none"),
+        "{nothing}"
+    );
     let both = place.refused("ihead_basic", &["max_iters=4", "resume=true", "overwrite=true"]);
     assert_eq!(both, "resume: true, but overwrite=true: a run is gone on with or replaced");
 }
@@ -104,8 +111,8 @@ fn files_of_nothing_and_of_noise_are_one_line() {
         ("init_from=", "empty", "not a whole safetensors file of 0 bytes"),
         ("init_from=", "noise", "not a whole safetensors file of 5000 bytes"),
         ("init_from=", "", "Is a directory"),
-        ("data_args.text=", "empty", "the text is empty"),
-        ("data_args.text=", "one", "the text repeats 'a' alone"),
+        ("data_args.text=", "empty", "text: empty; expected at least two distinct characters"),
+        ("data_args.text=", "one", "text: 'a' alone, repeated; expected at least two distinct characters"),
         ("data_args.text=", "noise", "not UTF-8 text: byte 0 is out of place"),
         ("data_args.text=", "", "Is a directory"),
         ("--config=", "empty", "not JSON: EOF while parsing a value at line 1"),
@@ -164,7 +171,7 @@ fn weights_that_do_not_fit_are_refused_by_name() {
     // beyond 32 bits: no run in these can begin from it; one in 64 bits can
     write("output.weight", Dtype::F64, &[65, 4], &doubles(1e39));
     let error = place.refused("ihead_basic", &line("seed=1"));
-    assert!(error.contains("output.weight has the value 1e39, beyond single precision"), "{error}");
+    assert!(error.contains("output.weight: has the value 1e39; expected at most 3.4028235e38, the largest of single precision; precision=double keeps it"), "{error}");
     place.done("ihead_basic", &["max_iters=0", &init, &other, "precision=double"]);
 }
 
