@@ -144,7 +144,7 @@ mod tests {
         let refuse = |counts: Counts| BigramData::new(&counts).expect_err("refused").to_string();
         let mut counts = Counts::of("abab").expect("counts");
         counts.bigrams[1] = vec![0, 0];
-        assert_eq!(refuse(counts.clone()), "token \"b\" is never followed by anything; expected a pair");
+        assert_eq!(refuse(counts.clone()), "counts: nothing ever follows token \"b\"; expected a pair");
         counts.bigrams.pop();
         assert_eq!(refuse(counts), "counts: expected shape [2], found [1]");
     }

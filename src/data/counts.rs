@@ -175,14 +175,14 @@ mod tests {
     #[test]
     fn a_text_that_cannot_be_counted_is_refused_by_name() {
         let message = |text: &str| Counts::of(text).expect_err("refused").to_string();
-        assert_eq!(message(""), "the text is empty; expected at least two distinct characters");
-        assert_eq!(message("aaa"), "the text repeats 'a' alone; expected at least two distinct characters");
+        assert_eq!(message(""), "text: empty; expected at least two distinct characters");
+        assert_eq!(message("aaa"), "text: 'a' alone, repeated; expected at least two distinct characters");
         assert_eq!(
             message("abaz"),
             "text: 'z' occurs only as the last character, so nothing ever follows it; expected a text without it, or one that goes on"
         );
         let every: String = (0..=0x3000).filter_map(char::from_u32).collect();
-        assert_eq!(message(&every), "the text has 12289 distinct characters; expected at most 8192");
+        assert_eq!(message(&every), "text: 12289 distinct characters; expected at most 8192");
     }
 
     #[test]

@@ -216,9 +216,9 @@ mod tests {
     #[test]
     fn what_is_no_distribution_is_refused() {
         let message = |p: &[f64]| Categorical::new(p).expect_err("refused").to_string();
-        assert_eq!(message(&[]), "a distribution over 0 categories; expected 1 to 32768");
-        assert_eq!(message(&[0.5, 0.4]), "probabilities sum to 0.9; expected 1");
-        assert_eq!(message(&[1.5, -0.5]), "probability 1 is -0.5; expected a finite number from 0");
-        assert_eq!(message(&[1.0, f64::NAN]), "probability 1 is NaN; expected a finite number from 0");
+        assert_eq!(message(&[]), "probabilities: 0 of them; expected 1 to 32768");
+        assert_eq!(message(&[0.5, 0.4]), "probabilities: their sum is 0.9; expected 1");
+        assert_eq!(message(&[1.5, -0.5]), "probability 1: -0.5; expected a finite number from 0");
+        assert_eq!(message(&[1.0, f64::NAN]), "probability 1: NaN; expected a finite number from 0");
     }
 }

@@ -144,5 +144,8 @@ fn values_that_do_not_fit_are_refused() {
             .into())
     );
     assert_eq!(given(&mut engine, "pattern", &[4, 2, 6, 6], 0.0), Ok(()));
-    assert_eq!(run(&mut engine), "'pattern' has activations of 4 sequences, the batch has 5");
+    assert_eq!(
+        run(&mut engine),
+        "patch of 'pattern': activations of 4 sequences; expected those of the batch's 5 sequences"
+    );
 }
