@@ -142,10 +142,10 @@ fn tokens_can_be_seen_and_carry_their_marks() {
     let refused = |sequence, head, positions| {
         attention("", &pattern, sequence, head, positions, &tokens).unwrap_err().to_string()
     };
-    assert_eq!(refused(1, 0, 0..3), "sequence 1 of an attention pattern that has 1");
-    assert_eq!(refused(0, 2, 0..3), "head 2 of an attention pattern that has 1");
+    assert_eq!(refused(1, 0, 0..3), "sequence 1 of an attention pattern, which has one sequence, 0");
+    assert_eq!(refused(0, 2, 0..3), "head 2 of an attention pattern, which has one head, 0");
     assert!(refused(0, 0, 2..4).starts_with("position 3"));
-    assert!(refused(0, 0, 2..2).contains("no positions"));
+    assert!(refused(0, 0, 2..2).contains("positions: none; expected a range"));
 }
 
 #[test]
