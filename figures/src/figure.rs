@@ -207,8 +207,9 @@ impl Figure {
             let lines = lines_of(entries, page - lefts[0] - 50.0);
             let at = y;
             y += 105.0 * lines.len() as f64;
-            if row.iter().any(|panel| !title(panel).is_empty()) {
-                y += 100.0;
+            let title_lines = row.iter().map(|panel| broken(title(panel), plot).len()).max().unwrap_or(0);
+            if title_lines > 0 {
+                y += 15.0 + TITLE_LINE * title_lines as f64;
             }
             let spans = |c: usize| match (&row[c], r.checked_sub(1).and_then(|r| rows[r].get(c))) {
                 (Panel::Curves(a), Some(Panel::Curves(b))) => a.spans != b.spans,
@@ -253,13 +254,16 @@ impl Figure {
             self.write_legend(&canvas, *top, lefts[0], lines, &labels)?;
             for (panel, frame) in row.iter().zip(&frames[r]) {
                 let above = curves::LANE * *lanes as f64;
-                canvas.text(
-                    title(panel),
-                    (frame.left + frame.width / 2.0, frame.top - above - 55.0),
-                    NORMAL,
-                    palette::INK,
-                    At::Middle,
-                )?;
+                for (i, line) in broken(title(panel), frame.width).iter().rev().enumerate() {
+                    let y = frame.top - above - 55.0 - TITLE_LINE * i as f64;
+                    canvas.text(
+                        line,
+                        (frame.left + frame.width / 2.0, y),
+                        NORMAL,
+                        palette::INK,
+                        At::Middle,
+                    )?;
+                }
                 match panel {
                     Panel::Curves(panel) => {
                         curves::draw(&canvas, panel, *frame, axes.x(panel), axes.y(r, panel), &labels)?;
@@ -324,6 +328,27 @@ impl Figure {
     }
 }
 
+/// From a line of a title to the next.
+const TITLE_LINE: f64 = 85.0;
+/// Lines of a title; what does not fit is left out.
+const TITLE_LINES: usize = 5;
+
+/// A title in lines of at most the width `most`, which end behind a space or one of `,:=._`; a part without any of these may be wider.
+fn broken(title: &str, most: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in title.split_inclusive([' ', ',', ':', '=', '.', '_']) {
+        match lines.last_mut() {
+            Some(line) if width(&format!("{line}{part}"), NORMAL) <= most => line.push_str(part),
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    if lines.len() > TITLE_LINES {
+        lines.truncate(TITLE_LINES);
+        lines[TITLE_LINES - 1].push('…');
+    }
+    lines
+}
+
 fn title(panel: &Panel) -> &str {
     match panel {
         Panel::Curves(panel) => &panel.title,
@@ -384,4 +409,23 @@ fn lines_of(entries: &[Entry], room: f64) -> Vec<Vec<Entry>> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_wider_than_its_panel_is_broken_into_lines() {
+        let title = "freeze_until=300:layers.0.attention.wk.weight,300:layers.1.attention.wk.weight";
+        let most = width(title, NORMAL) / 3.0;
+        let lines = broken(title, most);
+        assert!(lines.len() > 2 && lines.iter().all(|line| width(line, NORMAL) <= most), "{lines:?}");
+        assert_eq!(lines.concat(), title);
+
+        assert_eq!(broken("layer 0", most), ["layer 0"]);
+        assert!(broken("", most).is_empty());
+        let short = broken(title, 1.0);
+        assert_eq!((short.len(), short[TITLE_LINES - 1].chars().last()), (TITLE_LINES, Some('…')));
+    }
 }
