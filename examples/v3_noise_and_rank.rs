@@ -1,18 +1,23 @@
-//! Variation 3. Is noise stored in the feed-forward layer? In training the output of a trigger is one noise token with probability
-//! 0.3, never in the test set; measured with the linear feed-forward layer truncated to a share of its rank, training untouched.
+//! Variation 3. Is noise stored in the feed-forward layer? (Chen, Bruna and Bietti 2024.) In training the output of a trigger is one noise
+//! token with probability 0.3, never in the test set; measured with layer 1's feed-forward layer truncated to a share of its rank, training
+//! untouched. `margin` is the logit of the right output minus that of the noise token.
 //!
 //! ```text
 //! cargo run --release --example v3_noise_and_rank
 //! ```
 //!
-//! Reached after 400 steps, in 6 s: the probability of the right output is 0.626, 0.502, 0.402, 0.344 with shares 1, 0.2, 0.1, 0 of
-//! the rank, accuracy 0.890, 0.712, 0.567, 0.843, loss elsewhere 2.24 to 2.92. After 2000 steps: 0.638, 0.515, 0.486, 0.316 and
-//! 0.910, 0.693, 0.771, 0.900. That is not the literature's direction: without the layer the right output is not more probable
-//! here, though it is nearly as often the first.
+//! Reached after 400 steps with shares 1, 0.2, 0.1, 0 of the rank, in 25 s of two cores. The full model, whose layer is an MLP (`model=full`, its
+//! first matrix truncated): the probability of the right output is 0.736, 0.841, 0.846, 0.852, the margin 1.29, 2.19, 2.27, 2.35, accuracy
+//! 0.970 to 0.997, loss elsewhere 2.19, 2.19, 2.22, 3.01; after 1000 steps with seed 1 0.671, 0.868, 0.888, 0.853 and margins 0.85, 2.39, 2.67,
+//! 2.21. That is the literature's direction: the noise is in this layer, and a tenth of its rank keeps all else.
+//! The model decides: with the linear layer (`model=simplified`, seeds 1 and 2) the probability falls, 0.539 to 0.331 and 0.619 to 0.345, while
+//! the margin rises, 0.48 to 1.43 and 0.97 to 1.45: without the layer the noise token loses, and so does the right one.
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, TriggerOptions, TriggerTask, sample};
-use ihead::model::{Simplified, SimplifiedArgs};
+use ihead::graph::Model;
+use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
+use ihead::probe::attribution::Against;
 use ihead::probe::{Metric, Select};
 use ihead::run::{Run, Table};
 use ihead::train::WeightEdit;
@@ -30,6 +35,21 @@ struct Args {
     /// How often an output is noise in training.
     #[config(default = 0.3, min = 0.0, max = 1.0)]
     noise: f64,
+    /// The model, which decides the answer.
+    #[config(default = Kind::Full)]
+    model: Kind,
+    /// Seed of the data.
+    #[config(default = 42)]
+    seed: u64,
+}
+
+/// Two models of the paper.
+#[derive(Config, Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// The full model, one head a layer: its feed-forward layers are MLPs.
+    Full,
+    /// The simplified model with a linear feed-forward layer.
+    Simplified,
 }
 
 /// Bigrams with triggers, whose outputs are sometimes replaced by a token of their own.
@@ -61,33 +81,42 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
+    match args.model {
+        Kind::Simplified => {
+            let sizes = SimplifiedArgs { dim: 128, max_length: 64, final_ffn: true, ..Config::defaults() };
+            measure(&args, Simplified::new(66, &sizes)?.init(42), "layers.1.ff.weight")
+        }
+        Kind::Full => {
+            let sizes = FullArgs { n_heads: 1, max_length: 64, ..FullArgs::defaults() };
+            measure(&args, Full::new(66, &sizes)?.init(42), "layers.1.ff.w1.weight")
+        }
+    }
+}
+
+fn measure(args: &Args, model: impl Model, layer: &str) -> Result<()> {
     let data = Arc::new(BigramData::tiny_shakespeare());
     let options = TriggerOptions { k: 5, seq_length: 64, fixed_special_toks: true, ..Default::default() };
     let task = |noise| TriggerTask::new(data.clone(), options.clone()).map(|clean| Noisy { clean, noise });
     let test_batch = sample(&task(0.0)?, &mut NumpyRng::new(&[0]), 256)?;
-    let batches =
-        Batches::new(Arc::new(task(args.noise)?), BatchOptions { batch_size: 64, seed: 42, workers: 1 })?;
-    let sizes = SimplifiedArgs { dim: 128, max_length: 64, final_ffn: true, ..SimplifiedArgs::defaults() };
-    let model = Simplified::new(66, &sizes)?.init(42);
-
+    let options = BatchOptions { batch_size: 64, seed: args.seed, workers: 1 };
+    let batches = Batches::new(Arc::new(task(args.noise)?), options)?;
     let mut run = Run::new(model, batches).optim(AdamW::new(0.003)).every(100);
     for share in SHARES {
-        let (known, bigram) = (Select::marks(2..), Select::marks(0..=0));
+        let known = Select::marks(2..);
         let metrics = [
             Metric::probability(format!("right_{share}")).over(known.clone()),
+            Metric::logit(format!("margin_{share}"), Against::Token(data.vocab() as u32)).over(known.clone()),
             Metric::accuracy(format!("acc_{share}")).over(known),
-            Metric::loss(format!("bigram_{share}")).over(bigram),
+            Metric::loss(format!("bigram_{share}")).over(Select::marks(0..=0)),
         ];
-        run = run.on_edited([WeightEdit::rank_share("layers.1.ff.weight", share)], &test_batch, metrics);
+        run = run.on_edited([WeightEdit::rank_share(layer, share)], &test_batch, metrics);
     }
     let history = run.train(args.steps)?;
 
-    let mut table =
-        Table::new(["share of rank", "probability of right output", "accuracy", "loss elsewhere"]);
+    let mut table = Table::new(["share of rank", "right output", "margin", "accuracy", "loss elsewhere"]);
     for share in SHARES {
         let of = |name: &str| history.last(&format!("{name}_{share}"));
-        table.row([&share, &of("right")?, &of("acc")?, &of("bigram")?]);
+        table.row([&share, &of("right")?, &of("margin")?, &of("acc")?, &of("bigram")?]);
     }
-    ihead::output::line(&table)?;
-    Ok(())
+    ihead::output::line(&table)
 }
