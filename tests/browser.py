@@ -72,6 +72,14 @@ class Browser:
         script = "const $ = (s) => document.querySelector(s); const $$ = (s) => [...document.querySelectorAll(s)]; return " + script
         return self.call("POST", "/execute/sync", {"script": script, "args": list(args)})
 
+    def awaited(self, script, wanted):
+        """The value of an expression as soon as it is `wanted`, or what it is after two seconds: a page does some things in its own time."""
+        for _ in range(40):
+            if (value := self.run(script)) == wanted:
+                break
+            time.sleep(0.05)
+        return value
+
     def cdp(self, command, **params):
         return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": params})
 
@@ -268,7 +276,8 @@ def check_basic(browser, folder):
     browser.press(END)
     assert close(browser.run(text).split("loss ")[1].split(";")[0], rows[-1]["loss"])
     browser.click("#chart-nats ~ details:last-child summary")
-    assert browser.run("$$('#chart-nats ~ details:last-child tbody tr').length") == len(rows)
+    # a browser tells of an opened element in a task of its own
+    assert browser.awaited("$$('#chart-nats ~ details:last-child tbody tr').length", len(rows)) == len(rows)
 
     # the model: every control, by keyboard
     caption = "$('.pane .caption').textContent"
@@ -373,12 +382,8 @@ def main():
                 check_access(browser)
                 for width, scheme in [(1280, "light"), (1280, "dark"), (380, "light"), (380, "dark")]:
                     browser.look(width, scheme)
-                    for _ in range(40):  # charts follow the window's width in their own time
-                        time.sleep(0.05)
-                        fits = browser.run("document.documentElement.scrollWidth <= innerWidth")
-                        if fits:
-                            break
-                    assert fits, (name, width)
+                    # charts follow the window's width in their own time
+                    assert browser.awaited("document.documentElement.scrollWidth <= innerWidth", True), (name, width)
                     check_contrast(browser)
                     if shots:
                         shots.mkdir(parents=True, exist_ok=True)
