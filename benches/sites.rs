@@ -1,43 +1,24 @@
 //! What names cost: a training step of the simplified model as it is, with every activation named, and of the same formulas
 //! without any name; then with edits.
 #![allow(missing_docs)]
+mod readme;
 #[path = "../tests/all/common/unnamed.rs"]
 mod unnamed;
 
-use std::sync::Arc;
-
 use divan::Bencher;
-use ihead::config::Config as _;
-use ihead::data::{BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
-use ihead::engine::CpuEngine;
-use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
+use ihead::engine::{CpuEngine, Engine, Request, RowSet, ignore};
 use ihead::graph::{Edits, Graph, record, record_with};
-use ihead::model::{Simplified, SimplifiedArgs};
+use ihead::model::Simplified;
 use ihead::nn::Params;
+use readme::{SEQ, model};
 use unnamed::Unnamed;
-
-const SEQ: usize = 256;
 
 fn main() {
     divan::main();
 }
 
-fn model() -> Simplified<usize, usize, usize> {
-    let args = SimplifiedArgs {
-        max_length: SEQ,
-        dim: 256,
-        freeze_embeddings: true,
-        freeze_output: true,
-        ..SimplifiedArgs::defaults()
-    };
-    Simplified::new(65, &args).unwrap().init(1)
-}
-
 fn step(bencher: Bencher<'_, '_>, model: &Simplified<usize, usize, usize>, graph: &Graph) {
-    let options = TriggerOptions { k: 5, fixed_special_toks: true, seq_length: SEQ, ..Default::default() };
-    let task = TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options).unwrap();
-    let batch = sample(&task, &mut NumpyRng::new(&[42, 0]), 32).unwrap();
-    let rows = [RowLists::select(&batch, |_, mark| mark >= 2)];
+    let (batch, rows) = readme::batch(32);
     let params = Params::of(model);
     let request = Request::loss(RowSet::Set(0));
     let mut engine = CpuEngine::<f32>::new(graph, &request, &|id| params.trains(id), 1).unwrap();

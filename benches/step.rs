@@ -1,28 +1,21 @@
 //! A training step of both models at small batches, one thread.
 #![allow(missing_docs)]
-use std::sync::Arc;
+mod readme;
 
 use divan::Bencher;
 use ihead::config::Config as _;
-use ihead::data::numpy::NumpyRng;
-use ihead::data::{BigramData, TriggerOptions, TriggerTask, sample};
-use ihead::engine::CpuEngine;
-use ihead::engine::{Engine, Request, RowLists, RowSet, ignore};
+use ihead::engine::{CpuEngine, Engine, Request, RowSet, ignore};
 use ihead::graph::{Model, record};
-use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
+use ihead::model::{Full, FullArgs};
 use ihead::nn::Params;
-
-const SEQ: usize = 256;
+use readme::SEQ;
 
 fn main() {
     divan::main();
 }
 
 fn step(bencher: Bencher<'_, '_>, model: &impl Model, batch: usize, loss: RowSet) {
-    let options = TriggerOptions { k: 5, fixed_special_toks: true, seq_length: SEQ, ..Default::default() };
-    let task = TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options).unwrap();
-    let batch = sample(&task, &mut NumpyRng::new(&[42, 0]), batch).unwrap();
-    let rows = [RowLists::select(&batch, |_, mark| mark >= 2)];
+    let (batch, rows) = readme::batch(batch);
     let params = Params::of(model);
     let request = Request::loss(loss);
     let mut engine =
@@ -34,15 +27,7 @@ fn step(bencher: Bencher<'_, '_>, model: &impl Model, batch: usize, loss: RowSet
 
 #[divan::bench(args = [32, 64], sample_count = 5)]
 fn readme(bencher: Bencher<'_, '_>, batch: usize) {
-    let args = SimplifiedArgs {
-        max_length: SEQ,
-        dim: 256,
-        freeze_embeddings: true,
-        freeze_output: true,
-        ..SimplifiedArgs::defaults()
-    };
-    let model = Simplified::new(65, &args).unwrap().init(1);
-    step(bencher, &model, batch, RowSet::Set(0));
+    step(bencher, &readme::model(), batch, RowSet::Set(0));
 }
 
 #[divan::bench(args = [32, 64], sample_count = 5)]

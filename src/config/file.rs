@@ -118,3 +118,21 @@ pub(super) fn text(mut value: Value) -> String {
     value.sort_all_objects();
     format!("{value:#}\n")
 }
+
+/// Nested values at their dotted keys, in the order in which they stand.
+pub(crate) fn by_key(value: &Value) -> Vec<(String, Value)> {
+    fn collect(prefix: &str, value: &Value, into: &mut Vec<(String, Value)>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                    collect(&key, field, into);
+                }
+            }
+            other => into.push((prefix.into(), other.clone())),
+        }
+    }
+    let mut found = Vec::new();
+    collect("", value, &mut found);
+    found
+}

@@ -87,6 +87,7 @@ pub use condition::Condition;
 pub use derived::Derived;
 pub use entry::{main, main_with};
 pub use field_type::FieldType;
+pub(crate) use file::by_key;
 pub use file::settings_json;
 #[doc(hidden)]
 pub use handle::{SectionField, ValueField};

@@ -29,6 +29,18 @@ pub fn write_atomically_with(
     Ok(())
 }
 
+/// The text of a file; nothing if it is not there.
+///
+/// # Errors
+/// If it is there and cannot be read.
+pub(crate) fn text_if_there(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
 /// Opens a file or a pipe to be read; a device such as `/dev/zero` may never end.
 ///
 /// # Errors

@@ -4,10 +4,10 @@ mod npz;
 mod state_dict;
 mod stored;
 
-pub(crate) use atomic::{TEMPORARY, open, read_at_most};
+pub(crate) use atomic::{TEMPORARY, open, read_at_most, text_if_there};
 pub use atomic::{write_atomically, write_atomically_with};
 pub use npz::Npz;
 pub use state_dict::{Array, load, load_matching, read, save, write};
-pub(crate) use state_dict::{read_with, write_with};
+pub(crate) use state_dict::{read_all_of, read_with, write_with};
 pub(crate) use stored::snapshots;
 pub use stored::stored;

@@ -141,6 +141,25 @@ pub(crate) fn read_with(path: &Path) -> Result<Content> {
 /// If the file cannot be read, lacks a name, has one that the module lacks, or a tensor of another shape; or if two
 /// names of one parameter disagree.
 pub fn load(path: &Path, module: &mut (impl Module + ?Sized)) -> Result<()> {
+    let arrays = read_all_of(path, module)?;
+    let mut written = Ok(());
+    module.visit_mut("", &mut |name, _, tensor| {
+        if let (Ok(()), Some(array)) = (&written, arrays.get(name)) {
+            tensor.set_storage(array.values.storage());
+            written = tensor.put(array.values.clone());
+        }
+    });
+    written
+}
+
+/// The tensors of a safetensors file, which are those of `module`, by its names; `module` stays as it is.
+///
+/// # Errors
+/// Those of [`load`].
+pub(crate) fn read_all_of(
+    path: &Path,
+    module: &(impl Module + ?Sized),
+) -> Result<BTreeMap<String, Array<Values>>> {
     let tensors = module.tensors();
     let known = || tensors.iter().map(|(name, _, _)| name.as_str());
     // a name of the file may be the path of a module that holds one tensor
@@ -169,14 +188,7 @@ pub fn load(path: &Path, module: &mut (impl Module + ?Sized)) -> Result<()> {
             return Err(Error::format(path, message));
         }
     }
-    let mut written = Ok(());
-    module.visit_mut("", &mut |name, _, tensor| {
-        if let (Ok(()), Some(array)) = (&written, arrays.get(name)) {
-            tensor.set_storage(array.values.storage());
-            written = tensor.put(array.values.clone());
-        }
-    });
-    written
+    Ok(arrays)
 }
 
 /// Sets the tensors of `module` that `pattern` stands for from a safetensors file: `layers.0.attention.*`, or

@@ -1,13 +1,13 @@
 //! Looks at a model: attention, predictions, terms of the logits.
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::data::Batch;
 use crate::engine::{AnyEngine, ParamSource, Read, Request, RowSet};
 use crate::graph::{Edits, Graph, Model, NodeId, record_with};
 use crate::kernels::{Element, cross_entropy_row};
-use crate::nn::{ModuleExt, ParamId, Values};
+use crate::nn::{AnyParam, ModuleExt, ParamId, Values};
 use crate::probe::attribution::{self, Term};
 use crate::train::{Compute, Timeline};
 use crate::{Error, Result};
@@ -170,22 +170,11 @@ struct Stored {
 }
 
 impl Stored {
-    fn read(path: &PathBuf, model: &impl Model) -> Result<Stored> {
-        let mut stored = crate::io::read(path)?;
-        let mut by_id = HashMap::new();
-        for (name, _, tensor) in model.tensors() {
-            let Some(array) = stored.remove(&name) else {
-                if by_id.contains_key(&tensor.id()) {
-                    continue; // tied: stored under its first name
-                }
-                return Err(Error::format(path, format!("there is no '{name}' of this model in it")));
-            };
-            if array.shape != tensor.dims() {
-                return Err(Error::shape(name, &tensor.dims(), &array.shape));
-            }
-            by_id.insert(tensor.id(), array.values);
-        }
-        Ok(Stored { by_id })
+    fn read(path: &Path, model: &impl Model) -> Result<Stored> {
+        let mut stored = crate::io::read_all_of(path, model)?;
+        let values =
+            |(name, _, tensor): (String, _, &dyn AnyParam)| Some((tensor.id(), stored.remove(&name)?.values));
+        Ok(Stored { by_id: model.tensors().into_iter().filter_map(values).collect() })
     }
 }
 

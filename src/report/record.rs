@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::config::by_key;
+use crate::io::text_if_there;
 use crate::run::RunInfo;
 use crate::train::Timeline;
 use crate::{Error, Result};
@@ -36,14 +38,14 @@ impl Record {
         let info = RunInfo::read(dir)?;
         let status = info.status_now(dir).to_string();
         let mut settings = BTreeMap::new();
-        if let Some(text) = read(&dir.join("params.json"))? {
+        if let Some(text) = text_if_there(&dir.join("params.json"))? {
             let path = dir.join("params.json");
             let value: Value = serde_json::from_str(&text)
                 .map_err(|e| Error::format(&path, format!("not the settings of a run: {e}")))?;
-            flat("", &value, &mut settings);
+            settings.extend(by_key(&value));
         }
         let (path, mut rows) = (dir.join("res.jsonl"), Vec::new());
-        let text = read(&path)?.unwrap_or_default();
+        let text = text_if_there(&path)?.unwrap_or_default();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         for (i, line) in lines.iter().enumerate() {
             match serde_json::from_str(line) {
@@ -138,9 +140,7 @@ impl Record {
 
     /// Task, optimiser, loss and what else it was made of.
     fn made_of(&self) -> BTreeMap<String, Value> {
-        let mut found = BTreeMap::new();
-        self.info.made_of.iter().for_each(|(key, value)| flat(key, value, &mut found));
-        found
+        by_key(&Value::Object(self.info.made_of.clone())).into_iter().collect()
     }
 
     /// What its timeline changes.
@@ -198,33 +198,11 @@ pub(super) fn named(mut runs: Vec<Value>) -> Vec<Value> {
     runs
 }
 
-/// The text of a file; nothing if it is not there.
-fn read(path: &Path) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", path, error)),
-    }
-}
-
 /// A number with six digits, which a curve does not show more of.
 fn rounded(value: &Value) -> Value {
     match value.as_f64() {
         Some(number) if !value.is_u64() => format!("{number:.5e}").parse::<f64>().unwrap_or(number).into(),
         _ => value.clone(),
-    }
-}
-
-/// Values by dotted key.
-fn flat(prefix: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                flat(&key, field, into);
-            }
-        }
-        other => drop(into.insert(prefix.into(), other.clone())),
     }
 }
 

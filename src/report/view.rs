@@ -91,11 +91,7 @@ impl View {
     /// If the file is there and cannot be read, or is of another version's form.
     pub fn read(dir: &Path) -> Result<Option<View>> {
         let path = dir.join(VIEW);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read", &path, error)),
-        };
+        let Some(text) = crate::io::text_if_there(&path)? else { return Ok(None) };
         let view: View = serde_json::from_str(&text)
             .map_err(|e| Error::format(&path, format!("not what a run shows in a report: {e}")))?;
         if view.format != FORMAT {

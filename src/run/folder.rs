@@ -38,7 +38,12 @@ const SNAPSHOTS: &str = "snapshots";
 const INSIDE: &str = ".ihead-new";
 
 fn is_file_of_a_run(name: &str) -> bool {
-    FILES.contains(&name) || MADE_OF_IT.contains(&name) || name.starts_with("events.out.tfevents.")
+    makes_a_run(name) || MADE_OF_IT.contains(&name)
+}
+
+/// Whether a folder with such a file holds a run.
+fn makes_a_run(name: &str) -> bool {
+    FILES.contains(&name) || name.starts_with("events.out.tfevents.")
 }
 
 /// What a folder holds.
@@ -74,7 +79,7 @@ pub(super) fn look(dir: &Path) -> Result<Found> {
             let (is, should) = if file { ("a folder", "a file of a run") } else { ("a file", "a folder") };
             return Err(Error::format(&path, format!("is {is}, where {should} would be; move it away")));
         }
-        if file && !MADE_OF_IT.contains(&name.as_str()) || folder && !crate::io::snapshots(dir)?.is_empty() {
+        if makes_a_run(&name) || folder && !crate::io::snapshots(dir)?.is_empty() {
             found = Found::Run;
         }
     }
@@ -247,10 +252,7 @@ fn recover(dir: &Path) -> Result<()> {
 fn clear_interrupted(dir: &Path) -> Result<()> {
     let stage = dir.join(INSIDE);
     if stage.is_dir() {
-        let own = |path: &PathBuf| {
-            let name = name_of(path);
-            is_file_of_a_run(&name) && !MADE_OF_IT.contains(&name.as_str())
-        };
+        let own = |path: &PathBuf| makes_a_run(&name_of(path));
         for path in entries(dir)?.into_iter().filter(own) {
             std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::config::by_key;
 use crate::{Error, Result};
 
 /// Settings of the programs that may change: where and how long a run goes, what is shown, when it is measured.
@@ -52,23 +53,9 @@ pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
     Err(Error::folder(dir, found, mend))
 }
 
-/// Values by dotted key.
+/// The values that are not null, by dotted key.
 fn flat(value: &Value) -> BTreeMap<String, Value> {
-    fn collect(prefix: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
-        match value {
-            Value::Object(fields) => {
-                for (name, field) in fields {
-                    let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                    collect(&key, field, into);
-                }
-            }
-            Value::Null => {}
-            other => drop(into.insert(prefix.into(), other.clone())),
-        }
-    }
-    let mut found = BTreeMap::new();
-    collect("", value, &mut found);
-    found
+    by_key(value).into_iter().filter(|(_, value)| !value.is_null()).collect()
 }
 
 #[cfg(test)]

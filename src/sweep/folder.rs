@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Value;
+use crate::config::{Value, by_key};
 use crate::io::write_atomically;
 use crate::run::Status;
 use crate::{Error, Result};
@@ -143,9 +143,7 @@ impl Place {
 
 /// The dotted keys at which two settings differ, each with both values.
 pub(super) fn differences(before: &Value, now: &Value) -> Vec<String> {
-    let (mut before_flat, mut now_flat) = (Vec::new(), Vec::new());
-    flat("", before, &mut before_flat);
-    flat("", now, &mut now_flat);
+    let (before_flat, now_flat) = (by_key(before), by_key(now));
     let find = |all: &[(String, Value)], key: &str| {
         all.iter().find(|(known, _)| known == key).map_or(Value::Null, |(_, value)| value.clone())
     };
@@ -154,19 +152,6 @@ pub(super) fn differences(before: &Value, now: &Value) -> Vec<String> {
     keys.dedup();
     let pairs = keys.into_iter().map(|key| (key, find(&before_flat, key), find(&now_flat, key)));
     pairs.filter(|(_, a, b)| a != b).map(|(key, a, b)| format!("{key} was {a} and is {b}")).collect()
-}
-
-/// Nested values at their dotted keys.
-pub(super) fn flat(prefix: &str, value: &Value, into: &mut Vec<(String, Value)>) {
-    match value {
-        Value::Object(object) => {
-            for (key, value) in object {
-                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                flat(&key, value, into);
-            }
-        }
-        value => into.push((prefix.into(), value.clone())),
-    }
 }
 
 /// Now, in seconds since 1970.

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::config::by_key;
 use crate::run::{RunInfo, Status};
 use crate::{Error, Result};
 
-use super::super::folder::{OWN, Place, flat};
+use super::super::folder::{OWN, Place};
 use super::super::runs::compared;
 
 /// A run.
@@ -87,8 +88,7 @@ fn read(dir: &Path) -> Result<Found> {
             None => in_plan()?,
         },
     };
-    let mut pairs = Vec::new();
-    flat("", &compared(settings.unwrap_or(Value::Null)), &mut pairs);
+    let pairs = by_key(&compared(settings.unwrap_or(Value::Null)));
     let recorded = record.as_ref().map(|record| match record.status {
         Status::Running if !place.is_locked() => Status::Killed,
         status => status,
@@ -124,11 +124,7 @@ fn json(path: &Path) -> Result<Option<Value>> {
 /// The evaluations in `res.jsonl`; what a killed process has left of a last line does not count.
 fn records(dir: &Path) -> Result<Vec<(u64, Map<String, Value>)>> {
     let path = dir.join("res.jsonl");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-        Err(error) => return Err(Error::io("read", &path, error)),
-    };
+    let text = crate::io::text_if_there(&path)?.unwrap_or_default();
     let mut all = Vec::new();
     for (number, line) in (1..).zip(text.split_inclusive('\n')) {
         let wrong = |why: &str| Error::format(&path, format!("line {number}: {why}"));
