@@ -50,14 +50,8 @@ check() {
   ((lines == 1 + runs * (iters / 100))) || { echo "$1: $lines lines" >&2; "$bin/collect" "$1" >&2; return 1; }
   ! grep -E ',(failed|killed|missing|running),' "$1.csv" >&2 || { tail -n 5 "$1"/_sweep/*log* >&2; return 1; }
 }
-# the runs that go on in this folder
-survivors() {
-  local process
-  for process in /proc/[0-9]*; do
-    [[ $(readlink "$process/exe" 2>/dev/null) != "$bin/ihead_basic" || $(readlink "$process/cwd" 2>/dev/null) != "$work" ]] ||
-      echo "${process#/proc/}"
-  done
-}
+# what lives of a session: shells that have not become their programs yet are among it
+living() { ps -eo pid=,sid=,stat= | awk -v session="$1" '$2 == session && $3 !~ /^Z/ { print $1 }'; }
 missing() {
   echo "skipped: $1"
   [[ ${NEED-} != *$2* ]]
@@ -81,13 +75,12 @@ if command -v parallel >/dev/null; then
   setsid bash parallel.sh >parallel.log 2>&1 &
   script=$!
   wait_for_some parallel
-  kill -9 -- "-$script"
-  wait "$script" 2>/dev/null || true
-  while pids=$(survivors) && [[ -n $pids ]]; do # parallel puts its jobs into groups of their own
+  while pids=$(living "$script") && [[ -n $pids ]]; do # parallel puts its jobs into groups of their own
     # shellcheck disable=SC2086
     kill -9 $pids 2>/dev/null || true
     sleep 0.1
   done
+  wait "$script" 2>/dev/null || true
   echo "killed when $(done_runs parallel) of $runs runs were done"
   bash parallel.sh >parallel.log 2>&1 || { grep -h error parallel.log parallel/_sweep/*.log >&2 || true; exit 1; }
   check parallel
