@@ -106,7 +106,9 @@ fn distance(wanted: &str, candidate: &str) -> Option<usize> {
     let whole = edits(wanted, candidate).map(|n| 2 * n);
     let parts = wanted.matches('.').count() + 1;
     let end = candidate.rmatch_indices('.').nth(parts - 1).map(|(dot, _)| &candidate[dot + 1..]);
-    let last = candidate.rsplit('.').next().filter(|_| parts == 2);
+    // `weight` and `bias` end the names of most parameters: they tell none from another
+    let tells = |last: &&str| parts == 2 && !matches!(*last, "weight" | "bias");
+    let last = candidate.rsplit('.').next().filter(tells);
     let by_end = end.and_then(|end| edits(wanted, end)).map(|n| 2 * n + 1);
     // A key written under the wrong section: its own last part is what was meant. Two edits of the whole are nearer.
     let moved = last.and_then(|last| edits(wanted.rsplit('.').next()?, last)).map(|n| 2 * n + 5);
@@ -139,6 +141,8 @@ mod tests {
         assert_eq!(nearest("layers.1.attention.wq.weight", known), Some("layers.1.attention.wk.weight"));
         assert_eq!(nearest("layers.1.attention.wkk2.weight", known), Some("layers.1.attention.wk.weight"));
         assert_eq!(nearest("ouptt.weight", known), Some("output.weight"));
+        // a file that lacked the unembedding was asked whether it meant the keys of a layer
+        assert_eq!(nearest("output.weight", known[..2].iter().copied()), None);
     }
 
     #[test]

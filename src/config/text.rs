@@ -7,11 +7,10 @@
 //! | number | `0.2`, `1e-4` |
 //! | text, path | verbatim (`007` stays `007`); one pair of quotes around the whole is taken off |
 //! | choice | one of its names |
-//! | optional | `null`, `None`, else its value; an empty text is null |
+//! | optional | `null`, `None`, else its value, which may be `''` and not nothing |
 //! | list | `[1,2,3]`, `[]`; items of text may be quoted: `['a,b',c]`, and then a quote inside is doubled: `['it''s']` |
 //!
-//! Outside such brackets commas have no meaning. Every value but one has a text that is read back as it: an optional text
-//! that is there and empty is read as null.
+//! Outside such brackets commas have no meaning. Every value has a text that is read back as it.
 
 use ihead_formula::split::{Cut, Doubled, Piece};
 use serde_json::Value;
@@ -37,7 +36,8 @@ impl Kind {
             Self::Choice(_) => self.choice(unquoted(text)),
             Self::Optional(inner) => match text {
                 "null" | "None" => Ok(Value::Null),
-                "" | "''" | "\"\"" if matches!(**inner, Self::Text | Self::Path) => Ok(Value::Null),
+                // a variable of the shell that has no value, more likely than what is meant
+                "" => Err(Remark::new()),
                 _ => inner.parse(text),
             },
             Self::List(inner) => {
@@ -87,9 +87,7 @@ impl Kind {
                 }
                 _ => text.into(),
             })),
-            Self::Optional(inner) if !matches!(text, "null" | "None" | "" | "''" | "\"\"") => {
-                inner.parse_item(text)
-            }
+            Self::Optional(inner) if !matches!(text, "null" | "None" | "") => inner.parse_item(text),
             kind => kind.parse(text),
         }
     }

@@ -20,6 +20,9 @@ pub enum Level {
     Avx512,
 }
 
+/// The names of the levels.
+const NAMES: [&str; 3] = ["portable", "avx2", "avx512"];
+
 impl Level {
     /// All levels, from the slowest to the fastest.
     pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
@@ -41,20 +44,26 @@ impl Level {
         Self::ALL.into_iter().rev().find(|level| level.is_available()).unwrap_or(Self::Portable)
     }
 
-    /// The level that `IHEAD_SIMD` asks for, or the best one without that variable.
+    /// The level that `IHEAD_SIMD` asks for, or the best one if that variable is not there or empty.
     ///
     /// # Errors
-    /// [`Error::Unknown`] when the variable names no level, [`Error::Value`] when it names one that this machine lacks.
+    /// [`Error::Value`] when the variable names no level, or one that this machine lacks.
     pub fn from_env() -> Result<Self, Error> {
-        let Ok(name) = std::env::var("IHEAD_SIMD") else { return Ok(Self::best()) };
-        let level: Self = name.parse()?;
-        if !level.is_available() {
-            return Err(Error::value("IHEAD_SIMD", name, "instructions that this machine has"));
+        let name = std::env::var_os("IHEAD_SIMD").filter(|name| !name.is_empty());
+        let Some(name) = name.map(|name| name.to_string_lossy().into_owned()) else {
+            return Ok(Self::best());
+        };
+        match name.parse::<Self>() {
+            Ok(level) if level.is_available() => Ok(level),
+            Ok(_) => Err(Error::value("IHEAD_SIMD", name, "instructions that this machine has")),
+            Err(_) => {
+                let expected = format!("portable, avx2 or avx512{}", crate::names::hint(&name, NAMES));
+                Err(Error::value("IHEAD_SIMD", format!("'{name}'"), expected))
+            }
         }
-        Ok(level)
     }
 
-    /// The level that kernels called on this thread use; a bad `IHEAD_SIMD` counts as none.
+    /// The level that kernels called on this thread use; a bad `IHEAD_SIMD`, which an engine refuses, counts as none.
     #[inline]
     pub fn current() -> Self {
         CURRENT.get().unwrap_or_else(|| {
@@ -74,7 +83,7 @@ impl FromStr for Level {
             "portable" => Ok(Self::Portable),
             "avx2" => Ok(Self::Avx2),
             "avx512" => Ok(Self::Avx512),
-            _ => Err(Error::unknown("instruction set", name, ["portable", "avx2", "avx512"])),
+            _ => Err(Error::unknown("instruction set", name, NAMES)),
         }
     }
 }

@@ -254,20 +254,21 @@ impl RunArgs {
         optim: &OptimArgs,
         exp: usize,
     ) -> Result<()> {
-        let (trains, measured) = (self.reprobe.is_none(), data.k > 0);
+        let keeps = self.reprobe.is_none() && self.save_dir.is_some();
+        let measured = data.k > 0;
         let needs = Needs {
             seq: data.seq_length,
             batch: optim.batch_size,
             sets: if measured { vec![(self.test_batch_size, data.seq_length)] } else { vec![] },
             evaluates: measured,
-            exp: if trains { exp } else { 0 },
+            exp: if keeps { exp } else { 0 },
             optim: &optim.optimizer(|adamw| adamw),
             loss: &Loss::next_token(),
             timeline: &self.timeline,
             edits: &self.edits,
             compute: self.compute(),
             on_divergence: self.on_divergence,
-            keeps: trains && self.save_dir.is_some(),
+            keeps,
         };
         let (batch, test) = (optim.batch_size, self.test_batch_size);
         let sequences = |n| format!("{n} sequences of {} tokens", data.seq_length);

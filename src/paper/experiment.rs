@@ -75,6 +75,9 @@ impl<M: Model> Experiment<M> {
     }
 
     fn start(self, lines: bool, watch: &mut dyn Monitor<M>) -> Result<()> {
+        if self.run.save_dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
+            return Err(Error::config("save_dir", "empty; expected a folder, or null to keep no files"));
+        }
         let (save_dir, compute) = (self.save_dir(), self.run.compute());
         let timeline = self.timeline.and(self.run.timeline.clone());
         if lines {
@@ -108,7 +111,7 @@ impl<M: Model> Experiment<M> {
             .compute(compute)
             .schedule(Schedule::every(args.eval_delta))
             .logging(logging)
-            .exp(exp_batch.as_ref().map_or(0, |batch| batch.batch))
+            .exp(exp_batch.as_ref().filter(|_| save_dir.is_some()).map_or(0, |batch| batch.batch))
             .settings(kept(&self.params));
         if let Some(measured) = measured {
             run = run

@@ -25,8 +25,10 @@ fn makers(program: &Program) -> Vec<Option<usize>> {
 
 /// Removes the instructions whose work others do now.
 fn remove(program: &mut Program, gone: &[usize]) {
-    let mut place = 0..;
-    program.instrs.retain(|_| place.next().is_some_and(|i| !gone.contains(&i)));
+    let mut stays = vec![true; program.instrs.len()];
+    gone.iter().for_each(|i| stays[*i] = false);
+    let mut stays = stays.into_iter();
+    program.instrs.retain(|_| stays.next().unwrap_or(true));
 }
 
 /// Makes one instruction of a pattern and of the only mix that reads it. The pattern itself may be read by the request.

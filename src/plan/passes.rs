@@ -96,19 +96,27 @@ pub(crate) fn share_gradients(program: &mut Program) {
     }
     let mut wanted = vec![false; program.vals.len()];
     program.vals.iter().filter(|info| info.trains).for_each(|info| wanted[info.home.0] = true);
-    let gradients: Vec<usize> = (0..wanted.len()).filter(|v| wanted[*v] && first[*v].is_some()).collect();
+    // the gradients that each instruction is the first to open, and those that it is the last to look at
+    let mut opened = vec![Vec::new(); program.instrs.len()];
+    let mut closed = opened.clone();
+    for (v, first) in first.into_iter().enumerate().filter(|(v, _)| wanted[*v]) {
+        if let Some(first) = first {
+            opened[first].push(v);
+            closed[last[v]].push(v);
+        }
+    }
     let mut free: HashMap<(Layout, usize, usize), Vec<usize>> = HashMap::new();
     let mut buffers = 0;
     for i in (0..program.instrs.len()).rev() {
         let class = |info: &ValInfo| (info.layout, info.cols, info.heads);
-        for &v in gradients.iter().filter(|v| first[**v] == Some(i)) {
+        for &v in &opened[i] {
             let left = free.get_mut(&class(&program.vals[v])).and_then(Vec::pop);
             program.vals[v].gradient = Some(left.unwrap_or_else(|| {
                 buffers += 1;
                 buffers - 1
             }));
         }
-        for &v in gradients.iter().filter(|v| last[**v] == i) {
+        for &v in &closed[i] {
             let info = &program.vals[v];
             free.entry(class(info)).or_default().extend(info.gradient);
         }

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::data::Batch;
 use crate::engine::{Engine, Observer, ParamSource, Patches, Request, RowLists, Shares, totals};
 use crate::graph::Graph;
-use crate::kernels::Element;
+use crate::kernels::{Element, Level};
 use crate::nn::ParamId;
 
 use super::exec::{Plan, Sums};
@@ -54,7 +54,7 @@ impl<E: Element> CpuEngine<E> {
     ///
     /// # Errors
     /// If the request asks for an activation that the graph does not have, or for a penalty of a pattern; if the threads
-    /// cannot be started.
+    /// cannot be started; if `IHEAD_SIMD` asks for instructions that are not there.
     pub fn new(
         graph: &Graph,
         request: &Request,
@@ -78,6 +78,7 @@ impl<E: Element> CpuEngine<E> {
         way: Way,
     ) -> Result<Self, Error> {
         request.check_graph(graph)?;
+        Level::from_env()?;
         let (graph, program) = lower(graph, request, trains, way);
         let weights = Weights::new(&graph, &program.used, &program.leaves, trains);
         let pool = rayon::ThreadPoolBuilder::new()

@@ -33,7 +33,7 @@ pub(crate) struct Needs<'a> {
     pub sets: Vec<(usize, usize)>,
     /// Whether something is measured on the training batch.
     pub evaluates: bool,
-    /// Sequences of `exp.npz`.
+    /// Sequences of `exp.npz`; 0 if it is not written.
     pub exp: usize,
     pub optim: &'a Optim,
     pub loss: &'a Loss,
@@ -99,6 +99,12 @@ impl Estimate {
         }
         let positions = |(sequences, seq): (usize, usize)| POSITION * sequences as f64 * seq as f64;
         let sets = needs.sets.iter().map(|set| TEST_BATCHES * positions(*set)).sum::<f64>();
+        let held: f64 = engines.iter().flatten().sum();
+        // the engines of training are gone when the arrays are made, by one of their own
+        let arrays = match needs.exp {
+            0 => 0.0,
+            n => exp(&graph, n) + evaluation(&graph, compute).iter().sum::<f64>() - held,
+        };
         // its tensors, and the bytes of the file
         let checkpoint = if needs.keeps { 2.0 * (all + initial + moments * trained) } else { 0.0 };
         Ok(Estimate {
@@ -107,7 +113,7 @@ impl Estimate {
             matrices: engines.iter().map(|[matrices, _]| matrices).sum(),
             activations: engines.iter().map(|[_, activations]| activations).sum(),
             batches: BATCHES * positions((needs.batch, seq)) + sets + positions((needs.exp, seq)),
-            moment: trained.max(checkpoint).max(exp(&graph, needs.exp)),
+            moment: trained.max(checkpoint).max(arrays),
             program: PROGRAM + THREAD * compute.threads as f64,
         })
     }

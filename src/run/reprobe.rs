@@ -1,9 +1,9 @@
 //! Stored weights, measured later.
 use std::path::Path;
 
+use crate::Result;
 use crate::graph::Model;
 use crate::probe::Measurements;
-use crate::{Error, Result};
 
 use super::recorder::labelled;
 use super::{Run, Table};
@@ -21,18 +21,12 @@ impl<M: Model> Run<M> {
     /// of this model; then no file is touched.
     pub fn reprobe(&mut self, dir: impl AsRef<Path>) -> Result<Vec<(String, Measurements)>> {
         let dir = dir.as_ref();
-        let snapshots = crate::io::snapshots(dir)?.into_iter();
-        let mut stored: Vec<_> = snapshots.filter_map(|(i, path)| Some((i?.to_string(), path))).collect();
-        let last = dir.join("final.safetensors");
-        stored.extend(last.exists().then(|| ("final".to_string(), last)));
-        if stored.is_empty() {
-            let message = "expected the folder of a run, with final.safetensors or snapshots/*.safetensors";
-            return Err(Error::format(dir, message));
-        }
+        let stored = crate::io::stored(dir)?;
         let mut probes = self.check()?.probes;
         let batch = self.batches().clone().next_batch()?;
         let mut records = Vec::new();
-        for (name, path) in stored {
+        for (iteration, path) in stored {
+            let name = iteration.map_or("final".to_string(), |iteration| iteration.to_string());
             crate::io::load(&path, &mut self.trainer.model)?;
             let mut record = probes.before(&self.trainer.model, &batch)?;
             record.extend(probes.of_model(&self.trainer.model)?);

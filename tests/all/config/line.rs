@@ -67,9 +67,10 @@ fn text_is_verbatim_but_for_a_pair_of_quotes() {
     }
     assert_eq!(args(&["freeze_until='it'"]).freeze_until, "it");
     assert_eq!(args(&["freeze_until=it's"]).freeze_until, "it's");
-    for null in ["save_dir=null", "save_dir=None", "save_dir=", "save_dir=''"] {
+    for null in ["save_dir=null", "save_dir=None"] {
         assert_eq!(args(&[null]).run.save_dir, None);
     }
+    assert_eq!(args(&["save_dir=''"]).run.save_dir, Some(PathBuf::new()));
     assert_eq!(args(&["save_dir='null'"]).run.save_dir, Some(PathBuf::from("null")));
 }
 

@@ -6,6 +6,7 @@ use super::{problem, problems};
 fn values_that_do_not_fit_say_what_was_expected() {
     for (arg, expected) in [
         ("max_iters=", "max_iters: expected an integer of at least 1 or null, found nothing after '='"),
+        ("save_dir=", "save_dir: expected a path or null, found nothing after '='"),
         ("max_iters=1.5", "max_iters: expected an integer of at least 1 or null, found '1.5'"),
         ("max_iters=0", "max_iters: expected an integer of at least 1 or null, found '0'"),
         ("seed=-1", "seed: expected an integer of at least 0, found '-1'"),

@@ -126,7 +126,7 @@ proptest! {
         heads in 1usize..9, times in 1usize..99, flags: (bool, bool),
         device in prop::sample::select(vec![Device::Cpu, Device::Cuda, Device::Tpu]),
         layers in proptest::collection::vec(0usize..10, 0..4),
-        text: String, root: String, save_dir in proptest::option::of(".+"), names: Vec<String>,
+        text: String, root: String, save_dir: Option<String>, names: Vec<String>,
         quoted in proptest::collection::vec("[\\[\\] ',\"ab]{0,6}", 0..5),
     ) {
         let mut args = Args::defaults();

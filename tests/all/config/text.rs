@@ -13,7 +13,7 @@ fn explain() {
     insta::assert_snapshot!(printed(&[
         "--explain",
         "max_iters=1e3",
-        "save_dir=''",
+        "save_dir=null",
         "root_dir=a",
         "names=[x]"
     ]));

@@ -30,6 +30,21 @@ fn a_key_that_a_config_has_twice_is_refused() {
 }
 
 #[test]
+fn a_snapshot_whose_name_is_no_iteration_is_refused_by_probe_and_reprobe() {
+    let place = Place::new();
+    place.done("ihead_basic", &["max_iters=1"]);
+    let run = place.path("run");
+    std::fs::create_dir(run.join("snapshots")).unwrap();
+    std::fs::copy(run.join("final.safetensors"), run.join("snapshots/last.safetensors")).unwrap();
+    let expected = "last.safetensors: expected a snapshot's name to be its iteration, as in 300.safetensors";
+    let error = place.refused("ihead_basic", &[&format!("reprobe={}", run.display())]);
+    assert!(error.ends_with(expected), "{error}");
+    let run = format!("run={}", run.display());
+    let output = Command::new(super::program("probe")).args([&run, "norms=['*']"]).output().unwrap();
+    assert!(error_of(&output).ends_with(expected), "{}", said(&output));
+}
+
+#[test]
 fn probe_says_which_file_lacks_a_weight_and_passes_over_no_folder() {
     let place = Place::new();
     let saved = |name: &str| place.path(name).display().to_string();

@@ -58,6 +58,39 @@ fn settings_that_cannot_be_are_one_line() {
     assert_eq!(both, "resume: true, but overwrite=true: a run is gone on with or replaced");
 }
 
+#[test]
+fn an_empty_folder_name_is_not_taken_for_none() {
+    let place = Place::new();
+    // as from `save_dir=$RUNS` where the shell has no such variable
+    let error = place.refused("ihead_basic", &["max_iters=2", "save_dir="]);
+    assert_eq!(error, "save_dir: expected a path or null, found nothing after '='");
+    for key in ["init_from", "data_args.text", "reprobe"] {
+        let error = place.refused("ihead_basic", &["max_iters=2", &format!("{key}=")]);
+        assert_eq!(error, format!("{key}: expected a path or null, found nothing after '='"));
+    }
+    let error = place.refused("ihead_basic", &["max_iters=2", "save_dir=''"]);
+    assert_eq!(error, "save_dir: empty; expected a folder, or null to keep no files");
+    place.done("ihead_basic", &["max_iters=2", "save_dir=null"]);
+    assert!(place.content().is_empty());
+}
+
+#[test]
+fn instructions_that_are_none_are_refused_and_not_passed_over() {
+    let place = Place::new();
+    for (name, expected) in [
+        ("avx521", "IHEAD_SIMD: 'avx521'; expected portable, avx2 or avx512; did you mean 'avx512'?"),
+        ("fast", "IHEAD_SIMD: 'fast'; expected portable, avx2 or avx512"),
+    ] {
+        let output = place.command("ihead_basic", &["max_iters=2"]).env("IHEAD_SIMD", name).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert_eq!(error_of(&output), expected);
+        assert!(place.content().is_empty());
+    }
+    let portable = place.command("ihead_basic", &["max_iters=2"]).env("IHEAD_SIMD", "portable").output();
+    assert!(portable.unwrap().status.success());
+    assert_eq!(place.info()["features"], "portable");
+}
+
 #[cfg(unix)]
 #[test]
 fn names_and_links_that_lead_nowhere_are_one_line() {

@@ -1,4 +1,6 @@
 //! Signals: the step ends, the run is kept, the status is the one that a shell expects.
+use std::time::{Duration, Instant};
+
 use super::{BOTH, Place, ended, signal};
 
 #[test]
@@ -18,4 +20,31 @@ fn a_signal_ends_a_run_after_its_step_with_its_weights_and_its_status() {
             }
         }
     }
+}
+
+#[test]
+fn a_second_signal_ends_a_run_at_once_in_the_middle_of_a_step() {
+    // a batch of seconds, of which the first step never sees the end
+    let place = Place::new();
+    let more = [
+        "optim_args.batch_size=40000",
+        "data_args.seq_length=64",
+        "model_args.max_length=64",
+        "model_args.dim=64",
+    ];
+    let mut run = place.command("ihead_basic", &more).spawn().unwrap();
+    let begun = Instant::now();
+    while !place.path("run/checkpoint.safetensors").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint of the beginning");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal(&run, "TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(run.try_wait().unwrap().is_none(), "the step was shorter than the wait for the second signal");
+    signal(&run, "HUP");
+    let status = run.wait().unwrap();
+    assert_eq!(status.code(), Some(129), "{status:?}");
+    assert_eq!(place.info()["status"], "running");
+    assert_eq!(place.info()["iterations"], 0);
+    assert!(!place.path("run/final.safetensors").exists());
 }
