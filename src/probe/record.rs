@@ -116,6 +116,13 @@ impl Measurements {
         &self.entries
     }
 
+    /// The same record without room for more numbers.
+    pub(crate) fn shrunk(mut self) -> Self {
+        self.entries.iter_mut().for_each(|entry| entry.name.shrink_to_fit());
+        self.entries.shrink_to_fit();
+        self
+    }
+
     /// The same record with `number` for everything that is not applicable.
     pub fn not_applicable_as(mut self, number: f64) -> Self {
         for entry in self.entries.iter_mut().filter(|e| e.value == Value::NotApplicable) {
@@ -138,6 +145,20 @@ impl Serialize for Measurements {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_for_a_whole_run_has_no_room_for_more() {
+        let mut record = Measurements::new();
+        for i in 0..33 {
+            let mut name = String::with_capacity(100);
+            name.push_str(&format!("number_{i}"));
+            record.insert(name, Unit::Nats, f64::from(i));
+        }
+        let kept = record.clone().shrunk();
+        assert_eq!(kept, record);
+        assert_eq!(kept.entries.capacity(), 33);
+        assert!(kept.entries.iter().all(|entry| entry.name.capacity() < 16));
+    }
 
     #[test]
     fn a_name_is_there_once_in_its_first_place() {

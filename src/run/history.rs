@@ -1,6 +1,7 @@
 //! What a run has measured.
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::probe::{Measurements, Unit};
 use crate::{Error, Result};
@@ -27,13 +28,15 @@ use super::Table;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    records: Vec<(usize, Measurements)>,
+    /// Shared by the run and by whom it was given to.
+    records: Arc<Vec<(usize, Measurements)>>,
 }
 
 impl History {
     /// Adds the record of an iteration.
     pub fn push(&mut self, iteration: usize, record: Measurements) {
-        self.records.push((iteration, record));
+        let record = record.shrunk(); // it is kept until the run ends
+        Arc::make_mut(&mut self.records).push((iteration, record));
     }
 
     /// What a run has written into `res.jsonl`; `units` are those of its numbers.

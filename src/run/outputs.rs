@@ -202,7 +202,8 @@ impl Outputs {
         self.info.write(self.dir())
     }
 
-    /// The end of a run, good or bad: its last weights, a checkpoint and `run.json`. `records` are all lines of `res.jsonl`.
+    /// The end of a run, good or bad: its last weights, a checkpoint and `run.json`. `records` makes all lines of `res.jsonl`,
+    /// which are wanted where the folder cannot be written any more.
     ///
     /// # Errors
     /// That of the run, and where it is kept; or that of a file that cannot be written.
@@ -210,7 +211,7 @@ impl Outputs {
         &mut self,
         model: &(impl Module + ?Sized),
         checkpoint: Checkpoint,
-        records: String,
+        records: impl FnOnce() -> String,
         trained: Result<()>,
     ) -> Result<()> {
         self.info.ended = Some(info::now());
@@ -240,7 +241,7 @@ impl Outputs {
             (trained, Err(unwritten)) => {
                 self.info.status = if trained.is_ok() { Status::Failed } else { self.info.status };
                 let error = trained.err().unwrap_or(unwritten);
-                let run = Rescued { model, checkpoint, records, info: &self.info };
+                let run = Rescued { model, checkpoint, records: records(), info: &self.info };
                 let (kept, place) = run.write(self.dir());
                 self.info.rescued = place;
                 ended(error, kept)

@@ -112,7 +112,8 @@ impl Recorder {
         }
         self.describe();
         let checkpoint = self.checkpoint(trainer, loader)?;
-        let records = self.history.records().iter().map(|(i, record)| line(*i, record)).collect();
+        let history = &self.history;
+        let records = || history.records().iter().map(|(i, record)| line(*i, record)).collect();
         self.outputs
             .as_mut()
             .map_or(Ok(()), |outputs| outputs.end(&trainer.model, checkpoint, records, trained))
