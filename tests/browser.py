@@ -275,6 +275,20 @@ def check_basic(browser, folder):
     assert browser.run("$('#chart-recalls').getAttribute('aria-valuetext')").startswith("iteration 5:")  # all charts together
     browser.press(END)
     assert close(browser.run(text).split("loss ")[1].split(";")[0], rows[-1]["loss"])
+    # axes can be logarithmic, and the charts are still read
+    scale = "charts.find((c) => c.group.key === 'nats').chart.scales[arguments[0]].distr"
+    assert [browser.run(scale, axis) for axis in "xy"] == [1, 1]
+    browser.click("#chart-nats ~ .choose .axes label:nth-child(1) input")
+    browser.click("#chart-nats ~ .choose .axes label:nth-child(2) input")
+    assert [browser.run(scale, axis) for axis in "xy"] == [3, 3]
+    middle = "(() => { const { chart } = charts.find((c) => c.group.key === 'nats'); const at = (v) => chart.valToPos(v, 'x'); return [at(5), at(10), at(20)]; })()"
+    low, mid, high = browser.run(middle)
+    assert high > low and abs(mid - (low + high) / 2) < 0.5, (low, mid, high)
+    browser.run("$('#chart-nats').focus()")
+    browser.press(HOME)
+    assert browser.run(text).startswith("iteration 5: loss "), browser.run(text)  # there is no logarithm of 0
+    browser.click("#chart-nats ~ .choose .axes label:nth-child(1) input")
+    browser.click("#chart-nats ~ .choose .axes label:nth-child(2) input")
     browser.click("#chart-nats ~ details:last-child summary")
     # a browser tells of an opened element in a task of its own
     assert browser.awaited("$$('#chart-nats ~ details:last-child tbody tr').length", len(rows)) == len(rows)
@@ -327,8 +341,27 @@ def check_basic(browser, folder):
     assert (folder / "basic/curves.svg").read_text().startswith("<svg") and (folder / "basic/attention.svg").exists()
 
 
-def check_seeds(browser):
-    """Two runs, side by side; their models are made again from the settings."""
+def check_seeds(browser, folder):
+    """Two seeds: a mean with a band, then side by side; their models are made again from the settings."""
+    rows = [records(run)[-1] for run in sorted((folder / "seeds").iterdir())]
+    labels = "$$('#chart-nats .u-series:not(.edge) .u-label').map((l) => l.textContent)"
+    named = browser.run(labels)[1:]
+    assert named and all(label.endswith("mean of 2 seeds") for label in named), named
+    assert browser.run("$$('#chart-nats .u-series.edge').every((e) => getComputedStyle(e).display === 'none')")
+    swatches = "new Set($$('#runs .swatch').map((s) => s.style.background)).size"
+    assert browser.run(swatches) == 1  # one line, one colour
+    browser.run("$('#chart-nats').focus()")
+    browser.press(END)
+    number = named[0].split(",")[0]
+    value, low, high = [sum(row[number] for row in rows) / 2, min(row[number] for row in rows), max(row[number] for row in rows)]
+    said = browser.run("$('#chart-nats').getAttribute('aria-valuetext')").split("mean of 2 seeds ")[1].split(";")[0]
+    parts = said.replace("(", "").replace(")", "").split()
+    assert close(parts[0], value) and close(parts[1], low) and close(parts[3], high) and low < high, (said, value, low, high)
+    # the band is drawn: its edges enclose the line, and its colour is that of the line, lighter
+    drawn = browser.run("charts[0].chart.bands.map((band) => [band.series, band.fill]) && (() => { const { chart } = charts[0]; const at = chart.data[0].length - 1; const [high, low] = chart.bands[0].series; return [chart.data[high][at], chart.data[1][at], chart.data[low][at]]; })()")
+    assert drawn[0] > drawn[1] > drawn[2], drawn
+    browser.click("#banded")
+    assert browser.run(swatches) == 2
     assert browser.run("$$('.pane h3').map((h) => h.textContent)") == ["seed = 1", "seed = 2"]
     assert browser.run("$$('#settings tbody tr').map((r) => r.cells[0].textContent)")[:1] == ["root_dir differs"] or browser.run("$$('#settings th').some((h) => h.textContent === 'seed differs')")
     lines = "$$('#chart-nats .u-series').length"
@@ -371,7 +404,7 @@ def main():
                 "basic": (folder / "basic/report.html", lambda: check_basic(browser, folder)),
                 "own": (folder / "own/report.html", lambda: check_own(browser, folder)),
                 "full": (folder / "full.html", lambda: check_full(browser)),
-                "seeds": (folder / "seeds.html", lambda: check_seeds(browser)),
+                "seeds": (folder / "seeds.html", lambda: check_seeds(browser, folder)),
                 "hostile": (folder / "hostile.html", lambda: check_hostile(browser, evil)),
             }
             for name, (page, check) in pages.items():

@@ -23,6 +23,11 @@ pub fn write_atomically_with(
 ) -> Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e| Error::io("write", path, e);
+    if !parent.is_dir() {
+        let why = if parent.exists() { "is not a folder" } else { "is not there" };
+        let kind = std::io::ErrorKind::NotFound;
+        return Err(failed(std::io::Error::new(kind, format!("the folder {} {why}", parent.display()))));
+    }
     let mut file = temporary(parent).map_err(failed)?;
     write(file.as_file_mut()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;

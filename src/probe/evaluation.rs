@@ -259,6 +259,13 @@ impl Wanted<'_> {
             Measure::Margin => self.logit(None, Against::BestOther, select)?,
             Measure::Logit { term, against } => self.logit(term.as_deref(), *against, select)?,
             Measure::Share(of) => ResolvedMeasure::Share(of.clone()),
+            Measure::Norm { site } => {
+                let node = self.site(site)?;
+                if self.graph.nodes()[node.index()].op.is_pattern() {
+                    return Err(Error::misfit(format!("site '{site}'"), "an attention pattern", "a stream"));
+                }
+                ResolvedMeasure::Norm(self.read(node, select))
+            }
             Measure::Attention { head, key, by, through } => {
                 let through = through.as_ref().map(|other| self.head(other, select)).transpose()?;
                 // from where `through` looks, any position may be the query
@@ -303,13 +310,16 @@ impl Wanted<'_> {
         Ok(ResolvedMeasure::Logit { read: Some(self.read(term.logits, select)), norm, against })
     }
 
+    /// What the model computes under this name.
+    fn site(&self, name: &str) -> Result<NodeId> {
+        let names = self.graph.sites().keys().map(String::as_str);
+        self.graph.site(name).ok_or_else(|| Error::unknown("site", name, names))
+    }
+
     /// The number of a head, whose rows are wanted at these positions.
     fn head(&mut self, head: &Head, select: &Select) -> Result<usize> {
         let (graph, Head { site, head: number }) = (self.graph, head);
-        let Some(node) = graph.site(site) else {
-            let names = graph.sites().keys().map(String::as_str);
-            return Err(Error::unknown("site", site, names));
-        };
+        let node = self.site(site)?;
         let recorded = &graph.nodes()[node.index()];
         if !recorded.op.is_pattern() {
             return Err(Error::misfit(format!("site '{site}'"), "a stream", "an attention pattern"));

@@ -33,6 +33,8 @@ pub(super) enum ResolvedMeasure {
         against: Against,
     },
     Share(Select),
+    /// Of a read.
+    Norm(usize),
     Attention {
         head: usize,
         key: Key,
@@ -135,6 +137,10 @@ impl<'a, E: Element> Observation<'a, E> {
                 Some(scale * (row[y].to_f64() - baseline))
             }
             ResolvedMeasure::Share(of) => Some(share(of.holds(&self.sequence, t))),
+            ResolvedMeasure::Norm(read) => {
+                let squares = self.row(*read, t).iter().map(|v| v.to_f64() * v.to_f64());
+                Some(squares.sum::<f64>().sqrt())
+            }
             ResolvedMeasure::Attention { head, key, by, through } => {
                 let q = match through {
                     Some(other) => self.attended(*other, t),

@@ -54,6 +54,11 @@ pub enum Measure {
     },
     /// 1 if the position is also among those of another selection.
     Share(Select),
+    /// The Euclidean norm of row `t` of a site: the size of the residual stream, or of what attention adds to it.
+    Norm {
+        /// The site, a stream.
+        site: String,
+    },
     /// How a head's row `t` looks at certain keys.
     Attention {
         /// The head.
@@ -178,6 +183,18 @@ impl Metric {
         Metric::new(name, Measure::Attention { head: head.clone(), key, by: By::Weight, through: None })
     }
 
+    /// The mean Euclidean norm of what stands at a site, for example `layers.1.resid` or `layers.0.attention.v`; of streams
+    /// by head, all heads together.
+    ///
+    /// ```
+    /// use ihead::probe::{Metric, Select};
+    /// let metric = Metric::norm("values", "layers.0.attention.v").over(Select::marks(2..));
+    /// assert_eq!(metric.to_string(), "values: norm of layers.0.attention.v over marks >= 2");
+    /// ```
+    pub fn norm(name: impl Into<String>, site: impl Into<String>) -> Self {
+        Metric::new(name, Measure::Norm { site: site.into() })
+    }
+
     /// The same metric over these positions alone.
     pub fn over(mut self, select: Select) -> Self {
         self.select = select;
@@ -216,6 +233,7 @@ impl Metric {
             Measure::Share(_) | Measure::Attention { .. } => Unit::Share,
             Measure::Margin | Measure::Logit { .. } => Unit::Logits,
             Measure::Rank => Unit::Count,
+            Measure::Norm { .. } => Unit::Norm,
         }
     }
 }
@@ -237,6 +255,7 @@ impl std::fmt::Display for Metric {
             }
             Measure::Logit { term: None, against } => write!(f, "the target's logit, {against}")?,
             Measure::Share(of) => write!(f, "share of {of}")?,
+            Measure::Norm { site } => write!(f, "norm of {site}")?,
             Measure::Attention { head, key, by, through } => {
                 let how = if *by == By::Argmax { "largest weight" } else { "weight" };
                 write!(f, "{how} of {}[{}] on {key}", head.site, head.head)?;

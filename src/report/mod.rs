@@ -65,9 +65,18 @@ impl Page {
     pub fn of_runs(dirs: &[PathBuf]) -> Result<Page> {
         let mut found: Vec<PathBuf> = Vec::new();
         for dir in dirs {
+            if dir.is_file() {
+                return Err(Error::format(
+                    dir,
+                    "a file; expected the folder of a run, or one with runs below",
+                ));
+            }
             let below = find_runs(dir)?;
             if below.is_empty() {
-                return Err(Error::format(dir, "there is no run in it; expected a folder with run.json"));
+                return Err(Error::format(
+                    dir,
+                    "there is no run in it; expected a folder with run.json, or one with runs below",
+                ));
             }
             found.extend(below.into_iter().filter(|run| !found.contains(run)).collect::<Vec<_>>());
         }

@@ -15,6 +15,9 @@ use super::View;
 /// The bytes of a number on the page, with its comma, nearly.
 const NUMBER: usize = 9;
 
+/// Settings of a run's place and pace, which change none of its numbers.
+const BESIDE: [&str; 7] = ["save_dir", "root_dir", "threads", "overwrite", "resume", "report", "figures"];
+
 /// The fewest evaluations that are kept.
 const FEWEST: usize = 50;
 
@@ -51,7 +54,7 @@ impl Record {
             match serde_json::from_str(line) {
                 Ok(row) => rows.push(row),
                 // a run that goes on may be writing it
-                Err(_) if i + 1 == lines.len() => {}
+                Err(_) if i + 1 == lines.len() && !text.ends_with('\n') => {}
                 Err(error) => return Err(Error::format(&path, format!("line {}: {error}", i + 1))),
             }
         }
@@ -91,6 +94,7 @@ impl Record {
             "error": self.info.error,
             "origin": self.origin(),
             "made_of": self.made_of(),
+            "like": self.like(),
             "settings": self.settings,
             "units": self.info.units,
             "chances": self.info.chances,
@@ -143,6 +147,17 @@ impl Record {
         by_key(&Value::Object(self.info.made_of.clone())).into_iter().collect()
     }
 
+    /// All that makes it what it is but for its seeds: runs that have it in common are drawn as a mean with a band. Nothing if
+    /// its settings are not known.
+    fn like(&self) -> Option<String> {
+        let (settings, made_of) = (self.settings.iter(), self.made_of());
+        let kept = |(key, _): &(&String, &Value)| {
+            !BESIDE.contains(&key.as_str()) && key.rsplit('.').next() != Some("seed")
+        };
+        let kept: Vec<_> = settings.chain(made_of.iter()).filter(kept).collect();
+        (!self.settings.is_empty()).then(|| json!(kept).to_string())
+    }
+
     /// What its timeline changes.
     fn changes(&self) -> Vec<Value> {
         let text = self.info.made_of.get("timeline").and_then(Value::as_str).unwrap_or("");
@@ -160,14 +175,13 @@ impl Record {
 pub(super) fn named(mut runs: Vec<Value>) -> Vec<Value> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
     let of = |run: &Value, key: &str| run["settings"].get(key).map_or("-".into(), text);
-    let beside = ["save_dir", "root_dir", "threads", "overwrite", "resume", "report", "figures"];
     let mut keys: Vec<String> = Vec::new();
     for run in &runs {
         let settings = run["settings"].as_object().into_iter().flat_map(Map::keys);
         keys.extend(settings.filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
     }
     keys.retain(|key| {
-        !beside.contains(&key.as_str()) && runs.iter().any(|run| of(run, key) != of(&runs[0], key))
+        !BESIDE.contains(&key.as_str()) && runs.iter().any(|run| of(run, key) != of(&runs[0], key))
     });
     let folder = |run: &Value| {
         let dir = run["dir"].as_str().unwrap_or("").to_string();
@@ -195,7 +209,17 @@ pub(super) fn named(mut runs: Vec<Value>) -> Vec<Value> {
     for (run, name) in runs.iter_mut().zip(names) {
         run["name"] = name.into();
     }
+    number_alike(&mut runs);
     runs
+}
+
+/// Replaces what makes each run what it is by the number of the first run that has it in common.
+fn number_alike(runs: &mut [Value]) {
+    let texts: Vec<Value> = runs.iter().map(|run| run["like"].clone()).collect();
+    for (number, run) in runs.iter_mut().enumerate() {
+        let first = texts.iter().position(|text| text.is_string() && *text == texts[number]);
+        run["like"] = first.unwrap_or(number).into();
+    }
 }
 
 /// A number with six digits, which a curve does not show more of.
@@ -209,6 +233,30 @@ fn rounded(value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_are_alike_if_they_differ_in_the_seed_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = [
+            r#"{"seed": 1, "k": 3}"#,
+            r#"{"seed": 2, "k": 3, "threads": 4}"#,
+            r#"{"seed": 1, "k": 5}"#,
+            "",
+            "",
+        ];
+        let runs = settings.iter().enumerate().map(|(i, settings)| {
+            let run = dir.path().join(i.to_string());
+            std::fs::create_dir(&run).unwrap();
+            std::fs::write(run.join("run.json"), serde_json::to_string(&RunInfo::begin()).unwrap()).unwrap();
+            if !settings.is_empty() {
+                std::fs::write(run.join("params.json"), settings).unwrap();
+            }
+            Record::read(&run).unwrap().data(1000, 1000)
+        });
+        let like: Vec<Value> = named(runs.collect()).iter().map(|run| run["like"].clone()).collect();
+        // the last two leave no settings, so nothing says that they are alike
+        assert_eq!(like, [0, 0, 2, 3, 4]);
+    }
 
     #[test]
     fn runs_are_named_by_what_differs() {

@@ -98,7 +98,28 @@ impl View {
             let message = format!("of form {}, expected {FORMAT}: run the program again", view.format);
             return Err(Error::format(&path, message));
         }
+        if let Some(fault) = view.fault() {
+            return Err(Error::format(&path, format!("damaged: {fault}; run the program again")));
+        }
         Ok(Some(view))
+    }
+
+    /// What does not fit in it: a page that is made of it could not be drawn.
+    fn fault(&self) -> Option<String> {
+        let uneven = |s: &Shown| s.x.len() != s.y.len() || s.x.len() != s.marks.len();
+        if let Some(i) = self.sequences.iter().position(uneven) {
+            return Some(format!("the tokens and marks of sequence {i} are not as many"));
+        }
+        let heads: usize = self.patterns.iter().map(|pattern| pattern.heads).sum();
+        let numbers = 2 * self.top + 2 + self.terms.len();
+        let bytes = |n: usize| n * (n + 1) / 2 * heads + 2 * n * numbers;
+        let sizes = self.sequences.iter().map(|shown| Some(bytes(shown.x.len())));
+        let whole = |moment: &Moment| {
+            let found = moment.data.iter().map(|data| base64::decode(data).map(|data| data.len()));
+            moment.ranges.len() == self.patterns.len() && found.eq(sizes.clone())
+        };
+        let at = self.moments.iter().position(|moment| !whole(moment))?;
+        Some(format!("the data of moment {at} are not those of {} sequences", self.sequences.len()))
     }
 
     /// Writes `view.json` into a folder.
@@ -255,6 +276,37 @@ mod tests {
             top: TOP,
             moments: (0..moments).map(moment).collect(),
             notes: vec![],
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_is_found() {
+        let whole = View {
+            patterns: vec![Heads { site: "pattern".into(), heads: 2 }],
+            terms: vec!["term".into()],
+            moments: vec![Moment {
+                iteration: None,
+                ranges: vec![[0.0, 1.0]],
+                largest: 1.0,
+                data: vec![base64::encode(&[7; 2 * 3 + 2 * 2 * (2 * TOP + 2 + 1)]); 2],
+            }],
+            ..view(1, 2)
+        };
+        assert_eq!(whole.fault(), None);
+        let with = |change: fn(&mut View)| {
+            let mut view = whole.clone();
+            change(&mut view);
+            view.fault().unwrap_or_default()
+        };
+        assert!(with(|view| view.sequences[1].marks.clear()).contains("sequence 1"));
+        for change in [
+            (|view| view.moments[0].data[1] = "AAAA".into()) as fn(&mut View),
+            |view| view.moments[0].data[0].replace_range(..1, "*"),
+            |view| view.moments[0].data.truncate(1),
+            |view| view.moments[0].ranges.clear(),
+            |view| view.terms.clear(),
+        ] {
+            assert!(with(change).contains("moment 0"), "{}", with(change));
         }
     }
 

@@ -9,12 +9,14 @@ use ihead::engine::{Engine, Read, Request, RowSet};
 use ihead::graph::{Model, record};
 use ihead::internals::backend::Cpu;
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
-use ihead::nn::{Module, ModuleExt, Params};
+use ihead::nn::{Module, ModuleExt, Params, norm};
 use ihead::probe::attribution::{Against, metrics, terms};
 use ihead::probe::{
     Bigram, BigramTable, Evaluation, Matrix, Measurements, Metric, Predictor, Select, TaskDistribution,
-    Uniform, Unigram,
+    Uniform, Unigram, Unit,
 };
+use ihead::run::Inspect;
+use ihead::train::{Compute, Precision};
 
 use crate::common::maths::softmax;
 
@@ -273,4 +275,41 @@ fn terms_and_tokens_that_are_not_there_are_named() {
         told(Metric::logit("a", Against::Token(11))),
         "token 11 of the model's vocabulary, which has tokens 0 to 10"
     );
+}
+
+#[test]
+fn the_norm_at_a_site_is_that_of_its_rows_in_streams_of_one_head_and_of_many() {
+    let (model, batch) = (full(&FullArgs { n_heads: 2, ..FullArgs::defaults() }), batch(3));
+    for site in ["layers.1.resid", "layers.0.attention.v", "final.resid"] {
+        let metrics = vec![
+            Metric::norm("first", site).over(Select::first(1)),
+            Metric::norm("others", site).over(!Select::first(1)),
+        ];
+        let (found, _) = measure(&model, metrics, &batch);
+        let values = Inspect::new(&model)
+            .compute(Compute { precision: Precision::Double, ..Compute::default() })
+            .activations(&batch, site)
+            .unwrap()
+            .values;
+        let norms: Vec<f64> = values.chunks(values.len() / (3 * SEQ)).map(norm).collect();
+        let mean = |first: bool| {
+            let of = norms.iter().enumerate().filter(|(i, _)| (i % SEQ == 0) == first);
+            of.clone().map(|(_, norm)| norm).sum::<f64>() / of.count() as f64
+        };
+        for (name, expected) in [("first", mean(true)), ("others", mean(false))] {
+            let found = found.get(name).unwrap();
+            assert!((found - expected).abs() < 1e-6 * expected, "{site}: {found}, expected {expected}"); // of f32 values
+        }
+        assert!((mean(true) - mean(false)).abs() > 1e-6, "{site}: {norms:?}");
+    }
+    assert_eq!(Metric::norm("first", "layers.1.resid").unit(), Unit::Norm);
+}
+
+#[test]
+fn the_norm_of_a_site_that_is_not_there_or_is_a_pattern_is_refused() {
+    let graph = record(&simplified(), SEQ).unwrap();
+    let told = |site: &str| Evaluation::new([Metric::norm("a", site)], &graph, 0).unwrap_err().to_string();
+    assert_eq!(told("layers.1.resdi"), "no site 'layers.1.resdi'; did you mean 'layers.1.resid'?");
+    let error = told("layers.1.attention.pattern");
+    assert!(error.contains("'layers.1.attention.pattern'") && error.contains("a stream"), "{error}");
 }

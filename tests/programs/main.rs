@@ -3,6 +3,7 @@
 mod bad_input;
 mod collect;
 mod faults;
+mod looks;
 // more than these tests read
 #[allow(dead_code)]
 #[path = "../../examples/parity/case.rs"]

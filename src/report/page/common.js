@@ -87,6 +87,24 @@ function runsChanged() {
 
 darkScheme.addEventListener("change", runsChanged);
 
+/** Whether runs that differ in the seed only are one line, and whether there are any. */
+const banded = { on: true, any: runs.some((run, number) => run.like !== number) };
+
+/** The shown runs in groups: those that differ in the seed only together, or each by itself. */
+function runGroups() {
+  const groups = new Map();
+  for (const each of visibleRuns()) {
+    const key = banded.on ? each.run.like : each.number;
+    groups.set(key, [...(groups.get(key) ?? []), each]);
+  }
+  return [...groups.values()];
+}
+
+/** The colour of a run: that of its line. */
+function colourOf(number) {
+  return colour(runGroups().find((group) => group.some((each) => each.number === number))?.[0].number ?? number);
+}
+
 function visibleRuns() {
   return runs.map((run, number) => ({ run, number })).filter(({ number }) => chosenRuns.has(number));
 }
@@ -94,7 +112,7 @@ function visibleRuns() {
 /** A mark in the colour of a run, which its name follows. */
 function swatch(number) {
   const made = element("span", { class: "swatch", "aria-hidden": "true" });
-  made.style.background = colour(number);
+  made.style.background = colourOf(number);
   return made;
 }
 

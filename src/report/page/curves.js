@@ -35,39 +35,66 @@ function numberGroups() {
   return [...groups.values()].sort((a, b) => place(a.key) - place(b.key));
 }
 
-/** The lines of a group: one for each number that is chosen and each run that is shown. */
+/** What runs are called that are one line: the name of one, or what they have in common and how many there are. */
+function nameOf(members) {
+  if (members.length === 1) return members[0].name;
+  const common = members[0].name.split(", ").filter((part) => / = /.test(part) && !/^seed = /.test(part));
+  const mean = `mean of ${members.length} seeds`;
+  if (members.every((run) => / = /.test(run.name))) return [...common, mean].join(", ");
+  return `${members[0].name} and others, ${mean}`;
+}
+
+/** The lines of a group of numbers: one for each number that is chosen and each run that is shown, or each group of runs. */
 function linesOf(group) {
   const names = group.names.filter((name) => group.chosen.has(name));
-  const visible = visibleRuns();
-  return visible.flatMap(({ run, number }) =>
-    names
-      .filter((name) => run.numbers[name])
+  return runGroups().flatMap((each) => {
+    const [members, { number }] = [each.map(({ run }) => run), each[0]];
+    const who = nameOf(members);
+    return names
+      .filter((name) => members.some((run) => run.numbers[name]))
       .map((name) => {
         const at = group.names.indexOf(name);
         const one = runs.length === 1;
         return {
-          label: one ? name : names.length > 1 ? `${name}, ${run.name}` : run.name,
-          run,
+          label: one ? name : names.length > 1 ? `${name}, ${who}` : who,
+          members,
           name,
           colour: colour(one ? at : number),
           dash: DASHES[(one ? Math.floor(at / PALETTES.light.length) : names.indexOf(name)) % DASHES.length],
         };
-      }),
-  );
+      });
+  });
 }
 
-/** Iterations of all lines, and a list of values of each; `undefined` where a run was not evaluated. */
-function alignedData(lines) {
-  const iterations = [...new Set(lines.flatMap((line) => line.run.iterations))].sort((a, b) => a - b);
+/** Iterations of all lines, and what each has there: the mean of its runs, the lowest and the highest; `undefined` where none was evaluated. */
+function alignedData(lines, positive) {
+  const all = new Set(lines.flatMap((line) => line.members.flatMap((run) => run.iterations)));
+  const iterations = [...all].filter((iteration) => !positive || iteration > 0).sort((a, b) => a - b);
   const place = new Map(iterations.map((iteration, at) => [iteration, at]));
   const values = lines.map((line) => {
-    const list = new Array(iterations.length).fill(undefined);
-    line.run.iterations.forEach((iteration, at) => {
-      list[place.get(iteration)] = recorded(line.run, line.name, at);
-    });
-    return list;
+    const found = iterations.map(() => []);
+    for (const run of line.members) {
+      run.iterations.forEach((iteration, at) => found[place.get(iteration)]?.push(recorded(run, line.name, at)));
+    }
+    const of = (what) =>
+      found.map((list) => {
+        const known = list.filter((value) => value !== null);
+        return known.length > 0 ? what(known) : list.length > 0 ? null : undefined;
+      });
+    return { means: of((list) => list.reduce((a, b) => a + b, 0) / list.length), lows: of((list) => Math.min(...list)), highs: of((list) => Math.max(...list)) };
   });
-  return [iterations, ...values];
+  return { iterations, values };
+}
+
+/** A colour that lets what is behind it through. */
+function lighter(hex) {
+  return `${hex}33`;
+}
+
+/** A value of a line at a place, with its band if it has one. */
+function valueAt({ line, values }, at) {
+  const range = line.members.length > 1 && values.lows[at] !== values.highs[at] ? ` (${shown(values.lows[at])} to ${shown(values.highs[at])})` : "";
+  return shown(values.means[at]) + range;
 }
 
 /** Dashed lines across a chart: chance levels, and when something changed. */
@@ -88,7 +115,7 @@ function drawMarks(chart, group, lines) {
     ctx.lineTo(x1, y1);
     ctx.stroke();
   };
-  const chances = new Set(lines.map(({ run, name }) => run.chances[name]).filter((chance) => chance !== undefined));
+  const chances = new Set(lines.flatMap(({ members, name }) => members.map((run) => run.chances[name])).filter((chance) => chance !== undefined));
   for (const chance of chances) {
     const y = chart.valToPos(chance, "y", true);
     line(bbox.left, y, bbox.left + bbox.width, y);
@@ -104,9 +131,9 @@ function drawMarks(chart, group, lines) {
 }
 
 /** The text under the cursor, for those who do not see it. */
-function cursorText(chart, at) {
+function cursorText(chart, lines, at) {
   if (at === null || at === undefined) return "no iteration is chosen";
-  const values = chart.series.slice(1).map((series, i) => `${series.label} ${shown(chart.data[i + 1][at])}`);
+  const values = lines.map((each) => `${each.line.label} ${valueAt(each, at)}`);
   return `iteration ${chart.data[0][at]}: ${values.join("; ")}`;
 }
 
@@ -124,17 +151,22 @@ function drawChart(card) {
     return;
   }
   place.replaceChildren();
-  const data = alignedData(lines);
+  const { iterations, values } = alignedData(lines, card.logX.checked);
+  const drawn = lines.map((line, i) => ({ line, values: values[i] }));
+  // behind the lines come the edges of their bands, which have no place in the legend
+  const bands = drawn.map((each, i) => ({ ...each, series: i + 1 })).filter(({ line }) => line.members.length > 1);
+  const data = [iterations, ...values.map(({ means }) => means), ...bands.flatMap(({ values }) => [values.highs, values.lows])];
+  const edge = (label) => ({ label, class: "edge", stroke: "transparent", width: 0, points: { show: false } });
   const axis = { stroke: () => styled("ink"), grid: { stroke: () => styled("faint"), width: 1 }, ticks: { stroke: () => styled("faint"), width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
   const share = group.unit === "share";
-  const few = data[0].length <= 40;
+  const few = iterations.length <= 40;
   card.chart = new uPlot(
     {
       width: Math.max(280, place.clientWidth),
       height: 260,
       cursor: { sync: { key: "iterations" }, points: { size: 7 } },
       scales: {
-        x: { time: false },
+        x: { time: false, distr: card.logX.checked ? 3 : 1 },
         y: share ? { range: [0, 1] } : { distr: card.log.checked ? 3 : 1 },
       },
       axes: [
@@ -143,14 +175,16 @@ function drawChart(card) {
       ],
       series: [
         { label: "iteration", value: (_, value) => (value === null || value === undefined ? "–" : String(value)) },
-        ...lines.map((line) => ({ label: line.label, stroke: line.colour, dash: line.dash, width: 2, points: { show: few, size: 5 }, value: (_, value) => shown(value) })),
+        ...lines.map((line) => ({ label: line.label, stroke: line.colour, dash: line.dash, width: 2, points: { show: few, size: 5 }, value: (_, value, series, at) => (at === null || at === undefined ? "–" : valueAt(drawn[series - 1], at)) })),
+        ...bands.flatMap(() => [edge("highest"), edge("lowest")]),
       ],
+      bands: bands.map(({ line }, i) => ({ series: [lines.length + 2 * i + 1, lines.length + 2 * i + 2], fill: lighter(line.colour) })),
       hooks: {
         draw: [(chart) => drawMarks(chart, group, lines)],
         setCursor: [
           (chart) => {
             const at = chart.cursor.idx;
-            place.setAttribute("aria-valuetext", cursorText(chart, at));
+            place.setAttribute("aria-valuetext", cursorText(chart, drawn, at));
             if (at !== null && at !== undefined) place.setAttribute("aria-valuenow", chart.data[0][at]);
           },
         ],
@@ -161,7 +195,6 @@ function drawChart(card) {
   );
   // its numbers are the slider's value, its switches the boxes below
   place.querySelector(".u-legend").setAttribute("aria-hidden", "true");
-  const iterations = data[0];
   Object.entries({
     role: "slider",
     tabindex: "0",
@@ -169,14 +202,14 @@ function drawChart(card) {
     "aria-valuemin": iterations[0],
     "aria-valuemax": iterations[iterations.length - 1],
     "aria-valuenow": iterations[iterations.length - 1],
-    "aria-valuetext": cursorText(card.chart, iterations.length - 1),
+    "aria-valuetext": cursorText(card.chart, drawn, iterations.length - 1),
   }).forEach(([name, value]) => place.setAttribute(name, value));
   card.drawNumbers = () => {
     const step = Math.max(1, Math.ceil(iterations.length / 40));
     const rows = iterations.map((_, at) => at).filter((at) => at % step === 0 || at === iterations.length - 1);
     const caption = step > 1 ? `${group.title}: every ${step}th evaluation` : group.title;
     card.numbers.replaceChildren(
-      table(caption, ["iteration", ...lines.map((line) => line.label)], rows.map((at) => [String(iterations[at]), ...lines.map((_, i) => element("td", { class: "number" }, shown(data[i + 1][at])))])),
+      table(caption, ["iteration", ...lines.map((line) => line.label)], rows.map((at) => [String(iterations[at]), ...lines.map((_, i) => element("td", { class: "number" }, valueAt(drawn[i], at)))])),
     );
   };
   if (card.details.open) card.drawNumbers();
@@ -215,7 +248,9 @@ function drawCurves() {
   for (const group of groups) {
     const id = `chart-${group.key || "other"}`;
     const card = { group, chart: null, place: element("div", { class: "chart", id }), numbers: element("div", { class: "wide" }), summary: element("summary") };
-    card.log = element("input", { type: "checkbox", on: { change: () => drawChart(card) } });
+    const redraw = { type: "checkbox", on: { change: () => drawChart(card) } };
+    card.log = element("input", redraw);
+    card.logX = element("input", redraw);
     const boxes = group.names.map((name) =>
       element(
         "label",
@@ -243,13 +278,32 @@ function drawCurves() {
         { class: "card", "aria-labelledby": `${id}-title` },
         element("h3", { id: `${id}-title` }, group.title),
         card.place,
-        element("details", { class: "choose" }, card.summary, element("fieldset", {}, element("legend", {}, `Numbers of ${group.title.toLowerCase()}`), ...boxes), group.unit === "share" ? null : element("label", {}, card.log, "logarithmic axis")),
+        element("details", { class: "choose" }, card.summary, element("fieldset", {}, element("legend", {}, `Numbers of ${group.title.toLowerCase()}`), ...boxes), element(
+            "p",
+            { class: "axes" },
+            group.unit === "share" ? null : element("label", {}, card.log, "logarithmic axis"),
+            element("label", {}, card.logX, "logarithmic iterations, without iteration 0"),
+          )),
         card.details,
       ),
     );
     charts.push(card);
     drawChart(card);
     resized.observe(card.place);
+  }
+  if (banded.any) {
+    const box = element("input", {
+      type: "checkbox",
+      id: "banded",
+      checked: banded.on,
+      on: {
+        change: (event) => {
+          banded.on = event.target.checked;
+          runsChanged();
+        },
+      },
+    });
+    place.before(element("p", { class: "controls" }, element("label", {}, box, "One line for runs that differ in the seed only: their mean, and a band from the lowest to the highest")));
   }
   whenRunsChange(() => charts.forEach(drawChart));
 }

@@ -17,7 +17,7 @@ whenRunsChange(drawTimeline);
 /** The colours of the runs; the focus stays where it was. */
 function drawRunsAgain() {
   document.querySelectorAll("#runs-table .swatch").forEach((mark, number) => {
-    mark.style.background = colour(number);
+    mark.style.background = colourOf(number);
   });
 }
 
