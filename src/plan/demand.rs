@@ -10,6 +10,8 @@ use crate::graph::{Graph, NodeId, Op};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Demand {
     asked: Vec<RowSet>,
+    /// Operations and requests that read this node.
+    pub readers: usize,
     /// Products `W x` that read this node.
     pub linears: usize,
     /// Other operations that need its sum as one dense matrix.
@@ -18,6 +20,7 @@ pub(crate) struct Demand {
 
 impl Demand {
     fn ask(&mut self, rows: RowSet) {
+        self.readers += 1;
         if !self.asked.contains(&rows) {
             self.asked.push(rows);
         }

@@ -83,7 +83,8 @@ impl Evaluation {
         let (mut reads, mut sets) = (Vec::new(), Vec::new());
         for (node, select) in wanted {
             reads.push(match select {
-                Select::All => (node, RowSet::All),
+                // an engine does less for all positions than for nearly all of them, which it would pick
+                select if select.has_all_marks() => (node, RowSet::All),
                 select => {
                     sets.push(select);
                     (node, RowSet::Set(first_set + sets.len() - 1))

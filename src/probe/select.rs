@@ -117,6 +117,31 @@ impl Select {
         }
     }
 
+    /// Whether every position with a mark that is not negative is chosen, as can be told from the ranges of marks alone.
+    pub(super) fn has_all_marks(&self) -> bool {
+        let mut ranges = Vec::new();
+        self.ranges_of_marks(&mut ranges);
+        ranges.sort_unstable();
+        let mut next = 0;
+        for (least, greatest) in ranges {
+            if least > next {
+                return false;
+            }
+            next = next.max(greatest.saturating_add(1));
+        }
+        next == i32::MAX
+    }
+
+    /// The ranges of marks of which each is enough to be chosen.
+    fn ranges_of_marks(&self, ranges: &mut Vec<(i32, i32)>) {
+        match *self {
+            Select::All => ranges.push((i32::MIN, i32::MAX)),
+            Select::Marks { least, greatest } => ranges.push((least, greatest)),
+            Select::Or(ref both) => both.iter().for_each(|one| one.ranges_of_marks(ranges)),
+            _ => {}
+        }
+    }
+
     /// Whether position `t` is chosen.
     pub fn holds(&self, sequence: &Sequence<'_>, t: usize) -> bool {
         match self {
@@ -194,5 +219,23 @@ impl fmt::Display for Select {
 impl fmt::Debug for Select {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Select({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Select;
+
+    #[test]
+    fn ranges_of_marks_that_meet_are_all_marks() {
+        let all = |select: Select| select.has_all_marks();
+        assert!(all(Select::All) && all(Select::marks(0..)) && all(Select::marks(..)));
+        assert!(all(Select::marks(0..=0)
+            .or(Select::marks(2..))
+            .or(Select::marks(1..=3))
+            .or(Select::repeats())));
+        assert!(!all(Select::marks(0..=0).or(Select::marks(2..))));
+        assert!(!all(Select::marks(1..).or(Select::repeats())));
+        assert!(!all(Select::marks(0..).and(Select::first(3))) && !all(Select::marks(0..=9)));
     }
 }

@@ -181,7 +181,7 @@ impl Lowering<'_> {
     }
 
     /// `map (pattern v)` with the map pending.
-    fn mix_of(
+    pub(super) fn mix_of(
         &mut self,
         pattern: NodeId,
         v: Val,

@@ -4,6 +4,7 @@
 //! Linear maps of lookups map the table (once a step); maps of dense values wait, so that products of weights fold; and
 //! whoever needs a matrix asks for the sum as one dense value, which is made once.
 mod attention;
+mod narrow;
 mod through;
 
 use std::collections::HashMap;
@@ -425,6 +426,9 @@ impl Lowering<'_> {
     /// `W x`, term by term where that is cheaper than making one matrix of `x` first.
     fn linear(&mut self, weight: WeightId, x: NodeId, rows: RowSet) -> Vec<Term> {
         if let Some(terms) = self.mix_of_mapped_values(weight, x, rows) {
+            return terms;
+        }
+        if let Some(terms) = self.narrowed(weight, x, rows) {
             return terms;
         }
         let sum = self.sum(x, rows);

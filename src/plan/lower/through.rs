@@ -23,7 +23,8 @@ impl Lowering<'_> {
     fn mixes_of_lookups(&mut self, x: NodeId, rows: RowSet) -> Option<usize> {
         match self.op(x) {
             Op::Lookup { table, .. } => (self.shape(table).0 <= LARGEST_MAPPED_TABLE).then_some(0),
-            Op::Add(a, b) => Some(self.mixes_of_lookups(a, rows)? + self.mixes_of_lookups(b, rows)?),
+            // what was added last says first that there are others
+            Op::Add(a, b) => Some(self.mixes_of_lookups(b, rows)? + self.mixes_of_lookups(a, rows)?),
             Op::Scale { x, .. } | Op::Linear { x, .. } => self.mixes_of_lookups(x, rows),
             Op::Mix { pattern, v, .. } => {
                 let values = self.sum(v, RowSet::All);

@@ -88,6 +88,24 @@ fn maps_go_through_patterns_to_the_tables_behind_them() {
 }
 
 #[test]
+fn a_map_with_few_outputs_is_applied_before_values_are_mixed() {
+    // W (x + B A V) = W x + A (V (W B)^T), where x is a mix of lookups: W goes through its pattern too
+    let narrow = |rows| cheapest("narrow maps", &Request::loss(rows)).text();
+    let text = narrow(RowSet::All);
+    assert_line(&text, "(('unembed' 'b') 'a')");
+    assert_line(&text, "(('tok' 'a'^T) 'unembed'^T) by token");
+    assert_eq!(text.matches("[all, 5] d1 = mix").count(), 1, "{text}");
+    assert_no_line(&text, "'unembed' v");
+    // at some positions the mix is mapped
+    let text = narrow(SOME);
+    assert_line(&text, "[set 0, 5] d0 = ('unembed' ('b' 'a')) v");
+    // no map is moved if its outputs are no fewer
+    let toy = Toy::new("narrow maps", 40);
+    let text = Lowered::new(&toy, &Request::loss(RowSet::All), &[], Way::Cheapest).text();
+    assert_line(&text, "'unembed' v");
+}
+
+#[test]
 fn gradients_are_kept_before_the_loss_alone() {
     let toy = Toy::new("a branch aside", 5);
     let request = Request::loss(RowSet::All).and_read(site(&toy.graph(), "aside"), RowSet::All);

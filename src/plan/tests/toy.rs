@@ -12,12 +12,13 @@ use crate::plan::text::Text;
 pub const SEQ: usize = 6;
 
 /// What each graph computes between embeddings and unembedding.
-pub const BODIES: [&str; 11] = [
+pub const BODIES: [&str; 12] = [
     "maps",
     "a map that is read twice",
     "tables",
     "attention to tables",
     "two layers",
+    "narrow maps",
     "a branch aside",
     "sums and relus",
     "chain",
@@ -81,6 +82,11 @@ impl Model for Toy {
                 let h = h.clone() + first().mix(&h.linear(&a));
                 let (queries, keys) = (site.stream("queries", h.clone()), h.linear(&b));
                 Pattern::causal(&queries, &site.stream("keys", keys), Scores::new(1)).mix(&h.shift(1))
+            }
+            "narrow maps" => {
+                let h = h.clone() + first().mix(&tokens.linear(&a));
+                let mixed = Pattern::causal(&h, &h, Scores::new(1)).mix(&h.linear(&a));
+                h + mixed.linear(&b)
             }
             "a branch aside" => {
                 let read = h.tanh();
