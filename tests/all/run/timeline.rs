@@ -157,7 +157,13 @@ fn snapshots_hold_the_weights_before_their_step_and_can_be_measured_later() {
     run().save_to(dir.path()).earlier(Earlier::Overwrite).train(1).unwrap();
     assert!(!dir.path().join("snapshots/2.safetensors").exists());
     let empty = tempfile::tempdir().unwrap();
-    assert!(run().reprobe(empty.path()).unwrap_err().to_string().contains("expected the folder of a run"));
+    assert!(
+        run()
+            .reprobe(empty.path())
+            .unwrap_err()
+            .to_string()
+            .contains("expected a run's folder, with final.safetensors or snapshots")
+    );
 }
 
 #[test]
