@@ -1,12 +1,14 @@
 //! Variation 2: attention sinks from dormant heads (Guo and others 2024, the task "bigram-backcopy").
 //!
-//! Question: does a head that has work only after a trigger rest on BOS otherwise, with a small value there; do ReLU attention and SGD
-//! lessen it? Their settings (not run here): `model.dim=256 optim.learning_rate=3e-4 optim.weight_decay=1e-4 optim.batch_size=512
-//! steps=10000`. Reduced to a batch of 32, 64 tokens and 1,000 steps, width 64, accuracy above 0.98 where not said, seeds 1 and 2: attention to BOS where
-//! there is nothing to copy, then the norm of its value (of the others). One layer, AdamW at 3e-3: 0.96, 0.97, norm 1.7, 2.0 (8.8, 9.1);
-//! ReLU attention: 0.000, 0.001; SGD at 0.1: 0.84, 0.90. The rate decides in so few steps: AdamW at 3e-4 leaves 0.13, 0.23, and an
-//! accuracy of 0.79, 0.92 (width 256, 1,500 steps, one seed: 0.15, but an accuracy of 1.000). Three layers: the residual stream behind layer 0 has norm 36, 30 at BOS and 20, 22 elsewhere with
-//! AdamW at 3e-3; with SGD 16, 18 and 9, 9, so this peak stays at this size; sinks stay too, in other layers.
+//! Question: does a head that has work only after a trigger rest on BOS otherwise, with a small value there; do ReLU
+//! attention and SGD lessen it? Their settings (not run here): `model.dim=256 optim.learning_rate=3e-4
+//! optim.weight_decay=1e-4 optim.batch_size=512 steps=10000`. Reduced to a batch of 32, 64 tokens and 1,000 steps,
+//! width 64, accuracy above 0.98 where not said, seeds 1 and 2: attention to BOS where there is nothing to copy, then
+//! the norm of its value (of the others). One layer, AdamW at 3e-3: 0.96, 0.97, norm 1.7, 2.0 (8.8, 9.1); ReLU
+//! attention: 0.000, 0.001; SGD at 0.1: 0.84, 0.90. The rate decides in so few steps: AdamW at 3e-4 leaves 0.13, 0.23,
+//! and an accuracy of 0.79, 0.92 (width 256, 1,500 steps, one seed: 0.15, but an accuracy of 1.000). Three layers: the
+//! residual stream behind layer 0 has norm 36, 30 at BOS and 20, 22 elsewhere with AdamW at 3e-3; with SGD 16, 18 and
+//! 9, 9, so this peak stays at this size; sinks stay too, in other layers.
 //!
 //! ```text
 //! cargo run --release --example v2_attention_sinks
