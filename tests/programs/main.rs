@@ -15,3 +15,4 @@ mod probe;
 mod process;
 mod settings;
 mod sweep;
+mod terminal;
