@@ -90,8 +90,8 @@ fn run(args: Args) -> ihead::Result<()> {
     let mut metrics = vec![Metric::accuracy("acc").over(marked.clone())];
     let mut table = Table::new(["layer", "sink", "sink, active", "|v| BOS", "|v|", "|h| BOS", "|h|"]);
     for layer in 0..layers {
-        let (head, value) = (Head::of_layer(layer, 0), format!("layers.{layer}.attention.v"));
-        let next = layer + 1;
+        let (head, value, next) =
+            (Head::of_layer(layer, 0), format!("layers.{layer}.attention.v"), layer + 1);
         let after = if next < layers { format!("layers.{next}.resid") } else { "final.resid".into() };
         metrics.extend([
             Metric::attention(format!("sink_{layer}"), &head, Key::First).over(!marked.clone()),
