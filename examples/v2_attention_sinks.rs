@@ -103,8 +103,7 @@ fn run(args: Args) -> ihead::Result<()> {
         ]);
     }
     let model = Transformer::new(task.vocab(), &args.model)?.init(seed);
-    let options = BatchOptions { batch_size: args.optim.batch_size, seed, workers: 1 };
-    let batches = Batches::new(task, options)?;
+    let batches = Batches::new(task, BatchOptions { batch_size: args.optim.batch_size, seed, workers: 1 })?;
     let (optim, settings) = (args.optim.optimizer(|adamw| adamw), settings_json(&args, []));
     let mut run = Run::new(model, batches).optim(optim).on(&test, metrics).every(50).settings(settings);
     if let Some(dir) = args.save_dir {
