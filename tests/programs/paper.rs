@@ -160,7 +160,7 @@ fn without_a_folder_nothing_is_written_and_each_evaluation_is_a_line() {
 fn variations_run_from_their_settings_and_end_in_a_table() {
     for (name, args, heading) in [
         ("v1_freezing_order", &["steps=2", "release=1"][..], "frozen "),
-        ("v2_attention_sinks", &["steps=2"][..], "run "),
+        ("v2_attention_sinks", &["steps=2"][..], "layer "),
         ("v3_noise_and_rank", &["steps=2"][..], "share of rank "),
         ("v4_markov_chains", &["steps=2"][..], "step "),
         ("v5_latent_graph", &["steps=2", "length=8"][..], "iter "),
