@@ -110,9 +110,12 @@ impl View {
         if let Some(i) = self.sequences.iter().position(uneven) {
             return Some(format!("the tokens and marks of sequence {i} are not as many"));
         }
-        let heads: usize = self.patterns.iter().map(|pattern| pattern.heads).sum();
-        let numbers = 2 * self.top + 2 + self.terms.len();
-        let bytes = |n: usize| n * (n + 1) / 2 * heads + 2 * n * numbers;
+        // what a damaged file says may be beyond all sizes
+        let heads = self.patterns.iter().fold(0, |sum: usize, pattern| sum.saturating_add(pattern.heads));
+        let numbers = self.top.saturating_mul(2).saturating_add(2 + self.terms.len());
+        let bytes = |n: usize| {
+            (n * (n + 1) / 2).saturating_mul(heads).saturating_add((2 * n).saturating_mul(numbers))
+        };
         let sizes = self.sequences.iter().map(|shown| Some(bytes(shown.x.len())));
         let whole = |moment: &Moment| {
             let found = moment.data.iter().map(|data| base64::decode(data).map(|data| data.len()));
@@ -305,6 +308,8 @@ mod tests {
             |view| view.moments[0].data.truncate(1),
             |view| view.moments[0].ranges.clear(),
             |view| view.terms.clear(),
+            |view| view.patterns[0].heads = usize::MAX,
+            |view| view.top = usize::MAX,
         ] {
             assert!(with(change).contains("moment 0"), "{}", with(change));
         }
