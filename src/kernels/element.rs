@@ -5,6 +5,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
 use super::lanes::{self, Kernel, Portable, WIDTH};
+use super::raw;
 
 /// A scalar type that the kernels work on: `f32` or `f64`.
 pub trait Element:
@@ -23,6 +24,7 @@ pub trait Element:
     + Neg<Output = Self>
     + AddAssign
     + MulAssign
+    + raw::Product
     + private::Sealed
     + 'static
 {

@@ -31,7 +31,7 @@ pub enum Beta {
 pub fn gemm<E: Element>(mut out: ViewMut<'_, E>, beta: Beta, alpha: E, a: View<'_, E>, b: View<'_, E>) {
     // The default of 48 rows packs the left operand again at every call; products here are small and called often.
     static THRESHOLD: Once = Once::new();
-    THRESHOLD.call_once(|| gemm::set_lhs_packing_threshold_single_thread(256));
+    THRESHOLD.call_once(|| gemm_common::gemm::set_lhs_packing_threshold_single_thread(256));
 
     if out.n_rows() == 0 || out.n_cols() == 0 {
         return;

@@ -1,7 +1,74 @@
 //! The only unsafe code of the kernels: the call into the `gemm` crate, which takes pointers and strides.
 #![allow(unsafe_code)]
 
+use gemm_common::Parallelism;
+
 use super::{Element, View, ViewMut};
+
+/// The type's product in the `gemm-f32` or the `gemm-f64` crate. (Their front, the `gemm` crate, builds the products of complex
+/// numbers too, which takes longer than these two.)
+pub trait Product: Sized {
+    /// `out = alpha * out + beta * a * b` for sizes `[m, n, k]`, without `alpha * out` unless `read_out`. A matrix is its
+    /// first element, the stride between its columns and that between its rows; those of `out` are not negative.
+    ///
+    /// # Safety
+    /// Each element of each matrix lies in one allocation with the first; those of `out` may be written and are not
+    /// elements of `a` or `b`.
+    unsafe fn product(
+        sizes: [usize; 3],
+        out: (*mut Self, isize, isize),
+        read_out: bool,
+        a: (*const Self, isize, isize),
+        b: (*const Self, isize, isize),
+        alpha: Self,
+        beta: Self,
+    );
+}
+
+macro_rules! product {
+    ($E:ident, $product:path) => {
+        impl Product for $E {
+            unsafe fn product(
+                [m, n, k]: [usize; 3],
+                (out, out_cols, out_rows): (*mut Self, isize, isize),
+                read_out: bool,
+                (a, a_cols, a_rows): (*const Self, isize, isize),
+                (b, b_cols, b_rows): (*const Self, isize, isize),
+                alpha: Self,
+                beta: Self,
+            ) {
+                let [conj_out, conj_a, conj_b] = [false; 3];
+                // SAFETY: what the caller asserts.
+                unsafe {
+                    $product()(
+                        m,
+                        n,
+                        k,
+                        out,
+                        out_cols,
+                        out_rows,
+                        read_out,
+                        a,
+                        a_cols,
+                        a_rows,
+                        b,
+                        b_cols,
+                        b_rows,
+                        alpha,
+                        beta,
+                        conj_out,
+                        conj_a,
+                        conj_b,
+                        Parallelism::None,
+                    );
+                }
+            }
+        }
+    };
+}
+
+product!(f32, gemm_f32::gemm::f32::get_gemm_fn);
+product!(f64, gemm_f64::gemm::f64::get_gemm_fn);
 
 /// `out = alpha * a * b`, plus `out` when `read_out`; `out` is not read otherwise.
 ///
@@ -27,32 +94,37 @@ pub(super) fn gemm<E: Element>(
     in_bounds(a);
     in_bounds(b);
     let out_ld = out.ld() as isize;
-    // SAFETY: `gemm` reads and writes element (i, j) of each operand at `i * row stride + j * column stride` and
+    let (a_rows, a_cols) = (a.row_stride() as isize, a.col_stride() as isize);
+    let (b_rows, b_cols) = (b.row_stride() as isize, b.col_stride() as isize);
+    let (a, b, out) = (a.data().as_ptr(), b.data().as_ptr(), out.data_mut().as_mut_ptr());
+    let beta = E::one();
+    // The crate's kernels write columns: a result in rows is its transpose, `out^T = b^T a^T`.
+    //
+    // SAFETY: `product` reads and writes element (i, j) of each operand at `i * row stride + j * column stride` and
     // nothing else. `in_bounds` has asserted that the last of these, the largest as strides are not negative, lies in
-    // the operand's slice. `out` is borrowed mutably, so `a` and `b` do not overlap it. `E` is f32 or f64 (`Element`
-    // is sealed), two of the types that `gemm` accepts, both without a drop.
+    // the operand's slice. `out` is borrowed mutably, so `a` and `b` do not overlap it.
     unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.data_mut().as_mut_ptr(),
-            1,
-            out_ld,
-            read_out,
-            a.data().as_ptr(),
-            a.col_stride() as isize,
-            a.row_stride() as isize,
-            b.data().as_ptr(),
-            b.col_stride() as isize,
-            b.row_stride() as isize,
-            E::one(),
-            alpha,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+        if out_ld > 1 {
+            E::product(
+                [n, m, k],
+                (out, out_ld, 1),
+                read_out,
+                (b, b_rows, b_cols),
+                (a, a_rows, a_cols),
+                beta,
+                alpha,
+            );
+        } else {
+            E::product(
+                [m, n, k],
+                (out, 1, 1),
+                read_out,
+                (a, a_cols, a_rows),
+                (b, b_cols, b_rows),
+                beta,
+                alpha,
+            );
+        }
     }
 }
 
