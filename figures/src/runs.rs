@@ -257,10 +257,20 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
     };
     let several = rows.iter().any(|row| row.len() > 1);
     let beside = if options.panels.is_empty() && several { rest(&[]) } else { options.panels.clone() };
-    let lines = rest(&beside);
     let places = |names: &[String]| names.iter().filter_map(|name| column(frame, name)).collect::<Vec<_>>();
-    let (beside_at, lines_at) = (places(&beside), places(&lines));
     let key = |row: &[Value], at: &[usize]| at.iter().map(|i| row[*i].clone()).collect::<Key>();
+    let beside_at = places(&beside);
+    // what a panel has one value of does not tell its lines apart
+    let differs = |name: &String| {
+        let mut found: BTreeMap<String, &Value> = BTreeMap::new();
+        let at = column(frame, name);
+        frame.rows.iter().any(|row| {
+            let panel = label(&beside, &key(row, &beside_at));
+            at.is_some_and(|at| **found.entry(panel).or_insert(&row[at]) != row[at])
+        })
+    };
+    let lines: Vec<String> = rest(&beside).into_iter().filter(differs).collect();
+    let lines_at = places(&lines);
     let distinct = |at: &[usize]| {
         let mut keys: Vec<Key> = Vec::new();
         for row in &frame.rows {

@@ -62,6 +62,14 @@ fn a_setting_can_be_the_axis_or_a_panel() {
     let titles: Vec<&str> = lines(&figure).iter().map(|panel| panel.title.as_str()).collect();
     assert_eq!((figure.columns, titles), (2, vec!["lr = 0.01", "lr = 0.1"]));
 
+    // the step size goes with the optimiser: what a panel has one value of is not in the names of its lines
+    let text = "opt,lr,iter,loss,acc_end\nsgd,0.1,0,1,0\nadamw,0.003,0,2,0\n";
+    let options = Chart { panels: vec!["opt".into()], y: vec!["loss,acc_end".into()], ..Chart::default() };
+    let figure = chart(&Table::read("a table", text).unwrap(), &options).unwrap();
+    for panel in lines(&figure) {
+        assert_eq!(panel.series.iter().map(|s| s.label.as_str()).collect::<Vec<_>>(), ["loss", "acc_end"]);
+    }
+
     let error =
         chart(&table(), &Chart { y: vec!["los".into()], ..Chart::default() }).unwrap_err().to_string();
     assert_eq!(error, "no measured number 'los'; did you mean 'loss'?");
