@@ -9,7 +9,7 @@
 //!     --sweep 'learning_rate=logspace(1e-4,1e-2,5)' 'momentum=0,0.9' --jobs 2
 //! ```
 //!
-//! Measured: 10 runs, of which four leave the valley (their step size is too large) and are named at the end; of the others
+//! Measured: 10 runs, of which four leave the valley (their learning rate is too large) and are named at the end; of the others
 //! learning rate 0.001 with momentum 0.9 comes nearest to the lowest point.
 use std::fs::File;
 use std::io::Write;

@@ -1,5 +1,6 @@
 //! The one error type of the library.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::names;
@@ -7,13 +8,14 @@ use crate::names;
 /// A `Result` whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong: each `Display` is one line that names the key or file, the value and what was expected.
+/// What can go wrong. Each message is one line that names the key or file, the value and what was expected.
 ///
 /// ```
 /// let error = ihead::Error::unknown("parameter", "layers.0.wk", ["layers.0.wq", "output.weight"]);
 /// assert_eq!(error.to_string(), "no parameter 'layers.0.wk'; did you mean 'layers.0.wq'?");
+/// assert_eq!(format!("{error:?}"), error.to_string()); // so `fn main() -> ihead::Result<()>` prints the message
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A request that cannot be met because of several things together, none of which is wrong by itself: said in a whole
@@ -188,6 +190,13 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+}
+
+/// The message, as [`Display`](fmt::Display) writes it: it is what `fn main() -> ihead::Result<()>` and `unwrap` print.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// What stops a run from outside.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | settings and origin, those that differ between runs marked | `params.json`, `run.json` |
 //! | curves of any numbers, with their units, chance levels and values under the pointer | `res.jsonl`, `run.json` |
-//! | what changed when: freezing, step sizes, edits | the timeline in `run.json` |
+//! | what changed when: freezing, learning rates, edits | the timeline in `run.json` |
 //! | attention, predictions and terms of the logits at a position, at each snapshot | a [`View`], `view.json` |
 //!
 //! A run writes it into its folder with [`Run::report`](crate::run::Run::report) or the setting `report=true`; the program `report` of the

@@ -81,7 +81,7 @@ struct Started {
 }
 
 impl<M: Model> Run<M> {
-    /// A run of `model` on these batches: AdamW with step size 0.001, the loss over all positions, all cores, nothing
+    /// A run of `model` on these batches: AdamW with learning rate 0.001, the loss over all positions, all cores, nothing
     /// changed on the way, evaluated every 25 iterations and at the last.
     pub fn new(model: M, batches: Batches) -> Self {
         Run {
@@ -102,7 +102,7 @@ impl<M: Model> Run<M> {
         }
     }
 
-    /// Sets the optimiser; without it, AdamW with step size 0.001.
+    /// Sets the optimiser; without it, AdamW with learning rate 0.001.
     pub fn optim(mut self, optim: impl Into<Optim>) -> Self {
         self.trainer.optim = optim.into();
         self

@@ -50,7 +50,7 @@ impl Precision {
 
 /// A device, a precision, and the threads of the processor that a run may use; the result does not depend on these.
 ///
-/// Why the precision matters: AdamW moves an entry by about its step size however small the gradient is, so where a gradient is
+/// Why the precision matters: AdamW moves an entry by about its learning rate however small the gradient is, so where a gradient is
 /// of the order of single precision's rounding, the entry goes this way or that; and while a memory forms, a run amplifies any
 /// difference. In double precision a model goes as the recorded runs of the paper's program do.
 ///

@@ -170,7 +170,7 @@ struct Changed {
 }
 
 impl<M: Model> Trainer<M> {
-    /// Trains `model` by AdamW with step size 0.001, over all positions, on all cores, with nothing changed on the way.
+    /// Trains `model` by AdamW with learning rate 0.001, over all positions, on all cores, with nothing changed on the way.
     pub fn new(model: M) -> Self {
         Trainer {
             model,

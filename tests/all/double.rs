@@ -27,7 +27,7 @@ struct Setting {
 
 /// The size at which the memories form within 301 steps: the accuracy at the end of a sequence goes from 0.01 to 0.92.
 ///
-/// The loss is over all positions. Over those that the context decides alone, with these step sizes, the run itself amplifies
+/// The loss is over all positions. Over those that the context decides alone, with these learning rates, the run itself amplifies
 /// a difference in the last bit of its initial weights to 1e-8 at step 210 and to 0.2 at step 300, in one engine as between two.
 const WHOLE: Setting = Setting { seq: 128, dim: 128, batch: 32 };
 const SMALL: Setting = Setting { seq: 24, dim: 16, batch: 8 };

@@ -5,7 +5,7 @@ use std::process::Output;
 use crate::process::{line, run};
 use crate::settings::{python, script};
 
-/// A sweep of six runs, of which those of the largest step size fail.
+/// A sweep of six runs, of which those of the largest learning rate fail.
 fn sweep(dir: &Path) {
     let mut args = vec![format!("save_dir={}", dir.display())];
     args.extend(line(&["steps=400", "--sweep", "learning_rate=1e-3,1e-4,1", "seed=0,1", "--jobs", "2"]));

@@ -30,7 +30,7 @@ struct Moments {
 }
 
 impl AdamW {
-    /// AdamW with this step size, betas 0.9 and 0.95, `eps = 1e-8`, and no weight decay.
+    /// AdamW with this learning rate, betas 0.9 and 0.95, `eps = 1e-8`, and no weight decay.
     ///
     /// ```
     /// use ihead::train::optim::{AdamW, Optim};

@@ -9,10 +9,10 @@ use crate::{Error, Result};
 
 use super::{Optim, Optimizer, State};
 
-/// An optimiser for most parameters, and others for groups of them: their own kind, step size, decay.
+/// An optimiser for most parameters, and others for groups of them: their own kind, learning rate, decay.
 ///
 /// A group is a name or a pattern with `*`. [`check`](Self::check) says before the first step what does not fit; a
-/// [`Run`](crate::run::Run) calls it. [`Optimizer::set_learning_rate`], and so a timeline, changes the step size of the others, not of
+/// [`Run`](crate::run::Run) calls it. [`Optimizer::set_learning_rate`], and so a timeline, changes the learning rate of the others, not of
 /// the groups.
 ///
 /// ```

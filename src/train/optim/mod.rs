@@ -36,7 +36,7 @@ pub trait Optimizer: Sealed {
     /// If the state is that of another kind of optimiser; then nothing is changed.
     fn restore(&mut self, state: State) -> Result<()>;
 
-    /// Changes the step size from now on.
+    /// Changes the learning rate from now on.
     fn set_learning_rate(&mut self, rate: f64);
 }
 

@@ -30,7 +30,7 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// SGD with this step size, without momentum and weight decay.
+    /// SGD with this learning rate, without momentum and weight decay.
     pub fn new(learning_rate: f64) -> Self {
         Sgd { learning_rate, momentum: 0.0, weight_decay: 0.0, buffers: BTreeMap::new() }
     }

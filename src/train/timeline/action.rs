@@ -18,7 +18,7 @@ pub enum Action {
     Freeze(String),
     /// Parameters that this name or pattern matches train, whatever had frozen them.
     Release(String),
-    /// The optimiser's step size, from now on.
+    /// The optimiser's learning rate, from now on.
     LearningRate(f64),
     /// Sites are edited from now on, in training and in all that is measured, beside the edits that are there.
     Edit(Edits),

@@ -28,9 +28,9 @@ use super::Schedule;
 /// | change | what happens |
 /// |---|---|
 /// | `freeze(PATTERN)`, `release(PATTERN)` | parameters stop training, or train |
-/// | `learning_rate(0.01)` | the step size from now on |
+/// | `learning_rate(0.01)` | the learning rate from now on |
 /// | `0..100: freeze(PATTERN)` | they are frozen in these iterations and train later, whatever else had frozen them |
-/// | `0..100: linear(0, 0.03)`, `100..900: cosine(0.03, 0)` | the step size between two iterations, and the last one later |
+/// | `0..100: linear(0, 0.03)`, `100..900: cosine(0.03, 0)` | the learning rate between two iterations, and the last one later |
 /// | `edit(SITE=EDIT, ...)`, `unedit(PATTERN)` | [`Edits`](crate::graph::Edits) of sites, in training and in all that is measured |
 /// | `rank(PATTERN, 4)`, `zero(PATTERN)`, ... | a [`WeightEdit`](super::WeightEdit), once |
 /// | `snapshot` | all weights to `snapshots/ITERATION.safetensors` |
@@ -81,7 +81,7 @@ impl Timeline {
         self
     }
 
-    /// The same timeline with a step size that goes from `from` at the first of these iterations to `to` at their end,
+    /// The same timeline with a learning rate that goes from `from` at the first of these iterations to `to` at their end,
     /// and stays there.
     ///
     /// ```
@@ -162,7 +162,7 @@ impl Timeline {
         ended.chain(begun).chain(in_order)
     }
 
-    /// The step size of an iteration, if [`rate`](Self::rate) has one for it.
+    /// The learning rate of an iteration, if [`rate`](Self::rate) has one for it.
     pub fn learning_rate(&self, iteration: usize) -> Option<f64> {
         self.changes.iter().rev().find_map(|change| match change {
             Change::Rate(rate) => rate.at(iteration),

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use super::Action;
 use super::check::entry;
 
-/// The shape of a change from one step size to another.
+/// The shape of a change from one learning rate to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Curve {
@@ -18,7 +18,7 @@ pub enum Curve {
     Cosine,
 }
 
-/// The step size between two iterations: `from` at the first, `to` at the end and later.
+/// The learning rate between two iterations: `from` at the first, `to` at the end and later.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Rate {
     pub during: Range<usize>,
@@ -30,7 +30,7 @@ pub(super) struct Rate {
 impl Rate {
     pub const NAMES: [&'static str; 2] = ["linear", "cosine"];
 
-    /// The step size at an iteration, if it is one of those at which it changes, the end included.
+    /// The learning rate at an iteration, if it is one of those at which it changes, the end included.
     pub fn at(&self, iteration: usize) -> Option<f64> {
         let Range { start, end } = self.during;
         if iteration < start || iteration > end {
@@ -47,8 +47,8 @@ impl Rate {
 
     /// `START..END: linear(FROM, TO)`, of which `START` is read, from this place on.
     pub fn read(reader: &mut Reader<'_>, during: Range<usize>) -> Result<Rate> {
-        const FORM: &str = "linear(FROM, TO) or cosine(FROM, TO) between two iterations, each step size at least 0, \
-                            as in 0..1000: cosine(0.03, 0)";
+        const FORM: &str = "linear(FROM, TO), cosine(FROM, TO) or freeze(PATTERN) between two iterations, with learning \
+                            rates of at least 0, as in 0..1000: cosine(0.03, 0)";
         let place = reader.place();
         let curve = match reader.word(FORM)? {
             "linear" => Curve::Linear,
@@ -64,13 +64,17 @@ impl Rate {
         Ok(Rate { during, curve, from, to })
     }
 
-    /// Refuses ends that come before their beginning and step sizes below 0.
+    /// Refuses ends that come before their beginning and learning rates below 0.
     pub fn check(&self) -> Result<()> {
         if self.during.is_empty() {
             return Err(Error::value(entry(self), "an end that is not after its beginning", "one that is"));
         }
         if ![self.from, self.to].iter().all(|rate| rate.is_finite() && *rate >= 0.0) {
-            return Err(Error::value(entry(self), "a step size that is none", "finite ones of at least 0"));
+            return Err(Error::value(
+                entry(self),
+                "a learning rate that is negative or not finite",
+                "finite ones of at least 0",
+            ));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{BOTH, Place, said};
 
-/// Freezing, edits of sites and weights, step sizes, snapshots, another optimiser.
+/// Freezing, edits of sites and weights, learning rates, snapshots, another optimiser.
 const TIMELINE: &str = "timeline=0: freeze(layers.1.attention.wk.weight), 40: release(layers.1.attention.wk.weight), \
     every 25: snapshot, 60: scale(output.weight, 0.5), 30: edit(layers.0.attention.pattern=previous_token), 90: unedit(*), \
     0..50: linear(0, 0.01), 120: initial(layers.0.attention.wo.weight), last: snapshot";
