@@ -26,7 +26,7 @@ struct Args {
     /// Steps.
     #[config(default = 1000, min = 1)]
     steps: usize,
-    /// Step size.
+    /// Learning rate.
     #[config(default = 1e-3, above = 0)]
     learning_rate: f64,
     /// Share of the last step that is taken again.

@@ -20,10 +20,10 @@ struct Args {
     /// Number of training steps.
     #[config(default = 300, min = 1)]
     steps: usize,
-    /// Step size of AdamW.
+    /// Learning rate of AdamW.
     #[config(default = 0.003, min = 0.0)]
     learning_rate: f64,
-    /// Folder of the run's files, with a page to look at, report.html; nothing is written without it.
+    /// Folder of the run's files, with an interactive report, report.html; nothing is written without it.
     save_dir: Option<PathBuf>,
     /// Threads; the result does not depend on it.
     #[config(default = 2, min = 1)]

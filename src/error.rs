@@ -18,8 +18,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A request that cannot be met because of several things together, none of which is wrong by itself: said in a whole
-    /// sentence. What is wrong with one thing has a variant of its own.
+    /// A request that cannot be met because several things do not go together. The message is a whole sentence. An error in
+    /// one thing has a variant of its own.
     #[error("{0}")]
     Usage(String),
     /// A setting that does not fit the others, or that was refused when its text was read; `key` is dotted, as on the command line.
@@ -58,7 +58,7 @@ pub enum Error {
         /// The shape that was found.
         found: Vec<usize>,
     },
-    /// A value that the library was given is outside of what it takes.
+    /// A value is outside the range that the library accepts.
     #[error("{key}: {found}; expected {expected}")]
     Value {
         /// Whose value it is: a field such as `batch_size`, or what was given, such as a weight edit.
@@ -68,7 +68,7 @@ pub enum Error {
         /// What would have been taken.
         expected: String,
     },
-    /// A number is not that of any head, token or row that there is.
+    /// An index is out of range: there is no such head, token or row.
     #[error("{kind} {index} of {of}, which has {}", counted(kind, *len))]
     Index {
         /// What is counted, in the singular: `head`.
@@ -98,7 +98,7 @@ pub enum Error {
         /// Its name.
         name: String,
     },
-    /// A folder of a run cannot be used as it was asked for.
+    /// The folder of a run cannot be used in the way that was asked.
     #[error("{} {found}: {mend}", path.display())]
     Folder {
         /// The folder.
@@ -116,7 +116,7 @@ pub enum Error {
         /// What is wrong there.
         error: Box<Error>,
     },
-    /// Code that the library was given panicked: a task, a point of a sweep.
+    /// The user's code panicked: a task, a point of a sweep.
     #[error("{what} panicked: {said}")]
     Panicked {
         /// Whose code it is.
@@ -124,7 +124,7 @@ pub enum Error {
         /// What the panic said.
         said: String,
     },
-    /// An operation of a model was asked of streams or matrices that do not fit it; found while the model is recorded.
+    /// An operation of a model got streams or matrices that do not fit. This is found while the model is recorded.
     #[error("{operation}: {found}; expected {expected}")]
     Misfit {
         /// The operation: `linear`, `sum`.
@@ -144,7 +144,7 @@ pub enum Error {
         /// The known name that is nearest to it, if one is near.
         nearest: Option<String>,
     },
-    /// A text does not follow its grammar.
+    /// A text, such as a timeline or a recall, does not follow its grammar.
     #[error("{kind} '{}': expected {expected}, found {found} at character {at}", shown(text))]
     Text {
         /// What it should have been: `timeline`, `edits`, `recall`.
@@ -163,7 +163,7 @@ pub enum Error {
     Stopped {
         /// By what.
         by: Stop,
-        /// Where the run stopped and how to go on with it.
+        /// Where the run stopped and how to continue it.
         message: String,
     },
     /// A loss, a gradient or a weight of a run is no longer finite.
@@ -209,7 +209,7 @@ pub enum Stop {
     Terminate,
     /// SIGHUP: the terminal is gone.
     HangUp,
-    /// Nobody reads standard output any more.
+    /// The program that read standard output has ended.
     ClosedOutput,
 }
 

@@ -4,16 +4,18 @@
 //!
 //! | | what | where |
 //! |---|---|---|
-//! | model | named parameters and a forward pass over typed streams, recorded once | [`Module`], [`graph`], [`nn`], [`model`] |
+//! | model | named parameters, and a forward pass over typed streams that is recorded once as a graph | [`Module`], [`graph`], [`nn`], [`model`] |
 //! | task | sequences of tokens, and marks that say how each next token is predictable | [`data`] |
 //! | probes | predictions, attention patterns, memory recalls | [`probe`] |
 //! | run | the training loop, its measurements, optimiser, timeline and files | [`run`], [`train`], [`io`] |
-//! | report | a page of runs to look at: settings, curves, attention, predictions | [`report`] |
+//! | report | an interactive report of runs: settings, curves, attention, predictions | [`report`] |
 //! | sweep | many runs, here or on other machines, and one table of them | [`sweep`] |
 //! | settings | the fields of a struct as a command line | [`mod@config`] |
 //! | engines | the CPU engine, and the dfdx engine as reference and for GPUs | [`engine`] |
 //!
-//! [`guide`] leads from the first run to your own block, task and probe; [`architecture`] says how the library is built and why; [`paper`] and the programs in `examples/` repeat the paper.
+//! [`guide`] leads from the first run to your own block, task and probe, and its glossary explains the words of this
+//! documentation. [`architecture`] says
+//! how the library is built and why. [`paper`] and the programs in `examples/` reproduce the paper.
 //!
 //! ```
 //! use ihead::backend::Const;

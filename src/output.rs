@@ -47,7 +47,7 @@ pub(crate) fn warn(text: impl Display) {
     report("warning", [text]);
 }
 
-/// Prints lines on standard error, each behind a word and a colon.
+/// Prints lines on standard error, each after a word and a colon.
 pub fn report<T: Display>(word: &str, lines: impl IntoIterator<Item = T>) {
     let mut err = std::io::stderr().lock();
     for line in lines {
@@ -55,8 +55,7 @@ pub fn report<T: Display>(word: &str, lines: impl IntoIterator<Item = T>) {
     }
 }
 
-/// Says on standard error why a program ends, unless nobody is there to read it, and gives the status to end with:
-/// [`Error::status`].
+/// Prints the error on standard error, unless nobody reads it, and returns the exit status: [`Error::status`].
 pub fn failed(error: &Error) -> ExitCode {
     match error.stop() {
         Some(Stop::ClosedOutput) => {}

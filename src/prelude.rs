@@ -1,4 +1,4 @@
-//! What an experiment is written with, in one line: `use ihead::prelude::*;`.
+//! All that most experiments need, in one line: `use ihead::prelude::*;`.
 //!
 //! ```
 //! use ihead::prelude::*;

@@ -1,4 +1,4 @@
-//! Values as text, for command lines and records: `name(item, item)`. One reader for all, over the lexer of the recalls.
+//! Values as text, for command lines and files: `name(item, item)`. One reader for all, over the lexer of the recalls.
 use ihead_formula::lex::Scanner;
 pub(crate) use ihead_formula::lex::Token;
 

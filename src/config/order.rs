@@ -7,7 +7,7 @@ pub struct Order {
     pub base: Vec<String>,
     /// The axes of each `--sweep`.
     pub groups: Vec<Vec<String>>,
-    /// How many runs go on at the same time.
+    /// How many runs are run at the same time.
     pub jobs: usize,
     /// Whether the runs are only shown.
     pub dry_run: bool,

@@ -14,7 +14,8 @@ pub struct Batch {
     pub x: Vec<u32>,
     /// The token after each, `[batch, seq]`.
     pub y: Vec<u32>,
-    /// The paper's `outs`: what the task says about each position, `[batch, seq]`; see [`Task`](super::Task).
+    /// The mark of each position, `[batch, seq]` (the paper's `outs`): how its next token is predictable; see
+    /// [`Task`](super::Task).
     pub marks: Vec<i32>,
     /// Number of sequences.
     pub batch: usize,

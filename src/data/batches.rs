@@ -1,4 +1,4 @@
-//! The deterministic stream of training batches, and probe batches.
+//! The training batches, which are a function of their seed, and batches to measure on.
 
 use std::sync::Arc;
 
@@ -14,11 +14,12 @@ const MAX_TOKENS: usize = 1 << 28;
 /// Settings of [`Batches`], with the simplified program's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchOptions {
-    /// Sequences of a batch.
+    /// The number of sequences in a batch.
     pub batch_size: usize,
-    /// Seed of the data's streams (`seed`).
+    /// The seed of the random streams (`seed`).
     pub seed: u64,
-    /// Number of streams that the batches are taken from in turn (`num_data_workers`).
+    /// The number of random streams from which batches are taken in turn (`num_data_workers`). It decides which data are drawn, not
+    /// how many threads draw them.
     pub workers: usize,
 }
 
@@ -28,8 +29,8 @@ impl Default for BatchOptions {
     }
 }
 
-/// The training batches: worker `w` draws whole batches from `default_rng([seed, w])`, and they are taken in turn,
-/// `w = 0, 1, ...`.
+/// The training batches. Worker `w` draws whole batches from the random stream `default_rng([seed, w])`; batches are
+/// taken from the workers in turn, `w = 0, 1, ...`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -56,7 +57,8 @@ pub struct Batches {
     turn: usize,
 }
 
-/// The position in the random streams after some batches. Together with the task and the options it is all that is needed to continue.
+/// The position in the random streams after some batches. Together with the task and the options it is all that is needed to
+/// continue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamPosition {
     /// The worker whose turn it is.
@@ -66,7 +68,7 @@ pub struct StreamPosition {
 }
 
 impl Batches {
-    /// The stream from its beginning.
+    /// The batches from the first one on.
     ///
     /// # Errors
     /// No worker, an empty batch, a batch of more than 2^28 tokens, a task of length 0.
@@ -82,7 +84,7 @@ impl Batches {
         Ok(Self { task, options, streams, turn: 0 })
     }
 
-    /// The same stream of batches, continued from `position`.
+    /// The same batches, continued from `position`.
     ///
     /// # Errors
     /// The position was taken with another number of workers.
@@ -148,7 +150,7 @@ impl Batches {
 impl Iterator for Batches {
     type Item = Result<Batch>;
 
-    /// The next batch; the stream has no end.
+    /// The next batch; there is always one.
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.next_batch())
     }

@@ -1,4 +1,4 @@
-//! The bigram model: how likely a token is, and how likely after another.
+//! The bigram model: the probability of a token, and of a token after another one.
 
 use super::Counts;
 use crate::{Error, Result};
@@ -99,7 +99,7 @@ impl BigramData {
         tokens.iter().map(|token| self.token(*token).unwrap_or("\u{fffd}")).collect()
     }
 
-    /// The tokens of a text, a token a character.
+    /// The tokens of a text, one for each character.
     ///
     /// # Errors
     /// A character that is no token.

@@ -1,10 +1,10 @@
-//! In-context Markov chains, and graphs of positions: each sequence has its own transitions.
+//! In-context Markov chains and graphs of positions. Each sequence has its own transitions.
 use rand_distr::{Distribution, Gamma};
 
 use super::{NumpyRng, Task};
 use crate::{Error, Result};
 
-/// Sequences whose tokens depend on a parent position, by transitions that each sequence draws for itself.
+/// A task in which each token depends on the token at its parent position, by transitions that are drawn anew for each sequence.
 ///
 /// Row `a` of the transitions is `P(. | a) ~ Dirichlet(alpha, ..., alpha)`, anew in each sequence. A token without parent
 /// is uniform, the others are drawn from the row of their parent's token. With `parents[t] = t - 1` these are
@@ -40,7 +40,7 @@ pub struct CausalGraph {
 }
 
 impl CausalGraph {
-    /// The task of a graph: `parents[t]` is the parent of token `t`, an earlier position, or none. A sequence has as
+    /// The task of a graph: `parents[t]` is the parent position of token `t`, which is earlier, or `None`. A sequence has as
     /// many tokens as there are entries, of which a model sees all but the last.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl CausalGraph {
         Ok(CausalGraph { vocab, parents, alpha, gamma: gamma.ok_or_else(refuse)?, last_only: false })
     }
 
-    /// In-context Markov chains: each token's parent is the one before, of `seq_length + 1` tokens.
+    /// In-context Markov chains of `seq_length + 1` tokens: each token's parent is the previous one.
     ///
     /// # Errors
     /// As for [`CausalGraph::new`].
@@ -71,7 +71,7 @@ impl CausalGraph {
         CausalGraph::new(vocab, (0..=seq_length).map(|t| t.checked_sub(1)).collect(), alpha)
     }
 
-    /// The same task with the last position alone marked: what is learnt when only the end is to be predicted.
+    /// The same task with only the last position marked, to train on the prediction of the last token alone.
     pub fn last_only(self) -> Self {
         CausalGraph { last_only: true, ..self }
     }

@@ -1,4 +1,4 @@
-//! Whether a task draws what it says that it draws.
+//! Checks that a task draws from the distribution that it declares.
 use super::{NumpyRng, Task, sample};
 use crate::{Error, Result};
 
@@ -12,13 +12,13 @@ const MOST_PAIRED_TOKENS: usize = 1024;
 /// The result of [`check_distribution`]: how much was compared, and both log-losses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DistributionCheck {
-    /// Tokens that were drawn, the first of each sequence included.
+    /// The number of tokens drawn, including the first of each sequence.
     pub tokens: usize,
-    /// Those for which the task declared a distribution.
+    /// The number of tokens for which the task declared a distribution.
     pub declared: usize,
     /// The mean log-loss that the distribution expects, in nats a token: its entropy.
     pub entropy: f64,
-    /// The mean log-loss of what was drawn under the distribution.
+    /// The mean log-loss of the drawn tokens under the distribution.
     pub log_loss: f64,
 }
 
@@ -26,12 +26,14 @@ pub struct DistributionCheck {
 ///
 /// Four comparisons, each of a sum of draws with its mean and variance under the distribution (a martingale, so that Bernstein's
 /// inequality bounds the chance of its deviation, `2 exp(-x^2 / (2 (variance + x / 3)))`; all comparisons
-/// together give a false alarm with a probability below 1e-6): how often each token comes; how often each token follows each other; how often
+/// together give a false alarm with a probability below 1e-6): how often each token comes; how often each token follows each
+/// other; how often
 /// tokens come whose declared probability lies in an interval (calibration); and the log-loss, over all and at each
 /// position. The more sequences, the smaller the error that is found: about 30,000 tokens for an error of 2 % of a coin.
 ///
 /// # Errors
-/// If the declared probabilities are negative or do not sum to 1, if they exclude a token that was drawn, a comparison fails (the message
+/// If the declared probabilities are negative or do not sum to 1, if they exclude a token that was drawn, a comparison fails
+/// (the message
 /// names the one that fails most clearly, with both numbers), or the task declares no distribution at all.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! The stream of training batches, drawn ahead on background threads.
+//! The training batches, drawn ahead on background threads.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 pub struct LoaderOptions {
     /// How many batches each thread may draw ahead of the one that is asked for.
     pub ahead: usize,
-    /// Threads that draw; the batches do not depend on it. The paper's task needs one, a slow task of your own
+    /// The number of threads that draw; the batches do not depend on it. The paper's task needs one, a slow task of your own
     /// perhaps more.
     pub threads: usize,
 }
@@ -28,7 +28,7 @@ impl Default for LoaderOptions {
     }
 }
 
-/// Draws [`Batches`] ahead of time on other threads: the same batches in the same order. Dropping it stops its threads.
+/// Draws [`Batches`] ahead of time on background threads: the same batches in the same order. Dropping it stops the threads.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -128,7 +128,7 @@ impl Loader {
         self.waited
     }
 
-    /// How far the batches that were handed out have read the streams; [`Batches::resume`] goes on from there.
+    /// How far the batches that were handed out have read the streams; [`Batches::resume`] continues from there.
     pub fn position(&self) -> &StreamPosition {
         &self.position
     }

@@ -1,12 +1,14 @@
-//! What an experiment's data has to say: one trait.
+//! The trait of tasks.
 
 use super::{Batch, NumpyRng};
 
-/// A source of sequences. The paper's task is [`TriggerTask`](super::TriggerTask); your own is a few lines.
+/// A task draws sequences and marks their positions. The paper's task is [`TriggerTask`](super::TriggerTask); your own is a few
+/// lines.
 ///
-/// Marks say what is to be measured at a position, in the paper's terms (`outs`): `0` nothing decides the next
-/// token but the data's statistics; `1` it is decided by the task; `2` and more, it can be known from the context;
-/// negative, the position is not measured.
+/// The mark of a position (the paper's `outs`) says how its next token is predictable. `0`: only by the statistics of the data.
+/// `1`: the task sets the next token, but the context does not show it yet, as at the first occurrence of a trigger. `2` or
+/// more: the
+/// context determines it. Negative: the position is not measured.
 ///
 /// ```
 /// use ihead::data::{NumpyRng, Task, sample};
@@ -37,14 +39,14 @@ use super::{Batch, NumpyRng};
     note = "implement `ihead::data::Task` for it: `vocab`, `seq_length` and `sequence`"
 )]
 pub trait Task: Send + Sync {
-    /// Number of different tokens.
+    /// The number of different tokens.
     fn vocab(&self) -> usize;
 
-    /// Tokens that the model sees.
+    /// The number of tokens of a sequence that the model reads.
     fn seq_length(&self) -> usize;
 
-    /// Draws one sequence: `seq_length + 1` tokens below `vocab`, and a mark for each of the first `seq_length`
-    /// positions (they come as zeros; `marks[t]` is about the prediction of `tokens[t + 1]`).
+    /// Draws one sequence: `tokens`, `[seq_length + 1]`, each below `vocab`, and `marks`, `[seq_length]`, which are zeros at
+    /// first. `marks[t]` is about the prediction of `tokens[t + 1]`.
     fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], marks: &mut [i32]);
 
     /// Draws all sequences of a batch, one after the other from the same stream. Override it to share working
@@ -53,7 +55,8 @@ pub trait Task: Send + Sync {
         batch.draw_each(|tokens, marks| self.sequence(rng, tokens, marks));
     }
 
-    /// The exact distribution of the next token after `tokens`, the sequence so far (the first token comes after none); returns
+    /// Writes the exact distribution of the next token after `tokens`, the sequence so far (empty before the first token), and
+    /// returns
     /// whether it is known.
     ///
     /// `distribution`, `[vocab]`, holds zeros at first. What is written there is the Bayes-optimal prediction: the mean over this
@@ -69,12 +72,12 @@ pub trait Task: Send + Sync {
         std::any::type_name::<Self>()
     }
 
-    /// The text of a token for a reader, such as a character.
+    /// The text of a token in reports and figures, such as a character.
     fn token_name(&self, token: u32) -> String {
         token.to_string()
     }
 
-    /// The tokens that are triggers in every sequence, if the task has such.
+    /// The tokens that are triggers in every sequence, if the task has such tokens.
     fn fixed_triggers(&self) -> Option<&[u32]> {
         None
     }

@@ -1,4 +1,4 @@
-//! The paper's task: bigram text in which a few triggers are followed by an output fixed within the sequence
+//! The paper's task: bigram text in which each trigger is always followed by the same output within a sequence
 //! (section 3).
 
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use crate::{Error, Result};
 /// Settings of [`TriggerTask`], with the paper's defaults; the fields are those of `data_args`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TriggerOptions {
-    /// Number of triggers in a sequence.
+    /// The number of triggers in a sequence.
     pub k: usize,
-    /// Tokens that the model sees.
+    /// The number of tokens of a sequence that the model reads.
     pub seq_length: usize,
     /// Whether a sequence begins with its k triggers.
     pub show_latents: bool,
@@ -45,7 +45,8 @@ impl Default for TriggerOptions {
 
 /// The paper's task: bigram text with triggers.
 ///
-/// A sequence follows the bigram model, except that each of its k triggers `q` is always followed by the same output `o` within the sequence.
+/// A sequence follows the bigram model, except that each of its k triggers `q` is always followed by the same output `o` within
+/// the sequence.
 /// After the first occurrence, `o` can therefore be predicted from the context. `marks[t]` is the paper's `outs[t]`: how often the
 /// trigger at t has occurred so far, 0 where there is none, -1 on triggers shown by `show_latents`.
 ///
@@ -112,7 +113,7 @@ struct Scratch {
 }
 
 impl TriggerTask {
-    /// The task over `data`.
+    /// The task on the bigrams of `data`.
     ///
     /// # Errors
     /// Options that contradict each other or the data; the error names the field, as in `k`.
@@ -136,7 +137,7 @@ impl TriggerTask {
         Ok(Self { data, options, triggers, outputs, first, next })
     }
 
-    /// The bigram model under the triggers.
+    /// The bigram model of the text.
     pub fn data(&self) -> &Arc<BigramData> {
         &self.data
     }

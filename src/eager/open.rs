@@ -28,7 +28,7 @@ pub fn open(
     }
 }
 
-/// Refuses operations of the program's own, which are functions of the processor.
+/// Refuses operations of the program's own, which run on the CPU only.
 fn refuse_custom(graph: &Graph) -> Result<()> {
     let ops = graph.nodes().iter().filter_map(|node| match &node.op {
         Op::Rows { op, .. } => Some(op),

@@ -52,7 +52,7 @@ impl AnyEngine {
         }
     }
 
-    /// [`Engine::gradient`].
+    /// The gradient of a parameter, as [`Engine::gradient`] gives it.
     pub fn gradient(&self, param: ParamId) -> Option<Values> {
         match self {
             AnyEngine::Single(engine) => engine.gradient(param).map(|g| Values::Single(g.to_vec())),

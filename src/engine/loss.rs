@@ -1,4 +1,4 @@
-//! The terms of a loss, as an engine is asked for them.
+//! The terms of a loss that an engine computes.
 use crate::graph::{Graph, NodeId};
 
 use super::RowSet;
@@ -7,11 +7,11 @@ use super::RowSet;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum LossTerm {
-    /// The mean cross-entropy of the logits against the next tokens.
+    /// The mean cross-entropy between the logits and the next tokens.
     NextToken {
-        /// The positions that it is the mean over.
+        /// The positions over which the term is averaged.
         rows: RowSet,
-        /// Its factor in the loss.
+        /// The factor of the term in the loss.
         weight: f64,
     },
     /// The mean cross-entropy of the logits against the distributions that are handed over with the positions
@@ -19,7 +19,7 @@ pub enum LossTerm {
     Distribution {
         /// The positions that it is the mean over, those of `RowSet::Set(set)`.
         set: usize,
-        /// Its factor in the loss.
+        /// The factor of the term in the loss.
         weight: f64,
     },
     /// The mean over positions of a penalty of a stream.
@@ -28,9 +28,9 @@ pub enum LossTerm {
         node: NodeId,
         /// What is summed over the width.
         penalty: Penalty,
-        /// The positions that it is the mean over.
+        /// The positions over which the term is averaged.
         rows: RowSet,
-        /// Its factor in the loss.
+        /// The factor of the term in the loss.
         weight: f64,
     },
 }
@@ -56,7 +56,7 @@ impl Penalty {
 }
 
 impl LossTerm {
-    /// The positions that it is the mean over.
+    /// The positions over which the term is averaged.
     pub fn rows(&self) -> RowSet {
         match *self {
             LossTerm::NextToken { rows, .. } | LossTerm::Penalty { rows, .. } => rows,
@@ -72,7 +72,7 @@ impl LossTerm {
         }
     }
 
-    /// Its factor in the loss.
+    /// The factor of the term in the loss.
     pub fn weight(&self) -> f64 {
         match *self {
             LossTerm::NextToken { weight, .. }

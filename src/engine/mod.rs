@@ -1,4 +1,4 @@
-//! Engines: they run a recorded graph over a batch, compute the gradients of a loss, and show activations.
+//! Engines run a recorded graph over a batch, compute the gradients of a loss, and show activations.
 //!
 //! Two engines exist: [`CpuEngine`], by far the faster, and [`EagerEngine`], which computes each operation with dfdx on any of
 //! its devices: it is the reference, and the way to a GPU.
@@ -28,7 +28,7 @@ use crate::sealed::Sealed;
 /// What tokens are of, in messages.
 const VOCABULARY: &str = "the model's vocabulary";
 
-/// What an engine is built to compute: the terms of a loss, and the activations to show.
+/// What an engine computes: the terms of a loss, and the activations that it shows to an observer.
 ///
 /// ```
 /// use ihead::engine::{LossTerm, Request, RowSet};
@@ -37,7 +37,7 @@ const VOCABULARY: &str = "the model's vocabulary";
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// The terms of the loss, whose weighted sum is differentiated; with none, nothing is.
+    /// The terms of the loss, whose weighted sum is differentiated. Without terms, no gradients are computed.
     pub losses: Vec<LossTerm>,
     /// Activations to show to the observer, each at these positions (the queries, for a pattern).
     pub reads: Vec<(NodeId, RowSet)>,
@@ -130,7 +130,7 @@ impl Request {
     }
 }
 
-/// An activation of one sequence: a stream `[positions, dim]`, or a pattern `[heads, positions, seq]`.
+/// An activation of one sequence, as an engine shows it: a stream `[positions, dim]`, or a pattern `[heads, positions, seq]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'a, E> {
     /// Values; row `r` of head `h` begins at `h * head_stride + r * ld`.
@@ -173,7 +173,7 @@ impl<'a, E> Read<'a, E> {
 /// activations that were asked for, in the order of [`Request::reads`].
 pub type Observer<'a, E> = dyn Fn(usize, &[Read<'_, E>]) + Sync + 'a;
 
-/// Runs a recorded graph: it computes the loss and the activations that a [`Request`] asks for, and leaves gradients.
+/// An engine runs a recorded graph: it computes the loss, its gradients and the activations that a [`Request`] asks for.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicUsize, Ordering};
@@ -223,7 +223,7 @@ pub trait Engine<E>: Sealed {
     /// `[batch, heads, seq, seq]`: they are used by every run until others are handed over.
     ///
     /// # Errors
-    /// If the site is not patched, the values are of another shape, or a pattern looks at later positions.
+    /// If the site is not patched, the values are of another shape, or a pattern attends to later positions.
     fn patch(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<(), Error>;
 
     /// The gradient that the last run left for a parameter, row-major; `None` if it does not train or nothing that it

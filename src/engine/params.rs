@@ -1,8 +1,8 @@
-//! Where engines read parameters.
+//! The source from which engines read parameters.
 use crate::Result;
 use crate::nn::ParamId;
 
-/// Values of parameters.
+/// A source of the values of parameters.
 pub trait ParamSource<E>: Sync {
     /// Copies the values of a parameter, row-major.
     fn read(&self, param: ParamId, into: &mut [E]);

@@ -1,8 +1,8 @@
-//! Which positions are wanted.
+//! The positions of each sequence at which a loss or a metric reads values.
 use crate::data::Batch;
 use crate::{Error, Result};
 
-/// Which positions of a sequence are read: all, or a numbered set whose positions each run is given.
+/// Which positions of a sequence are read: all, or a numbered set, whose positions are given to each run of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RowSet {
     /// Every position.
@@ -63,7 +63,7 @@ impl RowLists {
         self.ends.len()
     }
 
-    /// Number of positions in all sequences together.
+    /// The number of positions in all sequences together.
     pub fn total(&self) -> usize {
         self.positions.len()
     }

@@ -39,7 +39,7 @@ pub struct Widened<T> {
 }
 
 impl<T: Engine<f64>> Widened<T> {
-    /// `engine` runs `graph`.
+    /// Wraps `engine`, which runs `graph`.
     pub fn new(engine: T, graph: &Graph) -> Self {
         Widened { engine, gradients: graph.params().iter().map(|param| (param.id, None)).collect() }
     }

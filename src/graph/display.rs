@@ -1,4 +1,4 @@
-//! A recorded graph as text, a line a node.
+//! A recorded graph as text, one line for each node.
 use std::fmt;
 
 use super::graph::{Graph, Node, NodeId};

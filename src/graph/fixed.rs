@@ -1,10 +1,10 @@
-//! Patterns that follow a rule instead of scores.
+//! Attention patterns that follow a rule instead of scores.
 use std::fmt;
 use std::sync::Arc;
 
 use crate::Error;
 
-/// An attention pattern that follows a rule: where position `t` looks, whatever queries and keys are.
+/// An attention pattern that follows a rule: to which positions `t` attends, whatever queries and keys are.
 ///
 /// A model attends by one with [`Pattern::fixed`](super::Pattern::fixed); an edit clamps a site to one.
 ///
@@ -12,7 +12,7 @@ use crate::Error;
 /// use ihead::graph::FixedPattern;
 /// let tokens = [7, 8, 7, 9];
 /// assert_eq!(FixedPattern::Previous.weights(&tokens, 2), [0.0, 1.0, 0.0]);
-/// assert_eq!(FixedPattern::Induction.weights(&tokens, 2), [0.0, 1.0, 0.0]); // behind the 7 at position 0
+/// assert_eq!(FixedPattern::Induction.weights(&tokens, 2), [0.0, 1.0, 0.0]); // after the 7 at position 0
 /// assert_eq!(FixedPattern::Uniform.weights(&tokens, 1), [0.5, 0.5]);
 /// assert_eq!(FixedPattern::window(2, 4).weights(&tokens, 3), [0.0, 0.0, 0.5, 0.5]);
 /// let rule = FixedPattern::rule(4, |query, key| if (query - key) % 2 == 0 { 1.0 } else { 0.0 });
@@ -21,19 +21,19 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum FixedPattern {
-    /// Nowhere: the head reads nothing.
+    /// No position: the head reads nothing.
     Nothing,
-    /// At the position before; position 0 looks at itself.
+    /// The previous position; position 0 attends to itself.
     Previous,
-    /// At the position behind the last earlier occurrence of the token, or else at position 0.
+    /// The position after the last earlier occurrence of the token; position 0 if there is none.
     Induction,
-    /// At position 0.
+    /// Position 0.
     First,
-    /// At the position itself.
+    /// The position itself.
     Current,
-    /// Everywhere up to the position, with the same weight.
+    /// All positions up to the position itself, with equal weights.
     Uniform,
-    /// At a fixed position for each, `[seq]`.
+    /// One given position for each, `[seq]`.
     Parents(Arc<[u32]>),
     /// Weights of each query and key, `[seq, seq]`, row-major; what lies beyond the query is not read.
     Weights(Arc<[f64]>),
@@ -56,7 +56,8 @@ impl FixedPattern {
         Self::rule(seq, |t, j| weight(t, j) / (0..=t).map(|i| weight(t, i)).sum::<f64>())
     }
 
-    /// The pattern whose weights are `weight(query, key)` for `key <= query`, for sequences of `seq` tokens. The weights are not normalised.
+    /// The pattern whose weights are `weight(query, key)` for `key <= query`, for sequences of `seq` tokens. The weights are
+    /// not normalised.
     pub fn rule(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
         let of = |i: usize| if i % seq <= i / seq { weight(i / seq, i % seq) } else { 0.0 };
         FixedPattern::Weights((0..seq * seq).map(of).collect())

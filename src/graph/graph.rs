@@ -25,7 +25,7 @@ impl NodeId {
 }
 
 impl WeightId {
-    /// Its number among the matrices of the graph.
+    /// The number of the matrix in the graph.
     pub fn index(self) -> usize {
         self.0
     }
@@ -75,7 +75,7 @@ pub struct PatchedSite {
     pub dim: usize,
 }
 
-/// What a model computes for one sequence of [`Graph::seq`] tokens.
+/// A recorded model: what it computes for one sequence of [`Graph::seq`] tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -107,7 +107,7 @@ impl Graph {
         &self.params
     }
 
-    /// The named activations.
+    /// The sites, by name, and the nodes that they name.
     pub fn sites(&self) -> &BTreeMap<String, NodeId> {
         &self.sites
     }
@@ -132,12 +132,12 @@ impl Graph {
         self.seq
     }
 
-    /// Number of different tokens.
+    /// The number of different tokens.
     pub fn vocab(&self) -> usize {
         self.vocab
     }
 
-    /// The number of nodes, each of which computes one value.
+    /// The number of nodes; each computes one stream or pattern.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }

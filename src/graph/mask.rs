@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::op::MaskTable;
 
-/// A number that is added to the attention score of each query and key: minus infinity where the query does not see the key, any other number to
+/// A number that is added to the attention score of each query and key: minus infinity where the query does not see the key,
+/// any other number to
 /// raise or lower the score.
 ///
 /// Causality is always there: a mask is asked for keys at or before the query alone. A query that sees no key gets weights
@@ -62,7 +63,7 @@ impl Mask {
         Mask { name: name.into(), score: Arc::new(score) }
     }
 
-    /// The sum of both masks: a key that either of them hides is hidden.
+    /// The sum of both masks. A key that either of them hides is hidden.
     pub fn and(&self, other: &Mask) -> Mask {
         let (a, b) = (self.score.clone(), other.score.clone());
         Mask::scores(format!("{} and {}", self.name, other.name), move |query, key| {

@@ -9,9 +9,9 @@ use super::graph::{NodeId, WeightId};
 /// Which row of a table each position of a sequence reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Index {
-    /// Row `x[t]`, the token at the position.
+    /// Row `x[t]`, by the token at the position.
     Tokens,
-    /// Row `t`, the position itself.
+    /// Row `t`, by the position.
     Positions,
     /// Row 0 at every position: a bias.
     First,
@@ -23,7 +23,7 @@ pub(crate) enum Index {
 pub enum Normaliser {
     /// `exp(s_j) / sum_i exp(s_i)`.
     Softmax,
-    /// `exp(s_j) / (1 + sum_i exp(s_i))`: softmax with a sink of score 0 that holds nothing.
+    /// `exp(s_j) / (1 + sum_i exp(s_i))`: softmax with an extra key of score 0 and value 0 (an attention sink).
     SoftmaxOffByOne,
     /// `max(s_j, 0)`.
     Relu,
@@ -89,7 +89,7 @@ pub(crate) enum Op {
     Concat(Vec<NodeId>),
     /// Causal attention weights `[heads, seq, seq]`.
     Pattern { q: NodeId, k: NodeId, scoring: Scoring },
-    /// A pattern that looks where its rule says, whatever the scores, in each head.
+    /// An attention pattern that follows a rule, the same in each head.
     FixedPattern { heads: usize, rule: FixedPattern },
     /// A pattern of which some heads, the chosen ones, are those of another one. It is there to be read:
     /// [`super::Pattern::mix`] mixes with the two patterns.

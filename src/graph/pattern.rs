@@ -11,7 +11,7 @@ use super::record::Recorder;
 use super::stream::Stream;
 use super::weight::Weight;
 
-/// How queries and keys become attention weights.
+/// How queries and keys become attention weights: the number of heads, the scale and the normaliser.
 ///
 /// ```
 /// use ihead::graph::{Normaliser, Scores};
@@ -23,9 +23,9 @@ use super::weight::Weight;
 pub struct Scores {
     /// Number of heads.
     pub heads: usize,
-    /// Number of heads of keys and values; it divides `heads`, and heads side by side share one (grouped queries).
+    /// The number of heads of keys and values. It divides `heads`; neighbouring heads share one (grouped-query attention).
     pub key_heads: usize,
-    /// Factor of the products; `1 / sqrt(head width)` if `None`.
+    /// The factor of the products `q k^T`; `1 / sqrt(head width)` if `None`.
     pub scale: Option<f64>,
     /// The function from scores to weights.
     pub normaliser: Normaliser,
@@ -129,7 +129,8 @@ impl<T: Dim> Pattern<T> {
         Pattern::nothing(recorder, seq, heads)
     }
 
-    /// A pattern that looks where `rule` says, in each of the heads, whatever `x` is: only its positions are read.
+    /// The attention pattern `[heads, seq, seq]` of a rule, the same in each head. Of `x`, `[seq, dim]`, only the number of
+    /// positions is read.
     pub fn fixed<D: Dim>(x: &Stream<T, D>, heads: usize, rule: FixedPattern) -> Self {
         let (recorder, seq) = (x.recorder().clone(), x.seq());
         if heads == 0 {
@@ -276,7 +277,7 @@ impl<T: Dim> Pattern<T> {
         self.with(self.recorder.graph_mut().node(op, self.heads))
     }
 
-    /// A pattern that looks where `rule` says.
+    /// An attention pattern that follows `rule`.
     pub(super) fn clamped(&self, rule: FixedPattern) -> Self {
         self.recorded(Op::FixedPattern { heads: self.heads, rule })
     }
@@ -307,7 +308,7 @@ impl<T: Dim> Pattern<T> {
         &self.recorder
     }
 
-    /// The node of this pattern.
+    /// The node of this pattern in the graph.
     pub fn id(&self) -> NodeId {
         self.id
     }

@@ -16,7 +16,9 @@ use super::site::Site;
 use super::stream::Stream;
 use super::weight::Weight;
 
-/// Where a forward pass is recorded. Handles share it; a user meets it as [`Tokens::recorder`] and [`Site::recorder`].
+/// The recorder of a forward pass: it turns parameters and constants into matrices, and all handles of the pass share it. It is
+/// reached by
+/// [`Tokens::recorder`] and [`Site::recorder`].
 #[derive(Clone, Default)]
 pub struct Recorder {
     graph: Rc<RefCell<Graph>>,
@@ -88,7 +90,7 @@ impl Recorder {
         }
     }
 
-    /// A matrix of these values, row-major, `rows * cols` of them; they never train.
+    /// A constant matrix `[rows, cols]` of these values, row-major. It never trains.
     ///
     /// ```
     /// use ihead::backend::Const;
@@ -110,19 +112,19 @@ impl Recorder {
         Weight::new(self.clone(), id, rows, cols)
     }
 
-    /// The root of the names of this forward pass.
+    /// The root of the site names of this forward pass.
     pub fn site(&self) -> Site {
         Site::root(self.clone())
     }
 
-    /// A parameter as a matrix of the graph.
+    /// A parameter as a matrix of the graph, `[R, C]`.
     pub fn weight<R: Dim, C: Dim>(&self, param: &Param<(R, C)>) -> Weight<R, C> {
         let (rows, cols) = *param.shape();
         let id = self.param(param.id(), rows.size(), cols.size());
         Weight::new(self.clone(), id, rows, cols)
     }
 
-    /// A parameter vector, as a matrix of one row.
+    /// A vector parameter as a matrix of one row, `[1, D]`.
     pub fn vector<D: Dim>(&self, param: &Param<(D,)>) -> Weight<Const<1>, D> {
         let (dim,) = *param.shape();
         let id = self.param(param.id(), 1, dim.size());
@@ -135,7 +137,7 @@ impl Recorder {
     }
 }
 
-/// The tokens of a sequence, `[seq]`, each below `vocab`; known only when an engine runs.
+/// The tokens of a sequence, `[seq]`, each below `vocab`. It is a handle: the tokens are known only when an engine runs.
 #[derive(Clone)]
 pub struct Tokens<T: Dim, V: Dim> {
     recorder: Recorder,
@@ -149,7 +151,7 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
         &self.recorder
     }
 
-    /// The root of the names of this forward pass.
+    /// The root of the site names of this forward pass.
     pub fn site(&self) -> Site {
         self.recorder.site()
     }
@@ -159,7 +161,7 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
         self.seq
     }
 
-    /// Number of different tokens.
+    /// The number of different tokens.
     pub fn vocab(&self) -> V {
         self.vocab
     }
@@ -337,7 +339,7 @@ pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: &Edits) -> Result
     edits.unknown(&graph).map_or(Ok(graph), Err)
 }
 
-/// Checks the whole of a recording: what no single operation sees.
+/// Checks of a recording that no single operation can make.
 fn finish<T: Dim, V: Dim>(recorder: &Recorder, logits: Stream<T, V>) -> Result<()> {
     if !recorder.owns(logits.recorder()) {
         return Err(Error::misfit("logits", "a stream of another recording", "one of this model"));

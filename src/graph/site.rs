@@ -1,4 +1,4 @@
-//! Names of activations.
+//! Sites: names of places in a model.
 use crate::backend::Dim;
 
 use super::edits::Edit;
@@ -8,7 +8,7 @@ use super::record::{Recorder, SiteEdit};
 use super::stream::Stream;
 use crate::{Error, Result};
 
-/// A hook point's name: a place in the model, such as `layers.0.attention`, under which activations are named.
+/// A site: a name in the model, such as `layers.0.attention`, under which `forward` names streams and patterns.
 ///
 /// A named activation can be read, ablated, clamped or scaled by its name ([`super::record_with`]); a name costs nothing
 /// where nobody asks for it.
@@ -39,17 +39,18 @@ impl Site {
         Site { recorder: self.recorder.clone(), path }
     }
 
-    /// The recorder of this forward pass: where parameters become weights.
+    /// The recorder of this forward pass, which turns parameters into matrices.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// Gives a stream the name of this site and `name`. The result is the stream after the edits of that site.
+    /// Names a stream `[seq, dim]`: the site `layers.0` and the name `resid` make `layers.0.resid`. The result is the stream
+    /// after the edits of that site.
     pub fn stream<T: Dim, D: Dim>(&self, name: &str, x: Stream<T, D>) -> Stream<T, D> {
         self.named(name, x, None)
     }
 
-    /// Names a stream whose columns are `heads` heads side by side, which can be edited one by one.
+    /// Names a stream `[seq, dim]` whose columns are `heads` heads side by side, so that edits can name single heads.
     pub fn heads<T: Dim, D: Dim>(&self, name: &str, x: Stream<T, D>, heads: usize) -> Stream<T, D> {
         let path = self.at(name).path;
         if self.is_foreign(&path, x.recorder()) {
@@ -83,7 +84,7 @@ impl Site {
         x
     }
 
-    /// Gives a pattern the name of this site and `name`. The result is the pattern after the edits of that site.
+    /// Names an attention pattern `[heads, seq, seq]`. The result is the pattern after the edits of that site.
     pub fn pattern<T: Dim>(&self, name: &str, mut pattern: Pattern<T>) -> Pattern<T> {
         let path = self.at(name).path;
         if self.is_foreign(&path, pattern.recorder()) {

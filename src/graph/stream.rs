@@ -1,4 +1,4 @@
-//! Activations.
+//! Streams: activations `[seq, dim]`.
 use crate::backend::{Const, Dim};
 use crate::ops::{Operation, RowOp};
 
@@ -7,7 +7,8 @@ use super::op::{Index, Op};
 use super::record::Recorder;
 use super::weight::Weight;
 
-/// An activation `[seq, dim]` of one sequence, as an expression.
+/// A vector for each position of one sequence, `[seq, dim]`. It is a handle of the recorded graph, without values; cloning it
+/// costs nothing at run time.
 ///
 /// Sizes that are `Const` are checked by the compiler; sizes that are `usize` when the model is recorded, where what does not
 /// fit becomes the error of [`record`](super::record).
@@ -72,12 +73,12 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Linear { weight: weight.id, x: self.id }, weight.rows)
     }
 
-    /// `by * x`.
+    /// `by * x`, `[seq, dim]`.
     pub fn scale(&self, by: f64) -> Self {
         if by == 1.0 { self.clone() } else { self.then(Op::Scale { x: self.id, by }, self.dim) }
     }
 
-    /// `gain * x`, element by element along `dim`.
+    /// `gain * x`, element by element along `dim`: `[seq, dim]`.
     pub fn gain(&self, gain: &Weight<Const<1>, D>) -> Self {
         match self.vector_misfit("gain", gain) {
             Some(refused) => refused,
@@ -85,7 +86,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         }
     }
 
-    /// `x + bias`, the same at every position.
+    /// `x + bias`, the same bias at every position: `[seq, dim]`.
     pub fn bias(&self, bias: &Weight<Const<1>, D>) -> Self {
         match self.vector_misfit("bias", bias) {
             Some(refused) => refused,
@@ -151,7 +152,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Rows { op, inputs: vec![self.id], heads }, self.dim)
     }
 
-    /// Softmax over the columns of each head by themselves.
+    /// Softmax over the columns of each head separately: `[seq, dim]`.
     pub fn softmax_heads(&self, heads: usize) -> Self {
         self.rowwise_heads(RowOp::Softmax(crate::ops::Softmax), heads)
     }
@@ -166,12 +167,12 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Rotate { x: self.id, heads, theta }, self.dim)
     }
 
-    /// `out[t] = x[t - by]`: what stood `by` positions earlier, and zeros before position `by`.
+    /// `out[t] = x[t - by]`, the vector `by` positions earlier, and zeros before position `by`: `[seq, dim]`.
     pub fn shift(&self, by: usize) -> Self {
         if by == 0 { self.clone() } else { self.then(Op::Shift { x: self.id, by }, self.dim) }
     }
 
-    /// The columns from `first` on, as many as `width` says: `[seq, width]`.
+    /// The `width` columns from `first` on: `[seq, width]`.
     pub fn columns<O: Dim>(&self, first: usize, width: O) -> Stream<T, O> {
         let (n, dim) = (width.size(), self.dim.size());
         match first.checked_add(n) {
@@ -250,22 +251,22 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         only(self, false) + only(other, true)
     }
 
-    /// Number of positions.
+    /// The number of positions.
     pub fn seq(&self) -> T {
         self.seq
     }
 
-    /// Width.
+    /// The width.
     pub fn dim(&self) -> D {
         self.dim
     }
 
-    /// The node of this activation.
+    /// The node of this stream in the graph.
     pub fn id(&self) -> NodeId {
         self.id
     }
 
-    /// The recorder of the forward pass that this activation belongs to.
+    /// The recorder of the forward pass that this stream belongs to.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }

@@ -1,4 +1,4 @@
-//! Matrices that depend on parameters alone.
+//! Matrices that depend on parameters and constants alone.
 use std::sync::Arc;
 
 use crate::backend::{Const, Dim};
@@ -7,7 +7,7 @@ use crate::ops::{Operation, RowOp};
 use super::graph::WeightId;
 use super::record::Recorder;
 
-/// A matrix `[R, C]` that depends on parameters alone: computed once a step, whatever the number of sequences.
+/// A matrix `[R, C]` that depends on parameters and constants alone. It is computed once a step, whatever the number of sequences.
 ///
 /// The pointwise operations of streams are there too, so that a gate is `recorder.vector(&parameter).sigmoid()`.
 ///
@@ -86,13 +86,13 @@ impl<R: Dim, C: Dim> Weight<R, C> {
         Weight::new(self.recorder.clone(), id, self.cols, self.rows)
     }
 
-    /// `by * A`.
+    /// `by * A`, `[R, C]`.
     pub fn scale(&self, by: f64) -> Self {
         let id = self.recorder.graph_mut().scaled(self.id, by);
         Weight::new(self.recorder.clone(), id, self.rows, self.cols)
     }
 
-    /// Each column `n` times, side by side: `[R, n C]`, where `width` is `n C`. A gate of each head becomes one of each column.
+    /// Each column `n` times, side by side: `[R, n C]`, where `width` is `n C`. A gate for each head becomes one for each column.
     pub fn repeat_columns<O: Dim>(&self, n: usize, width: O) -> Weight<R, O> {
         let cols = self.cols.size();
         let expected = cols.saturating_mul(n);
@@ -131,7 +131,7 @@ impl<R: Dim, C: Dim> Weight<R, C> {
         }
     }
 
-    /// The number of rows and of columns.
+    /// The numbers of rows and columns.
     pub fn shape(&self) -> (R, C) {
         (self.rows, self.cols)
     }
@@ -143,7 +143,7 @@ impl<R: Dim, C: Dim> Weight<R, C> {
 }
 
 impl<C: Dim> Weight<Const<1>, C> {
-    /// `1 - a`, element by element: the rest of a gate.
+    /// `1 - a`, element by element, `[R, C]`: what a gate `a` leaves.
     pub fn rest(&self) -> Self {
         let ones = self.recorder.constant(Const::<1>, self.cols, &vec![1.0; self.cols.size()]);
         ones + self.scale(-1.0)

@@ -1,4 +1,4 @@
-//! Files that are whole or not there.
+//! Files that are written whole or not at all.
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;

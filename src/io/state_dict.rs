@@ -133,7 +133,7 @@ pub(crate) fn read_with(path: &Path) -> Result<Content> {
 
 /// Sets every parameter and buffer of `module` from a safetensors file; nothing is changed unless all fit.
 ///
-/// Each tensor is kept in the precision that it has in the file. A run goes on in its own: with `precision=double` nothing
+/// Each tensor is kept in the precision that it has in the file. A run continues in its own: with `precision=double` nothing
 /// is lost, otherwise 64 bits are rounded to 32 before the first step, and a value that is too large for them is refused
 /// there ([`ModuleExt::set_storage`]).
 ///
@@ -192,7 +192,8 @@ pub(crate) fn read_all_of(
 }
 
 /// Sets the tensors of `module` that `pattern` stands for from a safetensors file: `layers.0.attention.*`, or
-/// `layers.0.* -> layers.1.*` under other names ([`Transfer`]). What else the file has and the module has is left alone. Returns
+/// `layers.0.* -> layers.1.*` under other names ([`Transfer`]). All other tensors of the file are ignored, and those of the
+/// module stay as they are. Returns
 /// the names that were set; [`ModuleExt::copy_from`] does the same from another model.
 ///
 /// ```

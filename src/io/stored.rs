@@ -1,4 +1,4 @@
-//! The weights that a run has left in its folder.
+//! The weights that a run has saved in its folder.
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};

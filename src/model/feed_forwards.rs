@@ -1,4 +1,4 @@
-//! A forward pass of feed-forward layers alone: what a model knows of the next token without any attention.
+//! A forward pass of the feed-forward layers alone: what a model predicts without attention.
 use crate::backend::Dim;
 use crate::graph::{Model, Stream, Tokens};
 use crate::nn::{Module, Visitor, VisitorMut};

@@ -106,7 +106,7 @@ pub struct Full<V: Dim, M: Dim, D: Dim> {
     /// `w_E`.
     #[module]
     pub tok_embeddings: Embedding<V, D>,
-    /// The trained table of positions, which is not used if `pe` is there.
+    /// The trained table of positions, which is not used if there is `pe`.
     #[module]
     pub pos_embeddings: Embedding<M, D>,
     /// Sinusoidal positions.
@@ -124,7 +124,7 @@ pub struct Full<V: Dim, M: Dim, D: Dim> {
 }
 
 impl<V: Dim> Full<V, usize, usize> {
-    /// A model as the settings say, sizes included; [`Self::sized`] takes sizes that are types.
+    /// A model from settings. [`Self::sized`] takes sizes that are types, which the compiler checks.
     ///
     /// # Errors
     /// Those of [`Self::sized`].
@@ -134,7 +134,7 @@ impl<V: Dim> Full<V, usize, usize> {
 }
 
 impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
-    /// A model whose sizes are types, such as `Const<64>`: they are given here and nowhere else, in the place of the settings
+    /// A model from settings whose sizes are types, such as `Const<64>`. They replace the settings
     /// `dim` and `max_length`.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use crate::config::Problem;
 use crate::nn::{AnyFeedForward, AnyNorm, Attention, Block, Linear, Mlp};
 use crate::{Error, Result};
 
-/// A block of the paper's models: attention, a linear or ReLU feed-forward layer, layer norms, each but attention absent or
-/// there.
+/// A block of the paper's models: attention, and optionally a feed-forward layer (one matrix, or an MLP with ReLU) and
+/// layer norms.
 pub type PaperBlock<D> = Block<Attention<D>, AnyFeedForward<D>, AnyNorm<D>>;
 
 /// The paper's feed-forward layer: an MLP with ReLU, or one matrix.

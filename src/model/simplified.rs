@@ -67,7 +67,8 @@ impl SimplifiedArgs {
     }
 }
 
-/// The paper's simplified model: two layers of one head each, without norms, over embeddings that may be frozen, with logits `W_U h`.
+/// The paper's simplified model: two layers of one head each, without norms, over embeddings that may be frozen, with logits
+/// `W_U h`.
 ///
 /// `W_Q` is the identity, `W_V` is frozen in both layers, `W_O` in layer 0. State-dict names are those of the paper's
 /// program. `V`: vocabulary, `M`: longest sequence, `D`: width.
@@ -103,7 +104,7 @@ pub struct Simplified<V: Dim, M: Dim, D: Dim> {
 }
 
 impl<V: Dim> Simplified<V, usize, usize> {
-    /// A model as the settings say, sizes included; [`Self::sized`] takes sizes that are types.
+    /// A model from settings. [`Self::sized`] takes sizes that are types, which the compiler checks.
     ///
     /// # Errors
     /// Those of [`Self::sized`].

@@ -62,7 +62,7 @@ pub struct Transformer<V: Dim, M: Dim, D: Dim> {
 }
 
 impl<V: Dim> Transformer<V, usize, usize> {
-    /// A model as the settings say, sizes included; [`Self::sized`] takes sizes that are types.
+    /// A model from settings. [`Self::sized`] takes sizes that are types, which the compiler checks.
     ///
     /// # Errors
     /// Those of [`Self::sized`].

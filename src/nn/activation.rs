@@ -1,9 +1,9 @@
-//! The activations of a feed-forward layer, as a choice.
+//! The activation functions that a feed-forward layer can have.
 use crate::backend::Dim;
 use crate::config::Config;
 use crate::graph::Stream;
 
-/// A function of each element, as a setting.
+/// An activation function, as a setting.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -34,7 +34,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The function at every element.
+    /// Applies the function to every element, `[seq, dim]`.
     pub fn of<T: Dim, D: Dim>(self, x: &Stream<T, D>) -> Stream<T, D> {
         match self {
             Activation::Relu => x.relu(),

@@ -31,7 +31,8 @@ use super::{ChangeQkv, Map, Module as IsModule, RelativeBias, Unchanged};
     note = "implement `Mixer::mix`, from `Stream<T, D>` to the same"
 )]
 pub trait Mixer<D: Dim>: IsModule {
-    /// What each position reads; what it names lies at `site`, and what it adds to the stream is the site `out`.
+    /// What each position reads, `[seq, dim]`. The part names its sites below `site`; the site `out` is what it adds to the
+    /// residual stream.
     fn mix<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>;
 
     /// The longest sequence, if there is a limit.
@@ -40,10 +41,11 @@ pub trait Mixer<D: Dim>: IsModule {
     }
 }
 
-/// Causal attention with heads of equal width: `[seq, dim]` to the same.
+/// Causal attention with heads of equal width: `[seq, dim]` to `[seq, dim]`.
 ///
 /// `out[t] = W_O concat_h sum_{j <= t} A_h[t, j] (W_V y[j])_g`, with
-/// `A_h[t, .] = normaliser(scale * (W_Q x[t])_h . (W_K y[j])_g + b_h[t - j] + m[t, j])` over `j <= t` (the paper's section 2), where
+/// `A_h[t, .] = normaliser(scale * (W_Q x[t])_h . (W_K y[j])_g + b_h[t - j] + m[t, j])` over `j <= t` (the paper's section 2),
+/// where
 /// `b` is there with [`RelativeBias`] alone, `m` with a [`Mask`], and head `h` has keys and values `g` of its own unless
 /// [`Scores::key_heads`] are fewer. Queries come from `x`, keys and values from `y`; in self-attention they are the same stream.
 /// `K` is the width of keys and values, `C` what changes them on their way ([`ChangeQkv`]).
@@ -75,29 +77,29 @@ pub trait Mixer<D: Dim>: IsModule {
 /// ```
 #[derive(Module)]
 pub struct Attention<D: Dim, K: Dim = D, C: ChangeQkv = Unchanged> {
-    /// Query map.
+    /// The query map.
     #[module]
     pub wq: Map<D>,
-    /// Key map.
+    /// The key map.
     #[module]
     pub wk: Map<D, K>,
-    /// Value map.
+    /// The value map.
     #[module]
     pub wv: Map<D, K>,
-    /// Output map.
+    /// The output map.
     #[module]
     pub wo: Map<D>,
-    /// Relative positions.
+    /// The bias of the scores by distance, if there is one.
     #[module]
     pub relative: Option<RelativeBias<usize, usize>>,
     /// A change of queries, keys and values after their maps and before their rotation.
     #[module]
     pub change: C,
-    /// How scores are made of queries and keys, and weights of scores.
+    /// How queries and keys become scores, and scores become weights.
     pub scores: Scores,
     /// Base of rotary positions, if queries and keys are rotated.
     pub rotary: Option<f64>,
-    /// Which keys a query may attend to, besides those before it.
+    /// The mask, which restricts the keys that a query may attend to further than causality does.
     pub mask: Option<Mask>,
     /// Width of keys and values.
     pub key_dim: K,
@@ -111,7 +113,7 @@ impl<D: Dim> Attention<D> {
 }
 
 impl<D: Dim, K: Dim> Attention<D, K> {
-    /// Attention whose keys and values have a width of their own, for fewer heads of them than of queries: `key_dim` is
+    /// Attention with fewer heads of keys and values than of queries. Keys and values then have a width of their own: `key_dim` is
     /// `dim / heads * key_heads`.
     ///
     /// ```
@@ -139,7 +141,7 @@ impl<D: Dim, K: Dim> Attention<D, K> {
 }
 
 impl<D: Dim, K: Dim, C: ChangeQkv> Attention<D, K, C> {
-    /// The same attention with queries, keys and values changed on their way.
+    /// The same attention with queries, keys and values changed after their maps.
     pub fn changed<N: ChangeQkv>(self, change: N) -> Attention<D, K, N> {
         let Attention { wq, wk, wv, wo, relative, scores, rotary, mask, key_dim, .. } = self;
         Attention { wq, wk, wv, wo, relative, change, scores, rotary, mask, key_dim }
@@ -164,7 +166,7 @@ impl<D: Dim, K: Dim, C: ChangeQkv> Attention<D, K, C> {
         site.pattern("pattern", pattern)
     }
 
-    /// What each position of `x` reads from `y`.
+    /// What each position of `x` reads from `y`, `[seq, dim]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>, site: &Site) -> Stream<T, D> {
         let Scores { heads, key_heads, .. } = self.scores;
         let pattern = self.pattern(x, y, site);

@@ -10,24 +10,25 @@ use super::{FeedForward, Mixer, Module as IsModule, Norm};
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wiring {
-    /// `h = x + attn(norm1(x))`, then `h + ff(norm2(x))`: the feed-forward reads the block's input. The paper's full model.
+    /// `h = x + attn(norm1(x))`, then `h + ff(norm2(x))`: the feed-forward layer reads the block's input, as in the paper's
+    /// full model.
     Parallel,
     /// `h = x + attn(norm1(x))`, then `h + ff(norm2(h))`: the textbook's pre-norm block.
     Sequential,
     /// `h = norm1(x + attn(x))`, then `norm2(h + ff(h))`; without a feed-forward, `h`.
     PostNorm,
-    /// `ff(norm2(attn(norm1(x))))`: what a layer does not write again is lost.
+    /// `ff(norm2(attn(norm1(x))))`: without a residual stream, a layer must write again whatever is to be kept.
     NoResidual,
 }
 
 impl Wiring {
-    /// Whether a norm is the last step of a block, so that none is needed behind the last block.
+    /// Whether a norm is the last step of a block, so that none is needed after the last block.
     pub fn ends_in_norm(self) -> bool {
         self == Wiring::PostNorm
     }
 }
 
-/// A mixer and a feed-forward layer around a residual stream: `[seq, dim]` to the same.
+/// A transformer block: a mixer (such as attention) and a feed-forward layer on a residual stream, `[seq, dim]` to `[seq, dim]`.
 ///
 /// The mixer `A`, the feed-forward layer `F` and the norms `N` may each be of your own: a type that implements [`Mixer`],
 /// [`FeedForward`] or [`Norm`]. A norm that is absent is the identity; a feed-forward layer that is absent adds nothing.
@@ -58,24 +59,24 @@ impl Wiring {
 /// ```
 #[derive(Module)]
 pub struct Block<A: IsModule, F: IsModule, N: IsModule> {
-    /// What lets positions read from each other.
+    /// The mixer, in which positions read from each other.
     #[module]
     pub attention: A,
-    /// Feed-forward layer.
+    /// The feed-forward layer.
     #[module]
     pub ff: Option<F>,
-    /// `norm1`.
+    /// `norm1`, the norm of attention.
     #[module]
     pub attention_norm: Option<N>,
-    /// `norm2`; it may be there without a feed-forward layer, and then has no effect.
+    /// `norm2`, the norm of the feed-forward layer. Without such a layer it has no effect.
     #[module]
     pub ff_norm: Option<N>,
-    /// The wiring.
+    /// How the parts are wired.
     pub wiring: Wiring,
 }
 
 impl<A: IsModule, F: IsModule, N: IsModule> Block<A, F, N> {
-    /// The residual stream after the block.
+    /// The residual stream after the block, `[seq, dim]`.
     pub fn forward<T: Dim, D: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>
     where
         A: Mixer<D>,
@@ -163,7 +164,7 @@ fn normed<T: Dim, D: Dim>(norm: &Option<impl Norm<D>>, x: &Stream<T, D>) -> Stre
     note = "implement `Layer::layer`, from `Stream<T, D>` to the same"
 )]
 pub trait Layer<D: Dim>: IsModule {
-    /// The residual stream after the layer; what it names lies at `site`.
+    /// The residual stream after the layer, `[seq, dim]`. The layer names its sites below `site`.
     fn layer<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>;
 }
 
@@ -173,7 +174,7 @@ impl<D: Dim, A: Mixer<D>, F: FeedForward<D>, N: Norm<D>> Layer<D> for Block<A, F
     }
 }
 
-/// Layers one after the other, from the embeddings to the stream that leaves the last one: `[seq, dim]` to the same.
+/// Applies layers one after the other, from the embeddings to the stream after the last layer: `[seq, dim]` to `[seq, dim]`.
 ///
 /// Sites: `layers.N.resid`, the stream that enters layer N, those of layer N under `layers.N`, and `final.resid`.
 pub fn through<T: Dim, D: Dim>(layers: &[impl Layer<D>], mut h: Stream<T, D>) -> Stream<T, D> {
@@ -186,7 +187,7 @@ pub fn through<T: Dim, D: Dim>(layers: &[impl Layer<D>], mut h: Stream<T, D>) ->
     site.at("final").stream("resid", h)
 }
 
-/// The same with nothing but the feed-forward layers: `h = h + ff(h)` for each block that has one, without norms.
+/// The same with the feed-forward layers alone: `h = h + ff(h)` for each block that has one, without norms.
 pub fn through_feed_forwards<T: Dim, D: Dim, A: Mixer<D>, F: FeedForward<D>, N: Norm<D>>(
     layers: &[Block<A, F, N>],
     mut h: Stream<T, D>,

@@ -1,11 +1,11 @@
-//! What becomes of queries, keys and values on their way to attention.
+//! Changes of queries, keys and values before the scores are computed.
 use crate::Module;
 use crate::backend::Dim;
 use crate::graph::{Site, Stream};
 
 use super::{Init, Module as IsModule, Param, Visitor, VisitorMut};
 
-/// What becomes of queries, keys and values behind their maps, before they are rotated. What is not written stays as it is.
+/// Changes queries, keys and values after their maps and before their rotation. Methods that you do not write change nothing.
 ///
 /// ```
 /// use ihead::Module;
@@ -38,7 +38,7 @@ use super::{Init, Module as IsModule, Param, Visitor, VisitorMut};
     note = "implement `ChangeQkv`: each of its methods has a default that changes nothing"
 )]
 pub trait ChangeQkv: IsModule {
-    /// Changes the queries, `[seq, dim]`, whose columns are `heads` heads side by side.
+    /// Changes the queries, `[seq, dim]` to `[seq, dim]`, whose columns are `heads` heads side by side.
     fn queries<T: Dim, D: Dim>(&self, q: Stream<T, D>, heads: usize, site: &Site) -> Stream<T, D> {
         let _ = (heads, site);
         q
@@ -57,7 +57,7 @@ pub trait ChangeQkv: IsModule {
     }
 }
 
-/// Queries, keys and values stay as they are.
+/// Changes nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Unchanged;
 
@@ -81,10 +81,10 @@ impl ChangeQkv for Unchanged {}
 /// ```
 #[derive(Module)]
 pub struct QkNorm {
-    /// Gain of the queries, at first 1.
+    /// The gain of the queries, initially 1.
     #[param]
     pub q_gain: Param<(usize,)>,
-    /// Gain of the keys, at first 1.
+    /// The gain of the keys, initially 1.
     #[param]
     pub k_gain: Param<(usize,)>,
     /// Added to the mean square.
@@ -124,7 +124,7 @@ impl ChangeQkv for QkNorm {
 #[derive(Module)]
 #[non_exhaustive]
 pub enum AnyChange {
-    /// As they are.
+    /// No change.
     None,
     /// RMS norm of queries and keys.
     QkNorm(QkNorm),

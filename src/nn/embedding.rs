@@ -45,7 +45,7 @@ impl<V: Dim, D: Dim> Embedding<V, D> {
         Embedding { weight: self.weight.frozen() }
     }
 
-    /// `out[t] = weight[x[t]]`.
+    /// `out[t] = weight[x[t]]`, `[seq, dim]`.
     pub fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, D> {
         x.lookup(&x.recorder().weight(&self.weight))
     }

@@ -32,7 +32,8 @@ use super::{Activation, Linear, Module as IsModule};
     note = "implement `FeedForward::feed_forward`, from `Stream<T, D>` to the same"
 )]
 pub trait FeedForward<D: Dim>: IsModule {
-    /// The layer at every position; what it names lies at `site`, and what it adds to the stream is the site `out`.
+    /// Applies the layer to every position: `[seq, dim]` to `[seq, dim]`. The layer names its sites below `site`; the site
+    /// `out` is what it adds to the residual stream.
     fn feed_forward<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>;
 }
 

@@ -1,4 +1,4 @@
-//! Distributions of initial values, and the stream that they are drawn from.
+//! Distributions of initial values, and the random streams that they are drawn from.
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use rand_pcg::Pcg64;
@@ -32,7 +32,7 @@ pub enum Init {
     },
     /// These values, row-major.
     Values(Vec<f32>),
-    /// What the parameter called `name` starts with, drawn from `init`, divided by `divisor`: a frozen copy of another one.
+    /// A copy of the initial values of the parameter called `name`, drawn from `init`, divided by `divisor`.
     Copy {
         /// The name of the other parameter.
         name: String,

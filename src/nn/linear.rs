@@ -1,4 +1,4 @@
-//! Linear maps, and the choice of a map, one of low rank, or the identity.
+//! Linear maps: of full rank, of low rank, or the identity.
 use crate::Module;
 use crate::backend::Dim;
 use crate::graph::{Recorder, Stream, Weight};
@@ -43,7 +43,7 @@ impl<I: Dim, O: Dim> Linear<I, O> {
         recorder.weight(&self.weight)
     }
 
-    /// `W x[t]` at every position.
+    /// `W x[t]` at every position, `[seq, out]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, I>) -> Stream<T, O> {
         x.linear(&self.weight(x.recorder()))
     }
@@ -79,13 +79,13 @@ impl<I: Dim, R: Dim, O: Dim> LowRank<I, R, O> {
         LowRank { down: self.down.frozen(), up: self.up.frozen() }
     }
 
-    /// `W_up W_down x[t]` at every position.
+    /// `W_up W_down x[t]` at every position, `[seq, out]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, I>) -> Stream<T, O> {
         self.up.forward(&self.down.forward(x))
     }
 }
 
-/// A map of attention: `W x`, the same with a bound on its rank, or the identity, which has no parameter and costs nothing.
+/// A map of attention: `W x`, `W x` with `W` of low rank, or the identity, which has no parameter and costs nothing.
 ///
 /// From width `I` to width `O`, which is the same unless another is named.
 ///
@@ -118,7 +118,7 @@ impl<D: Dim> Map<D> {
         Map::LowRank(LowRank::new(dim, rank, dim))
     }
 
-    /// The map at every position.
+    /// Applies the map to every position, `[seq, dim]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
         self.forward_to(x, x.dim())
     }
@@ -139,7 +139,7 @@ impl<I: Dim, O: Dim> Map<I, O> {
         }
     }
 
-    /// The map at every position, to width `outputs`, which the identity asks to be that of `x`.
+    /// Applies the map to every position, `[seq, outputs]`. The identity requires `outputs` to be the width of `x`.
     pub fn forward_to<T: Dim>(&self, x: &Stream<T, I>, outputs: O) -> Stream<T, O> {
         match self {
             Map::Linear(linear) => linear.forward(x),

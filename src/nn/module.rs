@@ -16,7 +16,7 @@ use crate::sealed::Sealed;
 pub enum Role {
     /// A parameter: it trains unless it is frozen.
     Param,
-    /// A tensor that belongs to the state and never trains, such as a table of positions.
+    /// A buffer: a tensor that is saved with the weights and never trains, such as a fixed table of positions.
     Buffer,
 }
 
@@ -156,7 +156,7 @@ impl<P: ParamField> ParamField for Option<P> {
 
 /// Methods of every module: its parameters by name, their initial values, and which of them train.
 pub trait ModuleExt: Module {
-    /// Every tensor with its name and role, in the order of the fields. A tied parameter is there under each name.
+    /// Every tensor with its name and role, in the order of the fields. A tied parameter is listed under each of its names.
     fn tensors(&self) -> Vec<(String, Role, &dyn AnyParam)> {
         let mut list = Vec::new();
         self.visit("", &mut |name, role, tensor| list.push((name.to_string(), role, tensor)));
@@ -205,7 +205,8 @@ pub trait ModuleExt: Module {
         }
     }
 
-    /// Draws all initial values from `seed`; see [`super::Init::draw`].
+    /// Draws the initial values of all parameters, each from a random stream of its own that depends on its name and `seed`;
+    /// see [`super::Init::draw`].
     fn init_all(&mut self, seed: u64) {
         let mut seen = HashSet::new();
         self.visit_mut("", &mut |name, _, tensor| {
@@ -215,7 +216,7 @@ pub trait ModuleExt: Module {
         });
     }
 
-    /// The number of values of its parameters; a tied parameter counts once, buffers do not.
+    /// The number of values in all parameters. A tied parameter counts once, buffers do not count.
     fn count(&self) -> usize {
         let mut seen = HashSet::new();
         let params =
@@ -387,7 +388,7 @@ pub(crate) fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterat
     Error::unknown(kind, name, known)
 }
 
-/// The parameters of a module by identity: what an engine reads.
+/// The parameters of a module by identity, as an engine reads them.
 pub struct Params<'a> {
     by_id: HashMap<ParamId, &'a dyn AnyParam>,
     buffers: HashSet<ParamId>,

@@ -11,13 +11,13 @@ use super::{Init, Module as IsModule, Param};
     note = "implement `Norm::norm`, from `Stream<T, D>` to the same"
 )]
 pub trait Norm<D: Dim>: IsModule {
-    /// The normalised rows.
+    /// The normalised rows, `[seq, dim]`.
     fn norm<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D>;
 }
 
-/// `gain * (x - mean) / sqrt(var + eps) + bias` over the last axis, with the biased variance: `[seq, dim]` to the same.
+/// `gain * (x - mean) / sqrt(var + eps) + bias` over the last axis, with the biased variance: `[seq, dim]` to `[seq, dim]`.
 ///
-/// Two norms that read the same stream share the normalised rows; gains fold into the maps behind them.
+/// Two norms that read the same stream share the normalised rows; gains fold into the maps after them.
 /// State-dict names: `weight` (the gain) and `bias`, `[dim]`.
 ///
 /// ```
@@ -35,10 +35,10 @@ pub trait Norm<D: Dim>: IsModule {
 /// ```
 #[derive(Module)]
 pub struct LayerNorm<D: Dim> {
-    /// The gain, at first 1.
+    /// The gain, initially 1.
     #[param]
     pub weight: Param<(D,)>,
-    /// At first 0.
+    /// The bias, initially 0.
     #[param]
     pub bias: Param<(D,)>,
     /// Added to the variance.
@@ -52,7 +52,7 @@ impl<D: Dim> LayerNorm<D> {
         LayerNorm { weight: Param::new((dim,), Init::Ones), bias: Param::new((dim,), Init::Zeros), eps }
     }
 
-    /// The normalised rows.
+    /// The normalised rows, `[seq, dim]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
         let recorder = x.recorder();
         x.normalise(self.eps).gain(&recorder.vector(&self.weight)).bias(&recorder.vector(&self.bias))
@@ -65,7 +65,7 @@ impl<D: Dim> Norm<D> for LayerNorm<D> {
     }
 }
 
-/// `gain * x / sqrt(mean(x^2) + eps)` over the last axis (Zhang and Sennrich 2019): `[seq, dim]` to the same.
+/// `gain * x / sqrt(mean(x^2) + eps)` over the last axis (Zhang and Sennrich 2019): `[seq, dim]` to `[seq, dim]`.
 ///
 /// State-dict name: `weight` (the gain), `[dim]`.
 ///
@@ -82,7 +82,7 @@ impl<D: Dim> Norm<D> for LayerNorm<D> {
 /// ```
 #[derive(Module)]
 pub struct RmsNorm<D: Dim> {
-    /// The gain, at first 1.
+    /// The gain, initially 1.
     #[param]
     pub weight: Param<(D,)>,
     /// Added to the mean square.
@@ -95,7 +95,7 @@ impl<D: Dim> RmsNorm<D> {
         RmsNorm { weight: Param::new((dim,), Init::Ones), eps: 1e-5 }
     }
 
-    /// The normalised rows.
+    /// The normalised rows, `[seq, dim]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
         x.rms_normalise(self.eps).gain(&x.recorder().vector(&self.weight))
     }

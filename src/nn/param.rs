@@ -1,4 +1,4 @@
-//! Parameters: tensors whose shape is in their type, with an identity, an initial distribution, and whether they train.
+//! Parameters: tensors with their shape in their type, an identity and a distribution of initial values, frozen or not.
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::{Cpu, Shape, Tensor, TensorFromVec};
@@ -8,7 +8,7 @@ use super::init::Init;
 use super::values::{Storage, Values, ValuesMut};
 use crate::sealed::Sealed;
 
-/// The identity of a parameter, unique in the process: what graphs and engines know it by.
+/// The identity of a parameter, unique in the process. Graphs and engines refer to parameters by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParamId(u64);
 
@@ -22,7 +22,8 @@ impl ParamId {
 /// A parameter or buffer of shape `S`: `(R, C)` for a matrix, `(D,)` for a vector, of dfdx `Dim`s.
 ///
 /// It lives on the host; engines copy it to where they compute. Its values are kept in single precision unless
-/// something asks for double ([`AnyParam::set_storage`]): a run with `precision=double` and a file of 64-bit tensors do. A dim that is
+/// something asks for double ([`AnyParam::set_storage`]): a run with `precision=double` and a file of 64-bit tensors do. A dim
+/// that is
 /// `Const` is checked by the compiler wherever the parameter is used.
 ///
 /// ```
@@ -46,7 +47,8 @@ impl<S: Shape> Param<S> {
     /// [`Init::Values`]); otherwise it must be drawn or written before it is used, or an engine refuses it.
     ///
     /// A distribution that cannot be one of this shape is refused with the parameter's name when the model is recorded
-    /// ([`crate::graph::record`]): [`Init::Values`] with another number of values, or a bound or standard deviation that is negative or
+    /// ([`crate::graph::record`]): [`Init::Values`] with another number of values, or a bound or standard deviation that is
+    /// negative or
     /// not finite. Such a parameter is never drawn. [`Param::from_values`] refuses a wrong number of values at once.
     pub fn new(shape: S, init: Init) -> Self {
         let n = shape.num_elements();

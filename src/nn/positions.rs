@@ -5,7 +5,7 @@ use crate::graph::{Stream, Tokens};
 
 use super::{Embedding, Init, Param};
 
-/// A row for each position, added to the embeddings: `[seq]` to `[seq, dim]`. The paper's `p_t`.
+/// A row for each position, `[seq, dim]`, which is added to the embeddings (the paper's `p_t`).
 ///
 /// `M` is the longest sequence. Rotary and relative positions act on scores instead: [`super::Attention::rotary`],
 /// [`super::RelativeBias`]. Site: `embed.positions`, the added rows.
@@ -72,7 +72,7 @@ impl<M: Dim, D: Dim> Positions<M, D> {
         self.table().map(|table| table.shape().0.size())
     }
 
-    /// `h[t] + weight[t]`, `[seq, dim]`.
+    /// Adds the row of each position: `h[t] + weight[t]`, `[seq, dim]`.
     pub fn add_to<T: Dim, V: Dim>(&self, h: Stream<T, D>, x: &Tokens<T, V>) -> Stream<T, D> {
         match self.table() {
             Some(table) => {

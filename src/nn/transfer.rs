@@ -1,4 +1,4 @@
-//! Tensors by pattern, from a file or another model into a model.
+//! Copies tensors, chosen by a pattern, from a file or another model into a model.
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

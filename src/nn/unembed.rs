@@ -26,19 +26,19 @@ use super::{Embedding, Linear};
 #[derive(Module)]
 #[non_exhaustive]
 pub enum Unembed<V: Dim, D: Dim> {
-    /// A map of its own.
+    /// A matrix of its own.
     Own(Linear<D, V>),
-    /// The token embeddings, one parameter.
+    /// The token embeddings: both are one parameter.
     Tied,
 }
 
 impl<V: Dim, D: Dim> Unembed<V, D> {
-    /// A trained map of its own.
+    /// A trained matrix of its own.
     pub fn own(vocab: V, dim: D) -> Self {
         Unembed::Own(Linear::new(dim, vocab))
     }
 
-    /// The same, a map of its own frozen.
+    /// The same unembedding; a matrix of its own is frozen.
     pub fn frozen(self) -> Self {
         match self {
             Unembed::Own(linear) => Unembed::Own(linear.frozen()),
@@ -54,7 +54,7 @@ impl<V: Dim, D: Dim> Unembed<V, D> {
         }
     }
 
-    /// `W_U h[t]` at every position.
+    /// The logits `W_U h[t]` at every position, `[seq, vocab]`.
     pub fn forward<T: Dim>(&self, embedding: &Embedding<V, D>, h: &Stream<T, D>) -> Stream<T, V> {
         h.linear(&self.weight(embedding, h.recorder()))
     }

@@ -1,4 +1,4 @@
-//! Operations from outside of the library.
+//! Operations that are defined in your own program.
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{DfdxStream, Operation, Row, RowOp};
 /// A function that is applied to each element, defined in your program by its value and its derivative.
 ///
 /// It is applied by [`Stream::pointwise`] and [`Weight::pointwise`], and runs on the CPU engine in single and double precision
-/// and on the dfdx engine on the processor; a GPU refuses it by name. [`pointwise!`](crate::pointwise) writes the whole
+/// and on the dfdx engine, on the CPU; a GPU refuses it by name. [`pointwise!`](crate::pointwise) writes the whole
 /// implementation, with a test of the derivative; [`check_gradient`](super::check_gradient) is that test as a function.
 ///
 /// ```
@@ -139,8 +139,8 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.rowwise(RowOp::Custom(Custom::new(EachElement(f))), &[], self.dim())
     }
 
-    /// Applies your own operation to the rows of this stream and of the `others`. `width` is what [`RowWise::width`] answers, as
-    /// the size that the result shall have.
+    /// Applies your own operation to the rows of this stream and of the `others`: `[seq, width]`. `width` must be what
+    /// [`RowWise::width`] gives.
     pub fn rows<O: Dim>(&self, f: impl RowWise, others: &[&Self], width: O) -> Stream<T, O> {
         self.rowwise(RowOp::Custom(Custom::new(f)), others, width)
     }

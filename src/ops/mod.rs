@@ -1,4 +1,4 @@
-//! Operations on rows: `out[t] = f(x[t], ...)`, each position by itself.
+//! Operations on rows: `out[t] = f(x[t], ...)`, each position separately.
 //!
 //! Each file holds one operation: what it computes, its gradient, its text, the methods by which a model writes it, and the
 //! form in dfdx's operations that the reference engine runs. To add one is to write such a file and to name it in the list

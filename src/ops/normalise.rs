@@ -19,7 +19,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.rowwise(RowOp::Normalise(Normalise { eps }), &[], self.dim())
     }
 
-    /// [`normalise`](Self::normalise) of the columns of each head by themselves.
+    /// [`normalise`](Self::normalise) of the columns of each head separately.
     pub fn normalise_heads(&self, heads: usize, eps: f64) -> Self {
         self.rowwise_heads(RowOp::Normalise(Normalise { eps }), heads)
     }

@@ -20,7 +20,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.rowwise(RowOp::RmsNormalise(RmsNormalise { eps }), &[], self.dim())
     }
 
-    /// [`rms_normalise`](Self::rms_normalise) of the columns of each head by themselves, as for queries and keys ("QK
+    /// [`rms_normalise`](Self::rms_normalise) of the columns of each head separately, as for queries and keys ("QK
     /// norm").
     pub fn rms_normalise_heads(&self, heads: usize, eps: f64) -> Self {
         self.rowwise_heads(RowOp::RmsNormalise(RmsNormalise { eps }), heads)

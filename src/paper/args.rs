@@ -107,7 +107,7 @@ fn probe_batch(key: &str, task: &TriggerTask, sequences: usize) -> Result<Batch>
 /// Settings of the optimiser.
 #[derive(Config, Clone, Debug, PartialEq)]
 pub struct OptimArgs {
-    /// Step size.
+    /// Learning rate.
     #[config(default = 0.2, min = 0.0)]
     pub learning_rate: f64,
     /// Weight decay: added to the gradient in SGD, decoupled in AdamW.
@@ -187,10 +187,11 @@ pub struct RunArgs {
     /// An earlier run in the folder is replaced, all of it, when this one is ready for its first step.
     #[config(default = false)]
     pub overwrite: bool,
-    /// Goes on with the run in the folder: true, or auto, which begins one where there is none; false: a new run.
+    /// Continues the run in the folder: true, or auto, which begins one where there is none; false: a new run.
     #[config(default = Resume::No)]
     pub resume: Resume,
-    /// How often a checkpoint is written: a number of iterations, of minutes (`10 minutes`), or never. One at the beginning and one at
+    /// How often a checkpoint is written: a number of iterations, of minutes (`10 minutes`), or never. One at the beginning and
+    /// one at
     /// the end are written in any case.
     #[config(default = CheckpointEvery::default())]
     pub checkpoint_every: CheckpointEvery,
@@ -200,7 +201,7 @@ pub struct RunArgs {
     /// Also writes what is measured as events for TensorBoard, into the folder.
     #[config(default = false)]
     pub tensorboard: bool,
-    /// Also writes a page to look at, report.html, into the folder.
+    /// Also writes an interactive report, report.html, into the folder.
     #[config(default = false)]
     pub report: bool,
     /// Also draws curves.svg and attention.svg into the folder, by the program plot of ihead-figure.
@@ -228,7 +229,7 @@ pub struct RunArgs {
     /// Where to compute.
     #[config(default = Device::Cpu)]
     pub device: Device,
-    /// Precision on the processor: of the arithmetic, and with double also of weights, optimiser and files.
+    /// Precision on the CPU: of the arithmetic, and with double also of weights, optimiser and files.
     #[config(default = Precision::Auto, applies = "device=cpu")]
     pub precision: Precision,
 }
@@ -328,10 +329,10 @@ impl RunArgs {
         Compute { device: self.device, threads, precision: self.precision }
     }
 
-    /// What becomes of an earlier run in the folder.
+    /// What happens to an earlier run in the folder.
     ///
     /// # Errors
-    /// If it is to be replaced and to be gone on with.
+    /// If it is both to be replaced and to be continued.
     pub fn earlier(&self) -> Result<Earlier> {
         match (self.overwrite, self.resume) {
             (true, Resume::Yes | Resume::Auto) => {

@@ -9,9 +9,11 @@ use crate::{Error, Result};
 use super::best::best;
 use super::{Counter, Matrix};
 
-/// The pairs (input, target) that a memory should hold. An input is a row of a table, a target is one of the candidates (the columns of the scores).
+/// The pairs (input, target) that a memory should hold. An input is a row of a table, a target is one of the candidates (the
+/// columns of the scores).
 ///
-/// The rows may be tokens, positions, or those of any other table. An association is a rule; its pairs follow from the sizes of the tables. It can be written as a text ([`FromStr`], which [`Display`](fmt::Display) writes) or built:
+/// The rows may be tokens, positions, or those of any other table. An association is a rule; its pairs follow from the sizes of
+/// the tables. It can be written as a text ([`FromStr`], which [`Display`](fmt::Display) writes) or built:
 ///
 /// | text | built | pairs | candidates |
 /// |---|---|---|---|
@@ -42,7 +44,7 @@ pub struct Association {
 pub struct Pairs {
     /// The pairs (input, target).
     pub pairs: Vec<(usize, usize)>,
-    /// The targets to choose from.
+    /// The candidates: the targets to choose from.
     pub candidates: Vec<usize>,
 }
 
@@ -121,7 +123,8 @@ impl Association {
         }
     }
 
-    /// How many inputs score highest, among the candidates (the first of equals), with their target; NaN if a score is NaN.
+    /// Counts the inputs whose highest score among the candidates is at their target (of equal scores, the first one is the
+    /// highest). NaN if a score is NaN.
     ///
     /// `scores`: `[inputs, targets]`, a row for each row of the table.
     ///
@@ -134,7 +137,7 @@ impl Association {
 }
 
 impl Pairs {
-    /// The share of hits of a random choice, `1 / candidates`; `None` without candidates.
+    /// The recall of a random choice, `1 / candidates`; `None` without candidates.
     pub fn chance(&self) -> Option<f64> {
         (!self.candidates.is_empty()).then(|| 1.0 / self.candidates.len() as f64)
     }

@@ -1,4 +1,4 @@
-//! Which terms of the residual stream make the logits: direct logit attribution.
+//! Direct logit attribution: what each term of the residual stream adds to the logits.
 //!
 //! The logits are a linear map of a sum of terms, `logits[t] = W_U sum_i term_i[t]`: the embeddings, the positions, what
 //! each attention head and each feed-forward writes. So each term adds `W_U term_i[t]` to the logits, and these add up to

@@ -1,11 +1,11 @@
-//! Whether a chain of weights holds a table of distributions.
+//! Whether a product of weight matrices has stored a table of distributions.
 use crate::kernels::{Element, cross_entropy_row};
 use crate::{Error, Result};
 
 use super::{Circuit, Counter, Matrix, StateDict};
 
-/// The mean over some rows `i` of `KL(P_i || softmax(path(i)))`, in nats: how far a path's logits are from given
-/// distributions, such as the data's bigrams (section 5 of the paper).
+/// The mean over some rows `i` of `KL(P_i || softmax(circuit(i)))`, in nats: how far the logits of a circuit are from
+/// given distributions, such as the bigrams of the data (section 5 of the paper).
 ///
 /// ```
 /// use ihead::probe::{Divergence, Matrix, Circuit};
@@ -37,12 +37,12 @@ impl Divergence {
         self
     }
 
-    /// Its name, the key in a record.
+    /// The name, which is the key in `res.jsonl`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The rows that count.
+    /// The rows over which the mean is taken.
     pub fn rows(&self) -> &[usize] {
         &self.rows
     }

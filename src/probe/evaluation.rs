@@ -1,4 +1,4 @@
-//! Metrics of a batch from what an engine shows.
+//! Computes metrics of a batch from the activations that an engine shows.
 use std::sync::{Mutex, PoisonError};
 
 use crate::data::Batch;
@@ -17,7 +17,7 @@ const VOCABULARY: &str = "the model's vocabulary";
 
 /// A list of metrics, prepared for one graph.
 ///
-/// It says what an engine has to show ([`reads`](Self::reads), only the positions that a metric looks at), and turns
+/// It says what an engine has to show ([`reads`](Self::reads), only the positions that a metric reads), and turns
 /// what the engine shows into [`Measurements`]. A step's predictions and patterns are measured while the step runs, one
 /// sequence at a time: they are never held for a whole batch. The record has the same bits whatever the number of
 /// threads.

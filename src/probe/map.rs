@@ -1,4 +1,4 @@
-//! Maps of rows: the steps of a path.
+//! Maps of rows: the steps of a circuit.
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Matrices on the host, for probes of weights.
+//! Matrices for probes of weights.
 use crate::kernels::{Beta, View, ViewMut, gemm};
 use crate::{Error, Result};
 

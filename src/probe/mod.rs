@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | predictions | [`Metric`]: a [`Measure`] over a [`Select`], perhaps against a [`Predictor`] | logits | [`Counter`] |
 //! | terms of the logits | [`Metric`]s of [`attribution`] | the residual stream's terms | [`Counter`] |
-//! | patterns | [`Metric`]: how a [`Head`] looks at a [`Key`] | attention patterns | [`Counter`] |
+//! | patterns | [`Metric`]: how a [`Head`] attends to a [`Key`] | attention patterns | [`Counter`] |
 //! | weights | [`Recall`]: a formula ([`recall!`](crate::recall)) of a [`Circuit`] and an [`Association`]; [`Divergence`]; in types [`Rows`] | parameters by name ([`StateDict`]) | [`Recalled`], [`Counter`] |
 //!
 //! An [`Evaluation`] measures a list of metrics while an engine runs a batch; [`measure_weights`] measures a list of
@@ -16,7 +16,7 @@
 //! use ihead::probe::{Head, Key, Metric, Select, head_scores};
 //!
 //! let mut metrics = ihead::probe::paper::simplified(ihead::probe::Select::marks(2..));
-//! // your own: does the second layer look at the first position once there is nothing to copy?
+//! // your own: does the second layer attend to the first position once there is nothing to copy?
 //! let idle = Select::marks(0..=0) & !Select::repeats();
 //! metrics.push(Metric::attention("rest", &Head::of_layer(1, 0), Key::First).over(idle));
 //! metrics.extend(head_scores("l1h0", &Head::of_layer(1, 0)));

@@ -1,4 +1,4 @@
-//! The probes of the paper's two programs, under the names of its records.
+//! The probes of the paper's two programs, under the names that those print.
 use crate::Result;
 
 use super::{Association, Circuit, Divergence, Head, Key, Matrix, Metric, Recall, Select, StateDict};
@@ -50,8 +50,9 @@ pub fn full_test() -> Metric {
     Metric::accuracy("acc_end_test").over(Select::marks(1..).and(Select::last(END)))
 }
 
-/// How two heads form the paper's induction circuit: `previous` looks back by one, `induction` looks behind the
-/// trigger's last occurrence. `score_acc`, `score_start_acc`, `score2_acc`, `score_cond_acc`, `pred_attended_acc`.
+/// How two heads form the paper's induction circuit: `previous` attends to the previous position, `induction` to the position
+/// after the
+/// trigger's last occurrence. The metrics are `score_acc`, `score_start_acc`, `score2_acc`, `score_cond_acc`, `pred_attended_acc`.
 pub fn induction(previous: &Head, induction: &Head) -> Vec<Metric> {
     let known = Select::marks(2..);
     vec![
@@ -63,8 +64,8 @@ pub fn induction(previous: &Head, induction: &Head) -> Vec<Metric> {
     ]
 }
 
-/// What the paper's code computes of the two heads and does not write: `score2_next_acc` (the induction head looks
-/// at an occurrence of the next token), and the same where token and next token are equal, for both heads:
+/// Metrics that the paper's code computes of the two heads but does not write: `score2_next_acc` (the induction head attends
+/// to an occurrence of the next token), and the same where token and next token are equal, for both heads:
 /// `score_repeat_acc`, `score2_repeat_acc`.
 pub fn induction_unwritten(previous: &Head, induction: &Head) -> Vec<Metric> {
     let known = Select::marks(2..);

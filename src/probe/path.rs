@@ -1,4 +1,4 @@
-//! Paths of rows through a model.
+//! Circuits: products of weight matrices.
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use crate::{Error, Result};
 
 use super::{Map, Matrix, StateDict, Step};
 
-/// A product of weight matrices applied to the rows of a table, each by its name: `tok_embeddings -> layers.1.attention.wv -> output`.
+/// A product of weight matrices that is applied to the rows of a table; table and matrices are given by name: `tok_embeddings
+/// -> layers.1.attention.wv -> output`.
 ///
 /// The rows are those of a table, or sums of rows: `(tok_embeddings + tok_embeddings -> layers.0.attention.wv) ->
 /// layers.1.attention.wk`. It is a value: nothing is computed until weights are given. It can be written as a text

@@ -1,4 +1,4 @@
-//! What an attention head looks at.
+//! What an attention head attends to.
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Head {
     }
 }
 
-/// The keys `j` that a head is expected to look at from a query `q >= j`.
+/// A kind of key: the keys `j` to which a head is expected to attend from a query `q >= j`.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Key {
@@ -44,7 +44,7 @@ pub enum Key {
     First,
     /// An earlier occurrence of the same token: `j < q`, `x[j] = x[q]`.
     SameToken,
-    /// The position behind an occurrence of the same token: `x[j - 1] = x[q]`. An induction head looks there.
+    /// The position after an occurrence of the same token: `x[j - 1] = x[q]`. An induction head attends to it.
     AfterSameToken,
     /// The token that comes next: `x[j] = y[q]`.
     NextToken,
@@ -54,7 +54,7 @@ pub enum Key {
     Where(Arc<str>, Arc<KeyRule>),
 }
 
-/// Whether key `j` of query `q` of a sequence is one to look at: `rule(sequence, q, j)`.
+/// A rule of your own: whether key `j` of query `q` of a sequence is of the kind, `rule(sequence, q, j)`.
 pub type KeyRule = dyn Fn(&Sequence<'_>, usize, usize) -> bool + Send + Sync;
 
 impl Key {

@@ -1,10 +1,10 @@
-//! Metrics of a batch: what is averaged, over which positions.
+//! Metrics of a batch: what is averaged, and over which positions.
 use std::sync::Arc;
 
 use super::attribution::Against;
 use super::{Head, Key, Predictor, Select, Unit};
 
-/// A number about a batch: the mean of a [`Measure`] over the positions of a [`Select`].
+/// A number computed from a batch: the mean of a [`Measure`] over the positions of a [`Select`].
 ///
 /// It is a value: name it, list it, and hand the list to an [`Evaluation`](super::Evaluation).
 ///
@@ -59,7 +59,7 @@ pub enum Measure {
         /// The site, a stream.
         site: String,
     },
-    /// How a head's row `t` looks at certain keys.
+    /// How a head attends from position `t` to keys of a kind.
     Attention {
         /// The head.
         head: Head,
@@ -67,12 +67,12 @@ pub enum Measure {
         key: Key,
         /// Largest weight or all weights.
         by: By,
-        /// The query is not `t` but the key that this head looks at most from `t`.
+        /// The query is not `t` but the key to which this head attends most from `t`.
         through: Option<Head>,
     },
 }
 
-/// How attention to certain keys is measured.
+/// How attention to keys of a kind is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum By {
@@ -83,7 +83,7 @@ pub enum By {
 }
 
 impl Metric {
-    /// What a guess reaches that takes each of `vocab` tokens for as likely; `None` where there is no such number.
+    /// The chance level: what a uniform guess among `vocab` tokens reaches; `None` where there is none.
     ///
     /// ```
     /// use ihead::probe::{Head, Key, Metric};
@@ -152,7 +152,7 @@ impl Metric {
         Metric::new(name, Measure::Entropy)
     }
 
-    /// The mean divergence of the predictions from a predictor's, `KL(predictor || model)`.
+    /// The mean divergence of the model from a predictor, `KL(predictor || model)`.
     ///
     /// ```
     /// use ihead::probe::{Bigram, Metric, Select, Uniform, Unigram};
@@ -173,7 +173,7 @@ impl Metric {
         Metric::new(name, Measure::Share(of))
     }
 
-    /// The share of queries from which `head` looks most at a key of that kind.
+    /// The share of queries whose largest attention weight in `head` is on a key of that kind.
     pub fn attends(name: impl Into<String>, head: &Head, key: Key) -> Self {
         Metric::new(name, Measure::Attention { head: head.clone(), key, by: By::Argmax, through: None })
     }
@@ -183,7 +183,7 @@ impl Metric {
         Metric::new(name, Measure::Attention { head: head.clone(), key, by: By::Weight, through: None })
     }
 
-    /// The mean Euclidean norm of what stands at a site, for example `layers.1.resid` or `layers.0.attention.v`; of streams
+    /// The mean Euclidean norm of the values at a site, for example `layers.1.resid` or `layers.0.attention.v`; of streams
     /// by head, all heads together.
     ///
     /// ```
@@ -195,13 +195,13 @@ impl Metric {
         Metric::new(name, Measure::Norm { site: site.into() })
     }
 
-    /// The same metric over these positions alone.
+    /// The same metric, averaged over these positions alone.
     pub fn over(mut self, select: Select) -> Self {
         self.select = select;
         self
     }
 
-    /// Measures the head not at the selected positions but at the keys that `other` looks at most from there:
+    /// Measures the head not at the selected positions but at the keys to which `other` attends most from there:
     /// whether two heads compose. Nothing changes for a metric of predictions.
     pub fn through(mut self, other: &Head) -> Self {
         if let Measure::Attention { through, .. } = &mut self.measure {
@@ -210,7 +210,7 @@ impl Metric {
         self
     }
 
-    /// Its name, the key in a record.
+    /// The name, which is the key in `res.jsonl`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -225,7 +225,7 @@ impl Metric {
         &self.select
     }
 
-    /// What the number is counted in.
+    /// The unit of the number.
     pub fn unit(&self) -> Unit {
         match self.measure {
             Measure::Loss | Measure::Entropy | Measure::Kl(_) => Unit::Nats,

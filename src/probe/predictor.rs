@@ -6,7 +6,8 @@ use crate::data::Task;
 
 use super::Matrix;
 
-/// Gives the distribution of the next token after the tokens so far. A closure `Fn(&[u32], &mut [f64]) -> bool` is one.
+/// A rule that gives a distribution of the next token after the tokens so far. A closure `Fn(&[u32], &mut [f64]) -> bool` is a
+/// predictor.
 ///
 /// The predictor that a model is nearest to says what the model computes: [`Metric::kl`](super::Metric::kl) measures
 /// the mean of `KL(predictor || model)` over the selected positions.
@@ -36,7 +37,7 @@ pub trait Predictor: Send + Sync {
     /// such a position is left out of a mean.
     fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool;
 
-    /// What it is, in messages.
+    /// The predictor in words, for messages.
     fn words(&self) -> String {
         "a predictor".into()
     }
@@ -54,7 +55,7 @@ impl<F: Fn(&[u32], &mut [f64]) -> bool + Send + Sync> Predictor for F {
     }
 }
 
-/// Every token is equally likely.
+/// The uniform distribution: every token is equally likely.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Uniform;
 
@@ -69,7 +70,7 @@ impl Predictor for Uniform {
     }
 }
 
-/// The in-context unigram predictor: each token is as likely as its share of the tokens so far.
+/// The in-context unigram predictor: the probability of each token is its share of the tokens so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Unigram {
     /// Added to each count.

@@ -1,4 +1,4 @@
-//! Whether a chain of weights works as an associative memory.
+//! Whether a product of weight matrices works as an associative memory.
 use std::fmt;
 use std::str::FromStr;
 
@@ -56,14 +56,14 @@ pub struct Recall {
 /// The result of a [`Recall`]: which inputs were recalled, and the share that chance would give.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recalled {
-    /// Hits, and inputs.
+    /// The number of hits and the number of inputs.
     pub counter: Counter,
-    /// The share of hits of a random choice; `None` without candidates.
+    /// The recall of a random choice; `None` without candidates.
     pub chance: Option<f64>,
 }
 
 impl Recalled {
-    /// The share of hits; `None` without inputs.
+    /// The recall: the share of hits among the inputs; `None` without inputs.
     pub fn share(&self) -> Option<f64> {
         self.counter.mean()
     }
@@ -81,20 +81,20 @@ impl Recall {
         self
     }
 
-    /// The same recall of another association, such as one whose things are known when the program runs.
+    /// The same recall with another association, such as one that is known only when the program runs.
     pub fn of(mut self, association: Association) -> Self {
         self.association = association;
         self
     }
 
-    /// What [`recall!`](crate::recall) becomes: the macro has read the text already.
+    /// A recall from a text that [`recall!`](crate::recall) has checked; the macro expands to this call.
     #[doc(hidden)]
     #[track_caller]
     pub fn checked(text: &str) -> Self {
         text.parse().unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// Its name, the key in a record.
+    /// The name, which is the key in `res.jsonl`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -128,7 +128,8 @@ impl Recall {
         Ok(Recalled { counter, chance: association.chance() })
     }
 
-    /// The scores of every input (a row) for every target (a column), such as `W_U W_O W_V W_E`: of each row [`evaluate`](Self::evaluate)
+    /// The scores of every input (a row) for every target (a column), such as `W_U W_O W_V W_E`: of each row
+    /// [`evaluate`](Self::evaluate)
     /// asks which column is the highest.
     ///
     /// # Errors

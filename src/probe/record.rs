@@ -1,4 +1,4 @@
-//! Named numbers of one moment of a run.
+//! Measurements: the named numbers of one evaluation.
 use serde::Deserialize;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -17,7 +17,7 @@ pub enum Unit {
     Norm,
     /// Seconds.
     Seconds,
-    /// A number of things.
+    /// A count.
     Count,
 }
 
@@ -59,15 +59,16 @@ impl From<Option<f64>> for Value {
 /// One number of [`Measurements`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Its name, the key in a record.
+    /// The name, which is the key in `res.jsonl`.
     pub name: String,
-    /// What it is counted in.
+    /// The unit of the number.
     pub unit: Unit,
     /// The number, or why there is none.
     pub value: Value,
 }
 
-/// Named numbers of one moment of a run, in the order in which they were inserted. In JSON they are one object, in which NaN is `null`.
+/// The named numbers of one evaluation of a run, in the order in which they were inserted. In JSON they are one object, in
+/// which NaN is `null`.
 ///
 /// ```
 /// use ihead::probe::{Measurements, Unit, Value};
@@ -85,12 +86,12 @@ pub struct Measurements {
 }
 
 impl Measurements {
-    /// An empty record.
+    /// Measurements without any number yet.
     pub fn new() -> Self {
         Measurements::default()
     }
 
-    /// Puts a number at the end, or in the place of the one that has this name.
+    /// Adds a number at the end, or replaces the one of this name.
     pub fn insert(&mut self, name: impl Into<String>, unit: Unit, value: impl Into<Value>) {
         let entry = Entry { name: name.into(), unit, value: value.into() };
         match self.entries.iter_mut().find(|e| e.name == entry.name) {
@@ -99,7 +100,7 @@ impl Measurements {
         }
     }
 
-    /// Puts all numbers of `other` in, in their order.
+    /// Adds all numbers of `other`, in their order.
     pub fn extend(&mut self, other: Measurements) {
         for Entry { name, unit, value } in other.entries {
             self.insert(name, unit, value);
@@ -123,7 +124,7 @@ impl Measurements {
         self
     }
 
-    /// The same record with `number` for everything that is not applicable.
+    /// The same measurements, with `number` for everything that is not applicable.
     pub fn not_applicable_as(mut self, number: f64) -> Self {
         for entry in self.entries.iter_mut().filter(|e| e.value == Value::NotApplicable) {
             entry.value = Value::Number(number);

@@ -1,4 +1,4 @@
-//! Probes of weights in types: widths checked by the compiler.
+//! Probes of weights whose widths the compiler checks.
 use crate::Result;
 use crate::backend::Dim;
 use crate::nn::{AnyParam, Param};
@@ -6,7 +6,8 @@ use crate::nn::{AnyParam, Param};
 use super::map::relu;
 use super::{Association, Counter, Matrix};
 
-/// A memory recall written with the parameters themselves instead of their names: rows of width `D`, multiplied by one weight matrix after the other.
+/// A memory recall written with the parameters themselves instead of their names: rows of width `D`, multiplied by one weight
+/// matrix after the other.
 ///
 /// A map of another width does not compile where the widths are `Const`, and is an error with both shapes where they
 /// are `usize`.
@@ -50,7 +51,7 @@ impl<D: Dim> Rows<D> {
         Ok(Rows { values: matrix(table)?, dim: table.shape().1 })
     }
 
-    /// `W x` of each row.
+    /// `W x` of each row, `[rows, out]`.
     ///
     /// # Errors
     /// If run-time widths differ.
@@ -73,7 +74,7 @@ impl<D: Dim> Rows<D> {
         Ok(Rows { dim: values.cols(), values })
     }
 
-    /// How much of `association` these scores recall: column `j` is the score of target `j`.
+    /// Counts how many pairs of `association` these scores `[rows, targets]` recall; column `j` is the score of target `j`.
     ///
     /// # Errors
     /// If the association is of more things than there are rows or columns.

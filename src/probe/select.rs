@@ -1,4 +1,4 @@
-//! Which positions a metric looks at, as a value.
+//! Selections of positions.
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::engine::RowLists;
 
 use super::Sequence;
 
-/// A choice of positions of a sequence.
+/// A selection of positions of a sequence.
 ///
 /// ```
 /// use ihead::probe::{Select, Sequence};

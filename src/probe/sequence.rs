@@ -1,10 +1,10 @@
-//! What a metric may ask of one sequence.
+//! One sequence, as metrics and rules read it.
 use crate::data::Batch;
 
 /// One sequence of a batch with its targets and marks, each `[seq]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequence<'a> {
-    /// Tokens that the model sees.
+    /// The tokens that the model reads.
     pub x: &'a [u32],
     /// The token after each.
     pub y: &'a [u32],

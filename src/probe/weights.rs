@@ -1,26 +1,26 @@
-//! Probes of weights, as a list.
+//! Lists of probes of weights.
 use crate::{Error, Result};
 
 use super::{Divergence, Measurements, Recall, StateDict, Unit, Value};
 
-/// A measurement of the weights.
+/// A probe of the weights: a memory recall, a divergence or a norm.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WeightProbe {
-    /// A share of hits.
+    /// A memory recall, in hits divided by inputs.
     Recall(Recall),
     /// A mean divergence.
     Divergence(Divergence),
     /// The Euclidean norm of a weight.
     Norm {
-        /// The key in a record.
+        /// The name, which is the key in `res.jsonl`.
         name: String,
         /// The weight's name.
         weight: String,
     },
     /// A probe of a part that this model lacks.
     NotApplicable {
-        /// The key in a record.
+        /// The name, which is the key in `res.jsonl`.
         name: String,
         /// What the number would be counted in.
         unit: Unit,
@@ -49,7 +49,7 @@ impl WeightProbe {
         Ok(matched.map(|weight| WeightProbe::Norm { name: format!("norm_{weight}"), weight }).collect())
     }
 
-    /// Its name, the key in a record.
+    /// The name, which is the key in `res.jsonl`.
     pub fn name(&self) -> &str {
         match self {
             WeightProbe::Recall(recall) => recall.name(),
@@ -58,7 +58,7 @@ impl WeightProbe {
         }
     }
 
-    /// What its number is counted in.
+    /// The unit of its number.
     pub fn unit(&self) -> Unit {
         match self {
             WeightProbe::Recall(_) => Unit::Share,

@@ -1,4 +1,4 @@
-//! Looks at a model: attention, predictions, terms of the logits.
+//! Makes views of a model: attention, predictions, terms of the logits.
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -22,11 +22,11 @@ const BYTES: usize = 3_000_000;
 const SEQUENCES: usize = 4;
 const POSITIONS: usize = 256;
 
-/// Where a run's model comes from.
+/// A run of which a view is made.
 pub struct Looked<'a, M> {
-    /// The model; its own weights are not read.
+    /// The model; only the saved weights are read, not its own.
     pub model: &'a M,
-    /// Sequences to look at: the first of them.
+    /// The batch whose first sequences are viewed.
     pub batch: &'a Batch,
     /// The edits of sites with which the run began.
     pub edits: &'a Edits,
@@ -39,7 +39,8 @@ pub struct Looked<'a, M> {
 }
 
 impl View {
-    /// Looks at the stored weights of the run in a folder, its snapshots and `final.safetensors`; `name` says what a token is called.
+    /// Makes the view of a run from the saved weights in its folder: its snapshots and `final.safetensors`. `name` gives the
+    /// name of a token.
     ///
     /// # Errors
     /// If there are no stored weights, or they are not of this model.

@@ -1,4 +1,4 @@
-//! A page of runs: one HTML file to look at, which needs no network and no server.
+//! An interactive report of runs: one HTML file that needs no network and no server.
 //!
 //! | on the page | from |
 //! |---|---|
@@ -7,7 +7,8 @@
 //! | what changed when: freezing, learning rates, edits | the timeline in `run.json` |
 //! | attention, predictions and terms of the logits at a position, at each snapshot | a [`View`], `view.json` |
 //!
-//! A run writes it into its folder with [`Run::report`](crate::run::Run::report) or the setting `report=true`; the program `report` of the
+//! A run writes it into its folder with [`Run::report`](crate::run::Run::report) or the setting `report=true`; the program
+//! `report` of the
 //! crate `ihead-figure` makes one of several runs. The page is at most [`Page::BYTES`] large: what does not fit is left out, and
 //! the page says so. Everything that comes from a run is shown as text, never as HTML.
 //!
@@ -39,7 +40,7 @@ use record::Record;
 pub use look::Looked;
 pub use view::View;
 
-/// A page of runs.
+/// A report of runs, as one HTML page.
 #[derive(Clone, Debug)]
 pub struct Page {
     runs: Vec<Record>,
@@ -58,7 +59,7 @@ impl Page {
     /// The most runs on a page.
     pub const RUNS: usize = 32;
 
-    /// The runs in some folders or below.
+    /// A report of the runs in these folders and below.
     ///
     /// # Errors
     /// If there is no run, there are more than [`RUNS`](Self::RUNS), or a file of one cannot be read.
@@ -93,12 +94,12 @@ impl Page {
         self.runs.iter().map(|run| run.dir.as_path())
     }
 
-    /// Whether a run has been looked at.
+    /// Whether there is a view of a run.
     pub fn has_view(&self, dir: &Path) -> bool {
         self.runs.iter().any(|run| run.dir == dir && run.view.is_some())
     }
 
-    /// Shows this of a run, or says why there is nothing to show.
+    /// Adds the view of a run, or the reason why there is none.
     pub fn view(&mut self, dir: &Path, view: Result<View>) {
         for run in self.runs.iter_mut().filter(|run| run.dir == dir) {
             match &view {
@@ -108,12 +109,12 @@ impl Page {
         }
     }
 
-    /// Says something above the runs.
+    /// Adds a note above the runs.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
-    /// The page.
+    /// The HTML of the page.
     pub fn html(&self) -> String {
         // a closing tag or a comment in a text of the runs would end the data: neither has a bracket left
         let data = self.data().to_string();
@@ -136,7 +137,7 @@ impl Page {
             .replacen("<!--data-->", &data, 1)
     }
 
-    /// Writes the page.
+    /// Writes the page to a file.
     ///
     /// # Errors
     /// If it cannot be written.

@@ -1,4 +1,4 @@
-//! What a model does in a few sequences, at several moments of its run: the data behind a report's viewer.
+//! What a model computes in a few sequences, at several moments of its run: the data that a report shows.
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -19,11 +19,13 @@ pub(super) const FORMAT: u32 = 1;
 /// Likely tokens that are kept at a position.
 pub(super) const TOP: usize = 5;
 
-/// Attention, predictions and terms of the logits of a model in a few sequences, at several moments of its run: `view.json` in a run's
+/// Attention, predictions and terms of the logits of a model in a few sequences, at several moments of its run: `view.json` in
+/// a run's
 /// folder, which [`Run::report`](crate::run::Run::report) writes and the programs `report` and `plot` read.
 ///
 /// The numbers are rounded so that a page with them stays small. Weights of attention from 0 to 1 are kept as the
-/// nearest `(i/255)^2` (they differ by less than 0.004), probabilities as the nearest `i/65535`, terms to a part in 32,767 of the largest one.
+/// nearest `(i/255)^2` (they differ by less than 0.004), probabilities as the nearest `i/65535`, terms to a part in 32,767 of
+/// the largest one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
     pub(super) format: u32,
@@ -72,7 +74,8 @@ pub(super) struct Moment {
     pub ranges: Vec<[f32; 2]>,
     /// The largest term.
     pub largest: f32,
-    /// For each sequence in base64: each pattern and head, row by row up to the diagonal, a byte a weight; at each position `top` tokens,
+    /// For each sequence in base64: each pattern and head, row by row up to the diagonal, a byte a weight; at each position
+    /// `top` tokens,
     /// their probabilities, the probability and the rank of the next token, each 16 bits; at each position the terms, each 16 bits.
     pub data: Vec<String>,
 }
@@ -135,7 +138,7 @@ impl View {
         crate::io::write_atomically(&path, text.as_bytes())
     }
 
-    /// The moments: the iteration of each snapshot, `None` for the final weights.
+    /// The iterations of the snapshots, and `None` for the final weights.
     pub fn moments(&self) -> impl ExactSizeIterator<Item = Option<usize>> {
         self.moments.iter().map(|moment| moment.iteration)
     }

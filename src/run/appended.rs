@@ -1,4 +1,4 @@
-//! Files that grow: records, events.
+//! Files that grow: `res.jsonl`, events.
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ impl Appended {
         Ok(Appended { path, file, len: 0 })
     }
 
-    /// The first `len` bytes of a file that is there, to go on behind them.
+    /// The first `len` bytes of an existing file, to continue after them.
     ///
     /// # Errors
     /// If it cannot be written, or has fewer bytes.

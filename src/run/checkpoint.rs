@@ -1,4 +1,4 @@
-//! A checkpoint: everything that a run needs to go on as if it had not been interrupted.
+//! A checkpoint: everything that a run needs to continue as if it had not been interrupted.
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -23,7 +23,8 @@ const KEY: &str = "ihead";
 /// The form of the file; another one is refused.
 const FORMAT: u32 = 1;
 
-/// Everything that a run needs to go on. One file, `checkpoint.safetensors`: tensors `weights/NAME`, `initial/NAME` (where the timeline goes back
+/// Everything that a run needs to continue. One file, `checkpoint.safetensors`: tensors `weights/NAME`, `initial/NAME` (where
+/// the timeline goes back
 /// to the initial weights) and `optim/MOMENT/NAME`, and the rest as JSON among its metadata.
 pub(super) struct Checkpoint {
     pub rest: Rest,
@@ -48,7 +49,7 @@ pub(super) struct Rest {
     frozen: Vec<String>,
     /// What has been written.
     pub written: Written,
-    /// What may not change when the run goes on: settings by dotted key.
+    /// What may not change when the run is continued: settings by dotted key.
     pub settings: Value,
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Rest {
 pub(super) struct Written {
     /// Bytes of `res.jsonl`.
     pub records: u64,
-    /// What belongs behind them and could not be written.
+    /// What belongs after them and could not be written.
     pub pending: String,
     /// Bytes of the event file; none without.
     pub events: u64,

@@ -1,4 +1,4 @@
-//! What becomes of an earlier run in a run's folder.
+//! What happens to an earlier run in a run's folder.
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,19 +9,19 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Earlier {
-    /// The new run is refused, and the earlier one stays as it is.
+    /// The new run is an error, and the earlier one stays as it is.
     #[default]
     Refuse,
     /// The earlier run is replaced, all of it, once the new one is ready for its first step.
     Overwrite,
-    /// The run goes on from where the earlier one stood; a folder without a run is refused.
+    /// The earlier run is continued. A folder without a run is an error.
     Resume,
-    /// The run goes on from where an earlier one stood, or begins if there is none.
+    /// The earlier run is continued; if there is none, a new one begins.
     Auto,
 }
 
 impl Earlier {
-    /// Whether this goes on with an earlier run.
+    /// Whether this continues an earlier run.
     pub fn resumes(self) -> bool {
         matches!(self, Earlier::Resume | Earlier::Auto)
     }
@@ -34,9 +34,9 @@ pub enum Resume {
     /// A new run.
     #[default]
     No,
-    /// Goes on with the run in the folder.
+    /// Continues the run in the folder.
     Yes,
-    /// Goes on with the run in the folder, or begins one.
+    /// Continues the run in the folder, or begins one.
     Auto,
 }
 

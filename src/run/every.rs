@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::text::{Reader, setting_as_text};
 use crate::{Error, Result};
 
-/// How often a run with a folder writes a checkpoint on its way. It writes one at its beginning and at its end, good or bad, in any
-/// case.
+/// How often a run with a folder writes a checkpoint. In any case it writes one at its beginning and at its end, also
+/// when it fails.
 ///
 /// ```
 /// use ihead::run::CheckpointEvery;

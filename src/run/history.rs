@@ -1,4 +1,4 @@
-//! What a run has measured.
+//! The measurements of a run.
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct History {
 }
 
 impl History {
-    /// Adds the record of an iteration.
+    /// Adds the measurements of an iteration.
     pub fn push(&mut self, iteration: usize, record: Measurements) {
         let record = record.shrunk(); // it is kept until the run ends
         Arc::make_mut(&mut self.records).push((iteration, record));
@@ -57,7 +57,7 @@ impl History {
         Ok(history)
     }
 
-    /// The records with their iterations.
+    /// The measurements of each evaluation, with its iteration.
     pub fn records(&self) -> &[(usize, Measurements)] {
         &self.records
     }

@@ -16,17 +16,17 @@ use super::{Table, folder, machine};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Status {
-    /// It runs. A run whose process was killed says so too; [`RunInfo::status_now`] tells the two apart.
+    /// It is running. A run whose process was killed says so too; [`RunInfo::status_now`] tells the two apart.
     Running,
     /// It has taken all its steps.
     Done,
-    /// A signal has stopped it after a whole step, or nobody read its output any more.
+    /// A signal, or the end of the program that read its output, has stopped it after a whole step.
     Stopped,
     /// An error has ended it.
     Failed,
     /// A number was no longer finite.
     Diverged,
-    /// Its process was killed; never written, but found.
+    /// Its process was killed. No run writes this state; it follows from `running` without a process.
     Killed,
 }
 
@@ -46,7 +46,8 @@ pub struct Seeds {
     pub weights: Option<u64>,
 }
 
-/// The content of `run.json`: the state, settings and seeds of a run. It is written when a run begins, at each checkpoint and when it ends.
+/// The content of `run.json`: the state, settings and seeds of a run. It is written when a run begins, at each checkpoint and
+/// when it ends.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -74,15 +75,15 @@ pub struct RunInfo {
     /// How often it was resumed.
     #[serde(default)]
     pub resumed: usize,
-    /// Seconds in all, of every part of a run that was resumed.
+    /// Seconds in total, over all parts of a run that was resumed.
     pub seconds: f64,
     /// Seconds of a step, forward, backward and update, on average.
     #[serde(default)]
     pub seconds_a_step: Option<f64>,
-    /// The most bytes of memory that its process has held at once.
+    /// The peak memory of its process, in bytes.
     #[serde(default)]
     pub peak_memory: Option<u64>,
-    /// The bytes of memory that it was expected to hold at most, before it began.
+    /// The peak memory in bytes that was estimated before the run began.
     #[serde(default)]
     pub estimated_memory: Option<u64>,
     /// Where the weights are, if they could not be written into the folder.
@@ -100,7 +101,7 @@ pub struct RunInfo {
     /// The machine.
     #[serde(default)]
     pub host: Option<String>,
-    /// The processor.
+    /// The model of the CPU.
     #[serde(default)]
     pub processor: Option<String>,
     /// Its vector instructions that were used.
@@ -117,16 +118,16 @@ pub struct RunInfo {
     /// The seeds of the run.
     #[serde(default)]
     pub seeds: Seeds,
-    /// What each measured number is counted in, from the first evaluation on.
+    /// The unit of each measured number, from the first evaluation on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub units: BTreeMap<String, Unit>,
-    /// What a guess reaches, of the numbers for which this is known.
+    /// The chance level of each number for which it is known: what a random guess reaches.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub chances: BTreeMap<String, f64>,
-    /// Which of the numbers are recalls of the weights.
+    /// Which of the numbers are memory recalls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recalls: Vec<String>,
-    /// Task, optimiser, loss, timeline, edits, schedule.
+    /// The task, optimiser, loss, timeline, edits and schedule.
     #[serde(flatten)]
     pub made_of: Map<String, Value>,
 }
@@ -219,7 +220,8 @@ pub fn find_runs(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(below.concat())
 }
 
-/// A table of runs, a row for each folder: its state, how many iterations it has done, when it began, how long a step took, the memory, and
+/// A table of runs, a row for each folder: its state, how many iterations it has done, when it began, how long a step took, the
+/// memory, and
 /// why it ended. A folder whose `run.json` cannot be read has a row that says so.
 pub fn table_of_runs(dirs: &[PathBuf]) -> Table {
     let headings = [

@@ -1,4 +1,4 @@
-//! A model as it is: metrics, activations, gradients.
+//! Metrics, activations and gradients of a model without training it.
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -41,7 +41,7 @@ pub fn measure(
     Inspect::new(model).measure(metrics, batch)
 }
 
-/// The values at a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a pattern.
+/// The values at a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` if it is a pattern.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -91,7 +91,8 @@ impl Gradients {
     }
 }
 
-/// Measures a model without training it, with options such as edits, a device and threads. [`measure`], [`activations`] and [`gradients`] are the short
+/// Measures a model without training it, with options such as edits, a device and threads. [`measure`], [`activations`] and
+/// [`gradients`] are the short
 /// forms without options.
 ///
 /// ```
@@ -120,7 +121,7 @@ pub struct Inspect<'a, M> {
 }
 
 impl<'a, M: Model> Inspect<'a, M> {
-    /// The model without edits, on all cores.
+    /// Inspects a model without edits, on all cores.
     pub fn new(model: &'a M) -> Self {
         Inspect { model, edits: Edits::default(), patches: Patches::default(), compute: Compute::default() }
     }
@@ -132,7 +133,7 @@ impl<'a, M: Model> Inspect<'a, M> {
     }
 
     /// With these values for a site, [`activations`] of another batch of as many sequences, or of other weights:
-    /// `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a pattern.
+    /// `[batch, seq, dim]`, or `[batch, heads, seq, seq]` if it is a pattern.
     ///
     /// ```
     /// use ihead::config::Config;
@@ -146,7 +147,7 @@ impl<'a, M: Model> Inspect<'a, M> {
     /// let clean = Batch { x: vec![7, 1, 7, 1], y: vec![1, 7, 1, 2], marks: vec![0; 4], batch: 1, seq: 4 };
     /// let corrupt = Batch { x: vec![5, 1, 7, 1], ..clean.clone() };
     ///
-    /// // the residual stream of the clean batch decides everything behind it
+    /// // the residual stream of the clean batch decides everything after it
     /// let resid = activations(&model, &clean, "layers.1.resid")?;
     /// let patched = Inspect::new(&model).patch("layers.1.resid", resid).measure([Metric::loss("loss")], &corrupt)?;
     /// let expected = measure(&model, [Metric::loss("loss")], &clean)?;
@@ -170,13 +171,13 @@ impl<'a, M: Model> Inspect<'a, M> {
         self
     }
 
-    /// The same on another device or other threads.
+    /// The same model on another device or with another number of threads.
     pub fn compute(mut self, compute: Compute) -> Self {
         self.compute = compute;
         self
     }
 
-    /// Metrics on a batch.
+    /// Measures metrics on a batch.
     ///
     /// # Errors
     /// Those of [`measure`], or if an edited site is not in the model.

@@ -1,4 +1,4 @@
-//! What a run shows and writes of its measurements.
+//! Which measurements a run prints and writes.
 use crate::graph::Model;
 use crate::nn::ModuleExt;
 use crate::probe::{Measurements, Unit};
@@ -17,7 +17,7 @@ pub struct Logging {
     pub attention_norms: bool,
     /// Measure the norm, and the norm of the gradient, of each parameter that trains: `norm_NAME`, `gradnorm_NAME`.
     pub norms: bool,
-    /// Keep and write records; otherwise there are only the lines.
+    /// Keep the measurements and write `res.jsonl`; otherwise they are only printed.
     pub records: bool,
     /// The value that is written for a number of a part that the model lacks; null without it.
     pub not_applicable: Option<f64>,

@@ -1,4 +1,4 @@
-//! What a run makes at its end to be looked at: a page, figures.
+//! The report and the figures that a run makes at its end.
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,8 +24,10 @@ pub(super) struct Looks {
 }
 
 impl<M: Model> Run<M> {
-    /// Writes a page to look at into the folder when the run ends: `report.html`, one file that needs no network, with the settings, the curves of
-    /// all that is measured, and what the model attends to and predicts in some sequences of the first test set (or of the task), at each
+    /// Writes an interactive report into the folder when the run ends: `report.html`, one file that needs no network, with the
+    /// settings, the curves of
+    /// all that is measured, and what the model attends to and predicts in some sequences of the first test set (or of the
+    /// task), at each
     /// snapshot and at the end. [`crate::report`] says more.
     ///
     /// ```
@@ -50,8 +52,8 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// Draws `curves.svg` and `attention.svg` into the folder when the run ends, by the program `plot` of the crate `ihead-figure`: one that lies
-    /// beside this program or on the `PATH`.
+    /// Draws `curves.svg` and `attention.svg` into the folder when the run ends. It calls the program `plot` of the
+    /// crate `ihead-figure`, which must be in the folder of this program or on the `PATH`.
     pub fn figures(mut self) -> Self {
         self.looks.figures = true;
         self
@@ -78,7 +80,7 @@ impl<M: Model> Run<M> {
         Ok(())
     }
 
-    /// Makes what is to be looked at.
+    /// Makes the report and the figures.
     pub(super) fn look(&mut self) -> Result<()> {
         let Some(dir) = self.dir.clone().filter(|_| self.looks.report || self.looks.figures) else {
             return Ok(());

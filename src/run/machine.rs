@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::kernels::Level;
 
-/// The processor's name, where the system tells it.
+/// The name of the CPU, where the system gives it.
 pub(super) fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;

@@ -77,7 +77,7 @@ impl Outputs {
         Outputs { folder, records, events, info, looked: now, checkpointed: now, pending: String::new() }
     }
 
-    /// Takes the folder of a run that is to be gone on with, and reads its checkpoint; no file is changed.
+    /// Takes the folder of a run that is to be continued, and reads its checkpoint; no file is changed.
     ///
     /// # Errors
     /// If another process runs in it, or it has no checkpoint.
@@ -88,7 +88,7 @@ impl Outputs {
         Ok((folder, checkpoint))
     }
 
-    /// Goes on in a folder that was opened: what is younger than the checkpoint goes.
+    /// Continues in a folder that was opened: what is newer than the checkpoint is removed.
     ///
     /// # Errors
     /// If a file cannot be written.

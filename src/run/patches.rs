@@ -1,4 +1,4 @@
-//! Activations that are put in for others.
+//! Activation patching and mean ablation.
 use crate::data::Batch;
 use crate::engine::AnyEngine;
 use crate::graph::{Edit, Edits, Model};

@@ -30,7 +30,7 @@ pub(super) struct Recorder {
     /// What has been written and measured before it began, by a run that was interrupted.
     pub written: Written,
     pub every: CheckpointEvery,
-    /// What may not change when the run is gone on with.
+    /// What may not change when the run is continued.
     pub identity: Value,
 }
 

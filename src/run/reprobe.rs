@@ -1,4 +1,4 @@
-//! Stored weights, measured later.
+//! Measures saved weights later.
 use std::path::Path;
 
 use crate::Result;

@@ -1,4 +1,4 @@
-//! Where a run goes whose folder cannot take it.
+//! Where a run is written if its folder cannot be written.
 use std::path::{Path, PathBuf};
 
 use crate::nn::Module;
@@ -17,7 +17,7 @@ pub(super) struct Rescued<'a, M: ?Sized> {
 }
 
 impl<M: Module + ?Sized> Rescued<'_, M> {
-    /// Writes the run of the folder `dir` into a new folder in some other place, from which it can be gone on with; says where it is,
+    /// Writes the run of the folder `dir` into a new folder in some other place, from which it can be continued; says where it is,
     /// or that it is lost.
     pub fn write(mut self, dir: &Path) -> (String, Option<PathBuf>) {
         let run = dir.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());

@@ -1,4 +1,4 @@
-//! What may change when a run is gone on with, and what may not.
+//! What may change when a run is continued, and what may not.
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -29,7 +29,7 @@ const FREE: [&str; 18] = [
     "run.schedule",
 ];
 
-/// Refuses to go on with a run of other settings: each that differs is named, with what it was and what it is.
+/// Refuses to continue a run of other settings: each that differs is named, with what it was and what it is.
 ///
 /// # Errors
 /// If one differs that may not.

@@ -23,7 +23,7 @@ pub(super) struct End<'a> {
     pub took: Duration,
     /// The last evaluation.
     pub last: Option<&'a Measurements>,
-    /// Whether it has written a page to look at.
+    /// Whether it has written a report.
     pub report: bool,
 }
 

@@ -60,7 +60,7 @@ impl Table {
         self
     }
 
-    /// Adds a row of a label and the cells behind it.
+    /// Adds a row of a label and the cells after it.
     pub fn labelled(&mut self, label: &dyn Cell, cells: impl IntoIterator<Item = impl Cell>) -> &mut Self {
         let cells = cells.into_iter().map(|cell| cell.text());
         self.rows.push(std::iter::once(label.text()).chain(cells).collect());

@@ -40,7 +40,7 @@ use super::{
 ///
 /// `checkpoint.safetensors` there holds all that [`resume`](Self::resume) needs: killed at any moment and resumed, a run leaves the
 /// same records and the same final weights, to the last byte, as one that was not interrupted. Data, optimiser, timeline and
-/// edits go on where they were; a monitor of your own begins anew.
+/// edits continue where they were; a monitor of your own starts again.
 ///
 /// While it trains, the first SIGINT, SIGTERM or SIGHUP stops a run with a folder after its step, with
 /// [`Error::Stopped`]; a second one ends the process.
@@ -60,7 +60,7 @@ pub struct Run<M> {
     steps: Option<usize>,
     /// Sequences whose activations are written at the end.
     exp: usize,
-    /// What is made to look at, at the end.
+    /// The report and figures that are made at the end.
     pub(super) looks: Looks,
     started: Option<Started>,
 }
@@ -199,13 +199,13 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// Sets what becomes of an earlier run in the folder; without it, an earlier run is refused.
+    /// Sets what happens to an earlier run in the folder. By default, an earlier run is an error.
     pub fn earlier(mut self, earlier: Earlier) -> Self {
         self.earlier = earlier;
         self
     }
 
-    /// Goes on with the run in the folder: `earlier(Earlier::Resume)`.
+    /// Continues the run in the folder: `earlier(Earlier::Resume)`.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -284,8 +284,8 @@ impl<M: Model> Run<M> {
         self.trainer.model
     }
 
-    /// Takes `steps` more steps; returns all that was measured since the first. Of a run that was resumed, the steps that had been
-    /// taken count.
+    /// Takes `steps` more steps and returns all measurements since the first step. When a run is resumed, `steps`
+    /// includes the steps that had been taken before.
     ///
     /// # Errors
     /// Before the first step, if something does not fit: unknown names, batches that do not fit the model, two
@@ -295,7 +295,7 @@ impl<M: Model> Run<M> {
         self.train_watched(Some(steps), &mut |_: &Step<'_, M>| Ok(()))
     }
 
-    /// The same, until stopped if there is no number of steps, with your own monitor, which sees each step.
+    /// The same with your own monitor, which is called at each step. With `steps` `None` the run trains until it is stopped.
     ///
     /// # Errors
     /// Those of [`train`](Self::train), and those of the monitor.
@@ -444,7 +444,7 @@ impl<M: Model> Run<M> {
         Ok(Started { loader, recorder, asked: 0 })
     }
 
-    /// What may not change when the run is gone on with: the settings of the program, and what they have made.
+    /// What may not change when the run is continued: the settings of the program, and what they have made.
     fn identity(&self) -> Value {
         let options = self.batches.options();
         let mut run = Value::Object(self.made_of());

@@ -24,7 +24,7 @@ pub(super) struct Record {
     pub status: Status,
     /// The settings that decide what it computes.
     pub settings: Value,
-    /// When it was begun, in seconds since 1970.
+    /// When it began, in seconds since 1970.
     pub started: u64,
     /// How long it took, of what is over.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -80,14 +80,14 @@ impl<P: Sync> Sweep<P> {
         Ok(Self { points, jobs: 1, dir: None })
     }
 
-    /// Sets how many runs go on at the same time, among which the machine's threads are divided; one without it.
+    /// Sets how many runs are trained at the same time; they share the threads of the machine. By default it is one.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
         self
     }
 
-    /// Each run writes its files into a folder of its name in this one. A run that is finished there is not run again, an
-    /// unfinished one is gone on with, so that the same program takes up a sweep that was stopped.
+    /// Each run writes its files into a folder of its name in this one. A finished run is not run again, and an
+    /// unfinished one is continued, so the same program continues a sweep that was stopped.
     pub fn save_to(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self

@@ -15,7 +15,7 @@ use crate::run::Status;
 ///
 /// # Errors
 /// If there is no folder, if another process runs there, if it holds a finished run with other settings and the program
-/// cannot go on with it; and those of `run`.
+/// cannot continue it; and those of `run`.
 pub(crate) fn once<A: Config>(parsed: Parsed<A>, run: impl FnOnce(Parsed<A>) -> Result<()>) -> Result<()> {
     let values = parsed.to_json();
     let text = |key: &str| values.get(key).and_then(Value::as_str).map(PathBuf::from);

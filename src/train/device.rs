@@ -11,7 +11,7 @@ use crate::{Error, Result};
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     Cpu,
     /// A GPU with CUDA.
     Cuda,
@@ -21,11 +21,11 @@ pub enum Device {
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precision {
-    /// Single, but small models, for which nobody waits, are computed in double and rounded once a step.
+    /// Single precision, except that small models are computed in double precision and rounded once a step.
     Auto,
     /// 32 bits.
     Single,
-    /// 64 bits, on the processor, in about twice the time: weights, gradients, optimiser, files. Nothing is rounded to 32.
+    /// 64 bits in weights, gradients, optimiser and files, on the CPU, in about twice the time. Nothing is rounded to 32.
     Double,
 }
 
@@ -33,7 +33,7 @@ pub enum Precision {
 const SMALL: usize = 1 << 20;
 
 impl Precision {
-    /// The precision in which parameters, and what an optimiser remembers of them, are kept.
+    /// The precision in which parameters and the optimiser's state are kept.
     pub fn storage(self) -> Storage {
         match self {
             Precision::Auto | Precision::Single => Storage::Single,
@@ -48,11 +48,11 @@ impl Precision {
     }
 }
 
-/// A device, a precision, and the threads of the processor that a run may use; the result does not depend on these.
+/// The device, the precision and the number of CPU threads of a run. The result does not depend on the number of threads.
 ///
 /// Why the precision matters: AdamW moves an entry by about its learning rate however small the gradient is, so where a gradient is
 /// of the order of single precision's rounding, the entry goes this way or that; and while a memory forms, a run amplifies any
-/// difference. In double precision a model goes as the recorded runs of the paper's program do.
+/// difference. In double precision a model repeats the reference runs of the paper's program.
 ///
 /// ```
 /// use ihead::train::{Compute, Device, Precision};
@@ -70,7 +70,7 @@ pub struct Compute {
 }
 
 impl Default for Compute {
-    /// The processor, with all its cores; [`Precision::Auto`].
+    /// The CPU, with all its cores; [`Precision::Auto`].
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
         Compute { device: Device::Cpu, threads, precision: Precision::Auto }

@@ -7,10 +7,10 @@ use crate::nn::{Module, ModuleExt, Role, Values};
 #[derive(Config, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDivergence {
-    /// It ends, with its records and the last weights that are finite.
+    /// It ends, and keeps its measurements and the last weights that are finite.
     #[default]
     Stop,
-    /// It says so once and goes on.
+    /// It warns once and continues.
     Continue,
 }
 

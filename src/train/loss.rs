@@ -1,4 +1,4 @@
-//! What a run makes small: a sum of terms, as a value.
+//! The loss that a run minimises: a sum of terms.
 use std::fmt;
 use std::ops::Add;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::nn::{ModuleExt, ParamId, Role, Values};
 use crate::probe::{Predictor, Select, Sequence};
 use crate::{Error, Result};
 
-/// The loss that a run minimises: a weighted sum of terms, each of which is also recorded by itself.
+/// The loss that a run minimises: a weighted sum of terms, each of which is also measured separately.
 ///
 /// | term | formula |
 /// |---|---|
@@ -21,7 +21,8 @@ use crate::{Error, Result};
 /// | [`against`](Self::against) | the mean over positions of `-sum_v q_v log p(v)`: cross-entropy against a predictor's distribution `q` |
 /// | [`penalty`](Self::penalty) | of a site: the mean over positions of the sum over its width of `abs(x)` or `x^2`; of weights: the sum of `abs(w)` or `w^2` |
 ///
-/// Against the distribution that a task declares ([`TaskDistribution`](crate::probe::TaskDistribution)), the second is the population loss: its gradient has no noise from the
+/// Against the distribution that a task declares ([`TaskDistribution`](crate::probe::TaskDistribution)), the second is the
+/// population loss: its gradient has no noise from the
 /// draw of the next token.
 ///
 /// ```
@@ -70,12 +71,12 @@ impl Loss {
         Loss { terms: vec![Term { name: name.into(), kind, select: Select::All, weight: 1.0 }] }
     }
 
-    /// The mean cross-entropy against the next tokens, over all positions.
+    /// The mean cross-entropy with the next tokens, over all positions.
     pub fn next_token() -> Loss {
         Loss::of("next_token", Kind::NextToken)
     }
 
-    /// The mean cross-entropy against the distribution of a predictor, over the positions at which it knows one.
+    /// The mean cross-entropy with the distribution of a predictor, over the positions at which it has one.
     pub fn against(predictor: impl Predictor + 'static) -> Loss {
         Loss::of("against", Kind::Against(Arc::new(predictor)))
     }
@@ -101,7 +102,7 @@ impl Loss {
         self.each(|term| term.weight *= by)
     }
 
-    /// The same with another name in records, where there are several terms: `loss_NAME`.
+    /// The same loss with another name in the measurements, used where there are several terms: `loss_NAME`.
     pub fn named(self, name: impl Into<String>) -> Loss {
         let name = name.into();
         self.each(|term| term.name.clone_from(&name))
@@ -144,7 +145,7 @@ const LOOKED_AT: usize = 64;
 
 impl Loss {
     /// Refuses batches in which no position counts for one of the terms: its mean is NaN, and nothing would train by it. A small
-    /// batch may have none by chance: then the next ones are looked at, too.
+    /// batch may have none by chance: then the next batches are checked, too.
     ///
     /// # Errors
     /// If there is such a term, the terms do not fit the graph, or the task fails.
@@ -185,7 +186,8 @@ pub enum EmptyLoss {
     /// It ends with an error before the first step.
     #[default]
     Refused,
-    /// It trains: the loss is NaN, gradients are zero, and weight decay still acts. One recorded run of the paper's program is so.
+    /// It trains: the loss is NaN, gradients are zero, and weight decay still acts. One reference run of the paper's program
+    /// does this.
     Allowed,
 }
 

@@ -1,4 +1,4 @@
-//! At which iterations.
+//! Schedules: sets of iterations.
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// A set of iterations of a run, counted from 0, at which something happens.
 ///
-/// Its text, on a command line and in records, is a list with `and`: `every 100`, `powers of 2`, iterations such as
+/// Its text, on a command line and in `run.json`, is a list with `and`: `every 100`, `powers of 2`, iterations such as
 /// `0 1 5`, `last`.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! The loop.
+//! The training loop.
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ pub struct Step<'a, M> {
     pub terms: &'a [(String, f64)],
     /// The gradient of each parameter that trains, by name, of this step, in the precision of the run.
     pub gradients: &'a [(String, Values)],
-    /// What it has taken.
+    /// The time that the step took.
     pub times: Times,
 }
 
@@ -59,7 +59,7 @@ pub struct Cursor {
     pub applied: usize,
 }
 
-/// Watches a training loop, in order to measure, record or log. A closure that takes a [`Step`] is a monitor.
+/// A monitor watches a training loop, in order to measure or log. A closure that takes a [`Step`] is a monitor.
 pub trait Monitor<M> {
     /// Called with each batch, before the update.
     ///
@@ -94,7 +94,7 @@ pub trait Monitor<M> {
     /// Ends the run.
     fn after_update(&mut self, step: &Step<'_, M>) -> Result<()>;
 
-    /// Called when a step is whole, with everything that the next one goes on from.
+    /// Called between two steps, with all the state from which the next step continues.
     ///
     /// # Errors
     /// Ends the run.
@@ -110,7 +110,7 @@ impl<M, F: FnMut(&Step<'_, M>) -> Result<()>> Monitor<M> for F {
     }
 }
 
-/// Trains a model. Usually [`Run`](crate::run::Run) holds one and adds what is measured and written.
+/// The training loop alone. [`Run`](crate::run::Run) contains one and adds measurements and files.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -144,7 +144,7 @@ pub struct Trainer<M> {
     pub loss: Loss,
     /// What happens if the loss selects no position.
     pub empty_loss: EmptyLoss,
-    /// Changes of the model's sites.
+    /// The edits of the model's sites.
     pub edits: Edits,
     /// The device, the precision and the threads.
     pub compute: Compute,
@@ -155,7 +155,7 @@ pub struct Trainer<M> {
     cursor: Cursor,
     /// Whether the batch of the next step has been handed out.
     has_batch: bool,
-    /// Whether a number was not finite and the run goes on.
+    /// Whether a number was not finite and the run continues.
     diverged: bool,
     undo: Undo,
 }
@@ -170,7 +170,7 @@ struct Changed {
 }
 
 impl<M: Model> Trainer<M> {
-    /// Trains `model` by AdamW with learning rate 0.001, over all positions, on all cores, with nothing changed on the way.
+    /// Trains `model` by AdamW with learning rate 0.001, over all positions, on all cores, with an empty timeline.
     pub fn new(model: M) -> Self {
         Trainer {
             model,

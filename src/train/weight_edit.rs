@@ -224,7 +224,7 @@ impl FromStr for WeightEdit {
 }
 
 impl WeightEdit {
-    /// What stands behind its name.
+    /// What stands after its name.
     pub(crate) fn read(name: &str, reader: &mut Reader<'_>) -> Result<WeightEdit> {
         let (with_value, expected) = match name {
             "rank" => (true, "a number of ranks, as in rank(layers.1.ff.weight, 4)"),

@@ -22,7 +22,7 @@ pub struct NumpyRng {
     position: Position,
 }
 
-/// How far a stream has been read: with its seed, all that is needed to go on from there.
+/// How far a stream has been read: with its seed, all that is needed to continue from there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// 64-bit words drawn so far.
@@ -84,9 +84,11 @@ impl NumpyRng {
         (product >> 32) as u32
     }
 
-    /// `rng.choice(len(p), p=p)`: index `i` with probability `p[i]`, for one draw from a distribution; `p` need not sum to 1 exactly.
+    /// `rng.choice(len(p), p=p)`: index `i` with probability `p[i]`, for one draw from a distribution; `p` need not sum to 1
+    /// exactly.
     ///
-    /// NumPy's look-up: the first index whose running sum, divided by the whole sum, is above a uniform draw. A distribution that is drawn from
+    /// NumPy's look-up: the first index whose running sum, divided by the whole sum, is above a uniform draw. A distribution
+    /// that is drawn from
     /// often is quicker as a [`Categorical`](super::Categorical).
     ///
     /// ```

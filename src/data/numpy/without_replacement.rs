@@ -26,7 +26,7 @@ pub struct WithoutReplacement {
 }
 
 impl WithoutReplacement {
-    /// Draws from `p`.
+    /// A table for draws from the probabilities `p`.
     ///
     /// # Errors
     /// `p` is no distribution ([`Categorical::new`]).

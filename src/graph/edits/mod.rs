@@ -1,4 +1,4 @@
-//! Changes of named activations, as values.
+//! Edits: changes of the values at sites.
 mod text;
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 use super::fixed::FixedPattern;
 use super::{Graph, Model, record_with};
 
-/// A change of one activation, made while the model is recorded. As text it is written as `previous_token`,
+/// A change of the values at a site while the model runs. It has a text form, such as `previous_token` or
 /// `scale(0.5)`.
 ///
 /// | edit | text | of |
@@ -31,17 +31,17 @@ use super::{Graph, Model, record_with};
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum Edit {
-    /// The activation becomes zero; the head of a pattern then attends to nothing.
+    /// The values become zero; a head whose pattern is ablated attends to nothing.
     Ablate,
-    /// The activation times a factor.
+    /// The values are multiplied by a factor.
     Scale(f64),
     /// Every position gets the same row, `[dim]`; with the mean of a batch this is mean ablation.
     Row(Vec<f64>),
-    /// A row for each position, `[seq, dim]`; there may be more rows than positions.
+    /// A row for each position, `[seq, dim]`. There may be more rows than positions.
     Rows(Vec<Vec<f64>>),
-    /// Attention to the position before (position 0 looks at itself).
+    /// Attention to the previous position (position 0 attends to itself).
     PreviousToken,
-    /// Attention to the position behind the last earlier occurrence of the current token (to position 0 where there is
+    /// Attention to the position after the last earlier occurrence of the current token (to position 0 where there is
     /// none): what an induction head does.
     Induction,
     /// Attention to position 0.
@@ -50,10 +50,11 @@ pub enum Edit {
     CurrentToken,
     /// Attention to all positions so far, with equal weights.
     Uniform,
-    /// Attention to a fixed position for each, `[seq]`, none of them later; there may be more than positions.
+    /// Attention of each position to a given one that is not later, `[seq]`. The list may be longer than the sequence.
     Parents(Vec<u32>),
-    /// What an engine is handed for it ([`crate::engine::Engine::patch`]): the same activation of another batch, or of other
-    /// weights.
+    /// The values are those that an engine is given for the site ([`crate::engine::Engine::patch`]), such as those of another
+    /// batch or
+    /// of another model.
     Patch,
 }
 
@@ -91,9 +92,10 @@ pub(super) struct Entry {
     pub edit: Edit,
 }
 
-/// Edits of named activations, in order; where two are of the same activation, the second changes what the first left.
+/// Edits of sites, in order. Where two edits are of the same site, the second one changes the result of the first.
 ///
-/// Their text, on a command line and in records, is `SITE=EDIT, ...`; `SITE[0,2]=EDIT` edits two heads, and `*` in a name
+/// Their text, on a command line and in `params.json` and `run.json`, is `SITE=EDIT, ...`; `SITE[0,2]=EDIT` edits two heads,
+/// and `*` in a name
 /// stands for any characters. As a field of a `#[derive(Config)]` struct, `#[config(default = Edits::default())]` makes it a
 /// setting.
 ///
@@ -118,7 +120,7 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// These edits and one more, of the activations that `site` names (`*` stands for any characters).
+    /// These edits and one more, of the sites that `site` names (`*` stands for any characters).
     pub fn with(self, site: impl Into<String>, edit: Edit) -> Self {
         self.on_heads(site, [], edit)
     }

@@ -17,7 +17,7 @@ use super::super::runs::compared;
 pub(super) struct Found {
     /// Its folder.
     pub dir: PathBuf,
-    /// How it stands; nothing is known of a folder that only has results.
+    /// The state of the run; `None` for a folder that only has results.
     pub status: Option<Status>,
     /// Why it did not reach its end.
     pub error: Option<String>,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-/// Rows under columns; a cell that has nothing is null.
+/// A table: rows of values with named columns. An empty cell is null.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Frame {
     /// The names of the columns.
@@ -45,7 +45,7 @@ impl Frame {
         })
     }
 
-    /// A table of Markdown; of a number with many digits four are there.
+    /// The table in Markdown; long numbers are rounded to four digits.
     pub fn markdown(&self) -> String {
         let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let mut text = row(self.columns.iter().map(|name| escaped(name)).collect());

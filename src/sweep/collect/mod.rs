@@ -42,7 +42,7 @@ pub struct Collect {
     pub first: Vec<First>,
     /// Settings over which numbers are averaged, like `seed`.
     pub over: Vec<String>,
-    /// The probability of an interval.
+    /// The confidence level of an interval.
     pub confidence: f64,
 }
 
@@ -52,7 +52,7 @@ impl Default for Collect {
     }
 }
 
-/// A table of runs, and what is to be said about it.
+/// A table of runs, and the runs that are incomplete.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Collected {
     /// The table.

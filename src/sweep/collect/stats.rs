@@ -1,14 +1,15 @@
 //! Mean, standard error and interval of a few numbers.
 use crate::run::Cell;
 
-/// What is known of a mean from some numbers.
+/// A mean with its standard error and confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// How many numbers there are.
     pub count: usize,
     /// Their mean.
     pub mean: f64,
-    /// The standard error of the mean: the numbers' standard deviation, with `count - 1`, over the root of `count`. NaN for one number.
+    /// The standard error of the mean: the numbers' standard deviation, with `count - 1`, over the root of `count`. NaN for one
+    /// number.
     pub error: f64,
     /// The interval that holds the true mean with the probability asked for, if the numbers are normal: by Student's t. NaN for
     /// one number.

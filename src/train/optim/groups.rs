@@ -12,7 +12,8 @@ use super::{Optim, Optimizer, State};
 /// An optimiser for most parameters, and others for groups of them: their own kind, learning rate, decay.
 ///
 /// A group is a name or a pattern with `*`. [`check`](Self::check) says before the first step what does not fit; a
-/// [`Run`](crate::run::Run) calls it. [`Optimizer::set_learning_rate`], and so a timeline, changes the learning rate of the others, not of
+/// [`Run`](crate::run::Run) calls it. [`Optimizer::set_learning_rate`], and so a timeline, changes the learning rate of the
+/// others, not of
 /// the groups.
 ///
 /// ```
@@ -85,7 +86,7 @@ impl Groups {
         self.members(model).map(drop)
     }
 
-    /// Learns which parameters of a model are in which group: the path of a module that holds one parameter stands for it.
+    /// Finds out which parameters of a model are in which group. The path of a module that has one parameter stands for it.
     ///
     /// # Errors
     /// If a pattern matches no parameter, or a parameter is in two groups.

@@ -18,16 +18,16 @@ use crate::Result;
 use crate::nn::{ModuleExt, Stored};
 use crate::sealed::Sealed;
 
-/// Changes a parameter by its gradient.
+/// An optimiser: it updates a parameter by its gradient.
 pub trait Optimizer: Sealed {
-    /// One update of the parameter called `name`, in the precision of its values; what is remembered of it is kept in that
-    /// precision too.
+    /// One update of the parameter called `name`, in the precision of its values. The state of the parameter is kept in
+    /// that precision too.
     ///
     /// # Errors
     /// If the gradient, or the state of this name, has another size than the parameter; then nothing is changed.
     fn step<E: Stored>(&mut self, name: &str, values: &mut [E], gradient: &[E]) -> Result<()>;
 
-    /// What it remembers of each parameter, to be saved: all that a step depends on besides the settings.
+    /// The state of the optimiser, to be saved: all that a step depends on besides the settings.
     fn state(&self) -> State;
 
     /// Restores what [`state`](Self::state) gave.
@@ -40,7 +40,7 @@ pub trait Optimizer: Sealed {
     fn set_learning_rate(&mut self, rate: f64);
 }
 
-/// An optimiser with its state, to be saved and to go on from. Its text is that of a new one; serde writes it with its
+/// An optimiser with its state, which can be saved and restored. Its text is that of a new one; serde writes it with its
 /// state, to the last bit, and [`Optimizer::state`] gives the state alone.
 ///
 /// ```

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::nn::Values;
 use crate::{Error, Result};
 
-/// What an optimiser remembers of each parameter, by the parameter's name.
+/// The state of an optimiser for each parameter, by the parameter's name.
 pub type State = BTreeMap<String, ParamState>;
 
-/// What an optimiser remembers of one parameter.
+/// The state of an optimiser for one parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParamState {
     /// Steps taken, where the optimiser counts them (AdamW); 0 otherwise.

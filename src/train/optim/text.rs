@@ -30,7 +30,7 @@ impl FromStr for Optim {
 }
 
 impl Optim {
-    /// What stands behind its name.
+    /// What stands after its name.
     pub(crate) fn read(name: &str, reader: &mut Reader<'_>) -> Result<Optim> {
         let mut known = match name {
             "sgd" => SGD.to_vec(),

@@ -1,4 +1,4 @@
-//! What changes during a run, as one value.
+//! The timeline: what changes during a run.
 mod action;
 mod check;
 mod rate;
@@ -19,10 +19,10 @@ use crate::{Error, Result};
 
 use super::Schedule;
 
-/// All that changes during a run. A change is made at the beginning of an iteration, before its step; those of one
-/// iteration in the order in which they were added.
+/// All that changes during a run. A change is made at the beginning of an iteration, before its step; the changes of one
+/// iteration are made in the order in which they were added.
 ///
-/// Its text, on a command line and in records, is a list of `WHEN: CHANGE`, where `WHEN` is a [`Schedule`] or, for step
+/// Its text, on a command line and in `run.json`, is a list of `WHEN: CHANGE`, where `WHEN` is a [`Schedule`] or, for step
 /// sizes, `START..END`:
 ///
 /// | change | what happens |
@@ -135,7 +135,8 @@ impl Timeline {
         Ok(timeline)
     }
 
-    /// The changes of one iteration of a run of so many steps, `None` where it has no last one: the ends of [`frozen`](Self::frozen), its
+    /// The changes of one iteration of a run of so many steps, `None` where it has no last one: the ends of
+    /// [`frozen`](Self::frozen), its
     /// beginnings, then all else in the order in which it was added.
     pub fn actions(&self, iteration: usize, steps: Option<usize>) -> impl Iterator<Item = &Action> {
         self.numbered(iteration, steps).map(|(_, action)| action)

@@ -1,4 +1,4 @@
-//! Step sizes that change from iteration to iteration.
+//! Learning rates that change from iteration to iteration.
 use std::fmt;
 use std::ops::Range;
 

@@ -1,9 +1,9 @@
-//! A timeline as stretches of a run, for those who draw it.
+//! A timeline as stretches of a run, for figures and reports.
 use crate::graph::Edits;
 
 use super::{Action, Change, Timeline};
 
-/// What a timeline changes, and for how long.
+/// One change of a timeline, with its beginning and end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// When, as the timeline's text has it: `300`, `0..100`, `every 10`.
@@ -65,7 +65,7 @@ impl Timeline {
         found
     }
 
-    /// The edits that hold when a snapshot is taken at an iteration, or behind the last one, in a run that began with `edits`.
+    /// The edits that hold when a snapshot is taken at an iteration, or after the last one, in a run that began with `edits`.
     pub(crate) fn edits_at(&self, snapshot: Option<usize>, iterations: usize, edits: &Edits) -> Edits {
         let mut edits = edits.clone();
         let end = snapshot.map_or(iterations, |i| i + 1);

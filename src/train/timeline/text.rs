@@ -37,7 +37,7 @@ fn change(reader: &mut Reader<'_>) -> Result<Change> {
     Ok(Change::At(when, Action::read(reader)?))
 }
 
-/// A change between two iterations, behind the first of them.
+/// A change between two iterations, after the first of them.
 fn range(reader: &mut Reader<'_>, place: usize, start: &Schedule) -> Result<Change> {
     const FORM: &str = "linear(FROM, TO), cosine(FROM, TO) or freeze(PATTERN) between two iterations, \
                         as in 0..1000: cosine(0.03, 0)";

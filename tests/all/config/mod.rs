@@ -14,7 +14,7 @@ use ihead::config::{self, Derived, Exit, Parsed, Problem};
 /// Settings of the optimiser.
 #[derive(Config, Clone, Debug, PartialEq)]
 struct OptimArgs {
-    /// Step size.
+    /// Learning rate.
     #[config(default = 0.2, min = 0.0)]
     learning_rate: f64,
     /// Sequences in a batch.
