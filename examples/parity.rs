@@ -1,4 +1,4 @@
-//! Repeats recorded runs of the paper's program and compares every number.
+//! Repeats reference runs of the paper's program and compares every number.
 //!
 //! ```text
 //! cargo run --release --example parity -- tests/golden/*/

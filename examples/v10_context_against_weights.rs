@@ -10,7 +10,7 @@
 //! tells the label, the accuracy rises to 0.516 +- 0.106 about step 530 and falls back to 0.258 +- 0.052 (chance 0.125), while what is known by
 //! heart rises to 0.728 +- 0.097. With Zipf's frequencies: 0.458 +- 0.201, back to 0.270 +- 0.142, and 0.681 +- 0.175. So it is transient, as
 //! reported; Zipf's law makes no difference that these seeds could show. With 32 items or more it lasts (one seed, `items=32`: 0.973 at
-//! the end, by heart 0.102), with 16 it hardly begins (0.070 at most). 72 s of processor time for the six runs (AMD EPYC, one busy core).
+//! the end, by heart 0.102), with 16 it hardly begins (0.070 at most). 72 s of CPU time for the six runs (AMD EPYC, one busy core).
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::prelude::*;

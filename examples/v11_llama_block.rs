@@ -8,7 +8,7 @@
 //! Reached after 300 steps of width 32 over 32 positions, means over three seeds with their standard errors: loss 2.940 +- 0.011 for the
 //! textbook's block, 2.939 +- 0.009 with RMS norm, 2.916 +- 0.006 with SwiGLU, 2.898 +- 0.007 with rotary positions, 2.872 +- 0.004 with all three:
 //! RMS norm changes nothing, the two others help, and their gains add up. Accuracy where the context tells the next token is 0.12,
-//! 0.12, 0.14, 0.16 and 0.18: none copies yet. 110 s of processor time for the fifteen runs (AMD EPYC, two busy cores). One seed with
+//! 0.12, 0.14, 0.16 and 0.18: none copies yet. 110 s of CPU time for the fifteen runs (AMD EPYC, two busy cores). One seed with
 //! `model_args.dim=64 model_args.max_length=64`: 2.490, 2.493, 2.443, 2.493, 2.467, and all copy (accuracy 0.58 to 0.63).
 use std::{process::ExitCode, sync::Arc};
 

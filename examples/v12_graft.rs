@@ -9,7 +9,7 @@
 //! Reached after 300 steps, means over three seeds with their standard errors: accuracy passes 0.9 at step 200 +- 6 with nothing grafted, at
 //! 183 +- 9 with the embeddings alone, at 80 +- 0 with embeddings and layer 0, frozen or not, and at 97 +- 3 with the clamp. So more
 //! than half of the wait is the wait for layer 0, whose weights need no more training. At the end the accuracy is 0.958, 0.964, 0.979
-//! (frozen 0.973) and 0.984, +- 0.002 or less. 104 s of processor time for all (AMD EPYC, two busy cores).
+//! (frozen 0.973) and 0.984, +- 0.002 or less. 104 s of CPU time for all (AMD EPYC, two busy cores).
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::prelude::*;

@@ -9,7 +9,7 @@
 //! Reached after 500 steps, means over three seeds with their standard errors: 0.0886 +- 0.0008 nats away from the bigrams so far (second
 //! half of a sequence); layer 0 looks back from 0.952 +- 0.003 of the positions. It stands where it should: the block of `A_0` from
 //! positions to positions is largest at the one before for 0.989 +- 0.011 of them, the block of `A_1` from a token to what layer 0
-//! has copied is largest at the same token for all. 27 s of processor time for the three runs (AMD EPYC, two busy cores).
+//! has copied is largest at the same token for all. 27 s of CPU time for the three runs (AMD EPYC, two busy cores).
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::data::CausalGraph;

@@ -6,7 +6,7 @@
 //!
 //! With one-hot embeddings: recalls 1.000 (W_O^2), 1.000 (W_K^2), 0.968 (W_K^1: 30 of 31 positions), accuracy 0.982. With random
 //! embeddings of dim 32, 64, 128, 256: accuracy 0.185, 0.532, 0.705, 0.829; the recall of W_K^1 is 0.258 to 0.774.
-//! 45 s on two busy cores (15 s of processor time). `dims=[512,1024]`: 0.976 and 0.980, in 26 s of processor time more.
+//! 45 s on two busy cores (15 s of CPU time). `dims=[512,1024]`: 0.976 and 0.980, in 26 s of processor time more.
 //!
 //! Exact: in the reverse order the keys' gradients are zero (`tests/all/theory.rs`).
 use ihead::Config;

@@ -5,7 +5,7 @@
 //! cargo run --release --example v8_what_slows_learning
 //! ```
 //!
-//! Reached in 145 s on two busy cores (77 s of processor time). Accuracy passes 0.5 at step 260 with the 5 most frequent tokens as
+//! Reached in 145 s on two busy cores (77 s of CPU time). Accuracy passes 0.5 at step 260 with the 5 most frequent tokens as
 //! triggers, at 580 with ranks 5 to 9, never with ranks 20 to 24; at 360 with 5 random ones; with one at 160 (fixed) and never
 //! (random). The global loss is then 2.36 to 2.55. Bigram outputs are learnt first (60 and 140) but do not carry over to uniform
 //! ones (0.58 and 0.33 against 0.99 and 0.87), while uniform outputs do to bigram ones.

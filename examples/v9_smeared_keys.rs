@@ -1,6 +1,6 @@
 //! Variation 9. Does one layer copy from its context when keys are smeared? (Olsson and others 2022, "In-context Learning and
 //! Induction Heads".) Each head mixes the key of the position before into its own, by a trained gate; with plain keys one layer
-//! cannot look behind a trigger's earlier occurrence, and two layers can.
+//! cannot attend to what follows a trigger's earlier occurrence, and two layers can.
 //!
 //! ```text
 //! cargo run --release --example v9_smeared_keys
@@ -8,7 +8,7 @@
 //!
 //! Reached after 400 steps, means over three seeds with their standard errors: accuracy 0.307 +- 0.005 with plain keys in one layer, 0.884 +-
 //! 0.013 with smeared ones, 0.587 +- 0.023 with plain keys in two layers, which learn more slowly. The gates of the heads, 0.5 at first, are
-//! 0.646 on the mean. 127 s of processor time for the nine runs (AMD EPYC, two busy cores).
+//! 0.646 on the mean. 127 s of CPU time for the nine runs (AMD EPYC, two busy cores).
 use std::{process::ExitCode, sync::Arc};
 
 use ihead::nn::through;

@@ -14,8 +14,8 @@
 //! | engines | the CPU engine, and the dfdx engine as reference and for GPUs | [`engine`] |
 //!
 //! [`guide`] leads from the first run to your own block, task and probe, and its glossary explains the words of this
-//! documentation. [`architecture`] says
-//! how the library is built and why. [`paper`] and the programs in `examples/` reproduce the paper.
+//! documentation. [`architecture`] says how the library is built and why. [`paper`] and the programs in `examples/`
+//! reproduce the paper.
 //!
 //! ```
 //! use ihead::backend::Const;

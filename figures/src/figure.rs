@@ -333,7 +333,7 @@ const TITLE_LINE: f64 = 85.0;
 /// Lines of a title; what does not fit is left out.
 const TITLE_LINES: usize = 5;
 
-/// A title in lines of at most the width `most`, which end behind a space or one of `,:=._`; a part without any of these may be wider.
+/// A title in lines of at most the width `most`, which end after a space or one of `,:=._`; a part without any of these may be wider.
 fn broken(title: &str, most: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in title.split_inclusive([' ', ',', ':', '=', '.', '_']) {

@@ -22,7 +22,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The tokens `x` of a sequence with the marks of its task: a token with a mark above 0 is a trigger, the one behind it its
+    /// The tokens `x` of a sequence with the marks of its task: a token with a mark above 0 is a trigger, the one after it its
     /// output. `text` gives a token's text.
     pub fn new(x: &[u32], marks: &[i32], text: impl Fn(u32) -> String) -> Tokens {
         let mark = |t: usize| match () {

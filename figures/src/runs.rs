@@ -142,7 +142,7 @@ fn column(frame: &Frame, name: &str) -> Option<usize> {
     frame.columns.iter().position(|column| column == name)
 }
 
-/// The stretches of a timeline's text in which something is frozen, and the moments of other changes; step sizes and snapshots are left out, and
+/// The stretches of a timeline's text in which something is frozen, and the moments of other changes; learning rates and snapshots are left out, and
 /// what happens more than once.
 pub fn spans(timeline: &str) -> Vec<Span> {
     let stretches = timeline.parse::<Timeline>().map(|timeline| timeline.stretches()).unwrap_or_default();

@@ -5,10 +5,9 @@ use super::{Batch, NumpyRng};
 /// A task draws sequences and marks their positions. The paper's task is [`TriggerTask`](super::TriggerTask); your own is a few
 /// lines.
 ///
-/// The mark of a position (the paper's `outs`) says how its next token is predictable. `0`: only by the statistics of the data.
-/// `1`: the task sets the next token, but the context does not show it yet, as at the first occurrence of a trigger. `2` or
-/// more: the
-/// context determines it. Negative: the position is not measured.
+/// The mark of a position (the paper's `outs`) says how its next token is predictable. `0`: only by the statistics of
+/// the data. `1`: the task sets the next token, but the context does not show it yet, as at the first occurrence of a
+/// trigger. `2` or more: the context determines it. Negative: the position is not measured.
 ///
 /// ```
 /// use ihead::data::{NumpyRng, Task, sample};
@@ -55,13 +54,12 @@ pub trait Task: Send + Sync {
         batch.draw_each(|tokens, marks| self.sequence(rng, tokens, marks));
     }
 
-    /// Writes the exact distribution of the next token after `tokens`, the sequence so far (empty before the first token), and
-    /// returns
-    /// whether it is known.
+    /// Writes the exact distribution of the next token after `tokens`, the sequence so far (empty before the first
+    /// token), and returns whether it is known.
     ///
-    /// `distribution`, `[vocab]`, holds zeros at first. What is written there is the Bayes-optimal prediction: the mean over this
-    /// sequence's latent variables given the prefix.
-    /// [`check_distribution`](super::check_distribution) compares it with what is drawn.
+    /// `distribution`, `[vocab]`, holds zeros at first. What is written there is the Bayes-optimal prediction: the mean
+    /// over this sequence's latent variables given the prefix. [`check_distribution`](super::check_distribution)
+    /// compares it with what is drawn.
     fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
         let _ = (tokens, distribution);
         false

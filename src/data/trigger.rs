@@ -45,10 +45,10 @@ impl Default for TriggerOptions {
 
 /// The paper's task: bigram text with triggers.
 ///
-/// A sequence follows the bigram model, except that each of its k triggers `q` is always followed by the same output `o` within
-/// the sequence.
-/// After the first occurrence, `o` can therefore be predicted from the context. `marks[t]` is the paper's `outs[t]`: how often the
-/// trigger at t has occurred so far, 0 where there is none, -1 on triggers shown by `show_latents`.
+/// A sequence follows the bigram model, except that each of its k triggers `q` is always followed by the same output
+/// `o` within the sequence. After the first occurrence, `o` can therefore be predicted from the context. `marks[t]` is
+/// the paper's `outs[t]`: how often the trigger at t has occurred so far, 0 where there is none, -1 on triggers shown
+/// by `show_latents`.
 ///
 /// ```
 /// use std::sync::Arc;

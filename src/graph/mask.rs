@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::op::MaskTable;
 
-/// A number that is added to the attention score of each query and key: minus infinity where the query does not see the key,
-/// any other number to
-/// raise or lower the score.
+/// A number that is added to the attention score of each query and key: minus infinity where the query does not see the
+/// key, any other number to raise or lower the score.
 ///
 /// Causality is always there: a mask is asked for keys at or before the query alone. A query that sees no key gets weights
 /// of zero, so that it reads nothing.

@@ -1,10 +1,9 @@
 //! Typed handles, such as [`Stream`], with which models are written; they record what a model computes.
 //!
-//! A model's forward pass is called once, with handles ([`Stream`], [`Weight`], [`Pattern`]) in place of values. Each operation
-//! on a handle is added to a
-//! [`Graph`], which then describes the computation for *one* sequence of `seq` tokens. An engine runs that graph for every
-//! sequence of every batch.
-//! All shapes are checked when the recording ends, before the first step of a run.
+//! A model's forward pass is called once, with handles ([`Stream`], [`Weight`], [`Pattern`]) in place of values. Each
+//! operation on a handle is added to a [`Graph`], which then describes the computation for *one* sequence of `seq`
+//! tokens. An engine runs that graph for every sequence of every batch. All shapes are checked when the recording ends,
+//! before the first step of a run.
 //!
 //! An expression that is written twice, such as `h.linear(&wk)`, is recorded as one node and computed once.
 mod display;

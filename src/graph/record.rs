@@ -16,9 +16,8 @@ use super::site::Site;
 use super::stream::Stream;
 use super::weight::Weight;
 
-/// The recorder of a forward pass: it turns parameters and constants into matrices, and all handles of the pass share it. It is
-/// reached by
-/// [`Tokens::recorder`] and [`Site::recorder`].
+/// The recorder of a forward pass: it turns parameters and constants into matrices, and all handles of the pass share
+/// it. It is reached by [`Tokens::recorder`] and [`Site::recorder`].
 #[derive(Clone, Default)]
 pub struct Recorder {
     graph: Rc<RefCell<Graph>>,

@@ -192,9 +192,9 @@ pub(crate) fn read_all_of(
 }
 
 /// Sets the tensors of `module` that `pattern` stands for from a safetensors file: `layers.0.attention.*`, or
-/// `layers.0.* -> layers.1.*` under other names ([`Transfer`]). All other tensors of the file are ignored, and those of the
-/// module stay as they are. Returns
-/// the names that were set; [`ModuleExt::copy_from`] does the same from another model.
+/// `layers.0.* -> layers.1.*` under other names ([`Transfer`]). All other tensors of the file are ignored, and those of
+/// the module stay as they are. Returns the names that were set; [`ModuleExt::copy_from`] does the same from another
+/// model.
 ///
 /// ```
 /// use ihead::config::Config;

@@ -190,9 +190,8 @@ pub struct RunArgs {
     /// Continues the run in the folder: true, or auto, which begins one where there is none; false: a new run.
     #[config(default = Resume::No)]
     pub resume: Resume,
-    /// How often a checkpoint is written: a number of iterations, of minutes (`10 minutes`), or never. One at the beginning and
-    /// one at
-    /// the end are written in any case.
+    /// How often a checkpoint is written: a number of iterations, of minutes (`10 minutes`), or never. One at the
+    /// beginning and one at the end are written in any case.
     #[config(default = CheckpointEvery::default())]
     pub checkpoint_every: CheckpointEvery,
     /// What to do when a loss, a gradient or a weight is not finite.

@@ -50,9 +50,9 @@ pub fn full_test() -> Metric {
     Metric::accuracy("acc_end_test").over(Select::marks(1..).and(Select::last(END)))
 }
 
-/// How two heads form the paper's induction circuit: `previous` attends to the previous position, `induction` to the position
-/// after the
-/// trigger's last occurrence. The metrics are `score_acc`, `score_start_acc`, `score2_acc`, `score_cond_acc`, `pred_attended_acc`.
+/// How two heads form the paper's induction circuit: `previous` attends to the previous position, `induction` to the
+/// position after the trigger's last occurrence. The metrics are `score_acc`, `score_start_acc`, `score2_acc`,
+/// `score_cond_acc`, `pred_attended_acc`.
 pub fn induction(previous: &Head, induction: &Head) -> Vec<Metric> {
     let known = Select::marks(2..);
     vec![

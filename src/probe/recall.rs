@@ -129,8 +129,7 @@ impl Recall {
     }
 
     /// The scores of every input (a row) for every target (a column), such as `W_U W_O W_V W_E`: of each row
-    /// [`evaluate`](Self::evaluate)
-    /// asks which column is the highest.
+    /// [`evaluate`](Self::evaluate) asks which column is the highest.
     ///
     /// # Errors
     /// If there is no weight of a name, or maps do not fit.

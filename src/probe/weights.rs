@@ -7,7 +7,7 @@ use super::{Divergence, Measurements, Recall, StateDict, Unit, Value};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WeightProbe {
-    /// A memory recall, in hits divided by inputs.
+    /// A memory recall.
     Recall(Recall),
     /// A mean divergence.
     Divergence(Divergence),

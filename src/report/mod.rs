@@ -7,10 +7,10 @@
 //! | what changed when: freezing, learning rates, edits | the timeline in `run.json` |
 //! | attention, predictions and terms of the logits at a position, at each snapshot | a [`View`], `view.json` |
 //!
-//! A run writes it into its folder with [`Run::report`](crate::run::Run::report) or the setting `report=true`; the program
-//! `report` of the
-//! crate `ihead-figure` makes one of several runs. The page is at most [`Page::BYTES`] large: what does not fit is left out, and
-//! the page says so. Everything that comes from a run is shown as text, never as HTML.
+//! A run writes it into its folder with [`Run::report`](crate::run::Run::report) or the setting `report=true`; the
+//! program `report` of the crate `ihead-figure` makes one of several runs. The page is at most [`Page::BYTES`] large:
+//! what does not fit is left out, and the page says so. Everything that comes from a run is shown as text, never as
+//! HTML.
 //!
 //! ```
 //! # let dir = tempfile::tempdir().unwrap();

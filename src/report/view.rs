@@ -19,9 +19,9 @@ pub(super) const FORMAT: u32 = 1;
 /// Likely tokens that are kept at a position.
 pub(super) const TOP: usize = 5;
 
-/// Attention, predictions and terms of the logits of a model in a few sequences, at several moments of its run: `view.json` in
-/// a run's
-/// folder, which [`Run::report`](crate::run::Run::report) writes and the programs `report` and `plot` read.
+/// Attention, predictions and terms of the logits of a model in a few sequences, at several moments of its run:
+/// `view.json` in a run's folder, which [`Run::report`](crate::run::Run::report) writes and the programs `report` and
+/// `plot` read.
 ///
 /// The numbers are rounded so that a page with them stays small. Weights of attention from 0 to 1 are kept as the
 /// nearest `(i/255)^2` (they differ by less than 0.004), probabilities as the nearest `i/65535`, terms to a part in 32,767 of
@@ -74,9 +74,9 @@ pub(super) struct Moment {
     pub ranges: Vec<[f32; 2]>,
     /// The largest term.
     pub largest: f32,
-    /// For each sequence in base64: each pattern and head, row by row up to the diagonal, a byte a weight; at each position
-    /// `top` tokens,
-    /// their probabilities, the probability and the rank of the next token, each 16 bits; at each position the terms, each 16 bits.
+    /// For each sequence in base64: each pattern and head, row by row up to the diagonal, a byte a weight; at each
+    /// position `top` tokens, their probabilities, the probability and the rank of the next token, each 16 bits; at
+    /// each position the terms, each 16 bits.
     pub data: Vec<String>,
 }
 

@@ -23,9 +23,9 @@ const KEY: &str = "ihead";
 /// The form of the file; another one is refused.
 const FORMAT: u32 = 1;
 
-/// Everything that a run needs to continue. One file, `checkpoint.safetensors`: tensors `weights/NAME`, `initial/NAME` (where
-/// the timeline goes back
-/// to the initial weights) and `optim/MOMENT/NAME`, and the rest as JSON among its metadata.
+/// Everything that a run needs to continue. One file, `checkpoint.safetensors`: tensors `weights/NAME`, `initial/NAME`
+/// (where the timeline goes back to the initial weights) and `optim/MOMENT/NAME`, and the rest as JSON among its
+/// metadata.
 pub(super) struct Checkpoint {
     pub rest: Rest,
     tensors: BTreeMap<String, Array<Values>>,

@@ -5,10 +5,10 @@
 //! a run there:   refuse, or open it to go on, or stage beside it -> install in its place
 //! ```
 //!
-//! A stage is a folder of a known name, beside the run's folder (inside, where the folder exists without a run). Whatever
-//! moment the
-//! process is killed at, the next run finds the stage and clears it, and finds the earlier run or the new one, never half of each.
-//! On Unix a run locks its folder itself, so the lock is gone with the process and leaves no file.
+//! A stage is a folder of a known name, beside the run's folder (inside, where the folder exists without a run).
+//! Whatever moment the process is killed at, the next run finds the stage and clears it, and finds the earlier run or
+//! the new one, never half of each. On Unix a run locks its folder itself, so the lock is gone with the process and
+//! leaves no file.
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -220,9 +220,8 @@ pub fn find_runs(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(below.concat())
 }
 
-/// A table of runs, a row for each folder: its state, how many iterations it has done, when it began, how long a step took, the
-/// memory, and
-/// why it ended. A folder whose `run.json` cannot be read has a row that says so.
+/// A table of runs, a row for each folder: its state, how many iterations it has done, when it began, how long a step
+/// took, the memory, and why it ended. A folder whose `run.json` cannot be read has a row that says so.
 pub fn table_of_runs(dirs: &[PathBuf]) -> Table {
     let headings = [
         "run",

@@ -91,9 +91,8 @@ impl Gradients {
     }
 }
 
-/// Measures a model without training it, with options such as edits, a device and threads. [`measure`], [`activations`] and
-/// [`gradients`] are the short
-/// forms without options.
+/// Measures a model without training it, with options such as edits, a device and threads. [`measure`], [`activations`]
+/// and [`gradients`] are the short forms without options.
 ///
 /// ```
 /// use ihead::config::Config;

@@ -24,11 +24,9 @@ pub(super) struct Looks {
 }
 
 impl<M: Model> Run<M> {
-    /// Writes an interactive report into the folder when the run ends: `report.html`, one file that needs no network, with the
-    /// settings, the curves of
-    /// all that is measured, and what the model attends to and predicts in some sequences of the first test set (or of the
-    /// task), at each
-    /// snapshot and at the end. [`crate::report`] says more.
+    /// Writes an interactive report into the folder when the run ends: `report.html`, one file that needs no network,
+    /// with the settings, the curves of all that is measured, and what the model attends to and predicts in some
+    /// sequences of the first test set (or of the task), at each snapshot and at the end. [`crate::report`] says more.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -21,9 +21,8 @@ use crate::{Error, Result};
 /// | [`against`](Self::against) | the mean over positions of `-sum_v q_v log p(v)`: cross-entropy against a predictor's distribution `q` |
 /// | [`penalty`](Self::penalty) | of a site: the mean over positions of the sum over its width of `abs(x)` or `x^2`; of weights: the sum of `abs(w)` or `w^2` |
 ///
-/// Against the distribution that a task declares ([`TaskDistribution`](crate::probe::TaskDistribution)), the second is the
-/// population loss: its gradient has no noise from the
-/// draw of the next token.
+/// Against the distribution that a task declares ([`TaskDistribution`](crate::probe::TaskDistribution)), the second is
+/// the population loss: its gradient has no noise from the draw of the next token.
 ///
 /// ```
 /// use ihead::engine::Penalty;

@@ -230,7 +230,7 @@ impl WeightEdit {
             "rank" => (true, "a number of ranks, as in rank(layers.1.ff.weight, 4)"),
             "rank_share" => (true, "a share, as in rank_share(layers.1.ff.weight, 0.1)"),
             "scale" => (true, "a factor, as in scale(layers.1.ff.weight, 0.5)"),
-            "zero" | "initial" => (false, "`)` behind one name or pattern"),
+            "zero" | "initial" => (false, "`)` after one name or pattern"),
             _ => return Err(Error::unknown("weight edit", name, WeightEdit::NAMES)),
         };
         const PATTERN: &str = "one name or pattern of weights, as in zero(layers.1.ff.weight)";

@@ -54,7 +54,7 @@ fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
         ("a=row(1, inf)", "finite numbers, as in row(0.5, 1), found `inf` at character 10"),
         ("a=rows(1, 2)", "finite numbers, as in rows((0.5, 1), (0, 2)), found `1` at character 8"),
         ("a=parents(0, -1)", "positions, as in parents(0, 0, 1), found `-` at character 14"),
-        ("a=ablate(0)", "no values behind ablate, found `(` at character 9"),
+        ("a=ablate(0)", "no values after ablate, found `(` at character 9"),
         ("a=row(1", "finite numbers, as in row(0.5, 1), found the end at character 8"),
         (
             "a=ablate,,b=ablate",

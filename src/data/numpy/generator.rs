@@ -87,9 +87,8 @@ impl NumpyRng {
     /// `rng.choice(len(p), p=p)`: index `i` with probability `p[i]`, for one draw from a distribution; `p` need not sum to 1
     /// exactly.
     ///
-    /// NumPy's look-up: the first index whose running sum, divided by the whole sum, is above a uniform draw. A distribution
-    /// that is drawn from
-    /// often is quicker as a [`Categorical`](super::Categorical).
+    /// NumPy's look-up: the first index whose running sum, divided by the whole sum, is above a uniform draw. A
+    /// distribution that is drawn from often is quicker as a [`Categorical`](super::Categorical).
     ///
     /// ```
     /// use ihead::data::NumpyRng;

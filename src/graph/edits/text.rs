@@ -40,7 +40,7 @@ impl Edit {
     fn read(reader: &mut Reader<'_>) -> Result<Edit> {
         let name = reader.word("an edit, such as ablate or scale(0.5)")?;
         if let Some((_, edit)) = PLAIN.iter().find(|(known, _)| *known == name) {
-            let without = || reader.misfit(&format!("no values behind {name}"));
+            let without = || reader.misfit(&format!("no values after {name}"));
             return if reader.is_at("(") { Err(without()) } else { Ok(edit.clone()) };
         }
         let Some((_, example)) = WITH_VALUES.iter().find(|(known, _)| *known == name) else {

@@ -12,9 +12,8 @@ use super::{Optim, Optimizer, State};
 /// An optimiser for most parameters, and others for groups of them: their own kind, learning rate, decay.
 ///
 /// A group is a name or a pattern with `*`. [`check`](Self::check) says before the first step what does not fit; a
-/// [`Run`](crate::run::Run) calls it. [`Optimizer::set_learning_rate`], and so a timeline, changes the learning rate of the
-/// others, not of
-/// the groups.
+/// [`Run`](crate::run::Run) calls it. [`Optimizer::set_learning_rate`], and so a timeline, changes the learning rate of
+/// the others, not of the groups.
 ///
 /// ```
 /// use ihead::config::Config;

@@ -92,7 +92,7 @@ impl Action {
             let expected = &format!("a name or pattern, as in {name}(layers.1.attention.*)");
             reader.sign("(", expected)?;
             let pattern = reader.word(expected)?.to_string();
-            reader.sign(")", "`)` behind one name or pattern")?;
+            reader.sign(")", "`)` after one name or pattern")?;
             Ok::<String, Error>(pattern)
         };
         Ok(match name {
@@ -115,7 +115,7 @@ impl Action {
                 Action::Edit(edits)
             }
             "unedit" => Action::Unedit(pattern(reader)?),
-            "snapshot" if reader.is_at("(") => return Err(reader.misfit("nothing behind snapshot")),
+            "snapshot" if reader.is_at("(") => return Err(reader.misfit("nothing after snapshot")),
             "snapshot" => Action::Snapshot,
             "sgd" | "adamw" => Action::optim(Optim::read(name, reader)?),
             _ if WeightEdit::NAMES.contains(&name) => Action::Weights(WeightEdit::read(name, reader)?),
@@ -124,6 +124,10 @@ impl Action {
                     place,
                     "two iterations before linear and cosine, as in 0..1000: cosine(0.03, 0)",
                 ));
+            }
+            "unfreeze" => {
+                let (kind, nearest) = ("change of a run", Some("release".to_owned()));
+                return Err(Error::Unknown { kind, name: name.to_owned(), nearest });
             }
             _ => {
                 let known = Action::NAMES.iter().chain(&WeightEdit::NAMES).chain(&Rate::NAMES);

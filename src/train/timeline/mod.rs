@@ -22,8 +22,8 @@ use super::Schedule;
 /// All that changes during a run. A change is made at the beginning of an iteration, before its step; the changes of one
 /// iteration are made in the order in which they were added.
 ///
-/// Its text, on a command line and in `run.json`, is a list of `WHEN: CHANGE`, where `WHEN` is a [`Schedule`] or, for step
-/// sizes, `START..END`:
+/// Its text, on a command line and in `run.json`, is a list of `WHEN: CHANGE`. `WHEN` is a [`Schedule`] or, for
+/// learning rates and `freeze`, `START..END`:
 ///
 /// | change | what happens |
 /// |---|---|
@@ -136,8 +136,7 @@ impl Timeline {
     }
 
     /// The changes of one iteration of a run of so many steps, `None` where it has no last one: the ends of
-    /// [`frozen`](Self::frozen), its
-    /// beginnings, then all else in the order in which it was added.
+    /// [`frozen`](Self::frozen), its beginnings, then all else in the order in which it was added.
     pub fn actions(&self, iteration: usize, steps: Option<usize>) -> impl Iterator<Item = &Action> {
         self.numbered(iteration, steps).map(|(_, action)| action)
     }

@@ -51,7 +51,7 @@ fn range(reader: &mut Reader<'_>, place: usize, start: &Schedule) -> Result<Chan
     let expected = "a name or pattern, as in 0..100: freeze(layers.1.*)";
     reader.sign("(", expected)?;
     let pattern = reader.word(expected)?;
-    reader.sign(")", "`)` behind one name or pattern")?;
+    reader.sign(")", "`)` after one name or pattern")?;
     Ok(Change::Frozen(Frozen::new(during, pattern)))
 }
 

@@ -181,6 +181,8 @@ fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
     for (text, said) in [
         ("0: freeze(layers.1.attention.wkk.weight)", "did you mean 'layers.1.attention.wk.weight'?"),
         ("0: freze(layers.*)", "no change of a run 'freze'; did you mean 'freeze'?"),
+        ("0: unfreeze(layers.*)", "no change of a run 'unfreeze'; did you mean 'release'?"),
+        ("0..9: edit(output=ablate)", "linear(FROM, TO), cosine(FROM, TO) or freeze(PATTERN)"),
         ("freeze(layers.*)", "expected WHEN: CHANGE"),
         ("0: freeze()", "expected a name or pattern"),
         ("soon: freeze(layers.*)", "found `soon` at character 1"),
