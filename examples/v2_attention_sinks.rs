@@ -9,9 +9,9 @@
 //! value there is 1.7 to 2.0, of other values 8.8 to 10.1. With ReLU attention (`model.normaliser=mean_relu`) it is 0.000 to 0.001,
 //! with SGD (`optim.use_sgd=true optim.learning_rate=0.1`) 0.84 to 0.90. All of these copy with an accuracy of 0.99 or more. At 3e-4
 //! AdamW has not learnt to copy yet (0.79 and 0.92), and the attention is 0.13 and 0.23; at width 256, after 1,500 steps, it copies
-//! (1.000, one seed) with an attention of 0.15. So here the step size decides more than the optimiser.
+//! (1.000, one seed) with an attention of 0.15. So here the learning rate decides more than the optimiser.
 //!
-//! Three layers (`model.layers=3`): the residual stream behind layer 0 has a norm of 36, 30 and 22 at BOS and of 20, 22 and 15 elsewhere
+//! Three layers (`model.layers=3`): the residual stream after layer 0 has a norm of 36, 30 and 22 at BOS and of 20, 22 and 15 elsewhere
 //! with AdamW, of 16 to 18 and of 9 with SGD. At this size the peak stays under SGD, other than that work reports; the sink is in layers
 //! 0 and 1 with AdamW, in layer 2 with SGD.
 //!
@@ -46,7 +46,7 @@ struct Args {
     save_dir: Option<PathBuf>,
 }
 
-/// Bigram text behind a BOS token; after a trigger comes the token before it.
+/// Bigram text after a BOS token; after a trigger comes the token before it.
 struct BackCopy(BigramData, Vec<u32>, usize);
 
 impl Task for BackCopy {
