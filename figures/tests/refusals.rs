@@ -84,14 +84,18 @@ fn folders_that_hold_no_run_and_places_that_cannot_be_written_are_named() {
         place.path(),
         &[(&["run", "out=empty"], &["cannot write empty"]), (&["run", "ouf=a"], &["'ouf'", "out"])],
     );
-    let cases: [(&[&str], &[&str]); 7] = [
+    let cases: [(&[&str], &[&str]); 8] = [
         (&["nowhere"], &["cannot read nowhere"]),
         (&["empty"], &["empty", "holds no run"]),
         (&["file"], &["file", "collect"]),
         (&["run", "out=no/such/a.svg"], &["cannot write no/such/a.svg", "the folder no/such is not there"]),
         (&["run", "out=empty"], &["empty", ".svg or .png"]),
         (&["run", "attention", "sequences=[99]"], &["sequences", "99"]),
-        (&["run", "attention", "snapshots=[7]"], &["snapshot", "7"]),
+        (
+            &["run", "attention", "snapshots=[7]"],
+            &["no snapshot of iteration 7", "the run has none", "timeline"],
+        ),
+        (&["run", "associations", "snapshots=[7]"], &["no snapshot of iteration 7", "the run has none"]),
     ];
     check(PLOT, place.path(), &cases);
 }

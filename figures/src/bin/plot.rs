@@ -185,14 +185,20 @@ fn weights(dir: &Path, args: &Args, all: bool) -> Result<Vec<(String, PathBuf)>>
     let mut found = Vec::new();
     for wanted in &args.snapshots {
         let Some((iteration, path)) = stored.iter().find(|(iteration, _)| *iteration == Some(*wanted)) else {
-            let known: Vec<String> = stored.iter().filter_map(|(i, _)| i.map(|i| i.to_string())).collect();
-            let message =
-                format!("no snapshot of iteration {wanted}; there are those of [{}]", known.join(", "));
-            return Err(Error::format(dir, message));
+            return Err(no_snapshot(dir, *wanted, stored.iter().filter_map(|(iteration, _)| *iteration)));
         };
         found.push((named(iteration), path.clone()));
     }
     Ok(found)
+}
+
+fn no_snapshot(dir: &Path, wanted: usize, known: impl Iterator<Item = usize>) -> Error {
+    let known: Vec<String> = known.map(|iteration| iteration.to_string()).collect();
+    let there = match known[..] {
+        [] => "the run has none; `timeline='every 100: snapshot'` makes them".into(),
+        _ => format!("there are those of [{}]", known.join(", ")),
+    };
+    Error::format(dir, format!("no snapshot of iteration {wanted}; {there}"))
 }
 
 fn attentions(dirs: &[PathBuf], args: &Args) -> Result<Figure> {
@@ -202,7 +208,7 @@ fn attentions(dirs: &[PathBuf], args: &Args) -> Result<Figure> {
             (Ok(found), _) => found,
             // a run of another program says itself what its model does
             (Err(_), Some(view)) => {
-                panels.extend(kept(&view, args)?);
+                panels.extend(kept(dir, &view, args)?);
                 continue;
             }
             (Err(error), None) => return Err(error),
@@ -244,7 +250,7 @@ fn patterns(
 }
 
 /// The same of what a run has kept.
-fn kept(view: &View, args: &Args) -> Result<Vec<Panel>> {
+fn kept(dir: &Path, view: &View, args: &Args) -> Result<Vec<Panel>> {
     let (batch, mut panels) = (view.batch(), Vec::new());
     let moments: Vec<Option<usize>> = view.moments().collect();
     let chosen: Vec<usize> = match &args.snapshots[..] {
@@ -252,14 +258,8 @@ fn kept(view: &View, args: &Args) -> Result<Vec<Panel>> {
         wanted => wanted
             .iter()
             .map(|wanted| {
-                moments.iter().position(|moment| *moment == Some(*wanted)).ok_or_else(|| {
-                    let known: Vec<String> = moments.iter().flatten().map(usize::to_string).collect();
-                    let known = known.join(", ");
-                    Error::config(
-                        "snapshots",
-                        format!("none of iteration {wanted}; there are those of [{known}]"),
-                    )
-                })
+                let at = moments.iter().position(|moment| *moment == Some(*wanted));
+                at.ok_or_else(|| no_snapshot(dir, *wanted, moments.iter().flatten().copied()))
             })
             .collect::<Result<_>>()?,
     };
