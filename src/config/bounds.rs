@@ -1,6 +1,6 @@
 //! The range that a number must lie in.
 
-/// The range of a number; in a list it holds for each item, in an optional value for what is not null.
+/// The range of a number. In a list it applies to each item, in an optional value to whatever is not null.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bounds {
     /// The least value.

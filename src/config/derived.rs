@@ -33,7 +33,7 @@ use super::kind::Kind;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Derived {
-    /// The dotted key. It may be that of a setting which was left at null; then `value` is what null stands for.
+    /// The dotted key. If it is the key of a setting that was left at null, `value` is what null means.
     pub key: String,
     /// The value.
     pub value: Value,
@@ -47,7 +47,7 @@ impl Derived {
         Self { key: key.into(), value: value.into(), reason: reason.into() }
     }
 
-    /// The same values with `section.` before each key: what a group derives, as the struct that holds it reports it.
+    /// The same values with `section.` before each key, for the struct that contains the group to report.
     pub fn under(section: &str, derived: Vec<Derived>) -> Vec<Derived> {
         let inside = |derived: Derived| Self { key: format!("{section}.{}", derived.key), ..derived };
         derived.into_iter().map(inside).collect()

@@ -1,4 +1,4 @@
-//! Records of a configuration: reading and writing `params.json`.
+//! Reads and writes `params.json`, the values of a configuration.
 
 use std::fmt;
 use std::path::Path;

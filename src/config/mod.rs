@@ -52,7 +52,7 @@
 //! | `validate = path` | a `fn(&Self) -> Vec<Problem>` that checks values together |
 //! | `warn = path` | a `fn(&Self) -> Vec<Problem>` that names values which have no effect, and why |
 //! | `derive = path` | a `fn(&Self) -> Vec<Derived>`: what follows from the values, for `--explain` |
-//! | `derived("key")` | a key that a record may hold and that is not read |
+//! | `derived("key")` | a key that a `params.json` may have and that is not read |
 //!
 //! On a variant of an enum: `rename = "name"`. The derive also implements [`Default`], by [`Config::defaults`], so that code
 //! can write `Args { dim: 128, ..Default::default() }`.

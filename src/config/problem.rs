@@ -27,7 +27,7 @@ impl Problem {
         Self::new("", message)
     }
 
-    /// The same problems with `section.` before each key: what is wrong in a group, as the struct that holds it reports it.
+    /// The same problems with `section.` before each key, for the struct that contains the group to report.
     pub fn under(section: &str, problems: Vec<Problem>) -> Vec<Problem> {
         let inside = |problem: Problem| match problem.key.as_str() {
             "" => Problem::new(section, problem.message),

@@ -22,7 +22,7 @@ pub struct Schema {
     pub help: &'static str,
     /// Settings and sections.
     pub items: Vec<Item>,
-    /// Keys, dotted, that a record may hold besides: they are derived from others and not read.
+    /// Further dotted keys that a `params.json` may have. They are derived from the settings and not read.
     pub derived: Vec<String>,
 }
 
@@ -95,7 +95,7 @@ impl Schema {
         self
     }
 
-    /// Adds a key that a record may hold and that is not read back.
+    /// Adds a key that a `params.json` may have and that is not read back.
     pub fn derived(mut self, key: impl Into<String>) -> Self {
         self.derived.push(key.into());
         self
@@ -138,7 +138,7 @@ impl Schema {
         }
     }
 
-    /// What is wrong with the schema itself: a key that is there twice, a condition that nothing can meet.
+    /// The errors of the schema itself: a key that occurs twice, a condition that nothing can meet.
     ///
     /// The derive rules most of it out; keys that meet through `flatten` and the values of conditions it cannot see.
     pub fn problems(&self) -> Vec<Problem> {
@@ -225,14 +225,14 @@ impl Setting {
         self.kind.describe(&self.bounds)
     }
 
-    /// The value that `text` of the command line stands for; errors say what was expected.
+    /// The value of a `text` of the command line. An error says what was expected.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
         let found = if text.is_empty() { "nothing after '='".into() } else { format!("'{text}'") };
         let value = self.kind.parse(text).map_err(|remark| self.misfit(&found, &remark))?;
         self.within(&value).then_some(value).ok_or_else(|| self.misfit(&found, ""))
     }
 
-    /// The value that `json` of a record stands for, in the form that it is stored in; errors say what was expected.
+    /// The value of `json` from a `params.json`, in the form in which it is saved. An error says what was expected.
     pub fn check(&self, json: &Value) -> Result<Value, String> {
         let found = json.to_string();
         let value = self.kind.check(json).map_err(|remark| self.misfit(&found, &remark))?;

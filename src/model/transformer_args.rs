@@ -17,23 +17,24 @@ pub struct TransformerArgs {
     /// Attention heads of a layer; they divide `dim`.
     #[config(default = 1, min = 1)]
     pub heads: usize,
-    /// Heads of keys and values; they divide `heads`, which share them. As many as `heads` without it.
+    /// Heads of keys and values, which the `heads` share; a divisor of `heads`. As many as `heads` without it.
     pub key_heads: Option<usize>,
     /// The longest sequence.
     #[config(default = 256, min = 1)]
     pub max_length: usize,
-    /// What tells positions apart.
+    /// How positions are encoded.
     #[config(default = PositionKind::Learned)]
     pub positions: PositionKind,
     /// Base of the angles of rotary positions.
     #[config(default = 10000.0, min = 1.0, applies = "positions=rotary")]
     pub rotary_base: f64,
-    /// Positions that attention sees, the query's own among them; all before it without this.
+    /// The number of positions that attention reads, including the query's own; without it, all positions up to the
+    /// query's.
     pub window: Option<usize>,
     /// RMS norm of the queries and keys of each head.
     #[config(default = false)]
     pub qk_norm: bool,
-    /// From attention scores to weights.
+    /// The function from attention scores to weights.
     #[config(default = Normaliser::Softmax)]
     pub normaliser: Normaliser,
     /// Scores are divided by the square root of a head's width.
@@ -72,7 +73,7 @@ pub struct TransformerArgs {
     /// Rank of the maps that are `low_rank`.
     #[config(default = 8, min = 1)]
     pub rank: usize,
-    /// Token embeddings, and positions that are learned, never train.
+    /// Token embeddings and learned positions never train.
     #[config(default = false)]
     pub freeze_embeddings: bool,
     /// The output map.
@@ -80,7 +81,7 @@ pub struct TransformerArgs {
     pub output: OutputKind,
 }
 
-/// What tells positions apart.
+/// How positions are encoded.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PositionKind {

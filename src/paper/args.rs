@@ -86,7 +86,7 @@ impl DataArgs {
         probe_batch("data_args.seq_length", task, sequences)
     }
 
-    /// What is wrong between the task and a model of this longest sequence, by dotted key.
+    /// Checks the task against a model with this longest sequence: the problems, by dotted key.
     pub fn problems(&self, max_length: usize) -> Vec<Problem> {
         if self.seq_length <= max_length {
             return vec![];
@@ -211,7 +211,7 @@ pub struct RunArgs {
     pub seed: u64,
     /// Initial weights: a safetensors file with the names of the state dict.
     pub init_from: Option<PathBuf>,
-    /// Changes of activations, in training and in all that is measured: `SITE=EDIT, SITE[HEADS]=EDIT, ...`
+    /// Edits of sites, in training and in all that is measured: `SITE=EDIT, SITE[HEADS]=EDIT, ...`
     #[config(default = Edits::default())]
     pub edits: Edits,
     /// What changes on the way, WHEN: CHANGE, ...; as in 0: freeze(layers.1.*), 300: release(layers.1.*), every 100: snapshot.

@@ -20,7 +20,7 @@ pub enum Status {
     Running,
     /// It has taken all its steps.
     Done,
-    /// A signal, or the end of the program that read its output, has stopped it after a whole step.
+    /// It was stopped after a whole step, by a signal or because the program that read its output has ended.
     Stopped,
     /// An error has ended it.
     Failed,

@@ -157,7 +157,7 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// Measures these on a fixed batch, after the update. There may be any number of fixed batches, of any length;
+    /// Measures these metrics on a fixed batch, after the update. There may be any number of fixed batches, of any length;
     /// names must be different in all of them.
     pub fn on(self, batch: &Batch, metrics: impl IntoIterator<Item = Metric>) -> Self {
         self.on_edited([], batch, metrics)

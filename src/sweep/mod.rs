@@ -1,4 +1,4 @@
-//! Sweeps: many runs of one program, or of a closure.
+//! Sweeps: many runs of one program or closure, over lists of settings.
 //!
 //! Every program whose `main` is [`ihead::main`](crate::main) has them on its command line:
 //!
