@@ -29,6 +29,7 @@ mod random;
 mod reads;
 mod run;
 mod sites;
+mod stress;
 mod sweep;
 mod texts;
 mod theory;

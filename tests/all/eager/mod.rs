@@ -2,7 +2,7 @@
 //! paper's program.
 mod agreement;
 mod gradients;
-mod models;
+pub mod models;
 mod patches;
 mod requests;
 mod values;

@@ -1,5 +1,6 @@
 //! The kernels against plain loops in double precision: every level, every length, every start.
 
+mod edges;
 mod matrices;
 mod rows;
 mod tables;

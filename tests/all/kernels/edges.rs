@@ -1,0 +1,229 @@
+//! The edges of what `unsafe` code reads and writes, each with slices that end exactly at the last element in an
+//! allocation of its own: a read or a write beyond is then one that valgrind reports (`tests/valgrind.sh`).
+//!
+//! | edge | test |
+//! |---|---|
+//! | parts of vectors, of 0 to 16 lanes, alone and behind whole vectors | `rows_that_end_with_their_allocation` |
+//! | matrices of one element, one row, one column | `products_that_end_with_their_allocation` |
+//! | `ld == cols`, `ld > cols`, `ld == 1` | the same |
+//! | a last row that ends where the slice ends, before `ld` elements | the same |
+//! | transposed operands, the same matrix twice | the same, `a_matrix_times_its_own_transpose` |
+//! | views of columns, of the last one too | `products_of_columns_at_the_end_of_their_matrix` |
+use ihead::internals::kernels::*;
+
+use super::{assert_near, at_each_level, random};
+
+/// An allocation with exactly these elements.
+fn exact(x: &[f64]) -> Box<[f32]> {
+    x.iter().map(|&x| x as f32).collect()
+}
+
+/// The elements of a matrix with leading dimension `ld`: what is between its rows is 77, and the last row ends the
+/// allocation.
+fn exact_matrix(x: &[f64], rows: usize, cols: usize, ld: usize) -> Box<[f32]> {
+    let mut data = vec![77.0; (rows - 1) * ld + cols];
+    for i in 0..rows {
+        for j in 0..cols {
+            data[i * ld + j] = x[i * cols + j] as f32;
+        }
+    }
+    data.into_boxed_slice()
+}
+
+/// `a * b` in double precision, each transposed as asked.
+fn product([m, n, k]: [usize; 3], a: &[f64], ta: bool, b: &[f64], tb: bool) -> Vec<f64> {
+    let at = |i: usize, t: usize| if ta { a[t * m + i] } else { a[i * k + t] };
+    let bt = |t: usize, j: usize| if tb { b[j * k + t] } else { b[t * n + j] };
+    (0..m * n).map(|ij| (0..k).map(|t| at(ij / n, t) * bt(t, ij % n)).sum()).collect()
+}
+
+#[test]
+fn products_that_end_with_their_allocation() {
+    let sizes = [1, 2, 7, 8, 9, 16, 17];
+    for m in sizes {
+        for n in sizes {
+            for k in [1, 5, 16, 33] {
+                for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+                    for gap in [0, 3] {
+                        let (x, y) = (random(1, m * k), random(2, k * n));
+                        let (a_rows, a_cols) = if ta { (k, m) } else { (m, k) };
+                        let (b_rows, b_cols) = if tb { (n, k) } else { (k, n) };
+                        let a = exact_matrix(&x, a_rows, a_cols, a_cols + gap);
+                        let b = exact_matrix(&y, b_rows, b_cols, b_cols + gap);
+                        let mut out = exact_matrix(&vec![f64::NAN; m * n], m, n, n + gap);
+                        let (a, b) = (
+                            View::new(&a, a_rows, a_cols, a_cols + gap),
+                            View::new(&b, b_rows, b_cols, b_cols + gap),
+                        );
+                        let (a, b) = (if ta { a.t() } else { a }, if tb { b.t() } else { b });
+                        gemm(ViewMut::new(&mut out, m, n, n + gap), Beta::Zero, 1.0, a, b);
+                        let what = format!("[{m}, {n}], {k}, {ta}, {tb}, {gap}");
+                        let expected = product([m, n, k], &x, ta, &y, tb);
+                        for (i, row) in out.chunks(n + gap).enumerate() {
+                            assert_near(&row[..n], &expected[i * n..][..n], 1e-5, &what);
+                            assert!(row[n..].iter().all(|&x| x == 77.0), "{what}: between the rows");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_in_double_precision_that_end_with_their_allocation() {
+    for (m, n, k) in [(1, 1, 1), (1, 9, 4), (9, 1, 4), (4, 4, 4), (5, 17, 3), (17, 5, 33)] {
+        let (a, b) = (random(1, m * k).into_boxed_slice(), random(2, k * n).into_boxed_slice());
+        let mut out = vec![f64::NAN; m * n].into_boxed_slice();
+        gemm(
+            ViewMut::new(&mut out, m, n, n),
+            Beta::Zero,
+            1.0,
+            View::new(&a, m, k, k),
+            View::new(&b, k, n, n),
+        );
+        for (found, expected) in out.iter().zip(product([m, n, k], &a, false, &b, false)) {
+            assert!((found - expected).abs() < 1e-12, "[{m}, {n}], {k}: {found}, {expected}");
+        }
+    }
+}
+
+#[test]
+fn products_of_columns_at_the_end_of_their_matrix() {
+    // each operand, and the result, is one or some of the last columns of a matrix: strides are larger than the rows
+    for (rows, k) in [(1, 1), (1, 6), (8, 3), (17, 16)] {
+        for cols in [1, 2, 5] {
+            let (x, y) = (random(1, rows * (k + 4)), random(2, k * (cols + 3)));
+            let (a, b) = (exact(&x), exact(&y));
+            let a = View::new(&a, rows, k + 4, k + 4).cols(4..k + 4);
+            let b = View::new(&b, k, cols + 3, cols + 3).cols(3..cols + 3);
+            let mut out = exact(&vec![5.0; rows * (cols + 2)]);
+            gemm(ViewMut::new(&mut out, rows, cols + 2, cols + 2).cols(2..cols + 2), Beta::Add, 2.0, a, b);
+            let mut expected = vec![5.0; rows * (cols + 2)];
+            for i in 0..rows {
+                for j in 0..cols {
+                    let sum: f64 = (0..k).map(|t| x[i * (k + 4) + 4 + t] * y[t * (cols + 3) + 3 + j]).sum();
+                    expected[i * (cols + 2) + 2 + j] += 2.0 * sum;
+                }
+            }
+            assert_near(&out, &expected, 1e-5, &format!("[{rows}, {cols}], {k}"));
+        }
+    }
+}
+
+#[test]
+fn a_matrix_times_its_own_transpose() {
+    // both operands borrow one slice
+    for (n, k) in [(1, 1), (7, 16), (16, 7), (17, 33)] {
+        let x = random(1, n * k);
+        let data = exact(&x);
+        let view = View::new(&data, n, k, k);
+        let mut out = exact(&vec![f64::NAN; n * n]);
+        gemm(ViewMut::new(&mut out, n, n, n), Beta::Zero, 1.0, view, view.t());
+        assert_near(&out, &product([n, n, k], &x, false, &x, true), 1e-5, &format!("{n}, {k}"));
+    }
+}
+
+/// A kernel on a row that it changes and two that it reads.
+type OnRows<E> = (&'static str, fn(&mut [E], &[E], &[E]));
+
+/// Every kernel that loads or stores part of a vector; what is not a row is written into the first element.
+fn kernels<E: Element>() -> Vec<OnRows<E>> {
+    fn half<E: Element>() -> E {
+        E::from_f64(0.5)
+    }
+    fn put<E: Element>(row: &mut [E], value: f64) {
+        row[0] = E::from_f64(value);
+    }
+    vec![
+        ("softmax_row", |d, _, _| softmax_row(d, d.len(), half())),
+        ("softmax_off_by_one_row", |d, _, _| softmax_off_by_one_row(d, d.len(), half())),
+        ("softmax_row_back", |d, a, _| softmax_row_back(d, a, d.len(), half())),
+        ("relu_row", |d, _, _| relu_row(d, d.len(), half(), true)),
+        ("relu_row_back", |d, a, _| relu_row_back(d, a, d.len(), half(), true)),
+        ("sigmoid_row", |d, _, _| sigmoid_row(d, d.len(), half())),
+        ("sigmoid_row_back", |d, a, _| sigmoid_row_back(d, a, d.len(), half())),
+        ("relu", |d, a, _| relu(d, a)),
+        ("relu_in_place", |d, _, _| relu_in_place(d)),
+        ("relu_back", |d, a, b| relu_back(d, true, a, b)),
+        ("relu_back_in_place", |d, a, _| relu_back_in_place(d, a)),
+        ("norm_row", |d, a, _| {
+            norm_row(d, a, half());
+        }),
+        ("norm_row_back", |d, a, b| norm_row_back(d, true, a, b, half())),
+        ("add_into", |d, a, _| add_into(d, a)),
+        ("add3", |d, a, b| add3(d, a, b)),
+        ("mul", |d, a, b| mul(d, a, b)),
+        ("mul_add", |d, a, b| mul_add(d, a, b)),
+        ("axpy", |d, a, _| axpy(d, half(), a)),
+        ("scale", |d, _, _| scale(d, half())),
+        ("dot", |d, a, b| put(d, dot(a, b).to_f64())),
+        ("cross_entropy_row", |d, a, _| put(d, cross_entropy_row(a, a.len() - 1))),
+        ("cross_entropy_row_grad", |d, _, _| {
+            cross_entropy_row_grad(d, d.len() - 1, half());
+        }),
+        ("cross_entropy_distribution_row_grad", |d, a, _| {
+            cross_entropy_distribution_row_grad(d, a, half());
+        }),
+        ("silu_gate_row", |d, a, b| silu_gate_row(d, a, b)),
+        ("argmax", |d, a, _| put(d, argmax(a) as f64)),
+    ]
+}
+
+#[test]
+fn rows_that_end_with_their_allocation() {
+    at_each_level(|level| {
+        for len in 0..=50 {
+            let rows = [random(1, len), random(2, len), random(3, len)];
+            for ((name, single), (_, double)) in kernels::<f32>().into_iter().zip(kernels::<f64>()) {
+                if len == 0 && ["dot", "norm_row", "norm_row_back", "argmax"].iter().any(|n| name == *n)
+                    || len == 0 && name.starts_with("cross_entropy")
+                {
+                    continue; // of nothing there is no such value
+                }
+                let [mut found, a, b] = [&rows[0], &rows[1], &rows[2]].map(|row| exact(row));
+                let wide = |row: &Box<[f32]>| -> Vec<f64> { row.iter().map(|&x| f64::from(x)).collect() };
+                let (mut expected, wide_a, wide_b) = (wide(&found), wide(&a), wide(&b));
+                single(&mut found, &a, &b);
+                double(&mut expected, &wide_a, &wide_b);
+                assert_near(&found, &expected, 1e-5, &format!("{name}, {level:?}, {len}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn transposes_and_lookups_that_end_with_their_allocation() {
+    at_each_level(|level| {
+        for rows in [1, 15, 16, 17] {
+            for cols in [1, 2, 15, 16, 17, 31, 33] {
+                let x = random(1, rows * cols);
+                let data = exact(&x);
+                let what = format!("{level:?}: [{rows}, {cols}]");
+                let mut out = exact(&vec![f64::NAN; rows * cols]);
+                transpose(ViewMut::new(&mut out, cols, rows, rows), View::new(&data, rows, cols, cols));
+                let expected: Vec<f64> = (0..rows * cols).map(|ij| x[ij % rows * cols + ij / rows]).collect();
+                assert_near(&out, &expected, 1e-6, &what);
+                // the last row is read and written last
+                let tokens: Box<[u32]> = (0..rows as u32).rev().chain([rows as u32 - 1]).collect();
+                let mut out = exact(&vec![0.0; tokens.len() * cols]);
+                let table = View::new(&data, rows, cols, cols);
+                gather_rows(
+                    ViewMut::new(&mut out, tokens.len(), cols, cols),
+                    &[(table, Index::Tokens(&tokens))],
+                );
+                let expected: Vec<f64> =
+                    tokens.iter().flat_map(|&t| x[t as usize * cols..][..cols].to_vec()).collect();
+                assert_near(&out, &expected, 1e-6, &what);
+                let mut sums = exact(&vec![0.0; rows * cols]);
+                scatter_rows_add(
+                    ViewMut::new(&mut sums, rows, cols, cols),
+                    Index::Tokens(&tokens),
+                    View::new(&out, tokens.len(), cols, cols),
+                );
+                let twice = |i: usize| if i / cols == rows - 1 { 2.0 * x[i] } else { x[i] };
+                assert_near(&sums, &(0..rows * cols).map(twice).collect::<Vec<_>>(), 1e-6, &what);
+            }
+        }
+    });
+}

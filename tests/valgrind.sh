@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The tests of the kernels under valgrind's memcheck: reads and writes beyond an allocation, and decisions that depend on
+# memory that nobody has written. The only `unsafe` code of the library is in `src/kernels/raw.rs`; Miri cannot run it, since it
+# has neither the vector instructions nor the processor's answer by which `gemm` chooses.
+#
+# Valgrind knows AVX2 and no AVX-512, and says so to those who ask the processor. So the levels `portable` and `avx2` of our
+# kernels and the AVX2 and FMA kernels of `gemm` are looked at; the tests themselves leave out a level that is not there.
+#
+#   tests/valgrind.sh [FILTER...]     # FILTER: names of tests, `kernels` without any
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v valgrind >/dev/null || { echo "valgrind is not installed"; exit 2; }
+
+built() { # the test binary that cargo has built, from what it says
+  cargo test "$@" --no-run 2>&1 | tee /dev/stderr | sed -n 's/^ *Executable .*(\(.*\))$/\1/p'
+}
+
+looked_at() {
+  # what is kept for the life of a thread or of the process is no leak
+  valgrind --quiet --error-exitcode=9 --leak-check=no --partial-loads-ok=no --expensive-definedness-checks=yes "$@"
+}
+
+tests=$(built -p ihead-tests --test all)
+units=$(built -p ihead --lib)
+filters=("${@:-kernels}")
+for filter in "${filters[@]}"; do
+  looked_at "$tests" --test-threads=1 "$filter"
+  looked_at "$units" --test-threads=1 "$filter"
+done
+echo "valgrind: no error"
