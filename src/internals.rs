@@ -33,3 +33,16 @@ pub mod output {
     //! What is printed.
     pub use crate::output::plain;
 }
+
+pub mod sweep {
+    //! The grammar of axes.
+    use crate::config::{Problem, Schema};
+
+    /// The points of each axis of a sweep, or all that is wrong with their texts.
+    ///
+    /// # Errors
+    /// If a text is no axis of settings of `schema`.
+    pub fn axes(texts: &[String], schema: &Schema) -> Result<Vec<usize>, Vec<Problem>> {
+        crate::sweep::points(texts, schema)
+    }
+}

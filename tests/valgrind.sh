@@ -11,17 +11,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { echo "valgrind is not installed"; exit 2; }
 
-built() { # the test binary that cargo has built, from what it says
-  cargo test "$@" --no-run 2>&1 | tee /dev/stderr | sed -n 's/^ *Executable .*(\(.*\))$/\1/p'
-}
-
 looked_at() {
   # what is kept for the life of a thread or of the process is no leak
   valgrind --quiet --error-exitcode=9 --leak-check=no --partial-loads-ok=no --expensive-definedness-checks=yes "$@"
 }
 
-tests=$(built -p ihead-tests --test all)
-units=$(built -p ihead --lib)
+# with the same features as `cargo test`, so that nothing is built twice
+built=$(cargo test --lib --test all --no-run 2>&1 | tee /dev/stderr | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+tests=$(grep '/all-[0-9a-f]*$' <<<"$built")
+units=$(grep '/ihead-[0-9a-f]*$' <<<"$built")
 filters=("${@:-kernels}")
 for filter in "${filters[@]}"; do
   looked_at "$tests" --test-threads=1 "$filter"

@@ -117,7 +117,8 @@ impl BigramData {
 
 /// Each count over their sum; exact up to one rounding, since sums of integers are.
 fn shares(counts: &[u64]) -> impl Iterator<Item = f64> {
-    let sum = counts.iter().sum::<u64>() as f64;
+    // counts of a user's own may be of any size
+    let sum = counts.iter().map(|count| u128::from(*count)).sum::<u128>() as f64;
     counts.iter().map(move |count| *count as f64 / sum)
 }
 
@@ -136,6 +137,21 @@ mod tests {
         assert_eq!(data.decode(&order[60..]), "aote ");
         assert_eq!(data.decode(&data.encode("What?\n")?), "What?\n");
         assert_eq!(data.encode("1").expect_err("refused").to_string(), "no character of the data '1'");
+        Ok(())
+    }
+
+    #[test]
+    fn counts_beyond_all_numbers_are_shares_too() -> Result<()> {
+        let counts = Counts {
+            tokens: vec!["a".into(), "b".into()],
+            unigrams: vec![u64::MAX; 2],
+            bigrams: vec![vec![u64::MAX; 2], vec![1, 0]],
+        };
+        let data = BigramData::new(&counts)?;
+        assert_eq!(
+            (data.marginal(), data.cond(0), data.cond(1)),
+            (&[0.5; 2][..], &[0.5; 2][..], &[1.0, 0.0][..])
+        );
         Ok(())
     }
 

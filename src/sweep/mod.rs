@@ -38,7 +38,7 @@ mod runs;
 use std::fmt::Write;
 
 use crate::Result;
-use crate::config::{Config, Order, Problem};
+use crate::config::{Config, Order, Problem, Schema};
 
 pub use collect::{Collect, Collected, Estimate, First, Frame, Rows, collect, estimate};
 pub use many::{Ran, Sweep};
@@ -54,6 +54,11 @@ pub(crate) enum Outcome {
     Done(String),
     /// Runs failed; the text is for standard error.
     Failed(String),
+}
+
+/// The number of points of each axis.
+pub(crate) fn points(texts: &[String], schema: &Schema) -> std::result::Result<Vec<usize>, Vec<Problem>> {
+    Ok(axis::group(texts, schema)?.iter().map(|axis| axis.points.len()).collect())
 }
 
 /// Does what `order` asks for.

@@ -24,10 +24,10 @@ fn largest_score(tiny: &Tiny, heads: usize) -> f64 {
             (0..SEQ).map(row).collect()
         };
         let (q, k) = (map(&a), map(&b));
-        for t in 0..SEQ {
-            for j in 0..=t {
-                for h in 0..heads {
-                    let score: f64 = (h * width..(h + 1) * width).map(|d| q[t][d] * k[j][d]).sum();
+        for (t, q) in q.iter().enumerate() {
+            for k in &k[..=t] {
+                for (q, k) in q.chunks(width).zip(k.chunks(width)) {
+                    let score: f64 = q.iter().zip(k).map(|(q, k)| q * k).sum();
                     largest = largest.max(0.6 * score.abs());
                 }
             }

@@ -105,7 +105,6 @@ fn the_full_model_of_every_least_size() {
         no_wo: draw.coin(),
         no_wv: draw.coin(),
         sin_cos: draw.coin(),
-        ..FullArgs::defaults()
     };
     let model = |sizes: Sizes, args: &FullArgs| Ok(Full::new(sizes.vocab, args)?.init(3));
     let made = every_size(24, settings, model);
