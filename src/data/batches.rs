@@ -87,7 +87,7 @@ impl Batches {
     /// The same batches, continued from `position`.
     ///
     /// # Errors
-    /// The position was taken with another number of workers.
+    /// The position was taken with another number of workers, or is further than any stream can have been read.
     pub fn resume(mut self, position: &StreamPosition) -> Result<Self> {
         let workers = self.options.workers;
         if position.workers.len() != workers || position.turn >= workers {
@@ -95,6 +95,10 @@ impl Batches {
             let expected =
                 format!("{found}, with which the data's position was saved (turn {})", position.turn);
             return Err(Error::value("workers", workers, expected));
+        }
+        // what no run can have drawn could not be counted any further
+        if let Some(damaged) = position.workers.iter().find(|position| position.words > u64::MAX / 2) {
+            return Err(Error::value("words drawn by a worker", damaged.words, "less than 2^63"));
         }
         for (w, (stream, position)) in self.streams.iter_mut().zip(&position.workers).enumerate() {
             *stream = NumpyRng::resume(&[self.options.seed, w as u64], *position);

@@ -173,6 +173,13 @@ fn streams_that_cannot_be_made_are_refused_by_key() {
         with(3).resume(&with(2).position()).err().expect("refused").to_string(),
         "workers: 3; expected 2, with which the data's position was saved (turn 0)"
     );
+    // a count of words that no run has drawn, as a damaged checkpoint may have it
+    let mut damaged = with(1).position();
+    damaged.workers[0].words = u64::MAX;
+    assert_eq!(
+        with(1).resume(&damaged).err().expect("refused").to_string(),
+        "words drawn by a worker: 18446744073709551615; expected less than 2^63"
+    );
 }
 
 #[test]

@@ -97,6 +97,20 @@ fn simplified() -> ihead::model::Simplified<usize, usize, usize> {
 }
 
 #[test]
+fn a_count_of_steps_beyond_all_goes_on() {
+    // as a damaged checkpoint may have it
+    let mut adamw = AdamW::new(0.1);
+    adamw.step("w", &mut [1.0], &[1.0]).unwrap();
+    let mut state = adamw.state();
+    state.get_mut("w").unwrap().steps = u32::MAX;
+    adamw.restore(state).unwrap();
+    let mut p = [1.0];
+    adamw.step("w", &mut p, &[0.0]).unwrap();
+    assert!(p[0].is_finite() && p[0] < 1.0, "{}", p[0]);
+    assert_eq!(adamw.state()["w"].steps, u32::MAX);
+}
+
+#[test]
 fn each_group_has_its_own_optimiser() {
     let mut optim = Groups::new(Optim::Sgd(Sgd::new(1.0))).group("a.*", Optim::Sgd(Sgd::new(0.5)));
     let step = |name: &str, optim: &mut Groups| {

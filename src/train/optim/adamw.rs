@@ -73,7 +73,8 @@ impl Optimizer for AdamW {
         let Moments { steps, first, second } = self.moments.entry(name.to_string()).or_insert_with(new);
         check(name, "the first moment", n, first.len())?;
         check(name, "the second moment", n, second.len())?;
-        *steps += 1;
+        // behind so many steps, which only a damaged checkpoint has, the corrections are 1
+        *steps = steps.saturating_add(1);
         let (b1, b2) = self.betas;
         let count = f64::from(*steps);
         let rate = E::from_f64(self.learning_rate / (1.0 - b1.powf(count)));
