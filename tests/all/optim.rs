@@ -104,7 +104,7 @@ fn a_count_of_steps_beyond_all_goes_on() {
     let mut state = adamw.state();
     state.get_mut("w").unwrap().steps = u32::MAX;
     adamw.restore(state).unwrap();
-    let mut p = [1.0];
+    let mut p = [1.0_f32];
     adamw.step("w", &mut p, &[0.0]).unwrap();
     assert!(p[0].is_finite() && p[0] < 1.0, "{}", p[0]);
     assert_eq!(adamw.state()["w"].steps, u32::MAX);
