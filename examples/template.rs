@@ -107,13 +107,13 @@ fn run(args: Args) -> Result<()> {
     let test_batch = sample(&BackCopy, &mut NumpyRng::new(&[0]), 256)?;
 
     // model
-    let mut model = OneLayer {
+    let model = OneLayer {
         embed: Embedding::new(Const, Const),
         positions: Embedding::new(Const, Const),
         attention: Attention::new(Const, 1),
         output: Linear::new(Const, Const),
-    };
-    model.init_all(42);
+    }
+    .init(42);
 
     // what is measured: predictions, what the head looks at, what the weights map a letter to
     let marked = Select::marks(2..);

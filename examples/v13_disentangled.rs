@@ -88,8 +88,7 @@ fn run(args: Args) -> Result<()> {
     let mut found = [const { vec![] }; 4];
     for seed in 0..args.seeds {
         let scores = [WIDTH, 2 * WIDTH].map(|width| Linear::new(width, width)).into();
-        let mut model = Disentangled { scores, output: Linear::new(4 * WIDTH, STATES) };
-        model.init_all(seed);
+        let model = Disentangled { scores, output: Linear::new(4 * WIDTH, STATES) }.init(seed);
         let batches = Batches::new(task.clone(), BatchOptions { batch_size: 64, seed, workers: 1 })?;
         let late = Select::last(LENGTH / 2);
         let back = Metric::attends("looks back", &Head::new("layers.0.pattern", 0), Key::Previous);

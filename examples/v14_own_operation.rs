@@ -138,13 +138,13 @@ fn run(args: Args) -> Result<()> {
                 down: Linear::new(hidden, dim),
                 units,
             };
-            let mut model = Layers {
+            let model = Layers {
                 embed: Embedding::new(65, dim),
                 positions: Positions::learned(length, dim),
                 layers: (0..2).map(block).collect(),
                 output: Linear::new(dim, 65),
-            };
-            model.init_all(seed);
+            }
+            .init(seed);
             let batches = Batches::new(task.clone(), BatchOptions { batch_size: 32, seed, workers: 1 })?;
             let metrics = [Metric::loss("test"), Metric::accuracy("acc").over(Select::marks(2..))];
             let run = Run::new(model, batches).optim(AdamW::new(0.003)).on(&test, metrics);

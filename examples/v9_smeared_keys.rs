@@ -90,13 +90,13 @@ fn run(args: Args) -> Result<()> {
                 ff_norm: None,
                 wiring: Wiring::Sequential,
             };
-            let mut model = Layers {
+            let model = Layers {
                 embed: Embedding::new(65, dim),
                 positions: Positions::learned(length, dim),
                 layers: (0..layers).map(block).collect(),
                 output: Linear::new(dim, 65),
-            };
-            model.init_all(seed);
+            }
+            .init(seed);
             let batches = Batches::new(task.clone(), BatchOptions { batch_size: 64, seed, workers: 1 })?;
             let known = Metric::accuracy("accuracy").over(Select::marks(2..));
             let mut run = Run::new(model, batches).optim(AdamW::new(0.003)).on(&test, [known]).quiet();

@@ -91,9 +91,7 @@ pub enum Error {
         mend: &'static str,
     },
     /// A parameter that a model reads has no values.
-    #[error(
-        "'{name}' was never initialised: draw all of a model's values with `init_all(seed)`, or load them"
-    )]
+    #[error("'{name}' was never initialised: draw all of a model's values with `init(seed)`, or load them")]
     Uninitialised {
         /// Its name.
         name: String,

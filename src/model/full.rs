@@ -188,9 +188,8 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
     }
 
     /// Draws the initial values of all parameters from `seed`.
-    pub fn init(mut self, seed: u64) -> Self {
-        crate::nn::ModuleExt::init_all(&mut self, seed);
-        self
+    pub fn init(self, seed: u64) -> Self {
+        crate::nn::ModuleExt::init(self, seed)
     }
 
     fn aliases(&self) -> Vec<(&'static str, &'static str)> {

@@ -169,9 +169,8 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
 
     /// Draws the initial values of all parameters from `seed`. A tied output that is frozen starts as the embeddings divided by
     /// sqrt(dim).
-    pub fn init(mut self, seed: u64) -> Self {
-        self.init_all(seed);
-        self
+    pub fn init(self, seed: u64) -> Self {
+        ModuleExt::init(self, seed)
     }
 
     fn aliases(&self) -> Vec<(&'static str, &'static str)> {

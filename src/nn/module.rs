@@ -55,7 +55,7 @@ pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
 /// };
 /// let names: Vec<_> = model.tensors().into_iter().map(|(name, ..)| name).collect();
 /// assert_eq!(names, ["layers.0.weight", "layers.1.weight", "pe", "bias"]);
-/// model.init_all(42);
+/// model = model.init(42);
 /// model.freeze("layers.*")?;
 /// assert_eq!(model.training().len(), 1);
 /// # Ok::<(), ihead::Error>(())
@@ -207,13 +207,18 @@ pub trait ModuleExt: Module {
 
     /// Draws the initial values of all parameters, each from a random stream of its own that depends on its name and `seed`;
     /// see [`super::Init::draw`].
-    fn init_all(&mut self, seed: u64) {
+    #[must_use]
+    fn init(mut self, seed: u64) -> Self
+    where
+        Self: Sized,
+    {
         let mut seen = HashSet::new();
         self.visit_mut("", &mut |name, _, tensor| {
             if seen.insert(tensor.id()) {
                 tensor.draw(seed, name);
             }
         });
+        self
     }
 
     /// The number of values in all parameters. A tied parameter counts once, buffers do not count.
@@ -351,7 +356,7 @@ pub trait ModuleExt: Module {
     /// ```
     /// use ihead::nn::{Linear, ModuleExt, Storage, Values};
     /// let mut map = Linear::new(1, 1);
-    /// map.init_all(0);
+    /// map = map.init(0);
     /// map.set_storage(Storage::Double)?;
     /// map.update_f64("weight", &mut |w| w[0] = 0.1)?;
     /// assert_eq!(*map.tensor("weight")?.data(), Values::Double(vec![0.1]));

@@ -29,8 +29,7 @@ pub trait Norm<D: Dim>: IsModule {
 ///     norm.forward(x)
 /// }
 ///
-/// let mut norm = LayerNorm::new(Const::<64>);
-/// norm.init_all(0);
+/// let mut norm = LayerNorm::new(Const::<64>).init(0);
 /// assert_eq!((norm.weight.values()[0], norm.bias.values()[0]), (1.0, 0.0));
 /// ```
 #[derive(Module)]

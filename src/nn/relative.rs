@@ -15,8 +15,7 @@ use super::{Init, Param};
 /// attention.relative = Some(RelativeBias::learned(2, 256));
 /// assert_eq!(attention.tensor("relative.weight")?.dims(), [2, 256]);
 ///
-/// let mut alibi = RelativeBias::alibi(2, 4);
-/// alibi.init_all(0);
+/// let mut alibi = RelativeBias::alibi(2, 4).init(0);
 /// let slopes = [1.0 / 16.0, 1.0 / 256.0];
 /// assert_eq!(alibi.weight.values()[..4], [0.0, -slopes[0], -2.0 * slopes[0], -3.0 * slopes[0]]);
 /// assert_eq!(alibi.weight.values()[7], -3.0 * slopes[1]);

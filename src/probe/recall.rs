@@ -34,8 +34,7 @@ const BLOCK: usize = 256;
 ///     embed: Param<(Const<3>, Const<8>)>,
 /// }
 ///
-/// let mut model = Tied { embed: Param::new((Const, Const), Init::Normal { std: 1.0 }) };
-/// model.init_all(0);
+/// let mut model = Tied { embed: Param::new((Const, Const), Init::Normal { std: 1.0 }) }.init(0);
 /// let recall = ihead::recall!("own: embed -> embed => self");
 /// let found = recall.evaluate(&model)?;
 /// assert!(found.share().unwrap() > found.chance.unwrap());

@@ -1,8 +1,10 @@
 //! Edits as text, and edits that a model cannot take.
 use ihead::Config;
 use ihead::config::{self, Exit};
+use ihead::data::Batch;
 use ihead::graph::{Edit, Edits, record_with};
 use ihead::model::{Full, FullArgs};
+use ihead::run::{Inspect, activations};
 
 fn full() -> Full<usize, usize, usize> {
     Full::new(7, &FullArgs { max_length: 8, dim: 12, n_heads: 3, ..FullArgs::defaults() }).unwrap().init(1)
@@ -132,4 +134,23 @@ fn edits_are_a_setting() {
         panic!("an edit that is none was taken")
     };
     assert!(problems[0].to_string().contains("did you mean 'ablate'?"), "{}", problems[0]);
+}
+
+#[test]
+fn a_pattern_of_which_some_heads_are_edited_is_read_as_it_acts() {
+    let (model, site) = (full(), "layers.0.attention.pattern");
+    let mut batch = Batch::new(2, 5);
+    batch.x.iter_mut().enumerate().for_each(|(i, x)| *x = (i * i % 7) as u32);
+    let edits = Edits::default().on_heads(site, [0, 2], Edit::PreviousToken);
+    let plain = activations(&model, &batch, site).unwrap();
+    let edited = Inspect::new(&model).edits(edits).activations(&batch, site).unwrap();
+    assert_eq!((&plain.shape, &edited.shape), (&vec![2, 3, 5, 5], &vec![2, 3, 5, 5]));
+    let cells = plain.values.iter().zip(&edited.values);
+    for (i, (before, after)) in cells.enumerate() {
+        let (head, query, key) = (i / 25 % 3, i / 5 % 5, i % 5);
+        let previous = f32::from(u8::from(key == query.saturating_sub(1)));
+        let expected = if head == 1 { *before } else { previous };
+        assert_eq!(*after, expected, "head {head}, query {query}, key {key}");
+    }
+    assert!(plain.values[..25] != edited.values[..25]);
 }

@@ -86,7 +86,7 @@ fn a_tie_is_one_parameter_under_two_names() {
     // trained, counted and drawn once, under its first name
     assert!(model.training().iter().all(|(name, _)| name != "output.weight"));
     assert_eq!(model.count(), 5 * 16 + 2 * 4);
-    model.init_all(3);
+    model = model.init(3);
     let distribution = Init::linear(4);
     assert_eq!(model.embed.weight.values(), distribution.draw(3, "tok_embeddings.weight", 16));
 
@@ -132,8 +132,8 @@ fn patterns_freeze_and_release() {
 fn a_further_parameter_leaves_the_initial_values_of_the_others() {
     let (mut plain, mut tied) = (model(4, false), model(4, true));
     plain.layers.pop();
-    plain.init_all(7);
-    tied.init_all(7);
+    plain = plain.init(7);
+    tied = tied.init(7);
     for name in names(&plain) {
         assert_eq!(plain.tensor(&name).unwrap().values(), tied.tensor(&name).unwrap().values(), "{name}");
     }
@@ -158,7 +158,7 @@ fn a_distribution_that_is_none_of_its_parameter_is_refused_with_its_name() {
     let refused = |init: Init| {
         let mut model = transformer();
         model.tok_embeddings.weight = Param::new(*model.tok_embeddings.weight.shape(), init);
-        model.init_all(0); // does not panic, and draws nothing for it
+        model = model.init(0); // does not panic, and draws nothing for it
         assert!(!model.tok_embeddings.weight.is_initialised());
         ihead::graph::record(&model, 8).unwrap_err()
     };
@@ -175,8 +175,7 @@ fn a_distribution_that_is_none_of_its_parameter_is_refused_with_its_name() {
 
 #[test]
 fn parameters_without_values_can_be_drawn() {
-    let mut empty = Linear::new(0, 3);
-    empty.init_all(1);
+    let empty = Linear::new(0, 3).init(1);
     assert!(empty.weight.values().is_empty());
 }
 

@@ -130,7 +130,7 @@ struct Sample {
 impl Sample {
     fn new(body: &'static str) -> Sample {
         let matrix = |rows, cols, std| Param::new((rows, cols), Init::Normal { std });
-        let mut sample = Sample {
+        Sample {
             tok: matrix(VOCAB, DIM, 1.0),
             pos: matrix(SEQ + 1, DIM, 1.0),
             a: matrix(DIM, DIM, 0.5),
@@ -140,9 +140,8 @@ impl Sample {
             gate: Param::new((4,), Init::Normal { std: 1.0 }),
             unembed: matrix(VOCAB, DIM, 0.7),
             body,
-        };
-        sample.init_all(3);
-        sample
+        }
+        .init(3)
     }
 
     fn body<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {

@@ -7,7 +7,7 @@ use ihead::engine::CpuEngine;
 use ihead::engine::{Engine, Read, Request, RowSet};
 use ihead::graph::{Edit, Edits, Graph, record, record_with};
 use ihead::model::{Simplified, SimplifiedArgs};
-use ihead::nn::{ModuleExt, Params};
+use ihead::nn::Params;
 use ihead::probe::{
     Association, Circuit, Counter, Evaluation, Head, Key, Map, Matrix, Measurements, Metric, Recall, Select,
     Sequence, StateDict, head_scores, measure_weights, paper,
@@ -19,11 +19,8 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 type Small = Simplified<usize, usize, usize>;
 
 fn model(seq: usize) -> Small {
-    let mut model =
-        Simplified::new(65, &SimplifiedArgs { max_length: seq, dim: 12, ..SimplifiedArgs::defaults() })
-            .expect("a model");
-    model.init_all(3);
-    model
+    let sizes = SimplifiedArgs { max_length: seq, dim: 12, ..SimplifiedArgs::defaults() };
+    Simplified::new(65, &sizes).expect("a model").init(3)
 }
 
 fn batch(batch: usize, seq_length: usize, k: usize) -> Batch {

@@ -87,8 +87,8 @@ impl<V: Dim, M: Dim, D: Dim> TwoSteps<V, M, D> {
             pe: Param::new((max_length, dim), table(max_length.size())),
             layers,
             output: Linear { weight: output },
-        };
-        model.init_all(seed);
+        }
+        .init(seed);
         let trained: Vec<String> = model.training().into_iter().map(|(name, _)| name).collect();
         for name in trained {
             model.update(&name, &mut |values| values.fill(0.0))?;

@@ -50,7 +50,7 @@ fn edits_by_finite_differences() {
             tiny.update(&name, &mut |values| values.iter_mut().for_each(|v| *v += 0.5)).unwrap();
             assert_eq!(run(&tiny), before, "{edits}: {name}");
         }
-        tiny.init_all(11);
+        tiny = tiny.init(11);
     }
 }
 

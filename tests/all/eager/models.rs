@@ -97,7 +97,7 @@ impl Tiny {
     pub fn new(body: Body) -> Tiny {
         let matrix = |rows, cols, std| Param::new((rows, cols), Init::Normal { std });
         let vector = || Param::new((DIM,), Init::Normal { std: 1.0 });
-        let mut tiny = Tiny {
+        Tiny {
             tok: matrix(VOCAB, DIM, 1.0),
             pos: matrix(SEQ + 2, DIM, 1.0),
             a: matrix(DIM, DIM, 0.7),
@@ -110,9 +110,8 @@ impl Tiny {
             },
             unembed: matrix(VOCAB, DIM, 1.0),
             body,
-        };
-        tiny.init_all(11);
-        tiny
+        }
+        .init(11)
     }
 }
 

@@ -35,13 +35,13 @@ impl Model for TwoStreams {
 #[test]
 fn queries_may_come_from_another_stream_than_keys_and_values() {
     for heads in [1, 2] {
-        let mut model = TwoStreams {
+        let model = TwoStreams {
             asks: Embedding::new(VOCAB, DIM),
             answers: Embedding::new(VOCAB, DIM),
             attention: Attention::new(DIM, heads),
             output: Linear::new(DIM, VOCAB),
-        };
-        model.init_all(1);
+        }
+        .init(1);
         let of = |name: &str| rows(&model, name);
         let embedded = |name: &str| {
             let table = of(name);

@@ -168,7 +168,7 @@ fn top_tokens_are_in_order_and_their_probabilities_sum_to_one() {
 fn an_mlp_of_any_hidden_width_can_be_put_into_a_model() {
     let mut model = full(&FullArgs::defaults());
     model.layers[1].ff = Some(AnyFeedForward::Mlp(Mlp::new(DIM).hidden(3)));
-    model.init_all(5);
+    model = model.init(5);
     let s = streams(&model);
     let input = norm(&model, "layers.1.ff_norm", &s["layers.1.resid"]);
     assert_close(&s["layers.1.ff.out"], &ff(&model, 1, &input));

@@ -84,9 +84,7 @@ impl Random {
         }
         let vector = |width: &usize| Vector { weight: Param::new((*width,), Init::Normal { std: 0.8 }) };
         let vectors = widths.iter().map(vector).collect();
-        let mut random = Random { maps, vectors, vocab, seq, steps, picks };
-        random.init_all(7);
-        random
+        Random { maps, vectors, vocab, seq, steps, picks }.init(7)
     }
 }
 

@@ -109,7 +109,7 @@ fn uninitialised() -> Model {
 #[test]
 fn parameters_that_were_never_initialised() {
     let said =
-        "'tok_embeddings.weight' was never initialised: draw all of a model's values with `init_all(seed)`";
+        "'tok_embeddings.weight' was never initialised: draw all of a model's values with `init(seed)`";
     let fresh = || Run::new(uninitialised(), batches()).threads(1).quiet();
     refused(fresh(), said);
     let (model, batch) = (uninitialised(), test_batch());
@@ -123,8 +123,7 @@ fn parameters_that_were_never_initialised() {
         assert!(error.contains(said), "{error}");
     }
     // one that was forgotten alone
-    let mut nearly = uninitialised();
-    nearly.init_all(0);
+    let mut nearly = uninitialised().init(0);
     nearly.layers[1].attention.wk = Map::linear(8);
     let error = measure(&nearly, [Metric::loss("l")], &batch).unwrap_err().to_string();
     assert!(error.starts_with("'layers.1.attention.wk.weight' was never initialised"), "{error}");
@@ -213,8 +212,7 @@ impl ihead::graph::Model for Deep {
 
 #[test]
 fn a_graph_of_thousands_of_operations() {
-    let mut model = Deep { embed: Embedding::new(4, 4), depth: 5_000 };
-    model.init_all(0);
+    let model = Deep { embed: Embedding::new(4, 4), depth: 5_000 }.init(0);
     let graph = record(&model, 2).unwrap();
     assert!(graph.len() > 5_000);
     let (request, params, batch) = (Request::loss(RowSet::All), Params::of(&model), Batch::new(1, 2));
