@@ -339,6 +339,18 @@ mod tests {
             problems(&[], &[&["seed=1,2"]]),
             ["save_dir: a sweep needs a folder, which holds one for each run: give save_dir=FOLDER"]
         );
+        #[derive(Config)]
+        struct Nowhere {
+            #[config(default = 0)]
+            seed: u64,
+        }
+        let found = plan::<Nowhere>(&order(&[], &[&["seed=1,2"]])).unwrap_err();
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].to_string().contains("Nowhere has none: add `save_dir: Option<PathBuf>`"),
+            "{}",
+            found[0]
+        );
         let many: &[&str] = &["seed=0..1000", "dim=2..1000"];
         assert_eq!(problems(&["save_dir=x"], &[many]), ["a sweep has at most 100000 runs"]);
     }

@@ -2,7 +2,7 @@
 use ihead::Module;
 use ihead::backend::{Const, Dim};
 use ihead::model::{Simplified, SimplifiedArgs};
-use ihead::nn::{AnyParam, Init, Linear, Map, Module, ModuleExt, Param, Params, Role};
+use ihead::nn::{AnyParam, Init, Linear, Map, Module, ModuleExt, Param, Params, Role, Storage, Values};
 
 #[derive(Module)]
 struct Layer<A: Module, D: Dim> {
@@ -231,4 +231,17 @@ fn a_constant_distribution_gives_its_values_at_once() {
     assert!(!drawn.is_initialised());
     drawn.draw(0, "drawn");
     assert!(drawn.is_initialised());
+}
+
+#[test]
+fn a_change_in_single_precision_leaves_the_other_64_bits_as_they_are() {
+    let mut model = model(Const::<2>, false).init(3);
+    model.set_storage(Storage::Double).unwrap();
+    let name = "tok_embeddings.weight";
+    model.update_f64(name, &mut |values| values.fill(0.1)).unwrap();
+    model.update(name, &mut |values| values[1] = 0.3).unwrap();
+    let Values::Double(values) = model.tensor(name).unwrap().data().clone() else {
+        panic!("the values are single again")
+    };
+    assert_eq!((values[0], values[1], values[2]), (0.1, f64::from(0.3_f32), 0.1));
 }

@@ -1,6 +1,7 @@
 //! Edited sites in a run and in what is measured.
 use ihead::data::{Batch, NumpyRng, sample};
 use ihead::graph::{Edit, Edits};
+use ihead::io::Array;
 use ihead::nn::{AnyParam, ModuleExt};
 use ihead::probe::Metric;
 use ihead::run::{Inspect, activations, at_positions, mean_ablation, measure};
@@ -139,4 +140,16 @@ fn mean_ablation_holds_a_stream_at_its_mean() {
         error,
         "mean ablation of 'layers.1.attention.pattern': an attention pattern; expected a stream, whose mean is a row"
     );
+}
+
+#[test]
+fn what_cannot_be_mixed_by_positions_is_refused_with_both_shapes() {
+    let array = |shape: &[usize]| Array { shape: shape.to_vec(), values: vec![0.0; shape.iter().product()] };
+    let refused = |own: &[usize], other: &[usize]| {
+        at_positions(&array(own), &array(other), |_, _| true).unwrap_err().to_string()
+    };
+    let said = refused(&[2, 3, 4], &[2, 3, 5]);
+    assert!(said.contains("[2, 3, 4]") && said.contains("[2, 3, 5]"), "{said}");
+    let said = refused(&[3, 4], &[3, 4]);
+    assert!(said.contains("[3, 4]") && said.contains("[batch, seq, dim]"), "{said}");
 }

@@ -3,7 +3,7 @@ use ihead::graph::{Edit, Edits};
 use ihead::nn::ModuleExt;
 use ihead::probe::{Matrix, Metric};
 use ihead::run::{Earlier, Inspect, Schedule};
-use ihead::train::optim::Sgd;
+use ihead::train::optim::{Groups, Sgd};
 use ihead::train::{Action, Curve, Step, Timeline, WeightEdit};
 
 use super::{Model, model, run, test_batch};
@@ -164,6 +164,17 @@ fn snapshots_hold_the_weights_before_their_step_and_can_be_measured_later() {
             .to_string()
             .contains("expected a run's folder, with final.safetensors or snapshots")
     );
+}
+
+#[test]
+fn changes_that_no_text_can_say_are_refused_too() {
+    let refused =
+        |action: Action| run().timeline(Timeline::default().at(0, action)).train(1).unwrap_err().to_string();
+    let said = refused(Action::LearningRate(-0.5));
+    assert!(said.contains("-0.5; expected a learning rate of at least 0"), "{said}");
+    let groups = Groups::new(Sgd::new(0.1).into()).group("output*", Sgd::new(0.2).into());
+    let said = refused(Action::optim(groups));
+    assert!(said.contains("groups of parameters; expected one optimiser for all"), "{said}");
 }
 
 #[test]
