@@ -261,13 +261,12 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
     let key = |row: &[Value], at: &[usize]| at.iter().map(|i| row[*i].clone()).collect::<Key>();
     let beside_at = places(&beside);
     // what a panel has one value of does not tell its lines apart
+    let panels_of: Vec<String> = frame.rows.iter().map(|row| label(&beside, &key(row, &beside_at))).collect();
     let differs = |name: &String| {
-        let mut found: BTreeMap<String, &Value> = BTreeMap::new();
-        let at = column(frame, name);
-        frame.rows.iter().any(|row| {
-            let panel = label(&beside, &key(row, &beside_at));
-            at.is_some_and(|at| **found.entry(panel).or_insert(&row[at]) != row[at])
-        })
+        let Some(at) = column(frame, name) else { return false };
+        let mut found: BTreeMap<&str, &Value> = BTreeMap::new();
+        let mut rows = frame.rows.iter().zip(&panels_of);
+        rows.any(|(row, panel)| **found.entry(panel).or_insert(&row[at]) != row[at])
     };
     let lines: Vec<String> = rest(&beside).into_iter().filter(differs).collect();
     let lines_at = places(&lines);

@@ -13,7 +13,7 @@ use ihead::nn::{ModuleExt, Params};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use crate::common::fd::Values;
+use crate::common::{fd::Values, recurring};
 use model::{Picks, Random, Step};
 
 /// Beyond this, values overflow and are not compared.
@@ -24,17 +24,7 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn batch(vocab: usize, seq: usize, sequences: usize) -> Batch {
-    let mut batch = Batch::new(sequences, seq);
-    let mut sequence = 0;
-    batch.draw_each(|tokens, marks| {
-        tokens
-            .iter_mut()
-            .enumerate()
-            .for_each(|(t, to)| *to = ((t * t + 3 * sequence + t / 3) % vocab) as u32);
-        marks.iter_mut().enumerate().for_each(|(t, mark)| *mark = i32::from((t + sequence) % 3 == 1));
-        sequence += 1;
-    });
-    batch
+    recurring(vocab, seq, sequences, |at| at % 3 == 1)
 }
 
 /// An edit of a site, by a number.

@@ -5,22 +5,32 @@ mod rates;
 mod scores;
 mod sizes;
 
-use ihead::data::Batch;
+use ihead::data::{Batch, NumpyRng};
 use ihead::engine::{CpuEngine, EagerEngine, Engine, Request, RowLists, RowSet, ignore};
-use ihead::graph::{Model, record};
+use ihead::graph::{Model, Normaliser, record};
 use ihead::internals::backend::Cpu;
 use ihead::internals::kernels::Element;
 use ihead::nn::{ModuleExt, Params};
 
-use crate::common::fd::Values;
+use crate::common::{fd::Values, recurring};
+
+/// All ways from scores to weights.
+const NORMALISERS: [Normaliser; 7] = [
+    Normaliser::Softmax,
+    Normaliser::SoftmaxOffByOne,
+    Normaliser::Relu,
+    Normaliser::MeanRelu,
+    Normaliser::Sigmoid,
+    Normaliser::Linear,
+    Normaliser::MeanLinear,
+];
 
 /// Random numbers below a bound, the same at every run.
-struct Draw(u64);
+struct Draw(NumpyRng);
 
 impl Draw {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % bound
+        self.0.below(bound as u32) as usize
     }
 
     fn coin(&mut self) -> bool {
@@ -34,17 +44,7 @@ impl Draw {
 
 /// Sequences in which tokens recur, with some positions marked.
 fn batch(vocab: usize, seq: usize, sequences: usize) -> Batch {
-    let mut batch = Batch::new(sequences, seq);
-    let mut sequence = 0;
-    batch.draw_each(|tokens, marks| {
-        tokens
-            .iter_mut()
-            .enumerate()
-            .for_each(|(t, to)| *to = ((t * t + 3 * sequence + t / 3) % vocab) as u32);
-        marks.iter_mut().enumerate().for_each(|(t, mark)| *mark = i32::from((t + sequence) % 2 == 0));
-        sequence += 1;
-    });
-    batch
+    recurring(vocab, seq, sequences, |at| at % 2 == 0)
 }
 
 /// The loss of a batch and the gradient of each parameter; a gradient that is left out is zero.

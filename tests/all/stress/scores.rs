@@ -3,7 +3,7 @@ use ihead::engine::RowSet;
 use ihead::graph::Normaliser;
 use ihead::nn::ModuleExt;
 
-use super::{all_engines, assert_same, change};
+use super::{NORMALISERS, all_engines, assert_same, change};
 use crate::eager::models::{Body, DIM, SEQ, Tiny, batch};
 
 /// The largest score of `tiny` in a sequence of the batch, by plain loops.
@@ -46,16 +46,6 @@ fn scaled(body: Body, factor: f32) -> Tiny {
     });
     tiny
 }
-
-const NORMALISERS: [Normaliser; 7] = [
-    Normaliser::Softmax,
-    Normaliser::SoftmaxOffByOne,
-    Normaliser::Relu,
-    Normaliser::MeanRelu,
-    Normaliser::Sigmoid,
-    Normaliser::Linear,
-    Normaliser::MeanLinear,
-];
 
 #[test]
 fn scores_of_ten_thousand_are_finite_and_the_same_in_both_engines() {

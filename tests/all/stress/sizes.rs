@@ -1,14 +1,15 @@
 //! Sizes of one: width 1, sequences of one position, batches of one sequence, and a vocabulary of two.
 use ihead::config::Config;
+use ihead::data::NumpyRng;
 use ihead::engine::RowSet;
-use ihead::graph::{Model, Normaliser};
+use ihead::graph::Model;
 use ihead::model::{
     FeedForwardKind, Full, FullArgs, MapKind, NormKind, OutputKind, PositionKind, Simplified, SimplifiedArgs,
     Transformer, TransformerArgs,
 };
 use ihead::nn::{Activation, Wiring};
 
-use super::{Draw, all_engines, assert_same, batch};
+use super::{Draw, NORMALISERS, all_engines, assert_same, batch};
 
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
@@ -46,7 +47,7 @@ fn every_size<M: Model, A: std::fmt::Debug>(
     mut settings: impl FnMut(&mut Draw, Sizes) -> A,
     model: impl Fn(Sizes, &A) -> ihead::Result<M>,
 ) -> usize {
-    let (mut draw, mut made) = (Draw(7), 0);
+    let (mut draw, mut made) = (Draw(NumpyRng::new(&[7])), 0);
     for sizes in sizes() {
         for _ in 0..draws {
             let args = settings(&mut draw, sizes);
@@ -133,15 +134,7 @@ fn the_transformer_of_every_least_size() {
             ]),
             window: draw.of(&[None, Some(1), Some(3), Some(100)]),
             qk_norm: draw.coin(),
-            normaliser: draw.of(&[
-                Normaliser::Softmax,
-                Normaliser::SoftmaxOffByOne,
-                Normaliser::Relu,
-                Normaliser::MeanRelu,
-                Normaliser::Sigmoid,
-                Normaliser::Linear,
-                Normaliser::MeanLinear,
-            ]),
+            normaliser: draw.of(&NORMALISERS),
             scale_scores: draw.coin(),
             wiring: draw.of(&[Wiring::Parallel, Wiring::Sequential, Wiring::PostNorm, Wiring::NoResidual]),
             norm: draw.of(&[NormKind::Layer, NormKind::Rms, NormKind::None]),
