@@ -212,7 +212,7 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// The exit status that a shell shows for a program that it ends: 128 and the signal's number.
+    /// Returns the exit status that a shell shows for a program that a signal ends: 128 plus the number of the signal.
     pub fn status(self) -> u8 {
         match self {
             Stop::HangUp => 129,
@@ -235,12 +235,12 @@ impl std::fmt::Display for Stop {
 }
 
 impl Error {
-    /// An [`Error::Stopped`].
+    /// Makes an [`Error::Stopped`]: a run was stopped from outside.
     pub fn stopped(by: Stop, message: impl Into<String>) -> Self {
         Self::Stopped { by, message: message.into() }
     }
 
-    /// What stopped the run, if it was stopped from outside.
+    /// Returns what stopped the run, if it was stopped from outside.
     pub fn stop(&self) -> Option<Stop> {
         match self {
             Self::Stopped { by, .. } => Some(*by),
@@ -249,7 +249,7 @@ impl Error {
         }
     }
 
-    /// The status that a program ends with: 2, or that of what stopped it.
+    /// Returns the exit status of a program that ends with this error: 2, or the status of what stopped it.
     pub fn status(&self) -> u8 {
         match self {
             Self::Stopped { by, .. } => by.status(),
@@ -258,12 +258,12 @@ impl Error {
         }
     }
 
-    /// An [`Error::Usage`].
+    /// Makes an [`Error::Usage`] of a whole sentence.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage(message.into())
     }
 
-    /// An [`Error::Value`]: `key` has the value `found`.
+    /// Makes an [`Error::Value`]: `key` has the value `found`, not one that is `expected`.
     ///
     /// ```
     /// let error = ihead::Error::value("batch_size", 0, "at least 1");
@@ -274,7 +274,7 @@ impl Error {
         Self::Value { key: key.into(), found: found.to_string(), expected: expected.into() }
     }
 
-    /// An [`Error::Index`].
+    /// Makes an [`Error::Index`]: `of` has only `len` things of this kind.
     ///
     /// ```
     /// let error = ihead::Error::index("head", 4, "'layers.0.attention.pattern'", 4);
@@ -284,12 +284,12 @@ impl Error {
         Self::Index { kind, index, of: of.into(), len }
     }
 
-    /// An [`Error::Duplicate`] of things that can be named otherwise.
+    /// Makes an [`Error::Duplicate`]: two things of this kind are called `name`, and one of them can get another name.
     pub fn duplicate(kind: &'static str, name: impl Into<String>) -> Self {
         Self::Duplicate { kind, name: name.into(), mend: "name one otherwise" }
     }
 
-    /// An [`Error::Misfit`].
+    /// Makes an [`Error::Misfit`]: an operation got streams or matrices that do not fit.
     pub fn misfit(
         operation: impl Into<String>,
         found: impl Into<String>,
@@ -298,12 +298,12 @@ impl Error {
         Self::Misfit { operation: operation.into(), found: found.into(), expected: expected.into() }
     }
 
-    /// An [`Error::Folder`].
+    /// Makes an [`Error::Folder`]: the folder of a run cannot be used in the way that was asked.
     pub fn folder(path: impl AsRef<Path>, found: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::Folder { path: path.as_ref().to_owned(), found: found.into(), mend: mend.into() }
     }
 
-    /// The same error of a part of something larger: an [`Error::In`].
+    /// Names the part of something larger that has this error: makes an [`Error::In`].
     pub fn of_part(self, part: impl Into<String>) -> Self {
         Self::In { part: part.into(), error: Box::new(self) }
     }
@@ -315,13 +315,13 @@ impl Error {
         Self::Panicked { what: what.into(), said: text.unwrap_or("no message").into() }
     }
 
-    /// An [`Error::Config`].
+    /// Makes an [`Error::Config`]: the setting `key` does not fit.
     pub fn config(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Config { key: key.into(), message: message.into() }
     }
 
-    /// The same error of a field that is in a section of settings: an [`Error::Config`] or [`Error::Value`] of `dim` becomes one of
-    /// `SECTION.dim`.
+    /// Names the section of settings in which the field of this error is: an [`Error::Config`] or [`Error::Value`] of `dim`
+    /// becomes one of `SECTION.dim`. Other errors stay as they are.
     ///
     /// ```
     /// let error = ihead::Error::value("dim", 0, "at least 1").within("model_args");
@@ -340,12 +340,12 @@ impl Error {
         }
     }
 
-    /// An [`Error::Io`]: the system refused to `what` (a verb) the file at `path`.
+    /// Makes an [`Error::Io`]: the system refused to `what` (a verb) the file at `path`.
     pub fn io(what: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), what, source }
     }
 
-    /// An [`Error::Format`].
+    /// Makes an [`Error::Format`]: the content of the file at `path` is not what was expected.
     pub fn format(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
         Self::Format { path: path.as_ref().to_owned(), message: message.into() }
     }
@@ -361,12 +361,12 @@ impl Error {
         }
     }
 
-    /// An [`Error::Shape`].
+    /// Makes an [`Error::Shape`]: `what` has the shape `found`, not `expected`.
     pub fn shape(what: impl Into<String>, expected: &[usize], found: &[usize]) -> Self {
         Self::Shape { what: what.into(), expected: expected.to_vec(), found: found.to_vec() }
     }
 
-    /// An [`Error::Unknown`] that names the nearest of the `known` names.
+    /// Makes an [`Error::Unknown`]: nothing of this kind is called `name`. The message names the nearest of the `known` names.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let nearest = names::nearest(name, known).map(String::from);
         Self::Unknown { kind, name: name.to_owned(), nearest }
@@ -392,7 +392,7 @@ impl Error {
         }
     }
 
-    /// An [`Error::Device`].
+    /// Makes an [`Error::Device`]: a device or its engine failed.
     pub fn device(device: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Device { device: device.into(), message: message.into() }
     }

@@ -10,21 +10,21 @@
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Tokens that the model sees, `[batch, seq]`.
+    /// The tokens that the model reads, `[batch, seq]`.
     pub x: Vec<u32>,
-    /// The token after each, `[batch, seq]`.
+    /// The next token after each position, `[batch, seq]`: what the model predicts.
     pub y: Vec<u32>,
     /// The mark of each position, `[batch, seq]` (the paper's `outs`): how its next token is predictable; see
     /// [`Task`](super::Task).
     pub marks: Vec<i32>,
-    /// Number of sequences.
+    /// The number of sequences.
     pub batch: usize,
-    /// Length of a sequence.
+    /// The number of positions of a sequence.
     pub seq: usize,
 }
 
 impl Batch {
-    /// A batch of zeros.
+    /// Makes a batch of zeros: tokens, targets and marks `[batch, seq]`.
     pub fn new(batch: usize, seq: usize) -> Self {
         let n = batch * seq;
         Self { x: vec![0; n], y: vec![0; n], marks: vec![0; n], batch, seq }
@@ -40,7 +40,7 @@ impl Batch {
         self.marks.resize(n, 0);
     }
 
-    /// `x`, `y` and `marks` of sequence `i`, each `[seq]`.
+    /// Returns `x`, `y` and `marks` of sequence `i`, each `[seq]`.
     ///
     /// # Panics
     /// `i` is not below `batch`.

@@ -29,8 +29,8 @@ impl Default for BatchOptions {
     }
 }
 
-/// The training batches. Worker `w` draws whole batches from the random stream `default_rng([seed, w])`; batches are
-/// taken from the workers in turn, `w = 0, 1, ...`.
+/// The stream of training batches `[batch_size, seq_length]`. Worker `w` draws whole batches from the random stream
+/// `default_rng([seed, w])`; batches are taken from the workers in turn, `w = 0, 1, ...`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -68,7 +68,7 @@ pub struct StreamPosition {
 }
 
 impl Batches {
-    /// The batches from the first one on.
+    /// Makes the stream of batches of `task`, at its beginning.
     ///
     /// # Errors
     /// No worker, an empty batch, a batch of more than 2^28 tokens, a task of length 0.
@@ -84,7 +84,7 @@ impl Batches {
         Ok(Self { task, options, streams, turn: 0 })
     }
 
-    /// The same batches, continued from `position`.
+    /// Continues the stream from `position`, without drawing anything again.
     ///
     /// # Errors
     /// The position was taken with another number of workers, or is further than any stream can have been read.
@@ -107,22 +107,22 @@ impl Batches {
         Ok(self)
     }
 
-    /// The position in the random streams: how far they have been read.
+    /// Returns how far the random streams have been read.
     pub fn position(&self) -> StreamPosition {
         StreamPosition { turn: self.turn, workers: self.streams.iter().map(NumpyRng::position).collect() }
     }
 
-    /// The task whose sequences are drawn.
+    /// Returns the task whose sequences are drawn.
     pub fn task(&self) -> &Arc<dyn Task> {
         &self.task
     }
 
-    /// The settings.
+    /// Returns the settings of the stream.
     pub fn options(&self) -> &BatchOptions {
         &self.options
     }
 
-    /// The next batch.
+    /// Draws the next batch and returns it.
     ///
     /// # Errors
     /// The task drew a token beyond its vocabulary, or its own `fill` changed the batch's size.
@@ -132,7 +132,7 @@ impl Batches {
         Ok(batch)
     }
 
-    /// Writes the next batch over `batch`, whose buffers are reused.
+    /// Draws the next batch into `batch`, whose buffers are reused.
     ///
     /// # Errors
     /// As for [`next_batch`](Self::next_batch).
@@ -160,7 +160,7 @@ impl Iterator for Batches {
     }
 }
 
-/// A batch to measure on: `batch` sequences of the task, drawn from `rng`.
+/// Draws a batch to measure on: `batch` sequences of the task, `[batch, seq_length]`, from the random stream `rng`.
 ///
 /// # Errors
 /// More than 2^28 tokens, a task of length 0, or the errors of [`Batches::next_batch`].

@@ -3,7 +3,8 @@
 use super::Counts;
 use crate::{Error, Result};
 
-/// A bigram model: `marginal[i] = P(i)` and `cond[i][j] = P(j | i)`.
+/// A bigram model of a text: the probability `marginal[i] = P(i)` of each token, and the probability `cond[i][j] = P(j | i)`
+/// that token `j` follows token `i`.
 ///
 /// ```
 /// use ihead::data::{BigramData, Counts};
@@ -24,7 +25,8 @@ pub struct BigramData {
 }
 
 impl BigramData {
-    /// `marginal = unigrams / sum`, `cond[i] = bigrams[i] / sum(bigrams[i])`.
+    /// Makes the bigram model of some counts: `marginal = unigrams / sum(unigrams)` and `cond[i] = bigrams[i] /
+    /// sum(bigrams[i])`.
     ///
     /// # Errors
     /// The three parts of `counts` differ in size, or a token is never followed by anything.
@@ -52,22 +54,23 @@ impl BigramData {
         Ok(Self { tokens: counts.tokens.clone(), marginal: shares(&counts.unigrams).collect(), cond })
     }
 
-    /// The paper's data: the built-in counts of Tiny Shakespeare.
+    /// Makes the bigram model of the paper's data, from the built-in counts of Tiny Shakespeare.
     pub fn tiny_shakespeare() -> Self {
         Self::new(&Counts::tiny_shakespeare()).expect("the built-in counts are checked by a test")
     }
 
-    /// Number of tokens.
+    /// Returns the number of different tokens.
     pub fn vocab(&self) -> usize {
         self.tokens.len()
     }
 
-    /// `P(i)` of each token, `[vocab]`.
+    /// Returns the probability `P(i)` of each token, `[vocab]`.
     pub fn marginal(&self) -> &[f64] {
         &self.marginal
     }
 
-    /// `P(. | token)`, `[vocab]`: the exact prediction after a token that is no trigger.
+    /// Returns the probabilities `P(. | token)` of the next token, `[vocab]`: the exact prediction after a token that is not a
+    /// trigger.
     ///
     /// # Panics
     /// `token` is not below [`vocab`](Self::vocab).
@@ -76,30 +79,30 @@ impl BigramData {
         &self.cond[start..start + self.vocab()]
     }
 
-    /// All rows of `cond`, row-major `[vocab, vocab]`.
+    /// Returns all rows `P(. | i)` of `cond`, `[vocab, vocab]`, in the order of `i`.
     pub fn cond_rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
         self.cond.chunks_exact(self.vocab())
     }
 
-    /// Tokens from the rarest to the most frequent; of equally frequent ones the lower first (NumPy's `argsort`,
-    /// stable).
+    /// Returns the tokens from the rarest to the most frequent; of equally frequent tokens, the lower number comes first (as in
+    /// NumPy's stable `argsort`).
     pub fn by_rising_frequency(&self) -> Vec<u32> {
         let mut tokens: Vec<u32> = (0..self.vocab() as u32).collect();
         tokens.sort_by(|a, b| self.marginal[*a as usize].total_cmp(&self.marginal[*b as usize]));
         tokens
     }
 
-    /// The text of a token; `None` beyond the vocabulary.
+    /// Returns the text of a token; `None` beyond the vocabulary.
     pub fn token(&self, token: u32) -> Option<&str> {
         self.tokens.get(token as usize).map(String::as_str)
     }
 
-    /// The text of some tokens; a token beyond the vocabulary is written as the replacement character.
+    /// Returns the text of some tokens; a token beyond the vocabulary is written as the replacement character.
     pub fn decode(&self, tokens: &[u32]) -> String {
         tokens.iter().map(|token| self.token(*token).unwrap_or("\u{fffd}")).collect()
     }
 
-    /// The tokens of a text, one for each character.
+    /// Returns the tokens of a text, one for each character.
     ///
     /// # Errors
     /// A character that is no token.

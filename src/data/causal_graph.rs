@@ -40,8 +40,8 @@ pub struct CausalGraph {
 }
 
 impl CausalGraph {
-    /// The task of a graph: `parents[t]` is the parent position of token `t`, which is earlier, or `None`. A sequence has as
-    /// many tokens as there are entries, of which a model sees all but the last.
+    /// Makes the task of a graph over positions: `parents[t]` is the parent of position `t`, an earlier position, or `None`. A
+    /// sequence has as many tokens as there are entries, of which a model sees all but the last.
     ///
     /// # Errors
     /// A parent that is not before its child, fewer than two positions, no token, or an `alpha` that is not positive.
@@ -63,7 +63,7 @@ impl CausalGraph {
         Ok(CausalGraph { vocab, parents, alpha, gamma: gamma.ok_or_else(refuse)?, last_only: false })
     }
 
-    /// In-context Markov chains of `seq_length + 1` tokens: each token's parent is the previous one.
+    /// Makes the task of in-context Markov chains of `seq_length + 1` tokens: each token's parent is the previous token.
     ///
     /// # Errors
     /// As for [`CausalGraph::new`].
@@ -71,12 +71,12 @@ impl CausalGraph {
         CausalGraph::new(vocab, (0..=seq_length).map(|t| t.checked_sub(1)).collect(), alpha)
     }
 
-    /// The same task with only the last position marked, to train on the prediction of the last token alone.
+    /// Returns the same task with only the last position marked, to train on the prediction of the last token alone.
     pub fn last_only(self) -> Self {
         CausalGraph { last_only: true, ..self }
     }
 
-    /// The parent of each position.
+    /// Returns the parent of each position.
     pub fn parents(&self) -> &[Option<usize>] {
         &self.parents
     }

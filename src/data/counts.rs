@@ -10,7 +10,8 @@ use crate::{Error, Result};
 /// The most distinct characters that a text may have: a pair table of 512 MB.
 const MAX_CHARACTERS: usize = 8192;
 
-/// Character and pair counts of a text; the characters, in order of code point, are tokens `0..vocab`.
+/// How often each character and each pair of neighbouring characters occurs in a text. The characters, in order of code point,
+/// are the tokens `0..vocab`.
 ///
 /// ```
 /// use ihead::data::Counts;
@@ -23,22 +24,22 @@ const MAX_CHARACTERS: usize = 8192;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Counts {
-    /// The token's text, `[vocab]`.
+    /// The text of each token, `[vocab]`.
     pub tokens: Vec<String>,
-    /// Occurrences of each token, `[vocab]`.
+    /// How often each token occurs, `[vocab]`.
     pub unigrams: Vec<u64>,
-    /// `bigrams[i][j]`: how often `j` follows `i`, `[vocab, vocab]`.
+    /// How often token `j` follows token `i`: `bigrams[i][j]`, `[vocab, vocab]`.
     pub bigrams: Vec<Vec<u64>>,
 }
 
 impl Counts {
-    /// The built-in counts: Tiny Shakespeare, 65 characters.
+    /// Returns the built-in counts: those of Tiny Shakespeare, which has 65 characters.
     pub fn tiny_shakespeare() -> Self {
         serde_json::from_str(include_str!("tiny_shakespeare_counts.json"))
             .expect("the built-in file is checked by a test")
     }
 
-    /// Counts of a UTF-8 file. Every character counts, line ends and a byte order mark too.
+    /// Counts the characters of a UTF-8 file. Every character counts, also line ends and a byte order mark.
     ///
     /// # Errors
     /// The file cannot be read, is not UTF-8, or [`Counts::of`] refuses its text.
@@ -73,7 +74,7 @@ impl Counts {
         counter.finish().map_err(|e| Error::format(path, e.to_string()))
     }
 
-    /// Counts of `text`.
+    /// Counts the characters of `text`.
     ///
     /// # Errors
     /// The text is empty, has one distinct character or more than 8192, or its last character occurs nowhere else

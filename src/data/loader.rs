@@ -71,7 +71,7 @@ struct Drawn {
 }
 
 impl Loader {
-    /// Starts to draw `batches` from where they are.
+    /// Starts to draw the next batches of `batches` on background threads.
     ///
     /// # Errors
     /// No thread, or the system cannot start one.
@@ -98,7 +98,8 @@ impl Loader {
         })
     }
 
-    /// The next batch, waiting until it is drawn. Once every copy of it is dropped its buffers are used again.
+    /// Returns the next batch, and waits until it is drawn. Once every copy of the batch is dropped, its buffers are used
+    /// again.
     ///
     /// # Errors
     /// The task panicked, or drew a token beyond its vocabulary; then every later call fails with the same
@@ -123,17 +124,18 @@ impl Loader {
         Ok(batch)
     }
 
-    /// How long the last [`next_batch`](Self::next_batch) waited.
+    /// Returns how long the last call of [`next_batch`](Self::next_batch) waited.
     pub fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// How far the batches that were handed out have read the streams; [`Batches::resume`] continues from there.
+    /// Returns how far the batches that were handed out have read the random streams. [`Batches::resume`] continues from there.
     pub fn position(&self) -> &StreamPosition {
         &self.position
     }
 
-    /// The position before the last batch that was handed out; continued from there, the loader draws that batch again.
+    /// Returns the position before the last batch that was handed out. A stream that is continued from there draws that batch
+    /// again.
     pub fn position_before(&self) -> StreamPosition {
         let mut position = self.position.clone();
         if let Some((turn, before)) = self.before {

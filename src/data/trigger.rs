@@ -43,7 +43,7 @@ impl Default for TriggerOptions {
     }
 }
 
-/// The paper's task: bigram text with triggers.
+/// The paper's task: text drawn from bigrams, in which each trigger is always followed by its output.
 ///
 /// A sequence follows the bigram model, except that each of its k triggers `q` is always followed by the same output
 /// `o` within the sequence. After the first occurrence, `o` can therefore be predicted from the context. `marks[t]` is
@@ -113,7 +113,7 @@ struct Scratch {
 }
 
 impl TriggerTask {
-    /// The task on the bigrams of `data`.
+    /// Makes the task on the bigrams of `data`.
     ///
     /// # Errors
     /// Options that contradict each other or the data; the error names the field, as in `k`.
@@ -137,17 +137,17 @@ impl TriggerTask {
         Ok(Self { data, options, triggers, outputs, first, next })
     }
 
-    /// The bigram model of the text.
+    /// Returns the bigram model of the text.
     pub fn data(&self) -> &Arc<BigramData> {
         &self.data
     }
 
-    /// The settings.
+    /// Returns the settings of the task.
     pub fn options(&self) -> &TriggerOptions {
         &self.options
     }
 
-    /// The triggers of every sequence, in order of rising frequency; `None` when each sequence draws its own.
+    /// Returns the triggers of every sequence, from the rarest to the most frequent; `None` if each sequence draws its own.
     pub fn triggers(&self) -> Option<&[u32]> {
         match &self.triggers {
             Triggers::Fixed(fixed) => Some(fixed),

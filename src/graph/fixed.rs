@@ -40,17 +40,19 @@ pub enum FixedPattern {
 }
 
 impl FixedPattern {
-    /// The last `n` positions up to the query's own, with the same weight, for sequences of `seq`.
+    /// The query attends to the last `n` positions up to its own, with equal weights; for sequences of `seq` tokens.
     pub fn window(n: usize, seq: usize) -> Self {
         Self::mean(seq, |t, j| t - j < n)
     }
 
-    /// The positions of the query's own block of `n`, up to its own, with the same weight, for sequences of `seq`.
+    /// The query attends to the positions of its own block of `n`, up to its own, with equal weights; for sequences of `seq`
+    /// tokens.
     pub fn blocks(n: usize, seq: usize) -> Self {
         Self::mean(seq, |t, j| n > 0 && t / n == j / n)
     }
 
-    /// Weights that fall with the distance, `exp(-rate (t - j)) / sum_i exp(-rate (t - i))`, for sequences of `seq`.
+    /// The query at position `t` attends to position `j` with a weight that falls with the distance, `exp(-rate (t - j)) /
+    /// sum_i exp(-rate (t - i))`; for sequences of `seq` tokens.
     pub fn decay(rate: f64, seq: usize) -> Self {
         let weight = |t: usize, j: usize| (-rate * (t - j) as f64).exp();
         Self::rule(seq, |t, j| weight(t, j) / (0..=t).map(|i| weight(t, i)).sum::<f64>())
@@ -124,7 +126,7 @@ impl FixedPattern {
         !matches!(self, FixedPattern::Nothing | FixedPattern::Uniform | FixedPattern::Weights(_))
     }
 
-    /// The weights of the positions `0..=t` of a sequence of these tokens.
+    /// Returns the weights `[t + 1]` with which position `t` of a sequence of these tokens attends to the positions `0..=t`.
     pub fn weights(&self, tokens: &[u32], t: usize) -> Vec<f64> {
         match self {
             FixedPattern::Nothing => vec![0.0; t + 1],

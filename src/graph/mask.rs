@@ -26,17 +26,17 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// The last `n` positions, the query's own among them.
+    /// The query sees the last `n` positions, its own among them.
     pub fn window(n: usize) -> Mask {
         Mask::rule(format!("window({n})"), move |query, key| query - key < n)
     }
 
-    /// The query's own block of `n` positions.
+    /// The query sees the positions of its own block of `n` positions.
     pub fn blocks(n: usize) -> Mask {
         Mask::rule(format!("blocks({n})"), move |query, key| n > 0 && query / n == key / n)
     }
 
-    /// All positions before the query's own; position 0 reads nothing.
+    /// The query sees all positions before its own; position 0 sees nothing.
     pub fn strict() -> Mask {
         Mask::rule("strict", |query, key| key < query)
     }
@@ -62,7 +62,7 @@ impl Mask {
         Mask { name: name.into(), score: Arc::new(score) }
     }
 
-    /// The sum of both masks. A key that either of them hides is hidden.
+    /// Adds another mask. A key that either of them hides is hidden.
     pub fn and(&self, other: &Mask) -> Mask {
         let (a, b) = (self.score.clone(), other.score.clone());
         Mask::scores(format!("{} and {}", self.name, other.name), move |query, key| {
@@ -70,12 +70,12 @@ impl Mask {
         })
     }
 
-    /// What is added to the score of `key` for `query`, `key <= query`.
+    /// Returns what is added to the score of `key` for `query`, where `key <= query`.
     pub fn score(&self, query: usize, key: usize) -> f64 {
         (self.score)(query, key)
     }
 
-    /// Whether `query` sees `key`, `key <= query`.
+    /// Returns whether `query` sees `key`, where `key <= query`.
     pub fn sees(&self, query: usize, key: usize) -> bool {
         self.score(query, key) > f64::NEG_INFINITY
     }

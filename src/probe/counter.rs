@@ -12,9 +12,9 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counter {
-    /// Sum of the values; for a share, the number of hits.
+    /// The sum of the values; for a share, the number of hits.
     pub sum: f64,
-    /// Number of values.
+    /// The number of values.
     pub n: u64,
 }
 
@@ -31,7 +31,7 @@ impl Counter {
         self.n += other.n;
     }
 
-    /// `sum / n`; `None` if `n` is 0.
+    /// Returns the mean `sum / n`; `None` if `n` is 0.
     pub fn mean(&self) -> Option<f64> {
         (self.n > 0).then(|| self.sum / self.n as f64)
     }

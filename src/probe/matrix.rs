@@ -11,7 +11,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// A matrix of row-major values.
+    /// Makes a matrix `[rows, cols]` of row-major values.
     ///
     /// # Errors
     /// If the number of values is not `rows * cols`.
@@ -22,7 +22,7 @@ impl Matrix {
         Ok(Matrix { rows, cols, values })
     }
 
-    /// A matrix of row-major values in single precision, such as a parameter's.
+    /// Makes a matrix `[rows, cols]` of row-major values in single precision, such as those of a parameter.
     ///
     /// # Errors
     /// If the number of values is not `rows * cols`.
@@ -30,7 +30,7 @@ impl Matrix {
         Matrix::new(rows, cols, values.iter().copied().map(f64::from).collect())
     }
 
-    /// The rows of an iterator, which all have `cols` values.
+    /// Makes a matrix of the rows of an iterator, which all have `cols` values.
     ///
     /// # Errors
     /// If one has another number of values.
@@ -46,27 +46,27 @@ impl Matrix {
         Ok(matrix)
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Number of columns.
+    /// Returns the number of columns.
     pub fn cols(&self) -> usize {
         self.cols
     }
 
-    /// The values, row-major.
+    /// Returns the values, row-major.
     pub fn values(&self) -> &[f64] {
         &self.values
     }
 
-    /// The values, to change them.
+    /// Returns the values, row-major, to change them.
     pub fn values_mut(&mut self) -> &mut [f64] {
         &mut self.values
     }
 
-    /// Row `i`.
+    /// Returns row `i`, `[cols]`.
     ///
     /// # Panics
     /// If there is no such row.
@@ -75,7 +75,7 @@ impl Matrix {
         &self.values[i * self.cols..(i + 1) * self.cols]
     }
 
-    /// The rows with these numbers, `[picked, cols]`.
+    /// Returns the rows with these numbers, `[picked, cols]`.
     ///
     /// # Errors
     /// If there is no such row.
@@ -86,7 +86,7 @@ impl Matrix {
         Matrix::from_rows(self.cols, picked.iter().map(|row| self.row(*row)))
     }
 
-    /// `X W^T`, `[rows, out]`, with `X` this matrix `[rows, in]`: the map `y = W x` of each row.
+    /// Maps each row by `y = W x`: returns `X W^T`, `[rows, out]`, where `X` is this matrix, `[rows, in]`.
     ///
     /// # Errors
     /// If `w` is not `[out, in]`; `what` names it.
@@ -101,7 +101,7 @@ impl Matrix {
         Ok(out)
     }
 
-    /// The sum of two matrices; `None` if their shapes differ.
+    /// Adds another matrix; `None` if the shapes differ.
     pub fn plus(mut self, other: &Matrix) -> Option<Matrix> {
         if (other.rows, other.cols) != (self.rows, self.cols) {
             return None;

@@ -25,30 +25,30 @@ use super::Sequence;
 pub enum Select {
     /// Every position.
     All,
-    /// The mark lies between two values, both included.
+    /// The positions whose mark lies between two values, both included.
     Marks {
         /// The least mark.
         least: i32,
         /// The greatest mark.
         greatest: i32,
     },
-    /// Among the first so many positions.
+    /// The first so many positions.
     First(usize),
-    /// Among the last so many positions.
+    /// The last so many positions.
     Last(usize),
-    /// `x[t] = y[t]`: the next token is the same again.
+    /// The positions with `x[t] = y[t]`: the next token is the same as the current one.
     Repeats,
-    /// The token occurs at an earlier position too.
+    /// The positions whose token occurs at an earlier position too.
     SeenBefore,
-    /// The position before this one is selected; position 0 never is.
+    /// The positions right after those of another selection; position 0 is never among them.
     After(Arc<Select>),
-    /// Both choose the position.
+    /// The positions that both selections have.
     And(Arc<[Select; 2]>),
-    /// At least one chooses the position.
+    /// The positions that at least one of the selections has.
     Or(Arc<[Select; 2]>),
-    /// The other selection does not have the position.
+    /// The positions that another selection does not have.
     Not(Arc<Select>),
-    /// Your own rule, with its name in messages.
+    /// The positions of a rule of your own, with its name in messages.
     Where(Arc<str>, Arc<Rule>),
 }
 
@@ -56,7 +56,7 @@ pub enum Select {
 pub type Rule = dyn Fn(&Sequence<'_>, usize) -> bool + Send + Sync;
 
 impl Select {
-    /// Positions whose mark lies in the range, such as `0..=0` or `2..`.
+    /// Selects the positions whose mark lies in the range, such as `0..=0` or `2..`.
     pub fn marks(range: impl RangeBounds<i32>) -> Self {
         let least = match range.start_bound() {
             Bound::Included(&least) => least,
@@ -71,37 +71,37 @@ impl Select {
         Select::Marks { least, greatest }
     }
 
-    /// Among the first `n` positions.
+    /// Selects the first `n` positions.
     pub fn first(n: usize) -> Self {
         Select::First(n)
     }
 
-    /// Among the last `n` positions.
+    /// Selects the last `n` positions.
     pub fn last(n: usize) -> Self {
         Select::Last(n)
     }
 
-    /// `x[t] = y[t]`.
+    /// Selects the positions with `x[t] = y[t]`: the next token is the same as the current one.
     pub fn repeats() -> Self {
         Select::Repeats
     }
 
-    /// The token occurs at an earlier position too.
+    /// Selects the positions whose token occurs at an earlier position too.
     pub fn seen_before() -> Self {
         Select::SeenBefore
     }
 
-    /// Your own rule, called `words` in messages.
+    /// Selects positions by a rule of your own, which messages call `words`.
     pub fn by(words: &str, rule: impl Fn(&Sequence<'_>, usize) -> bool + Send + Sync + 'static) -> Self {
         Select::Where(words.into(), Arc::new(rule))
     }
 
-    /// Positions `t` such that `t - 1` is chosen by this.
+    /// Selects the positions right after those of this selection.
     pub fn after(self) -> Self {
         Select::After(Arc::new(self))
     }
 
-    /// Chosen by both.
+    /// Selects the positions that both selections have.
     pub fn and(self, other: Select) -> Self {
         match (self, other) {
             (Select::All, one) | (one, Select::All) => one,
@@ -109,7 +109,7 @@ impl Select {
         }
     }
 
-    /// Chosen by at least one.
+    /// Selects the positions that at least one of the selections has.
     pub fn or(self, other: Select) -> Self {
         match (self, other) {
             (Select::All, _) | (_, Select::All) => Select::All,
@@ -142,7 +142,7 @@ impl Select {
         }
     }
 
-    /// Whether position `t` is chosen.
+    /// Returns whether position `t` of a sequence is selected.
     pub fn holds(&self, sequence: &Sequence<'_>, t: usize) -> bool {
         match self {
             Select::All => true,
@@ -159,7 +159,7 @@ impl Select {
         }
     }
 
-    /// The chosen positions of each sequence of a batch: what an engine takes for a
+    /// Returns the selected positions of each sequence of a batch, as an engine takes them for a
     /// [`RowSet::Set`](crate::engine::RowSet).
     pub fn rows(&self, batch: &Batch) -> RowLists {
         RowLists::choose(batch, |i, t| self.holds(&Sequence::of(batch, i), t))
@@ -177,7 +177,7 @@ impl std::ops::Not for Select {
     }
 }
 
-/// Chosen by both.
+/// Selects the positions that both selections have.
 impl std::ops::BitAnd for Select {
     type Output = Select;
 
@@ -186,7 +186,7 @@ impl std::ops::BitAnd for Select {
     }
 }
 
-/// Chosen by at least one.
+/// Selects the positions that at least one of the selections has.
 impl std::ops::BitOr for Select {
     type Output = Select;
 

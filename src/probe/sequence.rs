@@ -6,14 +6,14 @@ use crate::data::Batch;
 pub struct Sequence<'a> {
     /// The tokens that the model reads.
     pub x: &'a [u32],
-    /// The token after each.
+    /// The next token after each position.
     pub y: &'a [u32],
     /// The task's marks (the paper's `outs`).
     pub marks: &'a [i32],
 }
 
 impl<'a> Sequence<'a> {
-    /// Sequence `i` of `batch`.
+    /// Returns sequence `i` of `batch`.
     ///
     /// # Panics
     /// If `i` is not below `batch.batch`.
@@ -22,12 +22,12 @@ impl<'a> Sequence<'a> {
         Sequence { x, y, marks }
     }
 
-    /// Number of positions.
+    /// Returns the number of positions.
     pub fn len(&self) -> usize {
         self.x.len()
     }
 
-    /// Whether there is no position.
+    /// Returns whether there is no position.
     pub fn is_empty(&self) -> bool {
         self.x.is_empty()
     }

@@ -21,7 +21,7 @@ pub enum Earlier {
 }
 
 impl Earlier {
-    /// Whether this continues an earlier run.
+    /// Returns whether this continues an earlier run.
     pub fn resumes(self) -> bool {
         matches!(self, Earlier::Resume | Earlier::Auto)
     }
@@ -31,7 +31,7 @@ impl Earlier {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resume {
-    /// A new run.
+    /// Begins a new run.
     #[default]
     No,
     /// Continues the run in the folder.

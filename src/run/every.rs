@@ -19,11 +19,11 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CheckpointEvery {
-    /// After so many iterations.
+    /// A checkpoint is written after every this many iterations.
     Iterations(usize),
-    /// After so many minutes.
+    /// A checkpoint is written after every this many minutes.
     Minutes(f64),
-    /// Never between the beginning and the end.
+    /// No checkpoint is written between the beginning and the end.
     Never,
 }
 

@@ -57,17 +57,17 @@ impl History {
         Ok(history)
     }
 
-    /// The measurements of each evaluation, with its iteration.
+    /// Returns the measurements of each evaluation, with its iteration.
     pub fn records(&self) -> &[(usize, Measurements)] {
         &self.records
     }
 
-    /// The iterations at which something was measured.
+    /// Returns the iterations at which something was measured.
     pub fn iterations(&self) -> impl Iterator<Item = usize> {
         self.records.iter().map(|(iteration, _)| *iteration)
     }
 
-    /// The numbers of one name with their iterations; NaN where there was nothing to average.
+    /// Returns the numbers of one name, each with its iteration; NaN where there was nothing to average.
     ///
     /// # Errors
     /// If nothing of this name was measured: the nearest name is in the message.
@@ -81,7 +81,7 @@ impl History {
         Ok(self.records.iter().map(number).collect())
     }
 
-    /// The number of one name at the last evaluation; NaN if there was nothing to average.
+    /// Returns the number of one name at the last evaluation; NaN if there was nothing to average.
     ///
     /// # Errors
     /// Those of [`column`](Self::column).
@@ -89,7 +89,7 @@ impl History {
         Ok(self.column(name)?.last().map_or(f64::NAN, |(_, number)| *number))
     }
 
-    /// The number of one name at the last evaluation that is not after `iteration`; NaN if there is none.
+    /// Returns the number of one name at the last evaluation that is not after `iteration`; NaN if there is no number.
     ///
     /// # Errors
     /// Those of [`column`](Self::column).
@@ -98,7 +98,7 @@ impl History {
         Ok(column.iter().rev().find(|(i, _)| *i <= iteration).map_or(f64::NAN, |(_, number)| *number))
     }
 
-    /// The first evaluated iteration at which the number is above `bound`.
+    /// Returns the first evaluated iteration at which the number is above `bound`; `None` if it never is.
     ///
     /// # Errors
     /// Those of [`column`](Self::column).
@@ -106,7 +106,7 @@ impl History {
         Ok(self.column(name)?.iter().find(|(_, number)| *number > bound).map(|(i, _)| *i))
     }
 
-    /// The first evaluated iteration at which the number is below `bound`.
+    /// Returns the first evaluated iteration at which the number is below `bound`; `None` if it never is.
     ///
     /// # Errors
     /// Those of [`column`](Self::column).
@@ -114,7 +114,7 @@ impl History {
         Ok(self.column(name)?.iter().find(|(_, number)| *number < bound).map(|(i, _)| *i))
     }
 
-    /// Some of the numbers at each evaluation, as a table.
+    /// Makes a table of some numbers, with a row for each evaluation.
     ///
     /// # Errors
     /// Those of [`column`](Self::column).
@@ -127,7 +127,7 @@ impl History {
         Ok(table)
     }
 
-    /// The unit in which a number is counted.
+    /// Returns the unit of a number; `None` if nothing has this name.
     pub fn unit(&self, name: &str) -> Option<Unit> {
         let mut entries = self.records.iter().flat_map(|(_, record)| record.entries());
         entries.find(|entry| entry.name == name).map(|entry| entry.unit)

@@ -16,17 +16,17 @@ use super::{Table, folder, machine};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Status {
-    /// It is running. A run whose process was killed says so too; [`RunInfo::status_now`] tells the two apart.
+    /// The run takes steps. The file of a killed process says this too; [`RunInfo::status_now`] tells the two apart.
     Running,
-    /// It has taken all its steps.
+    /// The run has taken all its steps.
     Done,
-    /// It was stopped after a whole step, by a signal or because the program that read its output has ended.
+    /// The run was stopped after a whole step, by a signal or because the program that read its output has ended.
     Stopped,
-    /// An error has ended it.
+    /// An error has ended the run.
     Failed,
-    /// A number was no longer finite.
+    /// The run ended because a loss, a gradient or a weight was no longer finite.
     Diverged,
-    /// Its process was killed. No run writes this state; it follows from `running` without a process.
+    /// The process of the run was killed. No run writes this state; it follows from `running` without a process.
     Killed,
 }
 
@@ -62,25 +62,25 @@ pub struct Seeds {
 pub struct RunInfo {
     /// The state of the run.
     pub status: Status,
-    /// Why it ended, unless it is done.
+    /// Why the run ended, unless it is done.
     #[serde(default)]
     pub error: Option<String>,
-    /// Steps that have been taken.
+    /// The number of steps that have been taken.
     pub iterations: usize,
-    /// When it began, in UTC.
+    /// When the run began, in UTC.
     pub started: String,
-    /// When it ended.
+    /// When the run ended, in UTC.
     #[serde(default)]
     pub ended: Option<String>,
-    /// How often it was resumed.
+    /// How often the run was resumed.
     #[serde(default)]
     pub resumed: usize,
-    /// Seconds in total, over all parts of a run that was resumed.
+    /// The seconds that the run took, over all its parts if it was resumed.
     pub seconds: f64,
-    /// Seconds of a step, forward, backward and update, on average.
+    /// The mean seconds of a step: forward pass, backward pass and update.
     #[serde(default)]
     pub seconds_a_step: Option<f64>,
-    /// The peak memory of its process, in bytes.
+    /// The peak memory of the run's process, in bytes.
     #[serde(default)]
     pub peak_memory: Option<u64>,
     /// The peak memory in bytes that was estimated before the run began.
@@ -91,28 +91,28 @@ pub struct RunInfo {
     pub rescued: Option<PathBuf>,
     /// The library's version.
     pub version: String,
-    /// The commit that was checked out, if there is a repository.
+    /// The commit that was checked out, if the program ran in a repository.
     #[serde(default)]
     pub commit: Option<String>,
-    /// The command line.
+    /// The command line of the program.
     pub command: Vec<String>,
-    /// The number of the process.
+    /// The number of the run's process.
     pub process: u32,
-    /// The machine.
+    /// The name of the machine.
     #[serde(default)]
     pub host: Option<String>,
     /// The model of the CPU.
     #[serde(default)]
     pub processor: Option<String>,
-    /// Its vector instructions that were used.
+    /// The vector instructions of the CPU that were used.
     pub features: String,
-    /// The device on which it computed.
+    /// The device on which the run computed.
     #[serde(default)]
     pub device: String,
     /// The number of threads.
     #[serde(default)]
     pub threads: usize,
-    /// The precision of its arithmetic.
+    /// The precision of the run's arithmetic.
     #[serde(default)]
     pub precision: String,
     /// The seeds of the run.
@@ -124,7 +124,7 @@ pub struct RunInfo {
     /// The chance level of each number for which it is known: what a random guess reaches.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub chances: BTreeMap<String, f64>,
-    /// Which of the numbers are memory recalls.
+    /// The names of the numbers that are memory recalls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recalls: Vec<String>,
     /// The task, optimiser, loss, timeline, edits and schedule.
@@ -138,7 +138,7 @@ pub(super) fn now() -> String {
 }
 
 impl RunInfo {
-    /// The content of `run.json` for a run that begins now in this process.
+    /// Makes the content of `run.json` for a run that begins now in this process.
     pub fn begin() -> RunInfo {
         RunInfo {
             status: Status::Running,
@@ -187,8 +187,8 @@ impl RunInfo {
         crate::io::write_atomically(&path, format!("{text}\n").as_bytes())
     }
 
-    /// The state of the run in `dir` as it is now: a run that says `running`, in a folder that no process has locked, was
-    /// killed.
+    /// Returns the state of the run in `dir` as it is now: a run that says `running`, in a folder that no process has locked,
+    /// was killed.
     pub fn status_now(&self, dir: &Path) -> Status {
         match self.status {
             Status::Running if !folder::is_locked(dir) => Status::Killed,
@@ -197,7 +197,7 @@ impl RunInfo {
     }
 }
 
-/// The folders of all runs in `dir` and in its subfolders, sorted by path.
+/// Returns the folders of all runs in `dir` and in its subfolders, sorted by path.
 ///
 /// # Errors
 /// If a folder cannot be read.
@@ -220,7 +220,7 @@ pub fn find_runs(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(below.concat())
 }
 
-/// A table of runs, a row for each folder: its state, how many iterations it has done, when it began, how long a step
+/// Makes a table of runs with a row for each folder: its state, how many iterations it has done, when it began, how long a step
 /// took, the memory, and why it ended. A folder whose `run.json` cannot be read has a row that says so.
 pub fn table_of_runs(dirs: &[PathBuf]) -> Table {
     let headings = [

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 use super::evaluator::Evaluator;
 use super::patches::Patches;
 
-/// Measures metrics of a model on a batch, without training it.
+/// Measures metrics of a model on a batch, without training the model.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -41,7 +41,8 @@ pub fn measure(
     Inspect::new(model).measure(metrics, batch)
 }
 
-/// The values at a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` if it is a pattern.
+/// Returns the values at a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` if it is a
+/// pattern.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -63,7 +64,7 @@ pub fn activations(model: &impl Model, batch: &Batch, site: &str) -> Result<Arra
     Inspect::new(model).activations(batch, site)
 }
 
-/// The loss of a model on a batch, and its gradients.
+/// Returns the loss of a model on a batch, and its gradient for each parameter that trains.
 ///
 /// # Errors
 /// If the batch does not fit the model.
@@ -71,7 +72,7 @@ pub fn gradients(model: &impl Model, batch: &Batch, loss: &Loss) -> Result<Gradi
     Inspect::new(model).gradients(batch, loss)
 }
 
-/// The loss of a model on a batch, and its gradients.
+/// The loss of a model on a batch, and its gradient for each parameter that trains.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradients {
     /// The mean loss; NaN if it selects no position.
@@ -81,7 +82,7 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    /// The gradient of the parameter of this name.
+    /// Returns the gradient of the parameter of this name, in the shape of the parameter.
     ///
     /// # Errors
     /// If no parameter of this name trains: the nearest name is in the message.
@@ -120,19 +121,19 @@ pub struct Inspect<'a, M> {
 }
 
 impl<'a, M: Model> Inspect<'a, M> {
-    /// Inspects a model without edits, on all cores.
+    /// Makes an inspection of a model without edits, on all cores.
     pub fn new(model: &'a M) -> Self {
         Inspect { model, edits: Edits::default(), patches: Patches::default(), compute: Compute::default() }
     }
 
-    /// The same model with some of its sites edited.
+    /// Edits some of the model's sites in all that is measured.
     pub fn edits(mut self, edits: Edits) -> Self {
         self.edits = self.edits.and(edits);
         self
     }
 
-    /// With these values for a site, [`activations`] of another batch of as many sequences, or of other weights:
-    /// `[batch, seq, dim]`, or `[batch, heads, seq, seq]` if it is a pattern.
+    /// Replaces the values at a site by these, such as the [`activations`] of another batch of as many sequences or of other
+    /// weights: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` if it is a pattern.
     ///
     /// ```
     /// use ihead::config::Config;
@@ -157,7 +158,7 @@ impl<'a, M: Model> Inspect<'a, M> {
         self.patch_heads(site, [], values)
     }
 
-    /// The same for some heads of a site; `values` are those of all its heads.
+    /// Replaces the values of some heads at a site. `values` are those of all its heads, as [`activations`] gives them.
     pub fn patch_heads(
         mut self,
         site: impl Into<String>,
@@ -170,7 +171,7 @@ impl<'a, M: Model> Inspect<'a, M> {
         self
     }
 
-    /// The same model on another device or with another number of threads.
+    /// Sets the device, the precision and the number of threads.
     pub fn compute(mut self, compute: Compute) -> Self {
         self.compute = compute;
         self
@@ -187,8 +188,8 @@ impl<'a, M: Model> Inspect<'a, M> {
         evaluator.run(&Params::of(self.model), batch)
     }
 
-    /// The values at a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of a
-    /// pattern.
+    /// Returns the values at a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` if it is
+    /// a pattern.
     ///
     /// # Errors
     /// Those of [`activations`], or if an edited site is not in the model.
@@ -199,7 +200,7 @@ impl<'a, M: Model> Inspect<'a, M> {
         read_whole(self.model, &graph, batch, node, &self.patches, self.compute)
     }
 
-    /// The loss on a batch, and its gradients.
+    /// Returns the loss on a batch, and its gradient for each parameter that trains.
     ///
     /// # Errors
     /// Those of [`gradients`], or if an edited site is not in the model.

@@ -7,19 +7,21 @@ use crate::train::Step;
 /// Which measurements a run prints, and how it writes them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logging {
-    /// Print a line at each evaluation.
+    /// Whether a line is printed at each evaluation.
     pub lines: bool,
-    /// Print these lines on a terminal, too; otherwise it shows a table with few columns, and how the run ended.
+    /// Whether these lines are also printed on a terminal; otherwise the terminal shows a table with few columns, and how the
+    /// run ended.
     pub paper: bool,
-    /// Print the probes of weights on a line of their own.
+    /// Whether the probes of weights are printed on a line of their own.
     pub probes_apart: bool,
-    /// Print the norms of attention matrices and of their gradients.
+    /// Whether the norms of attention matrices and of their gradients are printed.
     pub attention_norms: bool,
-    /// Measure the norm, and the norm of the gradient, of each parameter that trains: `norm_NAME`, `gradnorm_NAME`.
+    /// Whether the norm of each parameter that trains is measured (`norm_NAME`), and the norm of its gradient
+    /// (`gradnorm_NAME`).
     pub norms: bool,
-    /// Keep the measurements and write `res.jsonl`; otherwise they are only printed.
+    /// Whether the measurements are kept and written to `res.jsonl`; otherwise they are only printed.
     pub records: bool,
-    /// The value that is written for a number of a part that the model lacks; null without it.
+    /// The value that is written for a number of a part that the model lacks; `null` if this is `None`.
     pub not_applicable: Option<f64>,
 }
 

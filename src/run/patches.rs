@@ -23,8 +23,8 @@ impl Patches {
     }
 }
 
-/// The activations `own`, replaced by those of `other` at the positions where `take(sequence, position)` is true: both
-/// `[batch, seq, dim]`, or `[batch, heads, seq, seq]` of patterns.
+/// Returns the activations `own`, with those of `other` in their place at the positions where `take(sequence, position)` is
+/// true. Both are `[batch, seq, dim]`, or `[batch, heads, seq, seq]` if they are patterns.
 ///
 /// ```
 /// use ihead::io::Array;
@@ -64,7 +64,8 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
     Ok(mixed)
 }
 
-/// Mean ablation: edits that replace each of these streams by its mean over a batch.
+/// Makes the edits of a mean ablation: they replace each of these streams by its mean over the sequences and positions of a
+/// batch.
 ///
 /// ```
 /// use ihead::config::Config;

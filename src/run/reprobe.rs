@@ -9,12 +9,12 @@ use super::recorder::labelled;
 use super::{Run, Table};
 
 impl<M: Model> Run<M> {
-    /// Measures the stored weights of an earlier run instead of training: its snapshots in order of time, then
-    /// `final.safetensors`. What is measured is what this run measures, so a probe may be younger than the weights; metrics
-    /// of the training batch are those of the first. The records, by iteration or `final`, are returned, printed as a
-    /// table, and written to `reprobe.jsonl` in that folder. A snapshot is taken before the step of its iteration, while a
-    /// record of the run is made after it. Edits of sites are those of this run: what the timeline of the
-    /// earlier run edited is not edited here, unless [`edits`](Self::edits) says so.
+    /// Measures the saved weights of an earlier run instead of training: its snapshots in order of time, then
+    /// `final.safetensors`. The measurements are those of this run, so a probe may be newer than the weights; metrics of the
+    /// training batch are those of the first. The records, by iteration or `final`, are returned, printed as a table, and
+    /// written to `reprobe.jsonl` in that folder. A snapshot is taken before the step of its iteration, while a record of the
+    /// run is made after it. Edits of sites are those of this run: what the timeline of the earlier run edited is not edited
+    /// here, unless [`edits`](Self::edits) says so.
     ///
     /// # Errors
     /// If something of this run does not fit (as for [`train`](Self::train)), there are no stored weights, or they are not

@@ -3,7 +3,7 @@ use std::fmt;
 
 /// A value that can stand in a table. Numbers with fractions are written with four digits, NaN as `-`.
 pub trait Cell {
-    /// Its text.
+    /// Returns the text of the cell.
     fn text(&self) -> String;
 }
 
@@ -44,7 +44,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these headings and no rows.
+    /// Makes a table with these headings and no rows.
     pub fn new<'a>(headings: impl IntoIterator<Item = &'a str>) -> Self {
         Table { rows: vec![headings.into_iter().map(String::from).collect()] }
     }

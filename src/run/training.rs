@@ -81,8 +81,8 @@ struct Started {
 }
 
 impl<M: Model> Run<M> {
-    /// A run of `model` on these batches: AdamW with learning rate 0.001, the loss over all positions, all cores, nothing
-    /// changed on the way, evaluated every 25 iterations and at the last.
+    /// Makes a run of `model` on these batches. It uses AdamW with learning rate 0.001, the mean loss over all positions and
+    /// all cores, changes nothing on the way, and evaluates every 25 iterations and at the last.
     pub fn new(model: M, batches: Batches) -> Self {
         Run {
             trainer: Trainer::new(model),
@@ -120,8 +120,9 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// A run of this many steps in all, trained in pieces: the timeline is checked against them. Without it, the first
-    /// [`train`](Self::train) is taken for the whole run, and a change that comes later is refused as one that never happens.
+    /// Sets the number of all steps of a run that is trained in pieces; the timeline is checked against this number. Without
+    /// it, the first [`train`](Self::train) is taken for the whole run, and a change that comes later is refused, because it
+    /// would never happen.
     pub fn steps(mut self, steps: usize) -> Self {
         self.steps = Some(steps);
         self
@@ -151,7 +152,7 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// Measures these on the training batch, before the update.
+    /// Measures these metrics on the training batch of each evaluated step, before the update.
     pub fn on_training(mut self, metrics: impl IntoIterator<Item = Metric>) -> Self {
         self.wanted.training.extend(metrics);
         self
@@ -163,8 +164,8 @@ impl<M: Model> Run<M> {
         self.on_edited([], batch, metrics)
     }
 
-    /// Measures these on a fixed batch, after the update, for a copy of the model with some of its weights changed: what
-    /// would be without a memory. Training is not touched.
+    /// Measures these metrics on a fixed batch, after the update, for a copy of the model with some of its weights changed.
+    /// This shows what the model computes without a memory. Training is not affected.
     pub fn on_edited(
         mut self,
         edited: impl IntoIterator<Item = WeightEdit>,
@@ -176,18 +177,18 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// Measures these on the weights, after the update.
+    /// Measures these probes of the weights, after the update.
     pub fn weights<P: Into<WeightProbe>>(mut self, probes: impl IntoIterator<Item = P>) -> Self {
         self.wanted.weights.extend(probes.into_iter().map(P::into));
         self
     }
 
-    /// Evaluates every `n` iterations and at the last.
+    /// Evaluates every `n` iterations and at the last one.
     pub fn every(self, n: usize) -> Self {
         self.schedule(Schedule::every(n).and_last())
     }
 
-    /// Evaluates at these iterations.
+    /// Evaluates at the iterations of this schedule.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
         self
@@ -245,13 +246,13 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// Also writes what is measured as events for TensorBoard, into the folder.
+    /// Also writes the measurements as events for TensorBoard, into the folder of the run.
     pub fn tensorboard(mut self) -> Self {
         self.events = true;
         self
     }
 
-    /// Writes this text, the settings of a program, as `params.json`.
+    /// Writes this text, the settings of a program in JSON, as `params.json`.
     pub fn settings(mut self, params: impl Into<String>) -> Self {
         self.settings = Some(params.into());
         self
@@ -269,12 +270,12 @@ impl<M: Model> Run<M> {
         self
     }
 
-    /// The model as it is now.
+    /// Returns the model with its present weights.
     pub fn model(&self) -> &M {
         &self.trainer.model
     }
 
-    /// The training batches, from their beginning.
+    /// Returns the stream of training batches, at its beginning.
     pub fn batches(&self) -> &Batches {
         &self.batches
     }
@@ -295,7 +296,8 @@ impl<M: Model> Run<M> {
         self.train_watched(Some(steps), &mut |_: &Step<'_, M>| Ok(()))
     }
 
-    /// The same with your own monitor, which is called at each step. With `steps` `None` the run trains until it is stopped.
+    /// Trains as [`train`](Self::train) does, and calls your own monitor at each step. If `steps` is `None`, the run trains
+    /// until it is stopped.
     ///
     /// # Errors
     /// Those of [`train`](Self::train), and those of the monitor.

@@ -91,23 +91,23 @@ impl Loss {
         self
     }
 
-    /// The same loss over these positions alone. A penalty of weights has no positions and is refused with them.
+    /// Takes the loss over these positions alone. A penalty of weights has no positions; it is refused with them.
     pub fn over(self, select: Select) -> Loss {
         self.each(|term| term.select = select.clone())
     }
 
-    /// The same loss with the weight of every term multiplied by this.
+    /// Multiplies the weight of every term by this number.
     pub fn weighted(self, by: f64) -> Loss {
         self.each(|term| term.weight *= by)
     }
 
-    /// The same loss with another name in the measurements, used where there are several terms: `loss_NAME`.
+    /// Gives the terms another name in the measurements, which is used where there are several terms: `loss_NAME`.
     pub fn named(self, name: impl Into<String>) -> Loss {
         let name = name.into();
         self.each(|term| term.name.clone_from(&name))
     }
 
-    /// The names of the terms.
+    /// Returns the names of the terms.
     pub fn names(&self) -> Vec<&str> {
         self.terms.iter().map(|term| term.name.as_str()).collect()
     }

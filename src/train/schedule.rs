@@ -32,27 +32,27 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule without any iteration.
+    /// Makes a schedule without any iteration.
     pub fn never() -> Self {
         Schedule::default()
     }
 
-    /// Every `n`-th iteration: `0, n, 2 n, ...`.
+    /// Makes a schedule of every `n`-th iteration: `0, n, 2 n, ...`.
     pub fn every(n: usize) -> Self {
         Schedule { every: [n].into(), ..Schedule::default() }
     }
 
-    /// A schedule of these iterations.
+    /// Makes a schedule of these iterations.
     pub fn at(iterations: impl IntoIterator<Item = usize>) -> Self {
         Schedule { at: iterations.into_iter().collect(), ..Schedule::default() }
     }
 
-    /// The iterations `0, 1, base, base^2, ...`, which are dense at first.
+    /// Makes a schedule of the iterations `0, 1, base, base^2, ...`, which are dense at first.
     pub fn powers(base: usize) -> Self {
         Schedule { powers: [base].into(), ..Schedule::default() }
     }
 
-    /// These iterations and those of another schedule.
+    /// Adds the iterations of another schedule.
     pub fn and(mut self, other: Schedule) -> Self {
         self.every.extend(other.every);
         self.powers.extend(other.powers);
@@ -61,13 +61,13 @@ impl Schedule {
         self
     }
 
-    /// These iterations and the last of the run.
+    /// Adds the last iteration of the run.
     pub fn and_last(mut self) -> Self {
         self.last = true;
         self
     }
 
-    /// Whether `iteration` is one of them, in a run of so many steps; `None` where it has no last one.
+    /// Returns whether `iteration` is one of the schedule, in a run of `steps` steps; `None` for a run without a last step.
     pub fn contains(&self, iteration: usize, steps: Option<usize>) -> bool {
         (self.last && steps.is_some_and(|steps| iteration.checked_add(1) == Some(steps)))
             || self.at.contains(&iteration)

@@ -19,7 +19,7 @@ const INNER_BITS: u32 = 53 - BUCKET_BITS;
 /// Marks a bucket with several answers; the other bits are then where the search begins in the row's thresholds.
 const SEVERAL: u16 = 1 << 15;
 
-/// Several distributions over categories `0..n`, one a row: a Markov chain's transitions, for instance.
+/// Several distributions over the categories `0..n`, one for each row, such as the transitions of a Markov chain.
 ///
 /// ```
 /// use ihead::data::numpy::{CategoricalRows, NumpyRng};
@@ -47,7 +47,7 @@ struct Step {
 }
 
 impl CategoricalRows {
-    /// Tables for the given rows of probabilities.
+    /// Makes the tables for rows of probabilities, `[rows, n]`.
     ///
     /// # Errors
     /// A row that is empty, longer than [`MAX_CATEGORIES`], or whose entries are not finite, non-negative and of
@@ -60,12 +60,13 @@ impl CategoricalRows {
         Ok(tables)
     }
 
-    /// Number of distributions.
+    /// Returns the number of distributions.
     pub fn rows(&self) -> usize {
         self.starts.len()
     }
 
-    /// `rng.choice(n, p=p[row])`: one 64-bit draw.
+    /// Draws a category from the distribution of a row, as NumPy's `rng.choice(n, p=p[row])` does, with one 64-bit word of the
+    /// stream.
     ///
     /// # Panics
     /// `row` is not below [`rows`](Self::rows).
@@ -112,7 +113,7 @@ impl CategoricalRows {
     }
 }
 
-/// One distribution over categories `0..n`.
+/// A distribution over the categories `0..n`, prepared for many draws.
 ///
 /// ```
 /// use ihead::data::numpy::{Categorical, NumpyRng};
@@ -126,7 +127,7 @@ impl CategoricalRows {
 pub struct Categorical(CategoricalRows);
 
 impl Categorical {
-    /// The table of `p`.
+    /// Makes the table for the probabilities `p`, `[n]`.
     ///
     /// # Errors
     /// As for [`CategoricalRows::new`].
@@ -134,7 +135,7 @@ impl Categorical {
         CategoricalRows::new([p]).map(Self)
     }
 
-    /// `rng.choice(n, p=p)`: one 64-bit draw.
+    /// Draws a category, as NumPy's `rng.choice(n, p=p)` does, with one 64-bit word of the stream.
     #[inline]
     pub fn sample(&self, rng: &mut NumpyRng) -> u32 {
         self.0.sample(0, rng)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::seed_sequence;
 
-/// NumPy's `default_rng(seed)`: a PCG64 (XSL-RR 128/64) that draws what NumPy draws.
+/// A random stream that draws, bit for bit, what NumPy's `default_rng(seed)` draws: a PCG64 (XSL-RR 128/64).
 ///
 /// Besides its own methods it is a `rand` generator ([`RngCore`]), so that your own task may use any distribution
 /// of the `rand` crates. (Those are not NumPy's algorithms.)
@@ -25,14 +25,15 @@ pub struct NumpyRng {
 /// How far a stream has been read: with its seed, all that is needed to continue from there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// 64-bit words drawn so far.
+    /// The number of 64-bit words that have been drawn.
     pub words: u64,
     /// The half of a 64-bit word that is kept for the next 32-bit draw.
     pub kept_half: Option<u32>,
 }
 
 impl NumpyRng {
-    /// `default_rng(seed)`: one integer or a list of them, as NumPy's `SeedSequence` takes them.
+    /// Makes the stream of `default_rng(seed)`, at its beginning. The seed is a list of integers, as NumPy's `SeedSequence`
+    /// takes it; a list of one integer is the same as that integer.
     pub fn new(seed: &[u64]) -> Self {
         let [state_high, state_low, stream_high, stream_low] = seed_sequence::generate_state(seed);
         let join = |high, low| u128::from(high) << 64 | u128::from(low);
@@ -42,19 +43,19 @@ impl NumpyRng {
         }
     }
 
-    /// The stream of `seed`, continued from `position` (a jump: nothing is drawn again).
+    /// Continues the stream of `seed` from `position`, by a jump: nothing is drawn again.
     pub fn resume(seed: &[u64], position: Position) -> Self {
         let mut rng = Self::new(seed);
         rng.pcg.advance(u128::from(position.words));
         Self { position, ..rng }
     }
 
-    /// How far this stream has been read.
+    /// Returns how far this stream has been read.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// `rng.random()`: uniform on `[0, 1)`, the top 53 bits of a 64-bit draw.
+    /// Draws a number that is uniform on `[0, 1)`, as `rng.random()` does: the top 53 bits of a 64-bit word.
     #[inline]
     pub fn random(&mut self) -> f64 {
         self.top53() as f64 * (1.0 / (1_u64 << 53) as f64)
@@ -66,7 +67,8 @@ impl NumpyRng {
         self.next_u64() >> 11
     }
 
-    /// `rng.integers(n)`, and the index that `rng.choice(pool)` takes in a pool of `n`: uniform on `0..n`.
+    /// Draws an integer that is uniform on `0..n`, as `rng.integers(n)` does. It is also the index that `rng.choice(pool)`
+    /// takes in a pool of `n`.
     ///
     /// Lemire's bounded 32-bit draw. Nothing is drawn for `n <= 1`, and the result is then 0.
     pub fn below(&mut self, n: u32) -> u32 {
@@ -84,8 +86,8 @@ impl NumpyRng {
         (product >> 32) as u32
     }
 
-    /// `rng.choice(len(p), p=p)`: index `i` with probability `p[i]`, for one draw from a distribution; `p` need not sum to 1
-    /// exactly.
+    /// Draws the index `i` with probability `p[i]`, as `rng.choice(len(p), p=p)` does. This is meant for a single draw from a
+    /// distribution; `p` need not sum to 1 exactly.
     ///
     /// NumPy's look-up: the first index whose running sum, divided by the whole sum, is above a uniform draw. A
     /// distribution that is drawn from often is quicker as a [`Categorical`](super::Categorical).

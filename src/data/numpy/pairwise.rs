@@ -1,6 +1,6 @@
 //! NumPy's `sum`, whose rounding decides the last bit of normalised probabilities.
 
-/// `array.sum()` for contiguous f64: NumPy adds in eight lanes, and in halves beyond 128 terms.
+/// Adds the terms in the order of NumPy's `array.sum()` for contiguous `f64`: in eight lanes, and in halves beyond 128 terms.
 ///
 /// ```
 /// assert_eq!(ihead::data::numpy::pairwise_sum(&[0.1; 10]), 1.0);

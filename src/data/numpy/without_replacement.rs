@@ -3,7 +3,7 @@
 use super::{Categorical, NumpyRng};
 use crate::Result;
 
-/// Draws of distinct categories, in NumPy's order.
+/// A distribution from which distinct categories are drawn, as NumPy's `rng.choice(n, size, replace=False, p=p)` draws them.
 ///
 /// NumPy draws as many uniforms as are missing, looks them up, keeps the first occurrence of each category, and
 /// repeats with the probabilities of those already found set to zero.
@@ -26,7 +26,7 @@ pub struct WithoutReplacement {
 }
 
 impl WithoutReplacement {
-    /// A table for draws from the probabilities `p`.
+    /// Makes the table for draws from the probabilities `p`, `[n]`.
     ///
     /// # Errors
     /// `p` is no distribution ([`Categorical::new`]).
@@ -34,7 +34,7 @@ impl WithoutReplacement {
         Ok(Self { p: p.to_vec(), first_round: Categorical::new(p)? })
     }
 
-    /// How many categories have a positive probability: the most that can be drawn.
+    /// Returns how many categories have a positive probability. No more can be drawn.
     pub fn support(&self) -> usize {
         self.p.iter().filter(|p| **p > 0.0).count()
     }

@@ -18,7 +18,7 @@ pub enum Action {
     Freeze(String),
     /// Parameters that this name or pattern matches train, whatever had frozen them.
     Release(String),
-    /// The optimiser's learning rate, from now on.
+    /// The optimiser has this learning rate from now on.
     LearningRate(f64),
     /// Sites are edited from now on, in training and in all that is measured, beside the edits that are there.
     Edit(Edits),
@@ -28,7 +28,7 @@ pub enum Action {
     Weights(WeightEdit),
     /// All weights are written to `snapshots/ITERATION.safetensors` in the folder of the run.
     Snapshot,
-    /// Another optimiser, with its state at the beginning.
+    /// Another optimiser trains from now on, with a new state.
     Optim(Box<Optim>),
 }
 
@@ -36,22 +36,22 @@ impl Action {
     const NAMES: [&str; 8] =
         ["freeze", "release", "learning_rate", "edit", "unedit", "snapshot", "sgd", "adamw"];
 
-    /// [`Action::Freeze`].
+    /// Makes an [`Action::Freeze`] of the parameters that a name or pattern matches.
     pub fn freeze(pattern: impl Into<String>) -> Action {
         Action::Freeze(pattern.into())
     }
 
-    /// [`Action::Release`].
+    /// Makes an [`Action::Release`] of the parameters that a name or pattern matches.
     pub fn release(pattern: impl Into<String>) -> Action {
         Action::Release(pattern.into())
     }
 
-    /// [`Action::Unedit`].
+    /// Makes an [`Action::Unedit`] of the sites that a name or pattern matches.
     pub fn unedit(pattern: impl Into<String>) -> Action {
         Action::Unedit(pattern.into())
     }
 
-    /// [`Action::Optim`].
+    /// Makes an [`Action::Optim`]: another optimiser from now on.
     pub fn optim(optim: impl Into<Optim>) -> Action {
         Action::Optim(Box::new(optim.into()))
     }
