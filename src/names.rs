@@ -1,4 +1,5 @@
 //! Names: patterns of them, and the nearest known name to one that is not known, for error messages.
+use std::ops::Range;
 
 /// The name in `known` that `name` most likely stands for, or `None` if nothing is near.
 ///
@@ -31,14 +32,52 @@ pub(crate) fn meant(known: Option<&str>) -> String {
     known.map_or_else(String::new, |known| format!("; did you mean '{known}'?"))
 }
 
-/// Whether `name` is `pattern`, in which `*` stands for any characters.
+/// Whether `name` is `pattern`, in which `*` stands for any characters and a part `START..END` for a number of that range.
 ///
 /// ```
 /// use ihead::internals::names::matches;
 /// assert!(matches("layers.*.wk.weight", "layers.0.attention.wk.weight"));
 /// assert!(!matches("layers.0", "layers.0.attention.wk.weight"));
+/// assert!(matches("layers.0..2.ff.*", "layers.1.ff.out"));
+/// assert!(!matches("layers.0..2.ff.*", "layers.2.ff.out"));
 /// ```
 pub fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, range, tail)) = first_range(pattern) else { return matches_stars(pattern, name) };
+    let in_range = |part: &str| number(part).is_some_and(|number| range.contains(&number));
+    let mut behind = 0;
+    pattern == name
+        || name.split('.').any(|part| {
+            let at = behind;
+            behind += part.len() + 1;
+            in_range(part) && matches_stars(head, &name[..at]) && matches(tail, &name[at + part.len()..])
+        })
+}
+
+/// A number of digits alone.
+fn number(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|_| text.bytes().all(|c| c.is_ascii_digit()))
+}
+
+/// The first part `START..END` of a pattern, with what is before and behind it; the dots around it belong to these.
+fn first_range(pattern: &str) -> Option<(&str, Range<usize>, &str)> {
+    pattern.match_indices("..").find_map(|(dots, _)| {
+        let start = pattern[..dots].rfind('.').map_or(0, |dot| dot + 1);
+        let behind = &pattern[dots + 2..];
+        let end = behind.find('.').unwrap_or(behind.len());
+        let range = number(&pattern[start..dots])?..number(&behind[..end])?;
+        Some((&pattern[..start], range, &behind[end..]))
+    })
+}
+
+/// Where a pattern has a range without any number in it.
+pub(crate) fn empty_range(pattern: &str) -> Option<usize> {
+    let (head, range, tail) = first_range(pattern)?;
+    let behind = || empty_range(tail).map(|at| pattern.len() - tail.len() + at);
+    if range.is_empty() { Some(head.len()) } else { behind() }
+}
+
+/// Whether `name` is `pattern`, in which `*` stands for any characters.
+fn matches_stars(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
     let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
     let inner = name.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
@@ -50,7 +89,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     })
 }
 
-/// Those of `names`, dotted paths, that `pattern` stands for: a name, a pattern with `*`, or either for the path of a module
+/// Those of `names`, dotted paths, that `pattern` stands for: a name, a pattern with `*` or a range, or either for the path of a module
 /// that holds nothing but the one name, so that `layers.0.wk` and `layers.*.wk` stand for the weight of that map.
 ///
 /// ```
@@ -58,6 +97,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 /// let names = ["layers.0.wk.weight", "layers.1.wk.weight", "norm.weight", "norm.bias"];
 /// assert_eq!(stands_for("layers.1.wk", names), ["layers.1.wk.weight"]);
 /// assert_eq!(stands_for("layers.*.wk", names), ["layers.0.wk.weight", "layers.1.wk.weight"]);
+/// assert_eq!(stands_for("layers.0..2.wk", names), ["layers.0.wk.weight", "layers.1.wk.weight"]);
 /// assert!(stands_for("norm", names).is_empty()); // which one?
 /// ```
 pub fn stands_for<'a>(pattern: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
@@ -123,7 +163,7 @@ fn edits(a: &str, b: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{matches, nearest};
+    use super::{empty_range, matches, nearest};
 
     const KNOWN: [&str; 5] =
         ["optim_args.learning_rate", "optim_args.momentum", "model_args.dim", "data_args.k", "seed"];
@@ -152,6 +192,34 @@ mod tests {
         assert!(matches("*ab*b*", "xabab") && matches("ä*ö", "äüö"));
         let no = [("a*a", "a"), ("", "a"), ("*a", "ab"), ("a*b*c", "ac"), ("*aa*aa*", "aaa"), ("a", "")];
         assert!(!no.iter().any(|(pattern, name)| matches(pattern, name)));
+    }
+
+    #[test]
+    fn a_range_is_a_number_between_dots() {
+        let yes = [
+            ("layers.0..3.wk", "layers.2.wk"),
+            ("*.1..12.*", "a.b.11.c"),
+            ("0..2", "1"),
+            ("layers.0..2.heads.3..5", "layers.1.heads.4"),
+            ("*.0..2.*", "5.0.1"),
+            ("a..b.0..2", "a..b.1"),
+            ("layers.0..3.wk", "layers.0..3.wk"), // as it is written
+        ];
+        assert!(yes.iter().all(|(pattern, name)| matches(pattern, name)));
+        let no = [
+            ("layers.0..3.wk", "layers.3.wk"),
+            ("layers.0..3.wk", "layers..wk"),
+            ("layers.0..3.wk", "layers.0..3.wv"),
+            ("layers.0..3", "layers.x2"),
+            ("layers0..3", "layers2"),
+            ("2..0", "1"),
+            ("0..99999999999999999999", "1"),
+        ];
+        assert!(!no.iter().any(|(pattern, name)| matches(pattern, name)));
+        assert_eq!(
+            [empty_range("a.0..2.3..3.b"), empty_range("a.0..2.b"), empty_range("a..b")],
+            [Some(7), None, None]
+        );
     }
 
     /// The time was exponential in the number of stars.

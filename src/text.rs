@@ -4,6 +4,9 @@ pub(crate) use ihead_formula::lex::Token;
 
 use crate::{Error, Result};
 
+/// The most numbers that ranges stand for: a typing error should not fill the memory.
+const MOST: usize = 1 << 20;
+
 /// A text that is read from left to right.
 pub(crate) struct Reader<'a> {
     /// What the text should be: `timeline`.
@@ -93,6 +96,30 @@ impl<'a> Reader<'a> {
     /// A count.
     pub fn count(&mut self, expected: &str) -> Result<usize> {
         self.take_count().ok_or_else(|| self.misfit(expected))
+    }
+
+    /// Counts and ranges of them (`START..END`, without the end) between commas: `0, 2..4`.
+    pub fn counts<T: TryFrom<usize>>(&mut self, expected: &str) -> Result<Vec<T>> {
+        let mut counts = Vec::new();
+        self.list(|reader| {
+            let place = reader.place();
+            let start = reader.count(expected)?;
+            let range = if reader.take("..") {
+                start..reader.count(expected)?
+            } else {
+                start..start.saturating_add(1)
+            };
+            if range.is_empty() || range.len() > MOST - counts.len() {
+                return Err(
+                    reader.misfit_at(place, &format!("a range of 1 to {MOST} numbers, not {range:?}"))
+                );
+            }
+            for count in range {
+                counts.push(T::try_from(count).map_err(|_| reader.misfit_at(place, expected))?);
+            }
+            Ok(())
+        })?;
+        Ok(counts)
     }
 
     /// One item, and one behind each comma.

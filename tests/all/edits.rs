@@ -55,7 +55,7 @@ fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
         ("a=scale(1, 2)", "finite numbers, as in scale(0.5), found `1` at character 9"),
         ("a=row(1, inf)", "finite numbers, as in row(0.5, 1), found `inf` at character 10"),
         ("a=rows(1, 2)", "finite numbers, as in rows((0.5, 1), (0, 2)), found `1` at character 8"),
-        ("a=parents(0, -1)", "positions, as in parents(0, 0, 1), found `-` at character 14"),
+        ("a=parents(0, -1)", "positions, as in parents(0, 0..7), found `-` at character 14"),
         ("a=ablate(0)", "no values after ablate, found `(` at character 9"),
         ("a=row(1", "finite numbers, as in row(0.5, 1), found the end at character 8"),
         (
@@ -65,7 +65,23 @@ fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
         ("a=ablate b", "`,` and another edit, or the end, found `b` at character 10"),
         (
             "a[x]=ablate",
-            "heads by number, as in layers.0.attention.pattern[0,2]=ablate, found `x` at character 3",
+            "heads by number or range, as in layers.0.attention.pattern[0,2..4]=ablate, found `x` at character 3",
+        ),
+        (
+            "a[0-2]=ablate",
+            "heads by number or range, as in layers.0.attention.pattern[0,2..4]=ablate, found `-` at character 4",
+        ),
+        (
+            "a[0..]=ablate",
+            "heads by number or range, as in layers.0.attention.pattern[0,2..4]=ablate, found `]` at character 6",
+        ),
+        ("a[1, 4..2]=ablate", "a range of 1 to 1048576 numbers, not 4..2, found `4` at character 6"),
+        ("a[0..1048577]=ablate", "a range of 1 to 1048576 numbers, not 0..1048577, found `0` at character 3"),
+        ("a=parents(0, 3..3)", "a range of 1 to 1048576 numbers, not 3..3, found `3` at character 14"),
+        ("a=parents(5000000000)", "positions, as in parents(0, 0..7), found `5000000000` at character 11"),
+        (
+            "a.0..2.b.2..2=ablate",
+            "a range of numbers, as in layers.0..2.ff.out=ablate, found `2` at character 10",
         ),
     ] {
         let error = text.parse::<Edits>().unwrap_err().to_string();
@@ -73,6 +89,31 @@ fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
     }
     let unknown = "a=previus_token".parse::<Edits>().unwrap_err().to_string();
     assert_eq!(unknown, "no edit 'previus_token'; did you mean 'previous_token'?");
+}
+
+#[test]
+fn ranges_of_heads_positions_and_layers_stand_for_their_numbers() {
+    let read = |text: &str| text.parse::<Edits>().unwrap();
+    assert_eq!(read("a[0, 2..5]=ablate"), Edits::default().on_heads("a", [0, 2, 3, 4], Edit::Ablate));
+    assert_eq!(
+        read("a=parents(0, 0..4, 2)"),
+        Edits::default().with("a", Edit::Parents(vec![0, 0, 1, 2, 3, 2]))
+    );
+    let every = read("layers.0..2.attention.pattern[0..3]=ablate, layers.1..2.ff.out=scale(0.5)");
+    assert_eq!(read(&every.to_string()), every);
+    let [by_range, by_name] = [
+        every,
+        read(
+            "layers.0.attention.pattern=ablate, layers.1.attention.pattern=ablate, layers.1.ff.out=scale(0.5)",
+        ),
+    ]
+    .map(|edits| Inspect::new(&full()).edits(edits).activations(&Batch::new(1, 6), "logits").unwrap());
+    assert_eq!(by_range, by_name);
+    assert_eq!(
+        refused("layers.2..4.ff.out=ablate"),
+        "no site 'layers.2..4.ff.out'; did you mean 'layers.0.ff.out'?"
+    );
+    assert_eq!(read("layers.0..2.ff.out=ablate, b=ablate").without("layers.0..2.ff.out"), read("b=ablate"));
 }
 
 /// Before, each of these was silently without effect.

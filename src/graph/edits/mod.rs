@@ -25,7 +25,7 @@ use super::{Graph, Model, record_with};
 /// | [`FirstToken`](Self::FirstToken) | `first_token` | patterns |
 /// | [`CurrentToken`](Self::CurrentToken) | `current_token` | patterns |
 /// | [`Uniform`](Self::Uniform) | `uniform` | patterns |
-/// | [`Parents`](Self::Parents) | `parents(0, 0, 1)` | patterns |
+/// | [`Parents`](Self::Parents) | `parents(0, 0, 1)`, `parents(0, 0..7)` | patterns |
 /// | [`Patch`](Self::Patch) | `patch` | streams and patterns |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -53,8 +53,7 @@ pub enum Edit {
     /// Attention of each position to a given one that is not later, `[seq]`. The list may be longer than the sequence.
     Parents(Vec<u32>),
     /// The values are those that an engine is given for the site ([`crate::engine::Engine::patch`]), such as those of another
-    /// batch or
-    /// of another model.
+    /// batch or of another model.
     Patch,
 }
 
@@ -84,7 +83,7 @@ impl Edit {
 /// One edit, of a site or of some heads of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
-    /// The name, in which `*` stands for any characters.
+    /// The name, in which `*` stands for any characters and `0..4` for a number.
     pub site: String,
     /// The heads, of all if empty.
     pub heads: Vec<usize>,
@@ -94,9 +93,9 @@ pub(super) struct Entry {
 
 /// Edits of sites, in order. Where two edits are of the same site, the second one changes the result of the first.
 ///
-/// Their text, on a command line and in `params.json` and `run.json`, is `SITE=EDIT, ...`; `SITE[0,2]=EDIT` edits two heads,
-/// and `*` in a name
-/// stands for any characters. As a field of a `#[derive(Config)]` struct, `#[config(default = Edits::default())]` makes it a
+/// Their text, on a command line and in `params.json` and `run.json`, is `SITE=EDIT, ...`. `SITE[0,2]=EDIT` edits two heads, and
+/// `SITE[0..4]=EDIT` the heads 0 to 3. In a name, `*` stands for any characters, and a part such as `0..4` for the numbers 0 to 3:
+/// `layers.0..4.ff.out`. As a field of a `#[derive(Config)]` struct, `#[config(default = Edits::default())]` makes it a
 /// setting.
 ///
 /// ```
@@ -120,7 +119,7 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// These edits and one more, of the sites that `site` names (`*` stands for any characters).
+    /// These edits and one more, of the sites that `site` names: a name, or a pattern with `*` or a range such as `layers.0..4.ff.out`.
     pub fn with(self, site: impl Into<String>, edit: Edit) -> Self {
         self.on_heads(site, [], edit)
     }

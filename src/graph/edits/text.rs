@@ -2,6 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::names::empty_range;
 use crate::text::{Reader, serde_as_text, setting_as_text};
 use crate::{Error, Result};
 
@@ -23,7 +24,7 @@ const WITH_VALUES: [(&str, &str); 4] = [
     ("scale", "scale(0.5)"),
     ("row", "row(0.5, 1)"),
     ("rows", "rows((0.5, 1), (0, 2))"),
-    ("parents", "parents(0, 0, 1)"),
+    ("parents", "parents(0, 0..7)"),
 ];
 
 impl FromStr for Edit {
@@ -62,7 +63,7 @@ impl Edit {
             }
             _ => {
                 let expected = &format!("positions, as in {example}");
-                let parents = reader.list(|reader| reader.read(expected, |word| word.parse().ok()))?;
+                let parents = reader.counts(expected)?;
                 reader.sign(")", expected)?;
                 Ok(Edit::Parents(parents))
             }
@@ -114,10 +115,14 @@ impl Edits {
 
 fn entry(reader: &mut Reader<'_>) -> Result<Entry> {
     const FORM: &str = "SITE=EDIT, as in layers.0.attention.pattern=previous_token";
-    const HEADS: &str = "heads by number, as in layers.0.attention.pattern[0,2]=ablate";
+    const HEADS: &str = "heads by number or range, as in layers.0.attention.pattern[0,2..4]=ablate";
+    let place = reader.place();
     let site = reader.word(FORM)?.to_string();
+    if let Some(at) = empty_range(&site) {
+        return Err(reader.misfit_at(place + at, "a range of numbers, as in layers.0..2.ff.out=ablate"));
+    }
     let heads = if reader.take("[") {
-        let heads = reader.list(|reader| reader.count(HEADS))?;
+        let heads = reader.counts(HEADS)?;
         reader.sign("]", HEADS)?;
         heads
     } else {
