@@ -48,6 +48,9 @@ def build_script(package):
         starts.append("a C compiler, with a feature that nothing here asks for")
     if re.search(r"Command::new\((rustc|wrapper)|rustc_version::|autocfg::|version_check::", text):
         starts.append("rustc")
+    # whatever else it starts: not rustc, and none of the programs that were read
+    started = re.findall(r"Command::new\(([^;\n]*)", text)
+    starts += [call for call in started if not re.match(r'rustc|wrapper|cmd\)\.arg\("-vV"|"nvcc|"nvidia-smi|"freebsd-version|emcc', call)]
     return "starts " + "; ".join(starts) if starts else "starts nothing"
 
 
