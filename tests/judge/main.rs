@@ -1,5 +1,5 @@
 //! Answers a judge that is not ours: a line of JSON on standard input is a command line, the line of standard output that answers
-//! it is what this crate makes of it. `tests/python/judge.py` asks, and computes the same in JAX.
+//! it is what this crate makes of it. `tests/python/judge.py` asks, and computes the same in JAX or PyTorch.
 //!
 //! ```text
 //! {"program": "transformer", "line": ["data_args.k=2", "model_args.dim=8"], "steps": 5}

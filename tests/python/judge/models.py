@@ -1,11 +1,10 @@
-"""The paper's two models and a transformer of interchangeable blocks, written for the judge in JAX.
+"""The paper's two models and a transformer of interchangeable blocks, written for the judge over `arrays`.
 
 Each model is a function from tensors by name, settings and tokens `[batch, seq]` to logits `[batch, seq, vocab]`; each has a list of
 the tensors that it should consist of, by name: their shapes, and whether they train.
 """
 
-import jax
-import jax.numpy as jnp
+import arrays
 import numpy as np
 
 
@@ -24,59 +23,28 @@ class Read(dict):
 # parts
 
 
-def layer_norm(x, gain, bias):
-    centred = x - x.mean(-1, keepdims=True)
-    variance = (centred * centred).mean(-1, keepdims=True)
-    return centred / jnp.sqrt(variance + 1e-5) * gain + bias
-
-
-def rms(x):
-    return x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
-
-
-def positive(x):
-    return jnp.where(x > 0, x, 0.0)
-
-
-ACTIVATIONS = {
-    "relu": positive,
-    "gelu": lambda x: x * 0.5 * (1 + jax.scipy.special.erf(x / np.sqrt(2))),
-    "gelu_tanh": lambda x: 0.5 * x * (1 + jnp.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
-    "silu": lambda x: x / (1 + jnp.exp(-x)),
-    "tanh": jnp.tanh,
-    "sigmoid": lambda x: 1 / (1 + jnp.exp(-x)),
-    "identity": lambda x: x,
-}
-
-
 def weights(scores, normaliser, seen):
     """From scores `[..., query, key]` to weights; those of keys that are not seen are zero."""
-    count = jnp.arange(1.0, scores.shape[-1] + 1)[:, None]
     if normaliser in ("softmax", "softmax_off_by_one"):
-        shown = jnp.where(seen, scores, -jnp.inf)
-        highest = jax.lax.stop_gradient(shown.max(-1, keepdims=True))
-        if normaliser == "softmax_off_by_one":
-            highest = positive(highest)
-        exponentials = jnp.where(seen, jnp.exp(shown - highest), 0.0)
-        sink = jnp.exp(-highest) if normaliser == "softmax_off_by_one" else 0.0
-        return exponentials / (sink + exponentials.sum(-1, keepdims=True))
+        return arrays.softmax(scores, seen, normaliser == "softmax_off_by_one")
+    count = arrays.constant(np.arange(1.0, scores.shape[-1] + 1)[:, None])
     by_itself = {
-        "relu": lambda s: positive(s),
-        "mean_relu": lambda s: positive(s) / count,
-        "sigmoid": lambda s: 1 / (1 + jnp.exp(jnp.log(count) - s)),
+        "relu": lambda s: arrays.positive(s),
+        "mean_relu": lambda s: arrays.positive(s) / count,
+        "sigmoid": lambda s: arrays.sigmoid(s - arrays.log(count)),
         "linear": lambda s: s,
         "mean_linear": lambda s: s / count,
     }
-    return jnp.where(seen, by_itself[normaliser](scores), 0.0)
+    return arrays.where(arrays.constant(seen), by_itself[normaliser](scores), 0.0)
 
 
 def rotated(x, base):
     """`[batch, seq, heads, width]`: pairs of neighbours turned by an angle that grows with the position."""
     seq, width = x.shape[1], x.shape[3]
     angles = np.arange(seq)[:, None] * base ** (-np.arange(0, width, 2) / width)
-    cos, sin = np.cos(angles)[:, None, :], np.sin(angles)[:, None, :]
+    cos, sin = arrays.constant(np.cos(angles)[:, None, :]), arrays.constant(np.sin(angles)[:, None, :])
     even, odd = x[..., 0::2], x[..., 1::2]
-    turned = jnp.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
+    turned = arrays.stacked(even * cos - odd * sin, even * sin + odd * cos)
     return turned.reshape(x.shape)
 
 
@@ -86,26 +54,35 @@ def attention(q, k, v, heads, key_heads, scale, normaliser="softmax", bias=None,
     split = lambda x, parts: x.reshape(batch, seq, parts, x.shape[-1] // parts)
     q, k, v = split(q, heads), split(k, key_heads), split(v, key_heads)
     if change is not None:
-        q, k = rms(q) * change[0], rms(k) * change[1]
+        q, k = arrays.rms(q) * change[0], arrays.rms(k) * change[1]
     if base is not None:
         q, k = rotated(q, base), rotated(k, base)
-    k, v = jnp.repeat(k, heads // key_heads, axis=2), jnp.repeat(v, heads // key_heads, axis=2)
-    scores = scale * jnp.einsum("bqhd,bkhd->bhqk", q, k)
+    k, v = arrays.repeated(k, heads // key_heads), arrays.repeated(v, heads // key_heads)
+    scores = scale * arrays.einsum("bqhd,bkhd->bhqk", q, k)
     distance = np.arange(seq)[:, None] - np.arange(seq)[None, :]
     seen = distance >= 0 if window is None else (distance >= 0) & (distance < window)
     if bias is not None:
         scores = scores + bias[:, np.maximum(distance, 0)]
-    return jnp.einsum("bhqk,bkhd->bqhd", weights(scores, normaliser, seen), v).reshape(batch, seq, dim)
+    return arrays.einsum("bhqk,bkhd->bqhd", weights(scores, normaliser, seen), v).reshape(batch, seq, dim)
 
 
-def table(length, dim):
-    """Sines and cosines of positions."""
+def tables(s):
+    """The tensors that are computed and not drawn, by name: sines and cosines of positions, and the biases of ALiBi."""
+    length, dim, found = s["max_length"], s["dim"], {}
     angles = np.arange(length)[:, None] * 10000.0 ** (-2.0 * (np.arange(dim) // 2) / dim)
-    return np.where(np.arange(dim) % 2 == 0, np.sin(angles), np.cos(angles))
+    waves = np.where(np.arange(dim) % 2 == 0, np.sin(angles), np.cos(angles))
+    if s.get("sin_cos"):
+        found["pe"] = waves * (dim**-0.5 if s.get("sqrtd_embeddings") else 1.0)
+    if s.get("positions") == "sin_cos":
+        found["pos_embeddings.weight"] = waves
+    if s.get("positions") == "alibi":
+        slopes = 2.0 ** (-8.0 * np.arange(1, s["heads"] + 1) / s["heads"])
+        found |= {f"layers.{i}.attention.relative.weight": -slopes[:, None] * np.arange(length) for i in range(s["layers"])}
+    return found
 
 
 def mlp(t, name, x):
-    return positive(x @ t[name + ".w1.weight"].T) @ t[name + ".w2.weight"].T
+    return arrays.positive(x @ t[name + ".w1.weight"].T) @ t[name + ".w2.weight"].T
 
 
 # the simplified model
@@ -160,7 +137,7 @@ def full(t, s, x):
     embeddings = t["tok_embeddings.weight"]
     positions = t["pe"] if s["sin_cos"] else t["pos_embeddings.weight"]
     h = embeddings[x] + positions[: x.shape[1]]
-    norm = lambda name, y: y if s["no_norm"] else layer_norm(y, t[name + ".weight"], t[name + ".bias"])
+    norm = lambda name, y: y if s["no_norm"] else arrays.layer_norm(y, t[name + ".weight"], t[name + ".bias"])
     for i in range(s["n_layers"]):
         name = f"layers.{i}."
 
@@ -229,8 +206,8 @@ def transformer(t, s, x):
 
     def norm(name, y):
         if s["norm"] == "layer":
-            return layer_norm(y, t[name + ".weight"], t[name + ".bias"])
-        return rms(y) * t[name + ".weight"] if s["norm"] == "rms" else y
+            return arrays.layer_norm(y, t[name + ".weight"], t[name + ".bias"])
+        return arrays.rms(y) * t[name + ".weight"] if s["norm"] == "rms" else y
 
     def map_(kind, name, y):
         if kind == "identity":
@@ -259,7 +236,7 @@ def transformer(t, s, x):
     def ff(name, y):
         if s["ff"] == "linear":
             return y @ t[name + ".weight"].T
-        hidden = ACTIVATIONS[s["activation"]](y @ t[name + ".w1.weight"].T)
+        hidden = arrays.ACTIVATIONS[s["activation"]](y @ t[name + ".w1.weight"].T)
         if s["gated"]:
             hidden = hidden * (y @ t[name + ".w3.weight"].T)
         return hidden @ t[name + ".w2.weight"].T
