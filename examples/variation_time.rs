@@ -6,6 +6,7 @@
 //! python benches/torch_variations.py
 //! ```
 //! `seq=256 dim=256` times the same models at the README's size.
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use ihead::model::{
 use ihead::nn::{Activation, ModuleExt};
 use ihead::probe::Select;
 use ihead::train::optim::{AdamW, Optim};
-use ihead::train::{Compute, Loss, Monitor, Precision, Step, Trainer};
+use ihead::train::{Compute, Device, Loss, Monitor, Precision, Step, Trainer};
 use ihead::{Config, Result};
 
 /// Times a training step of five variations.
@@ -45,6 +46,11 @@ struct Args {
     /// Precision of the arithmetic.
     #[config(default = Precision::Single)]
     precision: Precision,
+    /// Device.
+    #[config(default = Device::Cpu)]
+    device: Device,
+    /// Folder for the weights after the last step, a file for each variation.
+    weights: Option<PathBuf>,
 }
 
 /// Uniform tokens: what a step costs does not depend on their distribution.
@@ -154,12 +160,15 @@ fn time<M: Model>(
     };
     let batches = Batches::new(task, BatchOptions { batch_size, seed: 42, workers: 1 })?;
     let threads = args.threads.unwrap_or(Compute::default().threads);
-    let compute = Compute { threads, precision: args.precision, ..Compute::default() };
+    let compute = Compute { device: args.device, threads, precision: args.precision };
     let optim = Optim::AdamW(AdamW::new(0.003));
     let mut trainer = Trainer::new(model);
     (trainer.optim, trainer.loss, trainer.edits, trainer.compute) = (optim, loss, edits, compute);
     let mut seconds = Seconds(Vec::new());
     trainer.run(batches, Some(args.steps + 2), &mut seconds)?;
+    if let Some(folder) = &args.weights {
+        ihead::io::save(&folder.join(format!("{name}.safetensors")), &trainer.model)?;
+    }
     let mut timed = seconds.0.split_off(2);
     timed.sort_by(f64::total_cmp);
     let (seq, median, peak) =

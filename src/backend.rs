@@ -9,9 +9,9 @@ pub use dfdx::shapes::{Const, Dim};
 pub(crate) use dfdx::dtypes::Dtype;
 pub(crate) use dfdx::shapes::{Axes2, Axes3, Axes4, Axis, HasShape, Rank0, Shape};
 #[cfg(feature = "cuda")]
-pub(crate) use dfdx::tensor::Cuda;
+use dfdx::tensor::Cuda;
 pub(crate) use dfdx::tensor::{
-    Cpu, Gradients, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, Tensor, TensorFromVec,
+    Cpu, Gradients, HasErr, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, Tensor, TensorFromVec,
 };
 pub(crate) use dfdx::tensor_ops::{
     Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, MeanTo, PermuteTo, ReshapeTo, SelectTo, SumTo,
@@ -36,6 +36,11 @@ impl<E: Scalar, Dev: Device<E> + Kind> EngineDevice<E> for Dev {}
 pub trait Kind {
     /// The kind.
     const KIND: DeviceKind;
+
+    /// Bytes of the device's own memory that are free, once it is open; `None` where its memory is the machine's.
+    fn free_bytes() -> Option<usize> {
+        None
+    }
 }
 
 impl Kind for Cpu {
@@ -45,6 +50,10 @@ impl Kind for Cpu {
 #[cfg(feature = "cuda")]
 impl Kind for Cuda {
     const KIND: DeviceKind = DeviceKind::Cuda;
+
+    fn free_bytes() -> Option<usize> {
+        cudarc::driver::result::mem_get_info().ok().map(|(free, _)| free)
+    }
 }
 
 /// The kinds of device that a run can ask for.
@@ -91,24 +100,53 @@ impl FromStr for DeviceKind {
     }
 }
 
-/// The first NVIDIA GPU.
+/// The device of the engines that [`gpu`] opens; a build without CUDA has none, and this stands in its place.
+#[cfg(feature = "cuda")]
+pub(crate) type Gpu = Cuda;
+/// The device of the engines that [`gpu`] opens; a build without CUDA has none, and this stands in its place.
+#[cfg(not(feature = "cuda"))]
+pub(crate) type Gpu = Cpu;
+
+/// The first NVIDIA GPU: the same for all engines that are made on one thread.
 ///
 /// # Errors
 /// If the driver finds none, or cuBLAS does not start.
 #[cfg(feature = "cuda")]
-pub(crate) fn cuda() -> Result<Cuda> {
-    // nothing here draws from the device's own generator: its seed has no effect
-    Cuda::try_build(0, 0).map_err(|e| {
+pub(crate) fn gpu() -> Result<Gpu> {
+    use cudarc::driver::result::{device, init};
+    thread_local! {
+        static OPEN: std::cell::OnceCell<Cuda> = const { std::cell::OnceCell::new() };
+    }
+    let refused = |e: &dyn fmt::Display| {
         let message =
             format!("no NVIDIA GPU can be used ({e}); is one visible to this process, with its driver?");
         Error::device("device=cuda", message)
+    };
+    OPEN.with(|open| {
+        if let Some(gpu) = open.get() {
+            return Ok(gpu.clone());
+        }
+        // asked first, because dfdx panics where the driver finds no GPU
+        init().and_then(|()| device::get(0)).map_err(|e| refused(&driver_error(e)))?;
+        // nothing here draws from the device's own generator: its seed has no effect
+        let gpu = Cuda::try_build(0, 0).map_err(|e| refused(&e))?;
+        Ok(open.get_or_init(|| gpu).clone())
     })
 }
 
+/// What the driver says of an error.
+#[cfg(feature = "cuda")]
+fn driver_error(error: cudarc::driver::DriverError) -> String {
+    error.error_string().map_or_else(|_| format!("{error:?}"), |text| text.to_string_lossy().into_owned())
+}
+
 /// The error of a build without CUDA that is asked for a GPU.
+///
+/// # Errors
+/// Always.
 #[cfg(not(feature = "cuda"))]
-pub(crate) fn no_cuda() -> Error {
+pub(crate) fn gpu() -> Result<Gpu> {
     let message = "this build has no CUDA support; build with `--features cuda` \
                    (it needs the CUDA toolkit and a driver), or leave device=cpu";
-    Error::device("device=cuda", message)
+    Err(Error::device("device=cuda", message))
 }

@@ -1,23 +1,32 @@
 //! Attention patterns `[batch, heads, seq, seq]`, and mixing with them.
+//!
+//! dfdx multiplies a batch of matrices on a GPU in one call if it has one axis, and one by one if it has two: the products
+//! are of `[batch * heads, ...]`.
 use crate::backend::{
     Axes2, Axes3, Axes4, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, LogSumExpTo, PermuteTo,
     ReshapeTo, Scalar, Tape, TryAdd, TryMatMul, TryMul,
 };
 use crate::graph::{FixedPattern, Normaliser, Scoring};
 
-use super::{Matrix, Pattern, Stream, constant, ops, scalar};
+use super::constants::Constants;
+use super::{Matrix, Pattern, Stream, ops, scalar};
 
-/// The columns of each head: `[batch, seq, dim]` to `[batch, heads, seq, dim / heads]`.
+/// The columns of each head: `[batch, seq, dim]` to `[batch * heads, seq, dim / heads]`.
 fn split_heads<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     x: Stream<E, Dev, T>,
     heads: usize,
-) -> Result<Pattern<E, Dev, T>, Dev::Err> {
+) -> Result<Stream<E, Dev, T>, Dev::Err> {
     let (batch, seq, dim) = *x.shape();
-    x.try_reshape_like(&(batch, seq, heads, dim / heads))?.try_permute::<_, Axes4<0, 2, 1, 3>>()
+    if heads == 1 {
+        return Ok(x);
+    }
+    let by_heads = x.try_reshape_like(&(batch, seq, heads, dim / heads))?;
+    by_heads.try_permute::<_, Axes4<0, 2, 1, 3>>()?.try_reshape_like(&(batch * heads, seq, dim / heads))
 }
 
 /// Keys or values of `shared` heads as those of `heads` heads, of which so many in a row have the same columns.
 pub(super) fn shared<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    constants: &Constants<E, Dev>,
     x: Stream<E, Dev, T>,
     shared: usize,
     heads: usize,
@@ -25,46 +34,52 @@ pub(super) fn shared<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     if shared == heads {
         return Ok(x);
     }
-    let (width, group) = (x.shape().2 / shared, heads / shared);
-    let of = move |to: usize| to / width / group * width + to % width;
-    ops::spread(x, heads * width, move |from, to| from == of(to))
+    let (dim, width, group) = (x.shape().2, x.shape().2 / shared, heads / shared);
+    let of = |to: usize| to / width / group * width + to % width;
+    let goes = |from: usize, to: usize| f64::from(u8::from(from == of(to)));
+    let matrix = constants.matrix(("shared heads", &[shared as u64]), (dim, heads * width), goes)?;
+    ops::times(x, matrix.retaped())
 }
 
 /// A score that stands for minus infinity: its weight is 0 beside any other, and finite if there is no other.
 const UNSEEN: f64 = -1e30;
 
-/// A number for each head, query and key, `[batch, heads, seq, seq]`.
-fn by_head<E: Scalar, Dev: EngineDevice<E>>(
-    device: &Dev,
-    scoring: &Scoring,
-    (batch, seq): (usize, usize),
-    value: impl Fn(f64) -> f64,
-) -> Result<Pattern<E, Dev>, Dev::Err> {
-    let of = |h: usize, i: usize| scoring.mask(h).map_or(0.0, |mask| mask[i]);
-    let of = |i: usize| scalar(value(of(i / (seq * seq), i % (seq * seq))));
-    let values = (0..scoring.heads * seq * seq).map(of).collect();
-    let each = device.try_tensor_from_vec(values, (scoring.heads, seq, seq))?;
-    each.try_broadcast_like::<_, Axis<0>>(&(batch, scoring.heads, seq, seq))
+/// What the masks make of each head, query and key, `[batch, heads, seq, seq]`: a node's masks are always the same.
+pub(super) struct Masks<'a, E: Scalar, Dev: EngineDevice<E>> {
+    /// Where they are kept.
+    pub constants: &'a Constants<E, Dev>,
+    /// The number of the node.
+    pub node: usize,
+    /// Its masks.
+    pub scoring: &'a Scoring,
 }
 
-/// What the masks add to scores.
-pub(super) fn mask<E: Scalar, Dev: EngineDevice<E>>(
-    device: &Dev,
-    scoring: &Scoring,
-    batch: usize,
-    seq: usize,
-) -> Result<Pattern<E, Dev>, Dev::Err> {
-    by_head(device, scoring, (batch, seq), |score| score.max(UNSEEN))
-}
+impl<E: Scalar, Dev: EngineDevice<E>> Masks<'_, E, Dev> {
+    /// What is added to scores.
+    pub fn added(&self, batch: usize, seq: usize) -> Result<Pattern<E, Dev>, Dev::Err> {
+        self.by_head("added", (batch, seq), |score| score.max(UNSEEN))
+    }
 
-/// 1 where a key is seen, 0 where a mask hides it.
-pub(super) fn seen<E: Scalar, Dev: EngineDevice<E>>(
-    device: &Dev,
-    scoring: &Scoring,
-    batch: usize,
-    seq: usize,
-) -> Result<Pattern<E, Dev>, Dev::Err> {
-    by_head(device, scoring, (batch, seq), |score| f64::from(u8::from(score > f64::NEG_INFINITY)))
+    /// 1 where a key is seen, 0 where a mask hides it.
+    pub fn seen(&self, batch: usize, seq: usize) -> Result<Pattern<E, Dev>, Dev::Err> {
+        self.by_head("seen by masks", (batch, seq), |score| f64::from(u8::from(score > f64::NEG_INFINITY)))
+    }
+
+    fn by_head(
+        &self,
+        name: &'static str,
+        (batch, seq): (usize, usize),
+        value: impl Fn(f64) -> f64,
+    ) -> Result<Pattern<E, Dev>, Dev::Err> {
+        let heads = self.scoring.heads;
+        // the masks of a head are summed once, and only when the matrix is made
+        let each = self.constants.rows((name, &[self.node as u64]), (heads, seq * seq), |head| {
+            let mask = self.scoring.mask(head);
+            (0..seq * seq).map(|i| value(mask.as_ref().map_or(0.0, |mask| mask[i]))).collect()
+        })?;
+        let each = each.try_reshape_like(&(heads, seq, seq))?;
+        each.try_broadcast_like::<_, Axis<0>>(&(batch, heads, seq, seq))
+    }
 }
 
 /// `scale * q_h k_h^T`, `[batch, heads, seq, seq]`.
@@ -74,21 +89,24 @@ pub(super) fn products<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     heads: usize,
     scale: f64,
 ) -> Result<Pattern<E, Dev, T>, Dev::Err> {
+    let (batch, seq, _) = *q.shape();
     // the scale makes `q` a tensor of its own where queries and keys are the same stream
     let q = split_heads(q.try_mul(scalar::<E>(scale))?, heads)?;
-    q.try_matmul(split_heads(k, heads)?.try_permute::<_, Axes4<0, 1, 3, 2>>()?)
+    let k: Stream<E, Dev, T> = split_heads(k, heads)?.try_permute::<_, Axes3<0, 2, 1>>()?;
+    let products: Stream<E, Dev, T> = q.try_matmul(k)?;
+    products.try_reshape_like(&(batch, heads, seq, seq))
 }
 
 /// `scores[b, h, t, j] + bias[h, t - j]` for the keys `j <= t`.
 pub(super) fn biased<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    constants: &Constants<E, Dev>,
     scores: Pattern<E, Dev, T>,
     bias: Matrix<E, Dev, T>,
 ) -> Result<Pattern<E, Dev, T>, Dev::Err> {
     let (shape, (heads, distances)) = (*scores.shape(), *bias.shape());
     let seq = shape.3;
-    let entry = |i: usize| i / (seq * seq) * distances + (i / seq % seq).saturating_sub(i % seq);
-    let entries = (0..heads * seq * seq).map(entry).collect();
-    let entries = scores.device().clone().try_tensor_from_vec(entries, (heads, seq * seq))?;
+    let entry = |head: usize, i: usize| head * distances + (i / seq).saturating_sub(i % seq);
+    let entries = constants.indices(("distances", &[distances as u64]), (heads, seq * seq), entry)?;
     let entries: Stream<E, Dev, T> = bias.try_reshape_like(&(heads * distances, 1))?.try_gather(entries)?;
     let by_distance = entries.try_reshape_like(&(heads, seq, seq))?;
     scores.try_add(by_distance.try_broadcast_like::<_, Axis<0>>(&shape)?)
@@ -96,17 +114,18 @@ pub(super) fn biased<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
 
 /// `normaliser(scores)` over the keys `j <= t`, 0 beyond.
 pub(super) fn normalised<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    constants: &Constants<E, Dev>,
     scores: Pattern<E, Dev, T>,
     normaliser: Normaliser,
 ) -> Result<Pattern<E, Dev, T>, Dev::Err> {
-    let (device, shape) = (scores.device().clone(), *scores.shape());
+    let shape = *scores.shape();
     let seq = shape.3;
-    let table = |value: &dyn Fn(usize, usize) -> f64| {
-        constant(&device, (seq, seq), value)?.try_broadcast_like::<_, Axes2<0, 1>>(&shape)
+    let table = |name, value: &dyn Fn(usize, usize) -> f64| {
+        constants.matrix((name, &[]), (seq, seq), value)?.try_broadcast_like::<_, Axes2<0, 1>>(&shape)
     };
-    let unseen = || table(&|t, j| if j <= t { 0.0 } else { f64::NEG_INFINITY });
-    let seen = || table(&|t, j| if j <= t { 1.0 } else { 0.0 });
-    let mean = || table(&|t, j| if j <= t { 1.0 / (t + 1) as f64 } else { 0.0 });
+    let unseen = || table("unseen", &|t, j| if j <= t { 0.0 } else { f64::NEG_INFINITY });
+    let seen = || table("seen", &|t, j| if j <= t { 1.0 } else { 0.0 });
+    let mean = || table("mean", &|t, j| if j <= t { 1.0 / (t + 1) as f64 } else { 0.0 });
     match normaliser {
         Normaliser::Softmax => scores.try_add(unseen()?)?.try_softmax::<Axis<3>>(),
         Normaliser::SoftmaxOffByOne => {
@@ -118,7 +137,7 @@ pub(super) fn normalised<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
         Normaliser::Relu => scores.try_relu()?.try_mul(seen()?),
         Normaliser::MeanRelu => scores.try_relu()?.try_mul(mean()?),
         Normaliser::Sigmoid => {
-            let shift = table(&|t, _| -((t + 1) as f64).ln())?;
+            let shift = table("logarithm", &|t, _| -((t + 1) as f64).ln())?;
             scores.try_add(shift)?.try_sigmoid()?.try_mul(seen()?)
         }
         Normaliser::Linear => scores.try_mul(seen()?),
@@ -147,14 +166,16 @@ pub(super) fn fixed<E: Scalar, Dev: EngineDevice<E>>(
 
 /// The chosen heads of `other`, the rest of `base`.
 pub(super) fn spliced<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    (constants, node): (&Constants<E, Dev>, usize),
     base: Pattern<E, Dev, T>,
     other: Pattern<E, Dev, T>,
     chosen: &[bool],
 ) -> Result<Pattern<E, Dev, T>, Dev::Err> {
-    let (device, shape) = (base.device().clone(), *base.shape());
+    let shape = *base.shape();
     let these = |wanted: bool| {
-        let values = chosen.iter().map(|chosen| scalar(f64::from(u8::from(*chosen == wanted)))).collect();
-        let mask = device.try_tensor_from_vec(values, (chosen.len(),))?;
+        let value = |_, head: usize| f64::from(u8::from(chosen[head] == wanted));
+        let name = ("spliced", &[node as u64, u64::from(wanted)][..]);
+        let mask = constants.matrix(name, (1, chosen.len()), value)?.try_reshape_like(&(chosen.len(),))?;
         mask.try_broadcast_like::<_, Axes3<0, 2, 3>>(&shape)
     };
     base.try_mul(these(false)?)?.try_add(other.try_mul(these(true)?)?)
@@ -166,7 +187,13 @@ pub(super) fn mix<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     v: Stream<E, Dev, T>,
 ) -> Result<Stream<E, Dev, T>, Dev::Err> {
     let (shape, heads) = (*v.shape(), pattern.shape().1);
-    let mixed: Pattern<E, Dev, T> = pattern.try_matmul(split_heads(v, heads)?)?;
-    let beside: Pattern<E, Dev, T> = mixed.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
+    let (batch, seq, dim) = shape;
+    let pattern = pattern.try_reshape_like(&(batch * heads, seq, seq))?;
+    let mixed: Stream<E, Dev, T> = pattern.try_matmul(split_heads(v, heads)?)?;
+    if heads == 1 {
+        return Ok(mixed);
+    }
+    let by_heads: Pattern<E, Dev, T> = mixed.try_reshape_like(&(batch, heads, seq, dim / heads))?;
+    let beside: Pattern<E, Dev, T> = by_heads.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
     beside.try_reshape_like(&shape)
 }

@@ -1,9 +1,10 @@
 //! A batch as micro-batches of whole sequences: losses and gradients summed in order, activations shown.
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::backend::{
-    Axis, Backward, DeviceKind, EngineDevice, Gradients, Merge, OwnedTape, PutTape, Rank0, Scalar, SelectTo,
-    SplitTape, SumTo, Tensor, TryAdd, TryMul,
+    Axis, Backward, EngineDevice, Gradients, HasErr, Kind, Merge, OwnedTape, PutTape, Rank0, Scalar,
+    SelectTo, SplitTape, SumTo, Tensor, TryAdd, TryMul,
 };
 use crate::data::Batch;
 use crate::engine::Penalty;
@@ -14,19 +15,18 @@ use crate::graph::{Graph, WeightOp};
 use crate::nn::ParamId;
 use crate::{Error, Result};
 
+use super::constants::Constants;
 use super::forward::{Forward, MicroBatch};
 use super::needs::Needs;
 use super::reads::HostValue;
+use super::room;
 use super::{Matrix, ops, scalar};
 
 /// A number, and the tape of its making.
 type Scalar0<E, Dev> = Tensor<Rank0, E, Dev, OwnedTape<E, Dev>>;
 
-/// Sequences in a micro-batch on the CPU, where a small working set is what counts.
+/// Sequences in a micro-batch on the CPU, where a small working set is what counts; a GPU takes as many as it holds.
 const CPU_SEQUENCES: usize = 8;
-
-/// Elements of all activations of a micro-batch on a GPU, before their gradients and intermediate values.
-const CUDA_ELEMENTS: usize = 1 << 27;
 
 /// The dfdx engine: a graph for one request, on one device.
 ///
@@ -63,7 +63,7 @@ const CUDA_ELEMENTS: usize = 1 << 27;
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub struct EagerEngine<E: Scalar, Dev: EngineDevice<E>> {
-    device: Dev,
+    constants: Rc<Constants<E, Dev>>,
     graph: Graph,
     request: Request,
     needs: Needs,
@@ -78,7 +78,8 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
     /// An engine for `graph` that computes what `request` asks for; `trains` tells which parameters get gradients.
     ///
     /// # Errors
-    /// If the request asks for an activation that the graph does not have, or for a penalty of a pattern.
+    /// If the request asks for an activation that the graph does not have, or for a penalty of a pattern; if the memory of a GPU
+    /// does not hold one sequence.
     pub fn new(
         device: Dev,
         graph: &Graph,
@@ -89,14 +90,11 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         let needs = Needs::new(graph, request, trains);
         let elements = |(_, weight): &(ParamId, _)| elements_of(graph, *weight);
         let gradients = needs.gradients.iter().map(|g| (g.0, vec![E::default(); elements(g)])).collect();
-        let micro_batch = match Dev::KIND {
-            DeviceKind::Cpu => CPU_SEQUENCES,
-            DeviceKind::Cuda => (CUDA_ELEMENTS / sequence_elements(graph)).max(1),
-        };
+        let micro_batch = room::sequences::<E, Dev>(graph, &needs)?.unwrap_or(CPU_SEQUENCES);
         let (request, patches, terms) =
             (request.clone(), Patches::new(graph), vec![f64::NAN; request.losses.len()]);
         Ok(EagerEngine {
-            device,
+            constants: Rc::new(Constants::new(device)),
             graph: graph.clone(),
             request,
             needs,
@@ -119,7 +117,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
             WeightOp::Param(id) if self.needs.weights[i] => {
                 let mut values = vec![E::default(); weight.rows * weight.cols];
                 params.read(id, &mut values);
-                self.device.try_tensor_from_vec(values, (weight.rows, weight.cols)).map(Some)
+                self.constants.device.try_tensor_from_vec(values, (weight.rows, weight.cols)).map(Some)
             }
             _ => Ok(None),
         };
@@ -136,22 +134,36 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
     ) -> Result<f64, Dev::Err> {
         self.gradients.values_mut().for_each(|gradient| gradient.fill(E::default()));
         let params = self.load(params)?;
+        self.parts(&params, batch, rows, observer, |this, from| this.add_gradients(from, &params))
+    }
+
+    /// Runs a batch as micro-batches, whose gradients are handed over.
+    fn parts(
+        &mut self,
+        params: &[Option<Matrix<E, Dev>>],
+        batch: &Batch,
+        rows: &[RowLists],
+        observer: &Observer<'_, E>,
+        mut take: impl FnMut(&mut Self, Gradients<E, Dev>) -> Result<(), Dev::Err>,
+    ) -> Result<f64, Dev::Err> {
         let positions = self.request.loss_positions(batch, rows);
         let shares = Shares::new(&self.request.losses, &positions);
         self.terms.fill(0.0);
+        let constants = Rc::clone(&self.constants);
         for first in (0..batch.batch).step_by(self.micro_batch) {
             let part = MicroBatch::new(batch, first, self.micro_batch);
-            let forward =
-                Forward::run(&self.device, &self.graph, &self.needs, &params, &self.patches, &part)?;
+            let forward = Forward::run(&constants, &self.graph, &self.needs, params, &self.patches, &part)?;
             self.observe(&forward, &part, rows, observer);
-            self.differentiate(forward, &params, &part, rows, &shares)?;
+            if let Some(gradients) = self.differentiate(forward, &part, rows, &shares)? {
+                take(self, gradients)?;
+            }
         }
         Ok(totals(&self.request.losses, &positions, &mut self.terms))
     }
 
     fn observe(
         &self,
-        forward: &Forward<E, Dev>,
+        forward: &Forward<'_, E, Dev>,
         part: &MicroBatch,
         rows: &[RowLists],
         observer: &Observer<'_, E>,
@@ -171,15 +183,14 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         }
     }
 
-    /// Adds the terms of the loss of a micro-batch to those of the run, and their gradients.
+    /// Adds the terms of the loss of a micro-batch to those of the run; their gradients, if there are any.
     fn differentiate(
         &mut self,
-        forward: Forward<E, Dev>,
-        params: &[Option<Matrix<E, Dev>>],
+        forward: Forward<'_, E, Dev>,
         part: &MicroBatch,
         rows: &[RowLists],
         shares: &Shares,
-    ) -> Result<(), Dev::Err> {
+    ) -> Result<Option<Gradients<E, Dev>>, Dev::Err> {
         let mut loss: Option<Scalar0<E, Dev>> = None;
         for (i, term) in self.request.losses.iter().enumerate() {
             let chosen = part.chosen(term.rows(), rows);
@@ -195,16 +206,16 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
                 Some(loss) => loss.try_add(weighted)?,
             });
         }
-        let Some(loss) = loss.filter(|_| !self.gradients.is_empty()) else { return Ok(()) };
+        let Some(loss) = loss.filter(|_| !self.gradients.is_empty()) else { return Ok(None) };
         let (loss, tape) = loss.split_tape();
-        self.add_gradients(loss.put_tape(forward.tape.merge(tape)).try_backward()?, params)
+        loss.put_tape(forward.tape.merge(tape)).try_backward().map(Some)
     }
 
     /// The sum of a term over the chosen rows of a micro-batch, on a tape of its own.
     fn sum(
         &self,
         term: &LossTerm,
-        forward: &Forward<E, Dev>,
+        forward: &Forward<'_, E, Dev>,
         part: &MicroBatch,
         rows: &[RowLists],
         chosen: Vec<usize>,
@@ -215,13 +226,13 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         let chosen = ops::chosen(forward.stream(node).retaped::<OwnedTape<E, Dev>>(), chosen)?;
         match *term {
             LossTerm::NextToken { .. } => {
-                let targets = self.device.try_tensor_from_vec(next, (n,))?;
+                let targets = self.constants.device.try_tensor_from_vec(next, (n,))?;
                 chosen.try_log_softmax::<Axis<1>>()?.try_select(targets)?.try_negate()?.try_sum()
             }
             LossTerm::Distribution { set, .. } => {
                 let of = |i: usize| rows[set].distributions(part.first + i).iter().map(|p| scalar(*p));
                 let targets = (0..part.batch).flat_map(of).collect();
-                let targets = self.device.try_tensor_from_vec(targets, (n, vocab))?;
+                let targets = self.constants.device.try_tensor_from_vec(targets, (n, vocab))?;
                 chosen.try_log_softmax::<Axis<1>>()?.try_mul(targets)?.try_negate()?.try_sum()
             }
             LossTerm::Penalty { penalty: Penalty::L1, .. } => chosen.try_abs()?.try_sum(),
@@ -259,7 +270,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> Engine<E> for EagerEngine<E, Dev> {
         self.patches.check(batch.batch)?;
         self.graph.params().iter().try_for_each(|param| params.check(param.id))?;
         let result = self.run_checked(params, batch, rows, observer);
-        result.map_err(|e| Error::device(Dev::KIND.name(), e.to_string()))
+        result.map_err(refused::<Dev>)
     }
 
     fn terms(&self) -> &[f64] {
@@ -275,6 +286,11 @@ impl<E: Scalar, Dev: EngineDevice<E>> Engine<E> for EagerEngine<E, Dev> {
     }
 }
 
+/// The error of a device, on which something failed.
+pub(super) fn refused<Dev: HasErr + Kind>(error: Dev::Err) -> Error {
+    Error::device(Dev::KIND.name(), error.to_string())
+}
+
 /// The positions of one sequence in a row set; `all` are those of every sequence.
 fn positions_of<'a>(set: RowSet, rows: &'a [RowLists], sequence: usize, all: &'a [u32]) -> &'a [u32] {
     match set {
@@ -286,11 +302,4 @@ fn positions_of<'a>(set: RowSet, rows: &'a [RowLists], sequence: usize, all: &'a
 fn elements_of(graph: &Graph, weight: crate::graph::WeightId) -> usize {
     let node = &graph.weights()[weight.index()];
     node.rows * node.cols
-}
-
-/// Elements of the values of all nodes for one sequence.
-fn sequence_elements(graph: &Graph) -> usize {
-    let seq = graph.seq();
-    let elements = |node: &crate::graph::Node| node.cols * seq * if node.op.is_pattern() { seq } else { 1 };
-    graph.nodes().iter().map(elements).sum::<usize>().max(1)
 }

@@ -1,15 +1,19 @@
 //! One micro-batch through the graph.
+use std::cell::OnceCell;
+
 use crate::backend::{
-    EngineDevice, HasShape, Merge, NoneTape, OwnedTape, ReshapeTo, Scalar, SplitTape, Tape, Tensor, TryAdd,
-    TryMul,
+    EngineDevice, HasShape, Merge, NoneTape, OwnedTape, ReshapeTo, Scalar, SplitTape, Tape, TryAdd, TryMul,
 };
 use crate::data::Batch;
 use crate::engine::{Patches, RowLists, RowSet};
 use crate::graph::{Graph, Index, Node, NodeId, Op, WeightId, WeightOp};
 use crate::ops::Operation;
 
+use super::attention::{self, Masks};
+use super::constants::{Constants, Indices};
 use super::needs::Needs;
-use super::{Matrix, Pattern, Stream, attention, ops, scalar, weights};
+use super::ops::{self, Place};
+use super::{Matrix, Pattern, Stream, scalar, weights};
 
 /// The value of a node.
 #[derive(Clone)]
@@ -73,35 +77,24 @@ impl MicroBatch {
             }
         }
     }
-
-    /// The table row of every position, `[batch, seq]`.
-    fn rows<E: Scalar, Dev: EngineDevice<E>>(
-        &self,
-        device: &Dev,
-        index: Index,
-    ) -> Result<Tensor<(usize, usize), usize, Dev>, Dev::Err> {
-        let rows = match index {
-            Index::Tokens => self.x.clone(),
-            Index::Positions => (0..self.batch * self.seq).map(|i| i % self.seq).collect(),
-            Index::First => vec![0; self.batch * self.seq],
-        };
-        device.try_tensor_from_vec(rows, (self.batch, self.seq))
-    }
 }
 
 /// Values of the weights and nodes of a graph for one micro-batch, and the tape of those that are on it.
-pub(super) struct Forward<E: Scalar, Dev: EngineDevice<E>> {
+pub(super) struct Forward<'a, E: Scalar, Dev: EngineDevice<E>> {
+    constants: &'a Constants<E, Dev>,
+    /// The tokens, on the device once a node has asked for them.
+    tokens: OnceCell<Indices<Dev>>,
     weights: Vec<Option<Matrix<E, Dev>>>,
     nodes: Vec<Option<Value<E, Dev>>>,
     /// How the traced values were made.
     pub tape: OwnedTape<E, Dev>,
 }
 
-impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
+impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
     /// Computes what is needed; `params[i]` is the matrix of weight `i` where that is a parameter, `patches` the values of patched
     /// sites.
     pub fn run(
-        device: &Dev,
+        constants: &'a Constants<E, Dev>,
         graph: &Graph,
         needs: &Needs,
         params: &[Option<Matrix<E, Dev>>],
@@ -109,6 +102,8 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
         part: &MicroBatch,
     ) -> Result<Self, Dev::Err> {
         let mut this = Forward {
+            constants,
+            tokens: OnceCell::new(),
             weights: params.to_vec(),
             nodes: vec![None; graph.nodes().len()],
             tape: OwnedTape::default(),
@@ -119,11 +114,11 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
             }
             this.weights[i] = Some(if needs.traced_weights[i] {
                 let (value, tape): (_, OwnedTape<E, Dev>) =
-                    weights::evaluate(device, weight, |w| this.weight(w))?;
+                    weights::evaluate(constants, (i, weight), |w| this.weight(w))?;
                 this.tape = this.tape.merge(tape);
                 value
             } else {
-                weights::evaluate::<E, Dev, NoneTape>(device, weight, |w| this.weight(w))?.0
+                weights::evaluate::<E, Dev, NoneTape>(constants, (i, weight), |w| this.weight(w))?.0
             });
         }
         for (i, node) in graph.nodes().iter().enumerate() {
@@ -131,13 +126,13 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
                 continue;
             }
             this.nodes[i] = Some(if let Op::Patched { slot, .. } = node.op {
-                part.patched(device, patches, slot)?
+                part.patched(&constants.device, patches, slot)?
             } else if needs.traced_nodes[i] {
-                let (value, tape) = this.node::<OwnedTape<E, Dev>>(device, node, part)?;
+                let (value, tape) = this.node::<OwnedTape<E, Dev>>(i, node, part)?;
                 this.tape = this.tape.merge(tape);
                 value
             } else {
-                this.node::<NoneTape>(device, node, part)?.0
+                this.node::<NoneTape>(i, node, part)?.0
             });
         }
         Ok(this)
@@ -167,14 +162,31 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
         self.weights[id.index()].clone().expect("a weight is needed by all that read it")
     }
 
-    /// Computes one node from those before it, on a tape of its own.
+    /// The table row of every position, `[batch, seq]`.
+    fn rows(&self, index: Index, part: &MicroBatch) -> Result<Indices<Dev>, Dev::Err> {
+        let shape = (part.batch, part.seq);
+        match index {
+            Index::Positions => self.constants.indices(("positions", &[]), shape, |_, t| t),
+            Index::First => self.constants.indices(("first", &[]), shape, |_, _| 0),
+            Index::Tokens => {
+                if let Some(known) = self.tokens.get() {
+                    return Ok(known.clone());
+                }
+                let tokens = self.constants.device.try_tensor_from_vec(part.x.clone(), shape)?;
+                Ok(self.tokens.get_or_init(|| tokens).clone())
+            }
+        }
+    }
+
+    /// Computes node `i` from those before it, on a tape of its own.
     fn node<T: Tape<E, Dev>>(
         &self,
-        device: &Dev,
+        i: usize,
         node: &Node,
         part: &MicroBatch,
     ) -> Result<(Value<E, Dev>, T), Dev::Err> {
-        let (batch, seq) = (part.batch, part.seq);
+        let (batch, seq, constants) = (part.batch, part.seq, self.constants);
+        let device = &constants.device;
         let stream = |id: NodeId| self.stream(id).retaped::<T>();
         let weight = |id: WeightId| self.weight(id).retaped::<T>();
         let pattern = |value: Pattern<E, Dev, T>| {
@@ -182,7 +194,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
             Ok((Value::Pattern(value), tape))
         };
         let out = match node.op {
-            Op::Lookup { table, index } => ops::lookup(weight(table), &part.rows(device, index)?)?,
+            Op::Lookup { table, index } => ops::lookup(weight(table), self.rows(index, part)?)?,
             Op::Linear { weight: w, x } => ops::linear(stream(x), weight(w))?,
             Op::Add(a, b) if a == b => ops::double(stream(a))?,
             Op::Add(a, b) => stream(a).try_add(stream(b))?,
@@ -196,16 +208,16 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
                 let inputs = inputs.iter().map(|x| by_heads(stream(*x))).collect::<Result<Vec<_>, _>>()?;
                 op.dfdx(inputs)?.try_reshape_like(&(batch, seq, node.cols))?
             }
-            Op::Rotate { x, heads, theta } => ops::rotate(stream(x), heads, theta)?,
-            Op::Shift { x, by } => ops::shift(stream(x), by)?,
-            Op::Columns { x, first } => ops::spread(stream(x), node.cols, |from, to| from == to + first)?,
+            Op::Rotate { x, heads, theta } => ops::rotate(constants, stream(x), heads, theta)?,
+            Op::Shift { x, by } => ops::shift(constants, stream(x), by)?,
+            Op::Columns { x, first } => ops::columns(constants, stream(x), node.cols, Place::From(first))?,
             Op::Concat(ref inputs) => {
                 let mut sum: Stream<E, Dev, T> = device.try_zeros_like(&(batch, seq, node.cols))?.retaped();
                 let mut first = 0;
                 for input in inputs {
                     let x = stream(*input);
                     let width = x.shape().2;
-                    sum = sum.try_add(ops::spread(x, node.cols, |from, to| from + first == to)?)?;
+                    sum = sum.try_add(ops::columns(constants, x, node.cols, Place::To(first))?)?;
                     first += width;
                 }
                 sum
@@ -213,29 +225,30 @@ impl<E: Scalar, Dev: EngineDevice<E>> Forward<E, Dev> {
             Op::Mix { pattern, v, value_heads } => {
                 let pattern = self.pattern(pattern).retaped::<T>();
                 let heads = pattern.shape().1;
-                attention::mix(pattern, attention::shared(stream(v), value_heads, heads)?)?
+                attention::mix(pattern, attention::shared(constants, stream(v), value_heads, heads)?)?
             }
             Op::Patched { .. } => unreachable!("the values of patched sites are not computed"),
             Op::Zero => device.try_zeros_like(&(batch, seq, node.cols))?.retaped::<T>(),
             Op::Pattern { q, k, ref scoring } => {
-                let k = attention::shared(stream(k), scoring.key_heads, scoring.heads)?;
+                let k = attention::shared(constants, stream(k), scoring.key_heads, scoring.heads)?;
                 let mut scores = attention::products(stream(q), k, scoring.heads, scoring.scale)?;
                 if let Some(bias) = scoring.bias {
-                    scores = attention::biased(scores, weight(bias))?;
+                    scores = attention::biased(constants, scores, weight(bias))?;
                 }
                 if scoring.masks.is_empty() {
-                    return pattern(attention::normalised(scores, scoring.normaliser)?);
+                    return pattern(attention::normalised(constants, scores, scoring.normaliser)?);
                 }
-                let scores = scores.try_add(attention::mask(device, scoring, batch, seq)?)?;
-                let seen = attention::seen(device, scoring, batch, seq)?;
-                return pattern(attention::normalised(scores, scoring.normaliser)?.try_mul(seen)?);
+                let masks = Masks { constants, node: i, scoring };
+                let scores = scores.try_add(masks.added(batch, seq)?)?;
+                let seen = masks.seen(batch, seq)?;
+                return pattern(attention::normalised(constants, scores, scoring.normaliser)?.try_mul(seen)?);
             }
             Op::FixedPattern { heads, ref rule } => {
                 return pattern(attention::fixed(device, rule, &part.x, heads, seq)?.retaped());
             }
             Op::SplicedPattern { base, other, ref chosen } => {
                 let [base, other] = [base, other].map(|p| self.pattern(p).retaped::<T>());
-                return pattern(attention::spliced(base, other, chosen)?);
+                return pattern(attention::spliced((constants, i), base, other, chosen)?);
             }
         };
         let (value, tape) = out.split_tape();

@@ -7,23 +7,28 @@
 //! | file | job |
 //! |---|---|
 //! | `needs` | which nodes are computed, which of them on the tape |
+//! | `constants` | masks, indices and other matrices that no value changes, sent to the device once |
 //! | `weights` | weights-only matrices |
 //! | `ops` | operations on streams, and the loss |
 //! | `attention` | patterns and mixing |
 //! | `forward` | one micro-batch through the graph |
 //! | `reads` | activations for the observer |
 //! | `engine` | a batch as micro-batches, losses and gradients summed |
+//! | `room` | how many sequences the memory of a device holds |
 //! | `open` | an engine on the device of a run |
 mod attention;
+mod constants;
 mod engine;
 mod forward;
 mod needs;
 mod open;
 mod ops;
 mod reads;
+mod room;
 mod weights;
 
 pub use engine::EagerEngine;
+pub(crate) use open::on_gpu;
 pub use open::open;
 
 use crate::backend::{EngineDevice, HasShape, NoneTape, Scalar, Tape, Tensor, TryAdd, TryMul, TrySub};
@@ -40,16 +45,6 @@ type Pattern<E, Dev, T = NoneTape> = Tensor<(usize, usize, usize, usize), E, Dev
 /// A factor in the scalar type of the engine.
 pub(crate) fn scalar<E: Scalar>(x: f64) -> E {
     <E as crate::kernels::Element>::from_f64(x)
-}
-
-/// The constant matrix `[rows, cols]` whose elements are `value(row, col)`.
-fn constant<E: Scalar, Dev: EngineDevice<E>>(
-    device: &Dev,
-    (rows, cols): (usize, usize),
-    value: impl Fn(usize, usize) -> f64,
-) -> Result<Matrix<E, Dev>, Dev::Err> {
-    let values = (0..rows * cols).map(|i| scalar(value(i / cols, i % cols))).collect();
-    device.try_tensor_from_vec(values, (rows, cols))
 }
 
 /// A function of each element that dfdx does not have: `f` gives its value and its derivative. It is computed as

@@ -1,5 +1,5 @@
 //! An engine on the device of a run.
-use crate::backend::{Cpu, DeviceKind};
+use crate::backend::{Cpu, DeviceKind, EngineDevice, Gpu, Scalar};
 use crate::engine::{Engine, Request};
 use crate::graph::{Graph, Op, WeightOp};
 use crate::nn::ParamId;
@@ -8,24 +8,41 @@ use crate::{Error, Result};
 
 use super::EagerEngine;
 
-/// An engine in f32 on a device of this kind; `trains` tells which parameters get gradients.
+/// An engine on a device of this kind; `trains` tells which parameters get gradients.
 ///
 /// # Errors
-/// If the device is [`DeviceKind::Cuda`] and this build has no CUDA support, or no GPU can be used;
-/// or if the model has an operation of the program's own ([`crate::ops`]).
-pub fn open(
+/// Those of [`on_gpu`] if the device is [`DeviceKind::Cuda`]; those of [`EagerEngine::new`].
+pub fn open<E: Scalar>(
     kind: DeviceKind,
     graph: &Graph,
     request: &Request,
     trains: &dyn Fn(ParamId) -> bool,
-) -> Result<Box<dyn Engine<f32>>, Error> {
+) -> Result<Box<dyn Engine<E>>>
+where
+    Cpu: EngineDevice<E>,
+    Gpu: EngineDevice<E>,
+{
     match kind {
         DeviceKind::Cpu => Ok(Box::new(EagerEngine::new(Cpu::default(), graph, request, trains)?)),
-        DeviceKind::Cuda => {
-            refuse_custom(graph)?;
-            open_cuda(graph, request, trains)
-        }
+        DeviceKind::Cuda => Ok(Box::new(on_gpu(graph, request, trains)?)),
     }
+}
+
+/// An engine on the first NVIDIA GPU.
+///
+/// # Errors
+/// If this build has no CUDA support, or no GPU can be used; if the model has an operation of the program's own
+/// ([`crate::ops`]); those of [`EagerEngine::new`].
+pub(crate) fn on_gpu<E: Scalar>(
+    graph: &Graph,
+    request: &Request,
+    trains: &dyn Fn(ParamId) -> bool,
+) -> Result<EagerEngine<E, Gpu>>
+where
+    Gpu: EngineDevice<E>,
+{
+    refuse_custom(graph)?;
+    EagerEngine::new(crate::backend::gpu()?, graph, request, trains)
 }
 
 /// Refuses operations of the program's own, which run on the CPU only.
@@ -46,18 +63,4 @@ fn refuse_custom(graph: &Graph) -> Result<()> {
             Err(Error::device("device=cuda", message))
         }
     }
-}
-
-#[cfg(feature = "cuda")]
-fn open_cuda(
-    graph: &Graph,
-    request: &Request,
-    trains: &dyn Fn(ParamId) -> bool,
-) -> Result<Box<dyn Engine<f32>>, Error> {
-    Ok(Box::new(EagerEngine::new(crate::backend::cuda()?, graph, request, trains)?))
-}
-
-#[cfg(not(feature = "cuda"))]
-fn open_cuda(_: &Graph, _: &Request, _: &dyn Fn(ParamId) -> bool) -> Result<Box<dyn Engine<f32>>, Error> {
-    Err(crate::backend::no_cuda())
 }

@@ -1,19 +1,21 @@
 //! Operations on streams `[batch, seq, dim]`, row by row, and the loss.
 //!
-//! dfdx refuses two operands of one operation that are the same tensor (or views of it): see [`double`].
+//! dfdx refuses two operands of one operation that are the same tensor (or views of it): see [`double`]. On a GPU it sums the
+//! gradient of a matrix that multiplies a batch one sequence at a time, so all rows of all sequences are multiplied as one matrix.
 use crate::backend::{
-    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, PermuteTo, ReshapeTo, Scalar, Tape, Tensor,
-    TryAdd, TryMatMul, TryMul,
+    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, PermuteTo, ReshapeTo, Scalar, Tape, TryAdd,
+    TryMatMul, TryMul,
 };
 
-use super::{Matrix, Stream, constant, scalar};
+use super::constants::{Constants, Indices};
+use super::{Matrix, Stream, scalar};
 
 /// `out[b, t] = table[rows[b, t]]`, `[batch, seq, dim]`.
 pub(super) fn lookup<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     table: Matrix<E, Dev, T>,
-    rows: &Tensor<(usize, usize), usize, Dev>,
+    rows: Indices<Dev>,
 ) -> Result<Stream<E, Dev, T>, Dev::Err> {
-    table.try_gather(rows.clone())
+    table.try_gather(rows)
 }
 
 /// `out[b, t] = W x[b, t]`, `[batch, seq, out]`.
@@ -21,7 +23,17 @@ pub(super) fn linear<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     x: Stream<E, Dev, T>,
     weight: Matrix<E, Dev, T>,
 ) -> Result<Stream<E, Dev, T>, Dev::Err> {
-    x.try_matmul(weight.try_permute::<_, Axes2<1, 0>>()?)
+    times(x, weight.try_permute::<_, Axes2<1, 0>>()?)
+}
+
+/// `out[b, t] = x[b, t] matrix`, `[batch, seq, cols]`.
+pub(super) fn times<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    x: Stream<E, Dev, T>,
+    matrix: Matrix<E, Dev, T>,
+) -> Result<Stream<E, Dev, T>, Dev::Err> {
+    let ((batch, seq, dim), (_, cols)) = (*x.shape(), *matrix.shape());
+    let rows: Matrix<E, Dev, T> = x.try_reshape_like(&(batch * seq, dim))?;
+    rows.try_matmul(matrix)?.try_reshape_like(&(batch, seq, cols))
 }
 
 /// `x + x`.
@@ -43,57 +55,86 @@ pub(super) fn gain<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
 
 /// Rotary positions: `out = cos * x + sin * turned(x)`, where `turned` takes each pair `(a, b)` to `(-b, a)`.
 pub(super) fn rotate<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    constants: &Constants<E, Dev>,
     x: Stream<E, Dev, T>,
     heads: usize,
     theta: f64,
 ) -> Result<Stream<E, Dev, T>, Dev::Err> {
-    let (device, shape) = (x.device().clone(), *x.shape());
+    let shape = *x.shape();
     let (_, seq, dim) = shape;
     let width = dim / heads;
     let angle = |t: usize, column: usize| {
         let pair = (column % width) / 2;
         t as f64 * theta.powf(-2.0 * pair as f64 / width as f64)
     };
-    let turn = constant(&device, (dim, dim), |from, to| match (from % 2, to % 2) {
+    let turn = constants.matrix(("turn", &[]), (dim, dim), |from, to| match (from % 2, to % 2) {
         (1, 0) if from == to + 1 => -1.0,
         (0, 1) if to == from + 1 => 1.0,
         _ => 0.0,
     })?;
-    let cos = constant(&device, (seq, dim), |t, c| angle(t, c).cos())?;
-    let sin = constant(&device, (seq, dim), |t, c| angle(t, c).sin())?;
-    let turned = x.retaped::<T>().try_matmul(turn)?;
+    let numbers = [heads as u64, theta.to_bits()];
+    let cos = constants.matrix(("cos", &numbers), (seq, dim), |t, c| angle(t, c).cos())?;
+    let sin = constants.matrix(("sin", &numbers), (seq, dim), |t, c| angle(t, c).sin())?;
+    let turned = times(x.retaped::<T>(), turn.retaped())?;
     let along = x.try_mul(cos.try_broadcast_like::<_, Axis<0>>(&shape)?)?;
     along.try_add(turned.try_mul(sin.try_broadcast_like::<_, Axis<0>>(&shape)?)?)
 }
 
-/// `out[b, t] = x[b, t - by]`, zeros before: a product with a matrix of zeros and ones over positions.
+/// `out[b, t] = x[b, t - by]`, zeros before.
 pub(super) fn shift<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    constants: &Constants<E, Dev>,
     x: Stream<E, Dev, T>,
     by: usize,
 ) -> Result<Stream<E, Dev, T>, Dev::Err> {
-    let (device, (batch, seq, _)) = (x.device().clone(), *x.shape());
-    let from = constant(&device, (seq, seq), |to, from| f64::from(u8::from(from + by == to)))?;
-    let from = from.try_broadcast_like::<_, Axis<0>>(&(batch, seq, seq))?;
-    from.retaped::<T>().try_matmul(x)
+    let shape = *x.shape();
+    let (batch, seq, dim) = shape;
+    let from = |b: usize, t: usize| b * seq + t.saturating_sub(by);
+    let from = constants.indices(("shifted", &[by as u64]), (batch, seq), from)?;
+    let moved: Stream<E, Dev, T> = x.try_reshape_like(&(batch * seq, dim))?.try_gather(from)?;
+    let there = |_, t: usize| f64::from(u8::from(t >= by));
+    let there = constants.matrix(("there", &[by as u64]), (1, seq), there)?.try_reshape_like(&(seq,))?;
+    moved.try_mul(there.try_broadcast_like::<_, Axes2<0, 2>>(&shape)?)
 }
 
-/// Columns put in other places: column `to` of `[batch, seq, width]` is the sum of those `from` which `goes(from, to)`.
-pub(super) fn spread<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+/// Which columns of a stream go where.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// Those from this one on become the first ones.
+    From(usize),
+    /// The first ones come to stand from here on, zeros elsewhere.
+    To(usize),
+}
+
+/// Some columns of a stream as columns of `[batch, seq, width]`: a product with a matrix of zeros and ones.
+pub(super) fn columns<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    constants: &Constants<E, Dev>,
     x: Stream<E, Dev, T>,
     width: usize,
-    goes: impl Fn(usize, usize) -> bool,
+    place: Place,
 ) -> Result<Stream<E, Dev, T>, Dev::Err> {
-    let (device, dim) = (x.device().clone(), x.shape().2);
-    x.try_matmul(constant(&device, (dim, width), |from, to| f64::from(u8::from(goes(from, to))))?)
+    let (name, first) = match place {
+        Place::From(first) => ("columns from", first),
+        Place::To(first) => ("columns to", first),
+    };
+    let goes = |from: usize, to: usize| match place {
+        Place::From(first) => from == to + first,
+        Place::To(first) => from + first == to,
+    };
+    let goes = |from, to| f64::from(u8::from(goes(from, to)));
+    let dim = x.shape().2;
+    times(x, constants.matrix((name, &[first as u64]), (dim, width), goes)?.retaped())
 }
 
-/// The chosen rows `[n, width]` of a stream; `rows` count through `batch * seq`.
+/// The chosen rows `[n, width]` of a stream, in order; `rows` count through `batch * seq`.
 pub(super) fn chosen<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     x: Stream<E, Dev, T>,
     rows: Vec<usize>,
 ) -> Result<Matrix<E, Dev, T>, Dev::Err> {
     let (device, n) = (x.device().clone(), rows.len());
     let (batch, seq, width) = *x.shape();
-    let rows = device.try_tensor_from_vec(rows, (n,))?;
-    x.try_reshape_like(&(batch * seq, width))?.try_gather(rows)
+    let x = x.try_reshape_like(&(batch * seq, width))?;
+    if n == batch * seq {
+        return Ok(x);
+    }
+    x.try_gather(device.try_tensor_from_vec(rows, (n,))?)
 }

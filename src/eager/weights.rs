@@ -6,12 +6,13 @@ use crate::backend::{
 use crate::graph::{WeightId, WeightNode, WeightOp};
 use crate::ops::Operation;
 
-use super::{Matrix, constant, scalar};
+use super::constants::Constants;
+use super::{Matrix, scalar};
 
 /// The matrix of a node that is no parameter, from those before it, and the tape of its making.
 pub(super) fn evaluate<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    device: &Dev,
-    node: &WeightNode,
+    constants: &Constants<E, Dev>,
+    (i, node): (usize, &WeightNode),
     of: impl Fn(WeightId) -> Matrix<E, Dev>,
 ) -> Result<(Matrix<E, Dev>, T), Dev::Err> {
     let traced = |w: WeightId| of(w).retaped::<T>();
@@ -35,11 +36,12 @@ pub(super) fn evaluate<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
             op.dfdx(inputs)?.try_reshape_like(&(node.rows, node.cols))?
         }
         WeightOp::Identity => {
-            let ones = constant(device, (node.rows, node.cols), |r, c| f64::from(u8::from(r == c)))?;
-            ones.retaped::<T>()
+            let one = |r, c| f64::from(u8::from(r == c));
+            constants.matrix(("identity", &[i as u64]), (node.rows, node.cols), one)?.retaped::<T>()
         }
         WeightOp::Constant(ref values) => {
-            constant(device, (node.rows, node.cols), |r, c| values[r * node.cols + c])?.retaped::<T>()
+            let value = |r: usize, c: usize| values[r * node.cols + c];
+            constants.matrix(("constant", &[i as u64]), (node.rows, node.cols), value)?.retaped::<T>()
         }
     };
     Ok(matrix.split_tape())
@@ -62,7 +64,7 @@ mod tests {
         let (a, gain) = (matrix(2, 3), matrix(1, 3));
         let node = WeightNode { op: WeightOp::ScaleColumns(WeightId(0), WeightId(1)), rows: 2, cols: 3 };
         let of = |w: WeightId| if w == WeightId(0) { a.clone() } else { gain.clone() };
-        let (scaled, tape): Traced = evaluate(&Cpu::default(), &node, of).unwrap();
+        let (scaled, tape): Traced = evaluate(&Constants::new(Cpu::default()), (0, &node), of).unwrap();
         let (a_values, g) = (a.as_vec(), gain.as_vec());
         let expected: Vec<f64> = (0..6).map(|i| a_values[i] * g[i % 3]).collect();
         assert_eq!(scaled.as_vec(), expected);
@@ -75,7 +77,8 @@ mod tests {
     #[test]
     fn the_identity_is_one_on_the_diagonal() {
         let node = WeightNode { op: WeightOp::Identity, rows: 2, cols: 2 };
-        let (identity, _): Traced = evaluate(&Cpu::default(), &node, |_| unreachable!()).unwrap();
+        let constants = Constants::new(Cpu::default());
+        let (identity, _): Traced = evaluate(&constants, (0, &node), |_| unreachable!()).unwrap();
         assert_eq!(identity.as_vec(), [1.0, 0.0, 0.0, 1.0]);
     }
 }

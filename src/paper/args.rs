@@ -228,8 +228,8 @@ pub struct RunArgs {
     /// Where to compute.
     #[config(default = Device::Cpu)]
     pub device: Device,
-    /// Precision on the CPU: of the arithmetic, and with double also of weights, optimiser and files.
-    #[config(default = Precision::Auto, applies = "device=cpu")]
+    /// Precision of the arithmetic, and with double also of weights, optimiser and files.
+    #[config(default = Precision::Auto)]
     pub precision: Precision,
 }
 

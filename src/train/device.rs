@@ -1,11 +1,11 @@
 //! Where a run computes.
-use crate::backend::DeviceKind;
+use crate::Result;
 use crate::config::Config;
+use crate::eager::on_gpu;
 use crate::engine::{AnyEngine, Request, Widened};
 use crate::graph::Graph;
 use crate::nn::{ParamId, Storage};
 use crate::plan::CpuEngine;
-use crate::{Error, Result};
 
 /// The device on which a run computes.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Precision {
     Auto,
     /// 32 bits.
     Single,
-    /// 64 bits in weights, gradients, optimiser and files, on the CPU, in about twice the time. Nothing is rounded to 32.
+    /// 64 bits in weights, gradients, optimiser and files, on the CPU in about twice the time. Nothing is rounded to 32.
     Double,
 }
 
@@ -65,7 +65,7 @@ pub struct Compute {
     pub device: Device,
     /// Threads of the CPU engine.
     pub threads: usize,
-    /// Precision of the CPU engine.
+    /// Precision, on either device.
     pub precision: Precision,
 }
 
@@ -103,7 +103,7 @@ impl Compute {
     /// An engine for `graph` that computes what `request` asks for.
     ///
     /// # Errors
-    /// If the device is not there, this build does not support it, or it cannot compute in double precision.
+    /// If the device is not there, this build does not support it, or its memory does not hold one sequence.
     pub fn engine(
         self,
         graph: &Graph,
@@ -121,14 +121,11 @@ impl Compute {
             (Device::Cpu, _) => {
                 AnyEngine::Single(Box::new(CpuEngine::new(graph, request, trains, self.threads)?))
             }
-            (Device::Cuda, Precision::Double) => {
-                let message =
-                    "precision=double computes on the processor; leave device=cpu, or precision=single";
-                return Err(Error::device("cuda", message));
+            (Device::Cuda, Precision::Double) => AnyEngine::Double(Box::new(on_gpu(graph, request, trains)?)),
+            (Device::Cuda, precision) if precision.widens(graph) => {
+                AnyEngine::Single(Box::new(Widened::new(on_gpu::<f64>(graph, request, trains)?, graph)))
             }
-            (Device::Cuda, _) => {
-                AnyEngine::Single(crate::eager::open(DeviceKind::Cuda, graph, request, trains)?)
-            }
+            (Device::Cuda, _) => AnyEngine::Single(Box::new(on_gpu(graph, request, trains)?)),
         })
     }
 }

@@ -109,8 +109,8 @@ fn what_cannot_be_run_is_an_error() {
 #[cfg(not(feature = "cuda"))]
 fn a_build_without_cuda_says_how_to_get_it() {
     let tiny = Tiny::new(Body::Nothing);
-    assert!(open(DeviceKind::Cpu, &graph(&tiny), &loss(RowSet::All), &|_| true).is_ok());
-    let error = open(DeviceKind::Cuda, &graph(&tiny), &loss(RowSet::All), &|_| true).err().unwrap();
+    assert!(open::<f32>(DeviceKind::Cpu, &graph(&tiny), &loss(RowSet::All), &|_| true).is_ok());
+    let error = open::<f32>(DeviceKind::Cuda, &graph(&tiny), &loss(RowSet::All), &|_| true).err().unwrap();
     let expected = "device=cuda: this build has no CUDA support; build with `--features cuda` \
                     (it needs the CUDA toolkit and a driver), or leave device=cpu";
     assert_eq!(error.to_string(), expected);

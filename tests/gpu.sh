@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Everything that is known of the GPU build without a GPU, on a real one:
+#
+#   tests/gpu.sh [TORCH_STEP]
+#
+# builds the programs, compares the golden cases and three variations with the CPU, runs in double precision, and times a step of both
+# of the paper's models; TORCH_STEP is a program that times the same steps in PyTorch (`--model basic|full --batch B --seq T --dim D
+# --arm eager|best --device cuda`), and is left out where it is not there. Needs nvcc and a driver, Python; no network if the crates are
+# there (`cargo fetch`, or `cargo vendor`). PROGRAMS=FOLDER takes programs that are built already.
+set -euo pipefail
+torch=${1:-}
+[[ -z $torch ]] || torch=$(realpath "$torch")
+cd "$(dirname "$0")/.."
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+step() { printf '\n== %s (%ds)\n' "$1" "$SECONDS"; }
+
+step "the machine"
+nvidia-smi --query-gpu=name,driver_version,compute_cap,memory.total --format=csv
+command -v nvcc >/dev/null && nvcc --version | tail -n 2
+
+programs=${PROGRAMS:-$PWD/target/gpu/release/examples}
+if [[ -z ${PROGRAMS:-} ]]; then
+  step "build"
+  cargo build --release --locked --features cuda --target-dir target/gpu \
+    --example ihead_basic --example ihead_full --example variation_time
+fi
+
+step "golden cases and variations: the device against the CPU, single precision"
+failed=0
+python3 tests/cuda/compare.py --real "$programs" || failed=1
+
+step "double precision"
+small=(data_args.k=5 data_args.seq_length=32 optim_args.batch_size=8 test_batch_size=8 max_iters=4)
+"$programs/ihead_full" "${small[@]}" model_args.dim=32 precision=double device=cuda || failed=1
+
+# SECONDS_A_STEP PROGRAM SETTING...: of 20 steps behind 10 that load the kernels
+seconds() {
+  local few more
+  for iterations in 10 30; do
+    "$programs/$1" "${@:2}" device=cuda precision=single data_args.k=5 eval_delta=1000 test_batch_size=8 \
+      max_iters=$iterations save_dir="$scratch/$1-$iterations" overwrite=true >/dev/null
+  done
+  python3 - "$scratch/$1-10/run.json" "$scratch/$1-30/run.json" <<'PYTHON'
+import json, sys
+few, more = (json.load(open(path)) for path in sys.argv[1:])
+total = lambda run: run["seconds_a_step"] * run["iterations"]
+print(f'{(total(more) - total(few)) / 20:.5f}')
+PYTHON
+}
+
+time_both() { # MODEL BATCH DIM SETTING...
+  local model=$1 batch=$2 dim=$3
+  echo "$model ihead batch=$batch seq=256 dim=$dim seconds=$(seconds "ihead_$model" \
+    optim_args.batch_size="$batch" data_args.seq_length=256 model_args.max_length=256 model_args.dim="$dim" "${@:4}")"
+  if [[ -n $torch && -f $torch ]]; then
+    python3 "$torch" --model "$model" --batch "$batch" --seq 256 --dim "$dim" --arm eager --device cuda --steps 20
+  else
+    echo "$model torch: left out, no program that times PyTorch was given"
+  fi
+}
+
+step "one step of training"
+frozen=(loss_head_only=true optim_args.use_sgd=true model_args.freeze_embeddings=true model_args.freeze_output=true
+  model_args.final_ffn=false)
+time_both basic 512 256 "${frozen[@]}"
+time_both full 64 128
+time_both full 512 128
+
+step "done"
+exit $failed
