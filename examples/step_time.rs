@@ -38,6 +38,9 @@ struct Args {
     /// Layers (full).
     #[config(default = 2, min = 1, applies = "model=full")]
     layers: usize,
+    /// Tokens of the vocabulary; those of the data are the first 65.
+    #[config(default = 65, min = 65)]
+    vocab: usize,
     /// Embeddings and output train too (basic).
     #[config(default = false, applies = "model=basic")]
     trained: bool,
@@ -78,7 +81,7 @@ fn run(args: Args) -> ihead::Result<()> {
                 freeze_output: !args.trained,
                 ..SimplifiedArgs::defaults()
             };
-            let model = Simplified::new(65, &sizes)?.init(1);
+            let model = Simplified::new(args.vocab, &sizes)?.init(1);
             time(&args, "basic", &model, if args.all_rows { RowSet::All } else { RowSet::Set(0) })
         }
         Which::Full => {
@@ -89,7 +92,7 @@ fn run(args: Args) -> ihead::Result<()> {
                 n_layers: args.layers,
                 ..FullArgs::defaults()
             };
-            let model = Full::new(65, &sizes)?.init(1);
+            let model = Full::new(args.vocab, &sizes)?.init(1);
             time(&args, "full", &model, RowSet::All)
         }
     }

@@ -2,11 +2,12 @@
 use std::collections::HashMap;
 
 use crate::engine::Read;
-use crate::graph::WeightId;
+use crate::graph::{Graph, WeightId};
 use crate::kernels::Element;
 
 use super::instr::{Frame, Instr, Instruction, Mixed};
 use super::program::{Program, Val};
+use super::turns::{self, Add, Turn};
 use super::weights::Matrix;
 
 /// A program with what its instructions need to know of each other.
@@ -16,6 +17,8 @@ pub(crate) struct Plan {
     mixes: HashMap<Val, Vec<Mixed>>,
     /// Place of each weight among the leaves.
     leaf_of: Vec<Option<usize>>,
+    /// Whether each leaf has one sum for all threads.
+    pub in_turn: Vec<bool>,
 }
 
 /// What sequences leave behind: gradients of the leaves, and the sums of the losses.
@@ -31,6 +34,23 @@ impl<E: Element> Sums<E> {
         self.losses.fill(0.0);
     }
 
+    /// Takes the sums out that all threads add to in turn; nothing stands for the others.
+    pub fn take_in_turn(&mut self, in_turn: &[bool]) -> Vec<Matrix<E>> {
+        let take = |(sum, in_turn): (&mut Matrix<E>, &bool)| {
+            if *in_turn { std::mem::take(sum) } else { Matrix::default() }
+        };
+        self.leaves.iter_mut().zip(in_turn).map(take).collect()
+    }
+
+    /// Puts them back.
+    pub fn put_in_turn(&mut self, in_turn: &[bool], sums: Vec<Matrix<E>>) {
+        for ((place, sum), in_turn) in self.leaves.iter_mut().zip(sums).zip(in_turn) {
+            if *in_turn {
+                *place = sum;
+            }
+        }
+    }
+
     pub fn add(&mut self, other: &Sums<E>) {
         self.leaves.iter_mut().zip(&other.leaves).for_each(|(a, b)| a.add(b));
         self.losses.iter_mut().zip(&other.losses).for_each(|(a, b)| *a += b);
@@ -38,7 +58,7 @@ impl<E: Element> Sums<E> {
 }
 
 impl Plan {
-    pub fn new(program: Program, weights: usize) -> Plan {
+    pub fn new(program: Program, graph: &Graph) -> Plan {
         let mut mixes: HashMap<Val, Vec<Mixed>> = HashMap::new();
         for instr in &program.instrs {
             if let Instr::Mix(mix) = instr
@@ -47,16 +67,33 @@ impl Plan {
                 mixes.entry(mix.pattern).or_default().push(mixed);
             }
         }
-        let mut leaf_of = vec![None; weights];
+        let mut leaf_of = vec![None; graph.weights().len()];
         for (i, leaf) in program.leaves.iter().enumerate() {
             leaf_of[leaf.index()] = Some(i);
         }
-        Plan { program, mixes, leaf_of }
+        let in_turn = turns::in_turn(&program, graph);
+        Plan { program, mixes, leaf_of, in_turn }
     }
 
-    /// The gradient sum of a weight, if it is wanted.
+    /// The gradient sum of a weight, if it is wanted; of maps, see [`Self::add_to_map`].
     pub fn leaf<'a, E>(&self, weight: WeightId, sums: &'a mut Sums<E>) -> Option<&'a mut Matrix<E>> {
         self.leaf_of[weight.index()].map(|i| &mut sums.leaves[i])
+    }
+
+    /// Adds to the gradient sum of a map, if it is wanted: `add` is called with its rows, perhaps block by block.
+    pub fn add_to_map<E: Element>(
+        &self,
+        weight: WeightId,
+        sums: &mut Sums<E>,
+        turn: Turn<'_, E>,
+        add: Add<'_, E>,
+    ) {
+        let Some(i) = self.leaf_of[weight.index()] else { return };
+        if self.in_turn[i] {
+            return turn(i, add);
+        }
+        let sum = sums.leaves[i].wide_mut();
+        add(0..sum.n_rows(), sum);
     }
 
     pub fn mixes(&self, pattern: Val) -> &[Mixed] {

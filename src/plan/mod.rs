@@ -9,7 +9,7 @@
 //! | what depends on weights alone, once a step | `weights` |
 //! | the instructions, each with its forward and backward pass and its text | `instr` |
 //! | one sequence, forwards and backwards | `exec`, `workspace` |
-//! | a batch over threads, summed in a fixed order | `threads` |
+//! | a batch over threads, summed in a fixed order | `threads`, `turns` |
 //! | a lowered program as text | `text` |
 //!
 //! `docs/performance.md` tells what each pass is worth and why it is exact.
@@ -22,6 +22,7 @@ mod passes;
 mod program;
 mod text;
 mod threads;
+mod turns;
 mod weights;
 mod workspace;
 

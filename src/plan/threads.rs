@@ -14,10 +14,12 @@ use super::exec::{Plan, Sums};
 use super::instr::Frame;
 use super::lower::{Way, lower};
 use super::text::Text;
+use super::turns::{self, Add, Turns};
 use super::weights::{self, Matrix, Weights};
 use super::workspace::{self, Sequence, Workspace};
 
-/// A batch is cut into this many runs of sequences, whatever the number of threads; their sums are added in order.
+/// A batch is cut into this many runs of sequences, whatever the number of threads; their sums are added in order. Where sequences
+/// add to one sum in turn, each is a run of its own.
 const CHUNKS: usize = 16;
 
 /// The CPU engine.
@@ -31,6 +33,7 @@ pub struct CpuEngine<E> {
     workspaces: Vec<Mutex<Workspace<E>>>,
     spare: Mutex<Vec<Sums<E>>>,
     total: Sums<E>,
+    /// Of the sums that threads make: no rows where all add to one.
     leaf_shapes: Vec<(usize, usize)>,
     request: Request,
     patches: Patches<E>,
@@ -90,14 +93,17 @@ impl<E: Element> CpuEngine<E> {
             (0..pool.current_num_threads()).map(|_| Mutex::new(Workspace::new(&program, seq))).collect();
         let leaf_shapes =
             program.leaves.iter().map(|w| &graph.weights()[w.index()]).map(|n| (n.rows, n.cols));
-        let leaf_shapes: Vec<_> = leaf_shapes.collect();
+        let mut leaf_shapes: Vec<_> = leaf_shapes.collect();
         let leaves = leaf_shapes.iter().map(|&(r, c)| Matrix::zeros(r, c)).collect();
+        let plan = Plan::new(program, &graph);
+        let in_turn = leaf_shapes.iter_mut().zip(&plan.in_turn);
+        in_turn.filter(|(_, in_turn)| **in_turn).for_each(|(shape, _)| *shape = (0, 0));
         let terms = request.losses.len();
         let total = Sums { leaves, losses: vec![0.0; terms] };
         let patches = Patches::new(&graph);
         let (seq, vocab) = (graph.seq(), graph.vocab());
         Ok(CpuEngine {
-            plan: Plan::new(program, graph.weights().len()),
+            plan,
             graph,
             weights,
             pool,
@@ -124,11 +130,12 @@ impl<E: Element> CpuEngine<E> {
         threads: usize,
     ) -> [f64; 2] {
         let (graph, program) = lower(graph, request, trains, Way::Cheapest);
-        let (held, sums) = weights::elements(&graph, &program.used, &program.leaves, trains);
+        let held = weights::elements(&graph, &program.used, &program.leaves, trains);
+        let [in_turn, by_thread] = turns::elements(&program, &graph);
         let threads = threads.max(1) as f64;
         // the total, and of each thread the one that it fills
-        let sets = 1.0 + threads;
-        let elements = [held + sets * sums, threads * workspace::elements(&program, graph.seq())];
+        let sums = in_turn + (1.0 + threads) * by_thread;
+        let elements = [held + sums, threads * workspace::elements(&program, graph.seq())];
         elements.map(|elements| elements * size_of::<E>() as f64)
     }
 
@@ -177,12 +184,15 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         let shares = Shares::new(&self.request.losses, &positions);
         let mut total = std::mem::replace(&mut self.total, Sums { leaves: Vec::new(), losses: Vec::new() });
         total.clear();
+        let mut in_turn = total.take_in_turn(&self.plan.in_turn);
+        let turns = Turns::new(&mut in_turn);
         let merging = Mutex::new(Merging { total: &mut total, next: 0, early: BTreeMap::new() });
         let (this, next) = (&*self, AtomicUsize::new(0));
-        let chunks = CHUNKS.min(batch.batch);
+        let chunks = if self.plan.in_turn.contains(&true) { batch.batch } else { CHUNKS.min(batch.batch) };
         self.pool.broadcast(|context| {
             let mut ws =
                 this.workspaces[context.index()].lock().expect("a worker of this engine has panicked");
+            let _guard = turns.guard();
             let mut sets: Vec<&[u32]> = Vec::with_capacity(rows.len());
             let mut distributions: Vec<&[f64]> = Vec::with_capacity(rows.len());
             loop {
@@ -204,8 +214,10 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
                         ws.patch(&this.plan.program, &seq, val, this.patches.sequences(slot, i..i + 1));
                     }
                     let (plan, weights, shares) = (&this.plan, &this.weights, &shares);
-                    let mut frame = Frame { plan, weights, ws, seq, sums: &mut sums, shares };
+                    let turn = &|leaf, add: Add<'_, E>| turns.add(leaf, i, add);
+                    let mut frame = Frame { plan, weights, ws, seq, sums: &mut sums, turn, shares };
                     plan.run(&mut frame, &|reads| observer(i, reads));
+                    turns.pass(i);
                 }
                 merging.lock().expect("a worker of this engine has panicked").arrive(
                     chunk,
@@ -215,8 +227,10 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
             }
         });
         drop(merging);
+        drop(turns);
+        total.put_in_turn(&self.plan.in_turn, in_turn);
         self.total = total;
-        self.weights.backward(&self.plan.program.leaves, &self.total.leaves);
+        self.weights.backward(&self.plan.program.leaves, &mut self.total.leaves);
         self.terms.copy_from_slice(&self.total.losses);
         Ok(totals(&self.request.losses, &positions, &mut self.terms))
     }
@@ -230,7 +244,7 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
     }
 
     fn gradient(&self, param: ParamId) -> Option<&[E]> {
-        self.weights.gradient(param)
+        self.weights.gradient(param, &self.total.leaves)
     }
 }
 

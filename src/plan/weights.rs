@@ -48,6 +48,25 @@ impl<E: Element> Matrix<E> {
         ViewMut::new(&mut self.data, self.rows, self.cols.next_multiple_of(16), ld)
     }
 
+    /// Blocks of so many rows, the last one perhaps of fewer, each with its padding; none of an empty matrix.
+    pub fn wide_blocks_mut(&mut self, rows: usize) -> impl Iterator<Item = ViewMut<'_, E>> {
+        let (ld, cols) = (self.ld(), self.cols.next_multiple_of(16));
+        self.data.chunks_mut(rows * ld).map(move |block| ViewMut::new(block, block.len() / ld, cols, ld))
+    }
+
+    /// Moves the rows together, without their padding.
+    fn close_up(&mut self) {
+        let (ld, cols) = (self.ld(), self.cols);
+        for r in 1..self.rows {
+            self.data.copy_within(r * ld..r * ld + cols, r * cols);
+        }
+    }
+
+    /// The rows of a matrix of zeros, or of one that is closed up.
+    fn closed_up(&self) -> &[E] {
+        &self.data[..self.rows * self.cols]
+    }
+
     pub fn row(&self, i: usize) -> &[E] {
         &self.data[i * self.ld()..][..self.cols]
     }
@@ -74,6 +93,9 @@ pub(crate) struct Weights<E> {
     differentiated: Vec<bool>,
     matrices: Vec<Matrix<E>>,
     gradients: Vec<Matrix<E>>,
+    /// The parameters whose gradients are sums of leaves, by the number of the leaf.
+    sums: BTreeMap<ParamId, usize>,
+    /// The gradients of the others.
     by_param: BTreeMap<ParamId, Vec<E>>,
     fresh: bool,
     incoming: Vec<E>,
@@ -87,13 +109,21 @@ impl<E: Element> Weights<E> {
         param_trains: &dyn Fn(ParamId) -> bool,
     ) -> Self {
         let nodes = graph.weights().to_vec();
-        let (needed, differentiated) = wanted(&nodes, used, leaves, param_trains);
+        let (needed, mut differentiated) = wanted(&nodes, used, leaves, param_trains);
         let sized = |wanted: &[bool]| -> Vec<Matrix<E>> {
             let size = |(n, w): (&WeightNode, &bool)| {
                 if *w { Matrix::zeros(n.rows, n.cols) } else { Matrix::default() }
             };
             nodes.iter().zip(wanted).map(size).collect()
         };
+        let alone = alone(&nodes, leaves, &differentiated);
+        let mut sums = BTreeMap::new();
+        for (i, leaf) in leaves.iter().enumerate() {
+            if let (WeightOp::Param(id), true) = (&nodes[leaf.index()].op, alone[leaf.index()]) {
+                differentiated[leaf.index()] = false;
+                sums.insert(*id, i);
+            }
+        }
         let (matrices, gradients) = (sized(&needed), sized(&differentiated));
         let mut by_param = BTreeMap::new();
         for (node, differentiated) in nodes.iter().zip(&differentiated) {
@@ -107,6 +137,7 @@ impl<E: Element> Weights<E> {
             differentiated,
             matrices,
             gradients,
+            sums,
             by_param,
             fresh: true,
             incoming: Vec::new(),
@@ -117,8 +148,12 @@ impl<E: Element> Weights<E> {
         &self.matrices[weight.index()]
     }
 
-    pub fn gradient(&self, param: ParamId) -> Option<&[E]> {
-        self.by_param.get(&param).map(Vec::as_slice)
+    /// The gradient of a parameter, perhaps among the sums of leaves that [`Self::backward`] was called with.
+    pub fn gradient<'a>(&'a self, param: ParamId, sums: &'a [Matrix<E>]) -> Option<&'a [E]> {
+        match self.sums.get(&param) {
+            Some(leaf) => Some(sums[*leaf].closed_up()),
+            None => self.by_param.get(&param).map(Vec::as_slice),
+        }
     }
 
     /// Refuses parameters that cannot be read.
@@ -201,8 +236,9 @@ impl<E: Element> Weights<E> {
     }
 
     /// From the gradients of the leaves, summed over the batch, to those of the parameters.
-    pub fn backward(&mut self, leaves: &[WeightId], sums: &[Matrix<E>]) {
+    pub fn backward(&mut self, leaves: &[WeightId], sums: &mut [Matrix<E>]) {
         self.gradients.iter_mut().for_each(Matrix::clear);
+        self.sums.values().for_each(|leaf| sums[*leaf].close_up());
         for (leaf, sum) in leaves.iter().zip(sums) {
             if self.differentiated[leaf.index()] {
                 self.gradients[leaf.index()].add(sum);
@@ -299,16 +335,32 @@ fn wanted(
     (needed, differentiated)
 }
 
-/// Elements that the matrices of a program will hold, before they are made: with the gradients of parameters, and with one set of
-/// sums of the leaves apart.
+/// Which matrices are leaves whose sums are all of their gradients: no other matrix that gets a gradient is made of them.
+fn alone(nodes: &[WeightNode], leaves: &[WeightId], differentiated: &[bool]) -> Vec<bool> {
+    let mut alone = vec![false; nodes.len()];
+    leaves.iter().for_each(|leaf| alone[leaf.index()] = differentiated[leaf.index()]);
+    for (node, differentiated) in nodes.iter().zip(differentiated) {
+        if *differentiated {
+            node.op.inputs().into_iter().for_each(|input| alone[input.index()] = false);
+        }
+    }
+    alone
+}
+
+/// Elements that the matrices of a program will hold, before they are made, with the gradients of parameters, but without the sums
+/// of the leaves.
 pub(crate) fn elements(
     graph: &Graph,
     used: &BTreeSet<WeightId>,
     leaves: &[WeightId],
     param_trains: &dyn Fn(ParamId) -> bool,
-) -> (f64, f64) {
+) -> f64 {
     let nodes = graph.weights();
-    let (needed, differentiated) = wanted(nodes, used, leaves, param_trains);
+    let (needed, mut differentiated) = wanted(nodes, used, leaves, param_trains);
+    let alone = alone(nodes, leaves, &differentiated);
+    for (i, node) in nodes.iter().enumerate() {
+        differentiated[i] &= !(alone[i] && matches!(node.op, WeightOp::Param(_)));
+    }
     let size = |node: &WeightNode| node.rows as f64 * padded(node.cols) as f64;
     let (mut held, mut widest) = (0.0, 0.0_f64);
     for (node, (needed, differentiated)) in nodes.iter().zip(needed.into_iter().zip(differentiated)) {
@@ -321,7 +373,7 @@ pub(crate) fn elements(
             widest = widest.max(node.rows as f64 * node.cols as f64);
         }
     }
-    (held + widest, leaves.iter().map(|leaf| size(&nodes[leaf.index()])).sum())
+    held + widest
 }
 
 /// Adds the gradient of input number `which` of an operation on rows of matrices.

@@ -13,6 +13,7 @@ mod fuzzed;
 mod golden;
 mod io;
 mod kernels;
+mod large;
 mod levels;
 mod loss;
 mod lowered;

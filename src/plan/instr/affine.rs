@@ -28,8 +28,8 @@ pub(crate) enum Summand {
     Plain { val: Val, scale: f64 },
     /// `gain * val`, element by element.
     Gain { val: Val, gain: WeightId },
-    /// `W val[t]`; `transposed` is `W^T` in the layout of the product.
-    Map { val: Val, weight: WeightId, transposed: WeightId },
+    /// `W val[t]`; `transposed` is `W^T` in the layout of the product, unless the product packs `W` itself.
+    Map { val: Val, weight: WeightId, transposed: Option<WeightId> },
 }
 
 impl Affine {
@@ -118,11 +118,13 @@ impl Instruction for Affine {
                     let gain = weights.matrix(gain).row(0);
                     multiply_rows(ViewMut::new(&mut buffer, n, cols, ld), beta, x, gain);
                 }
-                Summand::Map { val, transposed, .. } => {
-                    let wide = cols.next_multiple_of(16);
-                    let out = ViewMut::new(&mut buffer, n, wide, ld);
-                    let x = frame.ws.stream(program, val, n);
-                    gemm(out, beta, E::one(), x, weights.matrix(transposed).wide());
+                Summand::Map { val, weight, transposed } => {
+                    let map = match transposed {
+                        Some(transposed) => weights.matrix(transposed).wide(),
+                        None => weights.matrix(weight).view().t(),
+                    };
+                    let out = ViewMut::new(&mut buffer, n, map.n_cols(), ld);
+                    gemm(out, beta, E::one(), frame.ws.stream(program, val, n), map);
                 }
             }
             beta = Beta::Add;
@@ -174,10 +176,10 @@ impl Instruction for Affine {
                         gemm(dx_view, beta, E::one(), dy.as_view(), weights.matrix(weight).wide());
                         frame.ws.put_gradient(program, val, dx);
                     }
-                    if let Some(d) = frame.plan.leaf(weight, frame.sums) {
-                        let x = frame.ws.wide(program, val, n);
-                        gemm(d.wide_mut(), Beta::Add, E::one(), dy.as_view().t(), x);
-                    }
+                    let (dy, x) = (dy.as_view().t(), frame.ws.wide(program, val, n));
+                    frame.plan.add_to_map(weight, frame.sums, frame.turn, &mut |rows, sum| {
+                        gemm(sum, Beta::Add, E::one(), dy.rows(rows), x);
+                    });
                 }
             }
         }

@@ -48,6 +48,7 @@ use crate::kernels::{Beta, Buffer, Element, padded};
 use super::exec::{Plan, Sums};
 use super::program::{Program, Val};
 use super::text::Text;
+use super::turns::Turn;
 use super::weights::Weights;
 use super::workspace::{Sequence, Workspace};
 
@@ -59,6 +60,8 @@ pub(crate) struct Frame<'a, E> {
     pub ws: &'a mut Workspace<E>,
     pub seq: Sequence<'a>,
     pub sums: &'a mut Sums<E>,
+    /// Adds to what all threads sum together.
+    pub turn: Turn<'a, E>,
     pub shares: &'a Shares,
 }
 

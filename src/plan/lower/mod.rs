@@ -42,6 +42,9 @@ pub(crate) enum Way {
 /// Tables with more rows than this are looked up before they are mapped.
 const LARGEST_MAPPED_TABLE: usize = 8192;
 
+/// Maps of all positions with as many numbers as this are packed by the product itself, and no transpose of them is kept.
+const LEAST_PACKED_MAP: usize = 1 << 18;
+
 /// Nodes between two streams that are lowered before somebody asks for them.
 const STRETCH: usize = 256;
 
@@ -553,8 +556,12 @@ impl Lowering<'_> {
             return Summand::Gain { val, gain };
         }
         *trains |= self.leaf(weight);
-        let transposed = self.transpose(weight);
-        self.reads(transposed);
+        let (outputs, inputs) = self.shape(weight);
+        let packs = outputs * inputs >= LEAST_PACKED_MAP
+            && outputs.is_multiple_of(16)
+            && self.program.info(val).rows == RowSet::All;
+        let transposed = (!packs).then(|| self.transpose(weight));
+        transposed.into_iter().for_each(|transposed| self.reads(transposed));
         Summand::Map { val, weight, transposed }
     }
 }
