@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ihead::config::{Exit, Parser};
+use ihead::config::{Exit, Parser, words};
 use ihead::sweep::{Collect, First, Rows, collect};
 use ihead::{Config, Result, output};
 
@@ -55,11 +55,7 @@ enum RowsOf {
 }
 
 fn main() -> ExitCode {
-    let (dirs, settings): (Vec<_>, Vec<_>) = std::env::args_os().skip(1).partition(|arg| {
-        let text = arg.to_string_lossy();
-        !text.starts_with('-') && !text.contains('=') || std::path::Path::new(arg).is_dir()
-    });
-    let settings = settings.into_iter().map(|arg| arg.to_string_lossy().into_owned());
+    let (dirs, settings) = words(std::env::args_os().skip(1));
     match Parser::<Args>::new().program("collect DIR...").parse(settings) {
         Err(exit) => exit.report(),
         Ok(_) if dirs.is_empty() => Exit::Fail(vec![ihead::config::Problem::general(

@@ -28,19 +28,6 @@ mod panel;
 pub mod runs;
 mod ticks;
 
-use std::ffi::OsString;
-use std::path::Path;
-
 pub use figure::Figure;
 pub use maps::{Tokens, association, attention};
 pub use panel::{Curves, Map, Mark, Panel, Series, Span, Spread};
-
-/// The arguments of a program: what is no setting, such as a folder, and the settings.
-#[doc(hidden)]
-pub fn words(args: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<String>) {
-    let (words, settings): (Vec<OsString>, Vec<OsString>) = args.partition(|arg| {
-        let text = arg.to_string_lossy();
-        text == "-" || !text.starts_with('-') && !text.contains('=') || Path::new(arg).is_dir()
-    });
-    (words, settings.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect())
-}

@@ -1,5 +1,8 @@
 //! A command line, split into options and settings.
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use crate::names;
 
 use super::Problem;
@@ -47,9 +50,30 @@ pub(super) const SWEEPS: [OptionHelp; 6] = [
     ),
 ];
 
-/// All options.
-pub(super) fn options() -> impl Iterator<Item = &'static OptionHelp> {
-    OPTIONS.iter().chain(&SWEEPS)
+/// The options that a program offers, one that makes sweeps or not. All are read; those of a sweep are refused with the reason.
+pub(super) fn options(sweeps: bool) -> impl Iterator<Item = &'static OptionHelp> {
+    OPTIONS.iter().chain(SWEEPS.iter().filter(move |_| sweeps))
+}
+
+/// Separates the words of a command line that are no settings, such as the folders of runs, from its settings and options,
+/// which [`parse`](super::parse) reads. A folder with `=` in its name is a word, and so is `-`.
+///
+/// ```
+/// let line = ["runs/a", "format=csv", "--config", "params.json", "-"].map(Into::into);
+/// let (words, settings) = ihead::config::words(line);
+/// assert_eq!(words, ["runs/a", "-"]);
+/// assert_eq!(settings, ["format=csv", "--config", "params.json"]);
+/// ```
+pub fn words(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, Vec<String>) {
+    let mut takes = false;
+    let (words, settings): (Vec<_>, Vec<_>) = args.into_iter().partition(|arg| {
+        let text = arg.to_string_lossy();
+        let of_option = takes;
+        takes = OPTIONS.iter().any(|option| option.name == text && !option.value.is_empty());
+        let is_word = text == "-" || !text.starts_with('-') && !text.contains('=');
+        !of_option && (is_word || Path::new(arg).is_dir())
+    });
+    (words, settings.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect())
 }
 
 /// What is printed instead of a run.
@@ -114,7 +138,7 @@ impl Arguments {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (arg.as_str(), None),
             };
-            let known = if name == "-h" { Some(&OPTIONS[0]) } else { options().find(|o| o.name == name) };
+            let known = if name == "-h" { Some(&OPTIONS[0]) } else { options(true).find(|o| o.name == name) };
             let Some(option) = known else {
                 split.problems.push(unknown_option(&arg, keys));
                 continue;
@@ -255,7 +279,7 @@ fn one_of(option: &str, known: &[&str], found: Option<&str>) -> Problem {
 
 fn unknown_option(arg: &str, keys: &[&str]) -> Problem {
     let name = arg.split('=').next().unwrap_or(arg);
-    let known = || options().map(|option| option.name);
+    let known = || options(true).map(|option| option.name);
     let bare = name.trim_start_matches('-');
     let hint = match names::nearest(bare, keys.iter().copied()) {
         Some(key) if names::nearest(name, known()).is_none() => {

@@ -18,12 +18,12 @@ enum Values {
     Free,
 }
 
-/// The script for `shell`, one of [`SHELLS`].
-pub(super) fn completions(shell: &str, program: &str, schema: &Schema) -> String {
+/// The script for `shell`, one of [`SHELLS`], of a program that makes sweeps or not.
+pub(super) fn completions(shell: &str, program: &str, schema: &Schema, sweeps: bool) -> String {
     match shell {
-        "zsh" => zsh(program, schema),
-        "fish" => fish(program, schema),
-        _ => bash(program, schema),
+        "zsh" => zsh(program, schema, sweeps),
+        "fish" => fish(program, schema, sweeps),
+        _ => bash(program, schema, sweeps),
     }
 }
 
@@ -60,8 +60,8 @@ fn function(program: &str) -> String {
     format!("_complete_{}", program.chars().map(plain).collect::<String>())
 }
 
-fn option_names() -> String {
-    let mut names: Vec<&str> = options().map(|option| option.name).collect();
+fn option_names(sweeps: bool) -> String {
+    let mut names: Vec<&str> = options(sweeps).map(|option| option.name).collect();
     names.push("-h");
     names.join(" ")
 }
@@ -71,7 +71,7 @@ fn keys(settings: &[Keyed<'_>]) -> String {
 }
 
 /// Bash breaks words at `=`, so the word under the cursor is read from the line, and what is proposed stands after the `=`.
-fn bash(program: &str, schema: &Schema) -> String {
+fn bash(program: &str, schema: &Schema, sweeps: bool) -> String {
     let (function, settings) = (function(program), schema.settings());
     let mut cases = String::new();
     for Keyed { key, setting } in &settings {
@@ -110,13 +110,13 @@ fn bash(program: &str, schema: &Schema) -> String {
 }}
 complete -F {function} {program}
 ",
-        options = option_names(),
+        options = option_names(sweeps),
         shells = SHELLS.join(" "),
         keys = keys(&settings),
     )
 }
 
-fn zsh(program: &str, schema: &Schema) -> String {
+fn zsh(program: &str, schema: &Schema, sweeps: bool) -> String {
     let (function, settings) = (function(program), schema.settings());
     let mut cases = String::new();
     for Keyed { key, setting } in &settings {
@@ -150,18 +150,18 @@ fn zsh(program: &str, schema: &Schema) -> String {
 }}
 compdef {function} {program}
 ",
-        options = option_names(),
+        options = option_names(sweeps),
         shells = SHELLS.join(" "),
         keys = keys(&settings),
     )
 }
 
-fn fish(program: &str, schema: &Schema) -> String {
+fn fish(program: &str, schema: &Schema, sweeps: bool) -> String {
     let mut text = format!(
         "# Completions of {program} for fish: put this file as {program}.fish into ~/.config/fish/completions.\n\
          complete -c {program} -f\n"
     );
-    for option in options() {
+    for option in options(sweeps) {
         let name = option.name.trim_start_matches('-');
         let value = match option.name {
             "--config" => " -r -F",

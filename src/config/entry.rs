@@ -48,7 +48,7 @@ pub fn main<A: Config>(run: impl FnOnce(A) -> Result<(), Error>) -> ExitCode {
 pub fn main_with<A: Config>(run: impl FnOnce(Parsed<A>) -> Result<(), Error>) -> ExitCode {
     let mut args = std::env::args_os();
     let program = args.next().map_or("PROGRAM".into(), |program| file_name(&program));
-    let parsed = unicode(args).and_then(|args| Parser::new().program(program).parse(args));
+    let parsed = unicode(args).and_then(|args| Parser::new().program(program).sweeps().parse(args));
     match parsed {
         Ok(parsed) => {
             report("warning", &parsed.warnings);
@@ -88,7 +88,7 @@ impl Exit {
                 ExitCode::from(FAILURE)
             }
             Self::Sweep(_) => {
-                report("error", ["a sweep is run by `ihead::main`, which this program does not call"]);
+                report("error", ["this program makes no sweeps: those do whose `main` is `ihead::main`"]);
                 ExitCode::from(FAILURE)
             }
         }

@@ -12,8 +12,8 @@ use super::schema::{Item, Schema, Setting};
 /// Columns of the help's text.
 const WIDTH: usize = 100;
 
-/// The help of a program called `program`.
-pub(super) fn help(program: &str, schema: &Schema) -> String {
+/// The help of a program called `program`, which makes sweeps or not.
+pub(super) fn help(program: &str, schema: &Schema, sweeps: bool) -> String {
     let mut text = String::new();
     if !schema.help.is_empty() {
         text += &wrap(schema.help, 0);
@@ -22,7 +22,9 @@ pub(super) fn help(program: &str, schema: &Schema) -> String {
     let _ = writeln!(text, "Usage: {program} [OPTION]... [KEY=VALUE]...");
     section(&mut text, "Settings:", "", schema);
     options(&mut text, "Options:", &OPTIONS);
-    options(&mut text, "Sweeps:", &SWEEPS);
+    if sweeps {
+        options(&mut text, "Sweeps:", &SWEEPS);
+    }
     text
 }
 

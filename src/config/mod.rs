@@ -82,6 +82,7 @@ mod schema;
 mod text;
 mod tree;
 
+pub use arguments::words;
 pub use bounds::Bounds;
 pub use condition::Condition;
 pub use derived::Derived;

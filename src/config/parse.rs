@@ -79,6 +79,7 @@ pub fn parse<A: Config>(args: impl IntoIterator<Item = String>) -> Result<Parsed
 pub struct Parser<A> {
     program: String,
     derived: Vec<String>,
+    sweeps: bool,
     config: PhantomData<fn() -> A>,
 }
 
@@ -91,7 +92,7 @@ impl<A: Config> Default for Parser<A> {
 impl<A: Config> Parser<A> {
     /// The options of [`parse`] at their defaults.
     pub fn new() -> Self {
-        Self { program: "PROGRAM".into(), derived: Vec::new(), config: PhantomData }
+        Self { program: "PROGRAM".into(), derived: Vec::new(), sweeps: false, config: PhantomData }
     }
 
     /// Sets the name of the program that the help shows.
@@ -106,6 +107,12 @@ impl<A: Config> Parser<A> {
         self
     }
 
+    /// Offers sweeps in the help and in completions, if there is a setting for the folder of a run.
+    pub(super) fn sweeps(mut self) -> Self {
+        self.sweeps = A::schema().settings().iter().any(|keyed| keyed.key == "save_dir");
+        self
+    }
+
     /// Reads a command line, as [`parse`].
     pub fn parse(&self, args: impl IntoIterator<Item = String>) -> Result<Parsed<A>, Exit> {
         let schema = A::schema();
@@ -113,9 +120,9 @@ impl<A: Config> Parser<A> {
         let arguments = Arguments::split(args, &resolution.keys());
         let print = |text| Err(Exit::Print { text, warnings: Vec::new() });
         match arguments.print {
-            _ if arguments.help => return print(help::help(&self.program, &schema)),
+            _ if arguments.help => return print(help::help(&self.program, &schema, self.sweeps)),
             Some(Print::Completions(shell)) if arguments.problems.is_empty() => {
-                return print(completions::completions(shell, &self.program, &schema));
+                return print(completions::completions(shell, &self.program, &schema, self.sweeps));
             }
             Some(Print::Schema) if arguments.problems.is_empty() => {
                 return print(format!("{:#}\n", json_schema::json_schema(&schema)));

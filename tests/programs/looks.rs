@@ -2,21 +2,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::process::{line, program, run};
-
-const SMALL: [&str; 8] = [
-    "data_args.k=3",
-    "data_args.seq_length=16",
-    "optim_args.batch_size=8",
-    "test_batch_size=8",
-    "num_data_workers=1",
-    "model_args.dim=16",
-    "max_iters=4",
-    "log=quiet",
-];
+use crate::process::{SMALL, line, program, run};
 
 fn small(more: &[&str]) -> Vec<String> {
-    line(&[&SMALL[..], more].concat())
+    line(&[&SMALL[..], &["max_iters=4", "log=quiet"], more].concat())
 }
 
 /// One line, with status 2.

@@ -2,6 +2,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// Settings of a run of the paper's programs that takes less than a second.
+pub const SMALL: [&str; 6] = [
+    "data_args.k=3",
+    "data_args.seq_length=16",
+    "optim_args.batch_size=8",
+    "test_batch_size=8",
+    "num_data_workers=1",
+    "model_args.dim=16",
+];
+
 /// The built example of this name, which `cargo test` puts beside the tests.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();

@@ -80,6 +80,15 @@ fn zsh_and_fish_read_their_scripts_and_fish_completes() {
 }
 
 #[test]
+fn only_programs_that_make_sweeps_offer_them() {
+    for (name, sweeps) in [("ihead_basic", true), ("template", true), ("collect", false), ("probe", false)] {
+        assert_eq!(printed(name, &["--help"]).contains("--sweep"), sweeps, "{name}");
+        assert_eq!(printed(name, &["--completions", "fish"]).contains("-l sweep"), sweeps, "{name}");
+        assert_eq!(printed(name, &["--completions", "bash"]).contains("--sweep"), sweeps, "{name}");
+    }
+}
+
+#[test]
 fn explain_says_what_follows_from_the_settings() {
     let said = printed("ihead_basic", &["--explain", "seed=3", "save_dir=x"]);
     let line =

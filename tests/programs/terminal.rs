@@ -2,22 +2,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{line, program, run};
+use crate::process::{SMALL, line, program, run};
 
 /// A run of a second, in which accuracies and recalls come close to 1.
 const TEMPLATE: [&str; 2] = ["steps=300", "threads=1"];
 
-const BASIC: [&str; 9] = [
-    "data_args.k=3",
-    "data_args.seq_length=16",
-    "optim_args.batch_size=8",
-    "test_batch_size=8",
-    "num_data_workers=1",
-    "model_args.dim=16",
-    "max_iters=20",
-    "threads=1",
-    "report=false",
-];
+const MORE: [&str; 3] = ["max_iters=20", "threads=1", "report=false"];
 
 /// Everything that a program shows on a terminal of 100 columns; nothing, said aloud, where there is no Python.
 fn on_terminal(colours: bool, name: &str, args: &[&str]) -> Option<String> {
@@ -117,7 +107,7 @@ fn no_color_leaves_the_table_and_takes_the_colours() {
 
 #[test]
 fn what_is_shown_on_a_terminal_can_be_chosen() {
-    let shown = |log: &str| on_terminal(true, "ihead_basic", &[&BASIC[..], &[log]].concat());
+    let shown = |log: &str| on_terminal(true, "ihead_basic", &[&SMALL[..], &MORE, &[log]].concat());
     let Some(quiet) = shown("log=quiet") else { return };
     assert_eq!(lines(&quiet), [""; 0], "{quiet}");
     // every number in the paper's lines, few in the table
@@ -132,7 +122,7 @@ fn what_is_shown_on_a_terminal_can_be_chosen() {
 
 #[test]
 fn elsewhere_lines_are_plain_and_no_bar_is_drawn() {
-    let output = run("ihead_basic", &line(&[&BASIC[..], &["log=auto"]].concat()));
+    let output = run("ihead_basic", &line(&[&SMALL[..], &MORE, &["log=auto"]].concat()));
     let out = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{out}");
     assert!(out.is_ascii() && !out.contains(['\x1b', '\r']), "{out}");

@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ihead::config::{Exit, Parser, Problem};
+use ihead::config::{Exit, Parser, Problem, words};
 use ihead::data::{Batch, BigramData};
 use ihead::graph::Model;
 use ihead::io::Array;
@@ -92,7 +92,7 @@ enum BandOf {
 const KINDS: [&str; 5] = ["paper", "curves", "table", "attention", "associations"];
 
 fn main() -> ExitCode {
-    let (words, settings) = ihead_figure::words(std::env::args_os().skip(1));
+    let (words, settings) = words(std::env::args_os().skip(1));
     let is_kind =
         |word: &std::ffi::OsString| KINDS.iter().any(|kind| word == kind) && !Path::new(word).exists();
     let (kinds, dirs): (Vec<_>, Vec<_>) = words.into_iter().partition(is_kind);

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ihead::config::{Exit, Parser, Problem};
+use ihead::config::{Exit, Parser, Problem, words};
 use ihead::report::Page;
 use ihead::{Config, Result, output};
 use ihead_figure::again;
@@ -21,7 +21,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let (dirs, settings) = ihead_figure::words(std::env::args_os().skip(1));
+    let (dirs, settings) = words(std::env::args_os().skip(1));
     match Parser::<Args>::new().program("report RUN...").parse(settings) {
         Err(exit) => exit.report(),
         Ok(_) if dirs.is_empty() => {
