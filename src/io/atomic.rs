@@ -13,7 +13,7 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     write_atomically_with(path, |file| file.write_all(content))
 }
 
-/// The same, with the content written piece by piece.
+/// Writes a file as [`write_atomically`] does, with the content written piece by piece.
 ///
 /// # Errors
 /// If the folder cannot be written to or `write` fails; the old file stays.

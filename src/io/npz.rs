@@ -44,7 +44,7 @@ mod sealed {
     }
 }
 
-/// An `.npz` file being written, array by array, uncompressed as by `numpy.savez`.
+/// An `.npz` file that is being written, array by array. It is not compressed, as files of `numpy.savez` are not.
 ///
 /// ```
 /// # fn main() -> ihead::Result<()> {
@@ -62,7 +62,7 @@ pub struct Npz<'a> {
 }
 
 impl Npz<'_> {
-    /// Writes the file at `path`; it appears when `write` has succeeded.
+    /// Writes the file at `path` with the arrays that `write` adds. The file appears only when `write` has succeeded.
     ///
     /// # Errors
     /// If the file cannot be written or `write` fails; an old file at `path` stays.

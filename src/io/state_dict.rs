@@ -14,14 +14,14 @@ use super::write_atomically;
 /// A tensor: an activation or a gradient in single precision, or a file's tensor in its own (`Array<Values>`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array<V = Vec<f32>> {
-    /// Sizes.
+    /// The sizes of the axes.
     pub shape: Vec<usize>,
-    /// Values, row-major.
+    /// The values, row-major.
     pub values: V,
 }
 
-/// Writes every parameter and buffer of `module` under its names, F64 where the values are kept in double precision and
-/// F32 otherwise; the file is whole or not there.
+/// Writes every parameter and buffer of `module` under its name, as F64 where the values are kept in double precision and as
+/// F32 otherwise. The file is written as a whole or not at all.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -30,8 +30,8 @@ pub fn save(path: &Path, module: &(impl Module + ?Sized)) -> Result<()> {
     write(path, tensors.iter().map(|(name, _, tensor)| (name.as_str(), tensor.dims(), tensor.data())))
 }
 
-/// Writes tensors as a safetensors file, each as F32 or F64 as its values are kept, to the last bit; [`read`] is its counterpart.
-/// The file is whole or not there.
+/// Writes tensors as a safetensors file, each as F32 or F64 as its values are kept, to the last bit. [`read`] is its
+/// counterpart. The file is written as a whole or not at all.
 ///
 /// # Errors
 /// If a shape has not as many elements as there are values, or the file cannot be written.
@@ -131,7 +131,7 @@ pub(crate) fn read_with(path: &Path) -> Result<Content> {
     Ok((arrays, texts))
 }
 
-/// Sets every parameter and buffer of `module` from a safetensors file; nothing is changed unless all fit.
+/// Sets every parameter and buffer of `module` from a safetensors file. If one of them does not fit, nothing changes.
 ///
 /// Each tensor is kept in the precision that it has in the file. A run continues in its own: with `precision=double` nothing
 /// is lost, otherwise 64 bits are rounded to 32 before the first step, and a value that is too large for them is refused

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// The files of weights in a run's folder, in order: `snapshots/ITERATION.safetensors` by iteration, then
+/// Lists the files of weights in a run's folder, in order: `snapshots/ITERATION.safetensors` by iteration, then
 /// `final.safetensors`; each with its iteration, or `None` for the final one.
 ///
 /// # Errors

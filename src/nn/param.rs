@@ -43,8 +43,8 @@ pub struct Param<S: Shape> {
 }
 
 impl<S: Shape> Param<S> {
-    /// A parameter that trains. It has its values at once if its distribution is constant ([`Init::Zeros`], [`Init::Ones`],
-    /// [`Init::Values`]); otherwise it must be drawn or written before it is used, or an engine refuses it.
+    /// Makes a parameter that trains. It has its values at once if its distribution is constant ([`Init::Zeros`],
+    /// [`Init::Ones`], [`Init::Values`]); otherwise it must be drawn or written before it is used, or an engine refuses it.
     ///
     /// A distribution that cannot be one of this shape is refused with the parameter's name when the model is recorded
     /// ([`crate::graph::record`]): [`Init::Values`] with another number of values, or a bound or standard deviation that is
@@ -59,7 +59,7 @@ impl<S: Shape> Param<S> {
         Param { shape, values, init, trains: true, initialised, id: ParamId::new() }
     }
 
-    /// A parameter that trains, with these values, row-major, now and when it is initialised.
+    /// Makes a parameter that trains, with these values, row-major, now and when it is initialised.
     ///
     /// # Errors
     /// If the number of values is not that of the shape.
@@ -73,62 +73,62 @@ impl<S: Shape> Param<S> {
         Ok(Param { shape, values, init, trains: true, initialised: true, id: ParamId::new() })
     }
 
-    /// The same parameter, frozen.
+    /// Freezes the parameter: it keeps its values.
     pub fn frozen(mut self) -> Self {
         self.trains = false;
         self
     }
 
-    /// Its shape, as the type `S`.
+    /// Returns the shape, as the type `S`.
     pub fn shape(&self) -> &S {
         &self.shape
     }
 
-    /// Its values, as a dfdx tensor of that shape; rounded, if they are kept in double precision.
+    /// Returns the values, as a dfdx tensor of that shape; rounded, if they are kept in double precision.
     pub fn tensor(&self) -> Tensor<S, f32, Cpu> {
         Cpu::default().tensor_from_vec(self.values(), self.shape)
     }
 
-    /// Its identity.
+    /// Returns the identity of the parameter.
     pub fn id(&self) -> ParamId {
         self.id
     }
 
-    /// The sizes of its axes.
+    /// Returns the sizes of the axes.
     pub fn dims(&self) -> Vec<usize> {
         self.shape().concrete().into_iter().collect()
     }
 
-    /// Its values, row-major, in single precision: rounded, if they are kept in double.
+    /// Returns the values, row-major, in single precision; they are rounded if they are kept in double.
     pub fn values(&self) -> Vec<f32> {
         AnyParam::values(self)
     }
 
-    /// The distribution of its initial values.
+    /// Returns the distribution of the initial values.
     pub fn init(&self) -> &Init {
         &self.init
     }
 
-    /// Whether it trains now.
+    /// Returns whether the parameter trains now, or is frozen.
     pub fn trains(&self) -> bool {
         self.trains
     }
 }
 
-/// The Euclidean norm of values (the Frobenius norm of a matrix), summed in f64.
+/// Returns the Euclidean norm of values (the Frobenius norm of a matrix), summed in `f64`.
 pub fn norm(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
 /// A parameter whatever its shape.
 pub trait AnyParam: Sealed + Send + Sync {
-    /// Its identity.
+    /// Returns the identity of the parameter.
     fn id(&self) -> ParamId;
 
-    /// The sizes of its axes.
+    /// Returns the sizes of the axes.
     fn dims(&self) -> Vec<usize>;
 
-    /// Whether it trains now.
+    /// Returns whether the parameter trains now, or is frozen.
     fn trains(&self) -> bool;
 
     /// Freezes or releases it.
@@ -137,7 +137,7 @@ pub trait AnyParam: Sealed + Send + Sync {
     /// Whether it has values: it was drawn or written, or its distribution is constant.
     fn is_initialised(&self) -> bool;
 
-    /// The distribution of its initial values.
+    /// Returns the distribution of the initial values.
     fn init(&self) -> &Init;
 
     /// Draws its initial values again, for the name `name`: [`Init::draw`].
@@ -166,7 +166,7 @@ pub trait AnyParam: Sealed + Send + Sync {
         self.put(Values::Single(values.to_vec()))
     }
 
-    /// Its values, row-major, in single precision: rounded, if they are kept in double.
+    /// Returns the values, row-major, in single precision; they are rounded if they are kept in double.
     fn values(&self) -> Vec<f32> {
         self.data().single().into_owned()
     }

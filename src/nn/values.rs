@@ -46,7 +46,7 @@ pub enum ValuesMut<'a> {
 }
 
 impl Values {
-    /// `n` zeros.
+    /// Makes `n` zeros.
     pub fn zeros(storage: Storage, n: usize) -> Values {
         match storage {
             Storage::Single => Values::Single(vec![0.0; n]),
@@ -54,7 +54,7 @@ impl Values {
         }
     }
 
-    /// The precision in which they are kept.
+    /// Returns the precision in which the values are kept.
     pub fn storage(&self) -> Storage {
         match self {
             Values::Single(_) => Storage::Single,
@@ -62,7 +62,7 @@ impl Values {
         }
     }
 
-    /// The number of values.
+    /// Returns the number of values.
     pub fn len(&self) -> usize {
         match self {
             Values::Single(values) => values.len(),
@@ -70,12 +70,12 @@ impl Values {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// In single precision: rounded, if they are kept in double.
+    /// Returns the values in single precision; they are rounded if they are kept in double.
     pub fn single(&self) -> Cow<'_, [f32]> {
         match self {
             Values::Single(values) => Cow::Borrowed(values),
@@ -83,7 +83,7 @@ impl Values {
         }
     }
 
-    /// In double precision.
+    /// Returns the values in double precision.
     pub fn double(&self) -> Cow<'_, [f64]> {
         match self {
             Values::Single(values) => values.iter().map(|v| f64::from(*v)).collect(),
@@ -91,7 +91,7 @@ impl Values {
         }
     }
 
-    /// The same values kept in this precision: rounded, if it is single and they are kept in double.
+    /// Converts the values to this precision. They are rounded if it is single and they are kept in double.
     pub fn stored(self, storage: Storage) -> Values {
         match storage {
             _ if storage == self.storage() => self,
@@ -109,7 +109,7 @@ impl Values {
         single.iter().map(|v| f64::from(*v)).chain(double.iter().copied())
     }
 
-    /// The Euclidean norm (the Frobenius norm of a matrix), summed in f64.
+    /// Returns the Euclidean norm of the values (the Frobenius norm of a matrix), summed in `f64`.
     pub fn norm(&self) -> f64 {
         self.iter().map(|v| v.powi(2)).sum::<f64>().sqrt()
     }

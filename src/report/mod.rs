@@ -59,7 +59,7 @@ impl Page {
     /// The most runs on a page.
     pub const RUNS: usize = 32;
 
-    /// A report of the runs in these folders and below.
+    /// Makes a report of the runs in these folders and their subfolders.
     ///
     /// # Errors
     /// If there is no run, there are more than [`RUNS`](Self::RUNS), or a file of one cannot be read.
@@ -89,12 +89,12 @@ impl Page {
         Ok(Page { runs, notes: vec![] })
     }
 
-    /// The folders of its runs.
+    /// Returns the folders of the report's runs.
     pub fn dirs(&self) -> impl Iterator<Item = &Path> {
         self.runs.iter().map(|run| run.dir.as_path())
     }
 
-    /// Whether there is a view of a run.
+    /// Returns whether the report has a view of a run.
     pub fn has_view(&self, dir: &Path) -> bool {
         self.runs.iter().any(|run| run.dir == dir && run.view.is_some())
     }
@@ -114,7 +114,7 @@ impl Page {
         self.notes.push(note.into());
     }
 
-    /// The HTML of the page.
+    /// Returns the page as HTML.
     pub fn html(&self) -> String {
         // a closing tag or a comment in a text of the runs would end the data: neither has a bracket left
         let data = self.data().to_string();

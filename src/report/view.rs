@@ -81,14 +81,14 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// How large it will be in a page.
+    /// Returns how many bytes the view takes in a page.
     pub fn bytes(&self) -> usize {
         self.data.iter().map(|data| data.len() + 16).sum()
     }
 }
 
 impl View {
-    /// That of the run in a folder, if there is one.
+    /// Reads the view of the run in a folder; `None` if it has none.
     ///
     /// # Errors
     /// If the file is there and cannot be read, or is of another version's form.
@@ -138,17 +138,17 @@ impl View {
         crate::io::write_atomically(&path, text.as_bytes())
     }
 
-    /// The iterations of the snapshots, and `None` for the final weights.
+    /// Returns the iterations of the snapshots, and `None` for the final weights.
     pub fn moments(&self) -> impl ExactSizeIterator<Item = Option<usize>> {
         self.moments.iter().map(|moment| moment.iteration)
     }
 
-    /// The sites of the attention patterns.
+    /// Returns the sites of the attention patterns.
     pub fn sites(&self) -> impl ExactSizeIterator<Item = &str> {
         self.patterns.iter().map(|pattern| pattern.site.as_str())
     }
 
-    /// The sequences, `x`, `y` and `marks`.
+    /// Returns the sequences of the view as a batch: `x`, `y` and `marks`, `[sequences, seq]`.
     pub fn batch(&self) -> Batch {
         let all = |of: fn(&Shown) -> &Vec<u32>| self.sequences.iter().flat_map(of).copied().collect();
         Batch {
@@ -160,12 +160,13 @@ impl View {
         }
     }
 
-    /// A token's name.
+    /// Returns the name of a token.
     pub fn token(&self, token: u32) -> &str {
         self.tokens.get(&token).map_or("?", String::as_str)
     }
 
-    /// The attention of a pattern in a sequence, `[1, heads, seq, seq]`, at a moment by its number.
+    /// Returns the attention pattern of a site in one sequence, `[1, heads, seq, seq]`. `moment` is a number in the order of
+    /// [`moments`](Self::moments).
     ///
     /// # Errors
     /// If there is no such moment, sequence or site.

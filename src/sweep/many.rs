@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 use super::command::share_of_threads;
 
-/// A sweep in code: one closure makes a run for each of several points.
+/// A sweep in code: a closure makes a run of each of several points, and the runs are trained.
 ///
 /// Each point has a name and a value, from which the closure makes a [`Run`]. Runs are trained so many at a time, with the
 /// threads shared out between them; one that fails, or panics, takes no other with it.
@@ -47,19 +47,19 @@ pub struct Sweep<P> {
     dir: Option<PathBuf>,
 }
 
-/// A run of a [`Sweep`].
+/// A finished run of a [`Sweep`].
 #[derive(Debug)]
 pub struct Ran<P> {
     /// The name of the point.
     pub name: String,
     /// The point.
     pub point: P,
-    /// What it measured, or why it failed.
+    /// The measurements of the run, or the reason why it failed.
     pub history: Result<History>,
 }
 
 impl<P: Sync> Sweep<P> {
-    /// A sweep over these points, each with its name.
+    /// Makes a sweep over these points, each with its name.
     ///
     /// # Errors
     /// If two points have one name, or a name is none of a folder.

@@ -14,7 +14,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Comma-separated values with a row of names (RFC 4180); null is empty.
+    /// Writes the table as comma-separated values with a row of names (RFC 4180). A null is an empty cell.
     ///
     /// ```
     /// use ihead::sweep::Frame;
@@ -36,7 +36,7 @@ impl Frame {
         text
     }
 
-    /// A JSON object for each row.
+    /// Writes the table as a JSON object for each row.
     pub fn jsonl(&self) -> String {
         self.rows.iter().fold(String::new(), |mut text, row| {
             let object: Map<String, Value> = self.columns.iter().cloned().zip(row.iter().cloned()).collect();
@@ -45,7 +45,7 @@ impl Frame {
         })
     }
 
-    /// The table in Markdown; long numbers are rounded to four digits.
+    /// Writes the table in Markdown. Long numbers are rounded to four digits.
     pub fn markdown(&self) -> String {
         let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let mut text = row(self.columns.iter().map(|name| escaped(name)).collect());

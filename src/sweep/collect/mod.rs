@@ -61,10 +61,10 @@ pub struct Collected {
     pub incomplete: Vec<String>,
 }
 
-/// Gathers the runs in some folders, themselves or below, in one table: the settings in which they differ, how each stands, the
-/// iteration, what was measured, and first iterations of conditions. With [`Collect::over`] a row is a mean over runs: their
-/// number, how many are missing, and for each number its mean, the count of runs that have it (a first iteration is not reached by
-/// all), standard error and interval.
+/// Gathers the runs in some folders and their subfolders in one table: the settings in which they differ, the state of each,
+/// the iteration, what was measured, and the first iterations at which conditions hold. With [`Collect::over`] a row is a mean
+/// over runs: their number, how many are missing, and for each number its mean, the count of runs that have it (a first
+/// iteration is not reached by all), standard error and interval.
 ///
 /// # Errors
 /// If a folder has no runs, cannot be read, or holds what is not of a run; if no run has a number or setting that is asked for.

@@ -23,7 +23,7 @@ impl Cell for Estimate {
     }
 }
 
-/// The mean of `numbers`, its standard error and its interval; nothing if there are no numbers.
+/// Returns the mean of `numbers`, its standard error and its interval; `None` if there are no numbers.
 ///
 /// ```
 /// use ihead::sweep::estimate;
