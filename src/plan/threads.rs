@@ -18,8 +18,8 @@ use super::turns::{self, Add, Turns};
 use super::weights::{self, Matrix, Weights};
 use super::workspace::{self, Sequence, Workspace};
 
-/// A batch is cut into this many runs of sequences, whatever the number of threads; their sums are added in order. Where sequences
-/// add to one sum in turn, each is a run of its own.
+/// A batch is cut into this many groups of sequences, whatever the number of threads; their sums are added in order. Where sequences
+/// add to one sum in turn, each is a group of its own.
 const CHUNKS: usize = 16;
 
 /// The CPU engine.

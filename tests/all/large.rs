@@ -1,9 +1,10 @@
 //! A model so large that all threads add to one sum of each weight's gradient, in turn.
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ihead::config::Config as _;
 use ihead::data::Batch;
-use ihead::engine::{CpuEngine, EagerEngine, Engine, Request, RowLists, RowSet, ignore};
+use ihead::engine::{CpuEngine, EagerEngine, Engine, Read, Request, RowLists, RowSet, ignore};
 use ihead::graph::record;
 use ihead::internals::backend::Cpu;
 use ihead::model::{Full, FullArgs};
@@ -67,4 +68,16 @@ fn gradients_have_the_same_bits_with_any_number_of_threads_and_agree_with_dfdx()
             assert!(error <= 1e-4 * scale, "{name}, {rows:?}: {error:e} of {scale:e}");
         }
     }
+}
+
+/// Threads that wait for the turn of a sequence end when the thread that has it does.
+#[test]
+fn an_observer_that_panics_leaves_no_thread_waiting() {
+    let model = model();
+    let (graph, params) = (record(&model, SEQ).unwrap(), Params::of(&model));
+    let request = Request::loss(RowSet::All).and_read(graph.logits(), RowSet::All);
+    let mut engine = CpuEngine::<f32>::new(&graph, &request, &|id| params.trains(id), 3).unwrap();
+    let observer = |sequence: usize, _: &[Read<'_, f32>]| assert_ne!(sequence, 1, "a fault of the observer");
+    let run = || engine.run(&params, &batch(5), &[], &observer);
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
 }
