@@ -95,7 +95,8 @@ impl<A: Config> Parser<A> {
         Self { program: "PROGRAM".into(), derived: Vec::new(), sweeps: false, config: PhantomData }
     }
 
-    /// Sets the name of the program that the help shows.
+    /// Sets the name of the program that the help shows. Words that the program takes beside its settings may follow, as in
+    /// `collect DIR...`; completions are for the first word.
     pub fn program(mut self, name: impl Into<String>) -> Self {
         self.program = name.into();
         self
@@ -122,7 +123,8 @@ impl<A: Config> Parser<A> {
         match arguments.print {
             _ if arguments.help => return print(help::help(&self.program, &schema, self.sweeps)),
             Some(Print::Completions(shell)) if arguments.problems.is_empty() => {
-                return print(completions::completions(shell, &self.program, &schema, self.sweeps));
+                let name = self.program.split_whitespace().next().unwrap_or_default();
+                return print(completions::completions(shell, name, &schema, self.sweeps));
             }
             Some(Print::Schema) if arguments.problems.is_empty() => {
                 return print(format!("{:#}\n", json_schema::json_schema(&schema)));

@@ -84,7 +84,9 @@ fn only_programs_that_make_sweeps_offer_them() {
     for (name, sweeps) in [("ihead_basic", true), ("template", true), ("collect", false), ("probe", false)] {
         assert_eq!(printed(name, &["--help"]).contains("--sweep"), sweeps, "{name}");
         assert_eq!(printed(name, &["--completions", "fish"]).contains("-l sweep"), sweeps, "{name}");
-        assert_eq!(printed(name, &["--completions", "bash"]).contains("--sweep"), sweeps, "{name}");
+        let bash = printed(name, &["--completions", "bash"]);
+        assert_eq!(bash.contains("--sweep"), sweeps, "{name}");
+        assert!(bash.ends_with(&format!("complete -F _complete_{name} {name}\n")), "{bash}");
     }
 }
 
