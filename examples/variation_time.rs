@@ -18,7 +18,7 @@ use ihead::model::{
 };
 use ihead::nn::{Activation, ModuleExt};
 use ihead::probe::Select;
-use ihead::train::optim::{AdamW, Optim};
+use ihead::train::optim::Optim;
 use ihead::train::{Compute, Device, Loss, Monitor, Precision, Step, Trainer};
 use ihead::{Config, Result};
 
@@ -49,6 +49,9 @@ struct Args {
     /// Device.
     #[config(default = Device::Cpu)]
     device: Device,
+    /// Optimiser, in the words of a timeline.
+    #[config(default = "adamw(learning_rate=0.003)")]
+    optim: String,
     /// Folder for the weights after the last step, a file for each variation.
     weights: Option<PathBuf>,
 }
@@ -161,7 +164,7 @@ fn time<M: Model>(
     let batches = Batches::new(task, BatchOptions { batch_size, seed: 42, workers: 1 })?;
     let threads = args.threads.unwrap_or(Compute::default().threads);
     let compute = Compute { device: args.device, threads, precision: args.precision };
-    let optim = Optim::AdamW(AdamW::new(0.003));
+    let optim: Optim = args.optim.parse()?;
     let mut trainer = Trainer::new(model);
     (trainer.optim, trainer.loss, trainer.edits, trainer.compute) = (optim, loss, edits, compute);
     let mut seconds = Seconds(Vec::new());

@@ -12,10 +12,11 @@ pub(crate) use dfdx::shapes::{Axes2, Axes3, Axes4, Axis, HasShape, Rank0, Shape}
 use dfdx::tensor::Cuda;
 pub(crate) use dfdx::tensor::{
     Cpu, Gradients, HasErr, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, Tensor, TensorFromVec,
+    Trace,
 };
 pub(crate) use dfdx::tensor_ops::{
-    Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, MeanTo, PermuteTo, ReshapeTo, SelectTo, SumTo,
-    TryAdd, TryMatMul, TryMul, TrySub,
+    AdamConfig, Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, MeanTo, Momentum, PermuteTo, ReshapeTo,
+    SelectTo, SgdConfig, SumTo, TryAdd, TryMatMul, TryMul, TrySub, WeightDecay,
 };
 
 use crate::kernels::Element;

@@ -14,6 +14,7 @@
 //! | `forward` | one micro-batch through the graph |
 //! | `reads` | activations for the observer |
 //! | `engine` | a batch as micro-batches, losses and gradients summed |
+//! | `resident` | training with parameters, gradients and the optimiser on the device |
 //! | `room` | how many sequences the memory of a device holds |
 //! | `open` | an engine on the device of a run |
 mod attention;
@@ -24,12 +25,14 @@ mod needs;
 mod open;
 mod ops;
 mod reads;
+mod resident;
 mod room;
 mod weights;
 
 pub use engine::EagerEngine;
 pub(crate) use open::on_gpu;
 pub use open::open;
+pub(crate) use resident::{Held, OnDevice, Resident};
 
 use crate::backend::{EngineDevice, HasShape, NoneTape, Scalar, Tape, Tensor, TryAdd, TryMul, TrySub};
 

@@ -5,9 +5,9 @@ use crate::data::{Batch, Batches};
 use crate::engine::Request;
 use crate::graph::{Model, record_with};
 use crate::probe::{Metric, WeightProbe};
-use crate::run::{Logging, Run, Schedule};
+use crate::run::{Alone, Logging, Run, Schedule};
 use crate::train::optim::Optim;
-use crate::train::{EmptyLoss, Loss, Monitor, Step, Timeline};
+use crate::train::{EmptyLoss, Loss, Monitor, Timeline};
 use crate::{Error, Result, output};
 
 use super::{Log, RunArgs, write_exp};
@@ -58,7 +58,7 @@ impl<M: Model> Experiment<M> {
     /// If the settings do not fit the model or the machine; then no file has been touched. Later, if a file cannot be
     /// written.
     pub fn run(self) -> Result<()> {
-        self.start(true, &mut |_: &Step<'_, M>| Ok(()))
+        self.start(true, &mut Alone)
     }
 
     /// Runs without log lines and shows each step to `watch`.

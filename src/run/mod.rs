@@ -68,6 +68,7 @@ pub use inspect::{Gradients, Inspect, activations, gradients, measure};
 pub use logging::Logging;
 pub use patches::{at_positions, mean_ablation};
 pub use table::{Cell, Table};
+pub(crate) use training::Alone;
 pub use training::Run;
 
 pub use crate::train::Schedule;

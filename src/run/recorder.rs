@@ -46,6 +46,13 @@ pub(super) struct Watch<'a, M> {
 }
 
 impl<M: Model> Monitor<M> for Watch<'_, M> {
+    fn reads(&self, iteration: usize) -> bool {
+        let recorder = &*self.recorder;
+        recorder.schedule.contains(iteration, Some(self.steps))
+            || recorder.is_due(iteration + 1)
+            || self.own.reads(iteration)
+    }
+
     fn before_update(&mut self, iteration: usize, model: &M, batch: &Batch) -> Result<()> {
         let recorder = &mut *self.recorder;
         if recorder.schedule.contains(iteration, Some(self.steps)) {
@@ -84,11 +91,15 @@ impl<M: Model> Monitor<M> for Watch<'_, M> {
 }
 
 impl Recorder {
+    /// Whether a checkpoint is due after `done` iterations.
+    fn is_due(&self, done: usize) -> bool {
+        self.outputs.as_ref().is_some_and(|outputs| self.every.is_due(done, outputs.checkpointed.elapsed()))
+    }
+
     /// Between two steps: a checkpoint if one is due, and whether something wants the run to stop.
     fn between<M: Model>(&mut self, trainer: &Trainer<M>, loader: &Loader) -> Result<()> {
-        if let Some(outputs) = &self.outputs
-            && self.every.is_due(self.done, outputs.checkpointed.elapsed())
-        {
+        // one that has become due since the step began is written after the next step, for which the model is brought to the host
+        if trainer.is_current() && self.is_due(self.done) {
             let checkpoint = self.checkpoint(trainer, loader)?;
             self.describe();
             self.outputs.as_mut().map_or(Ok(()), |outputs| outputs.checkpoint(&checkpoint))?;

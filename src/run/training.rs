@@ -80,6 +80,19 @@ struct Started {
     asked: usize,
 }
 
+/// No monitor of the user's own.
+pub(crate) struct Alone;
+
+impl<M> Monitor<M> for Alone {
+    fn reads(&self, _: usize) -> bool {
+        false
+    }
+
+    fn after_update(&mut self, _: &Step<'_, M>) -> Result<()> {
+        Ok(())
+    }
+}
+
 impl<M: Model> Run<M> {
     /// Makes a run of `model` on these batches. It uses AdamW with learning rate 0.001, the mean loss over all positions and
     /// all cores, changes nothing on the way, and evaluates every 25 iterations and at the last.
@@ -293,7 +306,7 @@ impl<M: Model> Run<M> {
     /// numbers of one name, parameters that were never initialised, a change that never happens, a loss over no position of the
     /// first batch, a folder that cannot be made. Later, if data or files fail.
     pub fn train(&mut self, steps: usize) -> Result<History> {
-        self.train_watched(Some(steps), &mut |_: &Step<'_, M>| Ok(()))
+        self.train_watched(Some(steps), &mut Alone)
     }
 
     /// Trains as [`train`](Self::train) does, and calls your own monitor at each step. If `steps` is `None`, the run trains

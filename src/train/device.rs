@@ -1,7 +1,7 @@
 //! Where a run computes.
 use crate::Result;
 use crate::config::Config;
-use crate::eager::on_gpu;
+use crate::eager::{OnDevice, Resident, on_gpu};
 use crate::engine::{AnyEngine, Request, Widened};
 use crate::graph::Graph;
 use crate::nn::{ParamId, Storage};
@@ -126,6 +126,27 @@ impl Compute {
                 AnyEngine::Single(Box::new(Widened::new(on_gpu::<f64>(graph, request, trains)?, graph)))
             }
             (Device::Cuda, _) => AnyEngine::Single(Box::new(on_gpu(graph, request, trains)?)),
+        })
+    }
+
+    /// An engine that keeps parameters and makes updates where it computes; `None` on the CPU, whose engine shares memory with them, and where
+    /// the arithmetic is wider than the parameters.
+    ///
+    /// # Errors
+    /// Those of [`engine`](Self::engine).
+    pub(super) fn resident(
+        self,
+        graph: &Graph,
+        request: &Request,
+        trains: &dyn Fn(ParamId) -> bool,
+    ) -> Result<Option<Box<dyn Resident>>> {
+        Ok(match (self.device, self.precision) {
+            (Device::Cpu, _) => None,
+            (Device::Cuda, Precision::Double) => {
+                Some(Box::new(OnDevice::<f64, _>::new(on_gpu(graph, request, trains)?)))
+            }
+            (Device::Cuda, precision) if precision.widens(graph) => None,
+            (Device::Cuda, _) => Some(Box::new(OnDevice::<f32, _>::new(on_gpu(graph, request, trains)?))),
         })
     }
 }

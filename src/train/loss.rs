@@ -312,6 +312,11 @@ impl Resolved {
         self.sets.iter().map(rows).collect()
     }
 
+    /// Whether a term is a penalty of weights, which no engine computes.
+    pub fn has_weights(&self) -> bool {
+        self.places.iter().any(|place| matches!(place, Place::Weights(..)))
+    }
+
     /// The values of all terms after a run of the engine, whose terms are given; the penalties of weights are added to their
     /// gradients.
     pub fn finish(

@@ -7,6 +7,7 @@ mod divergence;
 mod loss;
 pub mod optim;
 mod progress;
+mod resident;
 mod schedule;
 mod timeline;
 mod trainer;

@@ -14,6 +14,7 @@ use crate::nn::{AnyParam, ModuleExt, ParamId, Params, Values, ValuesMut};
 use super::divergence::{self, OnDivergence, Undo};
 use super::loss::{Found, Resolved};
 use super::optim::{AdamW, Optim, Optimizer};
+use super::resident::{Copies, Stepper};
 use super::timeline::refuse_patches;
 use super::weight_edit::{Initial, initial_of};
 use super::{Action, Compute, EmptyLoss, Loss, Timeline};
@@ -30,7 +31,7 @@ pub struct Times {
 }
 
 /// The gradient of each parameter that trains, by name.
-type Gradients = Vec<(String, Values)>;
+pub(super) type Gradients = Vec<(String, Values)>;
 
 /// A finished step, as a [`Monitor`] sees it.
 pub struct Step<'a, M> {
@@ -38,13 +39,14 @@ pub struct Step<'a, M> {
     pub iteration: usize,
     /// Its batch.
     pub batch: &'a Batch,
-    /// The model after the update.
+    /// The model after the update; an earlier one where it stays on a GPU ([`Monitor::reads`]).
     pub model: &'a M,
     /// The loss before the update; NaN if it selects no position.
     pub loss: f64,
     /// The terms of the loss before the update and before their weights, by name.
     pub terms: &'a [(String, f64)],
-    /// The gradient of each parameter that trains, by name, of this step, in the precision of the run.
+    /// The gradient of each parameter that trains, by name, of this step, in the precision of the run; none where they stay on a
+    /// GPU ([`Monitor::reads`]).
     pub gradients: &'a [(String, Values)],
     /// The time that the step took.
     pub times: Times,
@@ -61,6 +63,14 @@ pub struct Cursor {
 
 /// A monitor watches a training loop, in order to measure or log. A closure that takes a [`Step`] is a monitor.
 pub trait Monitor<M> {
+    /// Whether something is read at this iteration besides batches, losses and times: the model, gradients, the optimiser. On a GPU they
+    /// are brought to the host for the iterations that need them; at others, a model is that of an earlier step and there are no
+    /// gradients. `true` unless it is implemented.
+    fn reads(&self, iteration: usize) -> bool {
+        let _ = iteration;
+        true
+    }
+
     /// Called with each batch, before the update.
     ///
     /// # Errors
@@ -157,7 +167,8 @@ pub struct Trainer<M> {
     has_batch: bool,
     /// Whether a number was not finite and the run continues.
     diverged: bool,
-    undo: Undo,
+    pub(super) undo: Undo,
+    pub(super) copies: Copies,
 }
 
 /// What the changes of an iteration ask for.
@@ -186,6 +197,7 @@ impl<M: Model> Trainer<M> {
             has_batch: false,
             diverged: false,
             undo: Undo::default(),
+            copies: Copies::default(),
         }
     }
 
@@ -289,28 +301,64 @@ impl<M: Model> Trainer<M> {
         monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
         self.prepare()?;
-        let begin = Instant::now();
         self.has_batch = false;
+        self.copies = Copies::Absent;
+        let mut stepper = None;
+        let taken = self.take(seq, loader, end, monitor, &mut stepper);
+        let fetched = match &stepper {
+            Some((Stepper::Device(resident), _)) => self.fetch(resident.as_ref()),
+            _ => Ok(()),
+        };
+        taken.and(fetched)
+    }
+
+    fn take(
+        &mut self,
+        seq: usize,
+        loader: &mut Loader,
+        end: usize,
+        monitor: &mut dyn Monitor<M>,
+        stepper: &mut Option<(Stepper, Resolved)>,
+    ) -> Result<()> {
+        let begin = Instant::now();
         let mut graph = self.graph(seq)?;
-        let mut engine: Option<(AnyEngine, Resolved)> = None;
         while self.cursor.iteration < end {
             let iteration = self.cursor.iteration;
+            let reads = monitor.reads(iteration);
+            let acts = self.timeline.actions(iteration, Some(end)).next().is_some();
+            if let Some((Stepper::Device(resident), _)) = stepper
+                && (reads || acts)
+            {
+                self.fetch(resident.as_ref())?;
+            }
             let changed = self.apply(iteration, Some(end), monitor)?;
+            if acts {
+                self.copies = Copies::Absent;
+            }
             if changed.edits {
                 graph = self.graph(seq)?;
                 monitor.edited(&self.model, &self.edits)?;
             }
-            if changed.edits || changed.trains || engine.is_none() {
-                engine = Some(self.engine(&graph)?);
+            if changed.edits || changed.trains || stepper.is_none() {
+                *stepper = Some(self.stepper(&graph)?);
             }
-            let Some((engine, resolved)) = &mut engine else { continue };
             let asked = Instant::now();
             let batch = loader.next_batch()?;
             self.has_batch = true;
             let data = asked.elapsed();
+            if let Some((Stepper::Device(resident), _)) = stepper
+                && !resident.fits(batch.batch)
+            {
+                let (engine, resolved) = self.engine(&graph)?;
+                *stepper = Some((Stepper::Host(engine), resolved));
+            }
+            let Some((stepper, resolved)) = stepper else { continue };
             monitor.before_update(iteration, &self.model, &batch)?;
             let started = Instant::now();
-            let (Found { loss, terms }, gradients) = self.step(engine, resolved, &batch)?;
+            let (Found { loss, terms }, gradients) = match stepper {
+                Stepper::Host(engine) => self.step(engine, resolved, &batch)?,
+                Stepper::Device(resident) => self.step_on(resident.as_mut(), resolved, &batch, reads)?,
+            };
             let times = Times { data, step: started.elapsed(), total: begin.elapsed() };
             (self.cursor, self.has_batch) = (Cursor { iteration: iteration + 1, applied: 0 }, false);
             let (model, gradients, terms) = (&self.model, &gradients[..], &terms[..]);
@@ -367,7 +415,7 @@ impl<M: Model> Trainer<M> {
     }
 
     /// Sees that all weights are finite; those before are put back if not, unless the run goes on.
-    fn check_weights(&mut self, iteration: usize, when: &str) -> Result<()> {
+    pub(super) fn check_weights(&mut self, iteration: usize, when: &str) -> Result<()> {
         match divergence::weight(&self.model) {
             Some(name) if !self.diverged => {
                 if self.on_divergence == OnDivergence::Stop {
@@ -380,7 +428,7 @@ impl<M: Model> Trainer<M> {
     }
 
     /// Ends the run, or says once that it goes on.
-    fn diverges(&mut self, iteration: usize, message: String) -> Result<()> {
+    pub(super) fn diverges(&mut self, iteration: usize, message: String) -> Result<()> {
         let error = Error::Diverged { iteration, message };
         match self.on_divergence {
             OnDivergence::Stop => Err(error),
@@ -390,6 +438,23 @@ impl<M: Model> Trainer<M> {
                 Ok(())
             }
         }
+    }
+
+    /// What takes the steps: on a GPU, all of a step is there unless the loss has terms of weights alone.
+    fn stepper(&self, graph: &Graph) -> Result<(Stepper, Resolved)> {
+        let (params, loss) = (Params::of(&self.model), self.loss.resolve(graph)?);
+        if !loss.has_weights()
+            && let Some(resident) = self.compute.resident(graph, loss.request(), &|id| params.trains(id))?
+        {
+            return Ok((Stepper::Device(resident), loss));
+        }
+        let (engine, loss) = self.engine(graph)?;
+        Ok((Stepper::Host(engine), loss))
+    }
+
+    /// Whether a number was not finite and the run continues.
+    pub(super) fn has_diverged(&self) -> bool {
+        self.diverged
     }
 
     fn engine(&self, graph: &Graph) -> Result<(AnyEngine, Resolved)> {

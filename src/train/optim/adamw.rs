@@ -7,6 +7,7 @@ use crate::Result;
 use crate::nn::{Stored, Values};
 
 use super::Optimizer;
+use super::rule::Rule;
 use super::state::{ParamState, State, check};
 
 /// `p *= 1 - lr weight_decay`; `m = b1 m + (1 - b1) g`; `v = b2 v + (1 - b2) g^2`;
@@ -58,6 +59,11 @@ impl AdamW {
 }
 
 impl AdamW {
+    /// How it updates a parameter.
+    pub(super) fn rule(&self) -> Rule {
+        Rule::AdamW { rate: self.learning_rate, betas: self.betas, eps: self.eps, decay: self.weight_decay }
+    }
+
     /// The numbers that it was made of.
     pub(super) fn settings(&self) -> Vec<f64> {
         vec![self.learning_rate, self.betas.0, self.betas.1, self.eps, self.weight_decay]

@@ -108,6 +108,11 @@ impl Groups {
         Ok(members)
     }
 
+    /// The optimiser of a parameter.
+    pub(super) fn of(&self, name: &str) -> &Optim {
+        self.group_of(name).map_or(&self.others, |group| &self.groups[group].1)
+    }
+
     /// The number of a parameter's group.
     fn group_of(&self, name: &str) -> Option<usize> {
         let known = self.members.get(name).copied();

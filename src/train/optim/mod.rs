@@ -3,12 +3,14 @@
 //! A parameter that is frozen or has no gradient is not passed to [`Optimizer::step`]: no decay, no momentum, no count.
 mod adamw;
 mod groups;
+mod rule;
 mod sgd;
 mod state;
 mod text;
 
 pub use adamw::AdamW;
 pub use groups::Groups;
+pub(crate) use rule::Rule;
 pub use sgd::Sgd;
 pub use state::{ParamState, State};
 

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::nn::{Stored, Values};
 
 use super::Optimizer;
+use super::rule::Rule;
 use super::state::{ParamState, State, check};
 
 /// `g += weight_decay p`; `buf = momentum buf + g`, at first `buf = g`; `p -= learning_rate buf`.
@@ -50,6 +51,11 @@ impl Sgd {
     /// The numbers that it remembers of an entry of a parameter.
     pub(super) fn moments(&self) -> usize {
         usize::from(self.momentum != 0.0)
+    }
+
+    /// How it updates a parameter.
+    pub(super) fn rule(&self) -> Rule {
+        Rule::Sgd { rate: self.learning_rate, momentum: self.momentum, decay: self.weight_decay }
     }
 
     /// The numbers that it was made of.

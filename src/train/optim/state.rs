@@ -19,7 +19,7 @@ pub struct ParamState {
 }
 
 impl ParamState {
-    pub(super) fn new<const N: usize>(steps: u32, moments: [(&str, &Values); N]) -> ParamState {
+    pub(crate) fn new<const N: usize>(steps: u32, moments: [(&str, &Values); N]) -> ParamState {
         let moments = moments.into_iter().map(|(name, values)| (name.to_string(), values.clone()));
         ParamState { steps, moments: moments.collect() }
     }
