@@ -26,7 +26,7 @@ if [[ -z ${PROGRAMS:-} ]]; then
     --example ihead_basic --example ihead_full --example variation_time
 fi
 
-step "golden cases and variations: the device against the CPU, single precision"
+step "golden cases and variations: the device against the CPU"
 failed=0
 python3 tests/cuda/compare.py --real "$programs" || failed=1
 
@@ -34,9 +34,8 @@ step "double precision"
 small=(data_args.k=5 data_args.seq_length=32 optim_args.batch_size=8 test_batch_size=8 max_iters=4)
 "$programs/ihead_full" "${small[@]}" model_args.dim=32 precision=double device=cuda || failed=1
 
-# SECONDS_A_STEP PROGRAM SETTING...: of 20 steps behind 10 that load the kernels
+# seconds PROGRAM SETTING...: a step, of 20 steps behind 10 that load the kernels
 seconds() {
-  local few more
   for iterations in 10 30; do
     "$programs/$1" "${@:2}" device=cuda precision=single data_args.k=5 eval_delta=1000 test_batch_size=8 \
       max_iters=$iterations save_dir="$scratch/$1-$iterations" overwrite=true >/dev/null

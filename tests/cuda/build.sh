@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds programs with `--features cuda` on a machine without a GPU, and the device without a GPU on which they run:
 #
-#   tests/cuda/build.sh [EXAMPLE...]      ihead_basic and ihead_full without a name
+#   tests/cuda/build.sh [EXAMPLE...]      ihead_basic, ihead_full and variation_time without a name
 #
 # The toolkit is CUDA 13.0 from PyPI, some 620 MB; it stays in target/cuda/toolkit, the device in target/cuda/device.
 # Needs Linux on x86-64, Python with pip, g++.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 examples=("$@")
-((${#examples[@]})) || examples=(ihead_basic ihead_full)
+((${#examples[@]})) || examples=(ihead_basic ihead_full variation_time)
 work=$PWD/target/cuda
 toolkit=$work/toolkit/nvidia/cu13
 device=$work/device

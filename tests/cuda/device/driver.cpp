@@ -100,6 +100,7 @@ struct Fibre {
 std::vector<Fibre> fibres;
 ucontext_t scheduler;
 unsigned running;
+bool inside = false;
 Kernel kernel;
 void **arguments;
 
@@ -109,26 +110,42 @@ void fibre() {
   swapcontext(&fibres[running].context, &scheduler);
 }
 
+void resume(unsigned thread) {
+  running = thread;
+  threadIdx = {thread, 0, 0};
+  inside = true;
+  swapcontext(&scheduler, &fibres[thread].context);
+  inside = false;
+}
+
+void begin(unsigned thread) {
+  Fibre &f = fibres[thread];
+  f.ended = false;
+  getcontext(&f.context);
+  f.context.uc_stack.ss_sp = f.stack.data();
+  f.context.uc_stack.ss_size = f.stack.size();
+  f.context.uc_link = &scheduler;
+  makecontext(&f.context, fibre, 0);
+  resume(thread);
+}
+
+void run_plainly(unsigned first, unsigned threads) {
+  for (unsigned t = first; t < threads; t++) {
+    threadIdx = {t, 0, 0};
+    kernel.call(arguments);
+  }
+}
+
+// Threads of a block wait all or not at all, but for those that have ended: the first one tells.
 void run_block(unsigned threads) {
   if (fibres.size() < threads) fibres.resize(threads);
-  for (unsigned t = 0; t < threads; t++) {
-    Fibre &f = fibres[t];
-    f.ended = false;
-    getcontext(&f.context);
-    f.context.uc_stack.ss_sp = f.stack.data();
-    f.context.uc_stack.ss_size = f.stack.size();
-    f.context.uc_link = &scheduler;
-    makecontext(&f.context, fibre, 0);
-  }
+  begin(0);
+  if (fibres[0].ended) return run_plainly(1, threads);
+  for (unsigned t = 1; t < threads; t++) begin(t);
   for (bool any = true; any;) {
     any = false;
-    for (unsigned t = 0; t < threads; t++) {
-      if (fibres[t].ended) continue;
-      any = true;
-      running = t;
-      threadIdx = {t, 0, 0};
-      swapcontext(&scheduler, &fibres[t].context);
-    }
+    for (unsigned t = 0; t < threads; t++)
+      if (!fibres[t].ended) any = true, resume(t);
   }
 }
 
@@ -137,14 +154,7 @@ Status launch(unsigned blocks, unsigned threads) {
   blockDim = {threads, 1, 1};
   for (unsigned b = 0; b < blocks; b++) {
     blockIdx = {b, 0, 0};
-    if (kernel.waits) {
-      run_block(threads);
-      continue;
-    }
-    for (unsigned t = 0; t < threads; t++) {
-      threadIdx = {t, 0, 0};
-      kernel.call(arguments);
-    }
+    kernel.waits ? run_block(threads) : run_plainly(0, threads);
   }
   return OK;
 }
@@ -165,7 +175,10 @@ void count_call(const char *name, double amount) {
 
 int computes() { return device().kernels != nullptr; }
 
-void wait_for_block() { swapcontext(&fibres[running].context, &scheduler); }
+void wait_for_block() {
+  if (!inside) fprintf(stderr, "a thread waits alone\n"), abort();
+  swapcontext(&fibres[running].context, &scheduler);
+}
 
 int cuInit(unsigned) { return getenv("NO_GPU") ? NO_DEVICE : (count_call("initialised", 0), OK); }
 int cuDriverGetVersion(int *version) { return *version = 13000, OK; }
@@ -226,10 +239,17 @@ int cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t n, void *) {
 }
 int cuMemcpyDtoD_v2(Pointer to, Pointer from, size_t n) { return cuMemcpyDtoDAsync_v2(to, from, n, nullptr); }
 
-int cuModuleLoad(void **module, const char *) { return *module = (void *)1, OK; }
-int cuModuleLoadData(void **module, const void *) { return count_call("modules", 0), *module = (void *)1, OK; }
+int cuModuleLoad(const char **module, const char *) { return *module = "", OK; }
+int cuModuleLoadData(const char **module, const void *text) {
+  count_call("modules", 0);
+  // a program of this device's nvrtc is the name of a type
+  const char *type = (const char *)text;
+  return *module = !strcmp(type, "float") ? "_float" : !strcmp(type, "double") ? "_double" : "", OK;
+}
 int cuModuleUnload(void *) { return OK; }
-int cuModuleGetFunction(void **function, void *, const char *name) { return *function = strdup(name), OK; }
+int cuModuleGetFunction(void **function, const char *module, const char *name) {
+  return *function = strdup((std::string(name) + module).c_str()), OK;
+}
 
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned bx, unsigned by, unsigned bz, unsigned,
                    void *, void **parameters, void **) {
