@@ -173,6 +173,12 @@ mod tests {
         assert_eq!(nearest("model_args.learning_rate", KNOWN), Some("optim_args.learning_rate"));
         assert_eq!(nearest("momentum", KNOWN), Some("optim_args.momentum"));
         assert_eq!(nearest("dmi", KNOWN), Some("model_args.dim"));
+        // two edits of the whole are nearer than another section's last part, three are not
+        let known = |near| ["train.learning_rate", near];
+        let near = nearest("optim.learning_rate", known("optimm.learning_rat"));
+        assert_eq!(near, Some("optimm.learning_rat"));
+        let near = nearest("optim.learning_rate", known("optimmm.learning_rat"));
+        assert_eq!(near, Some("train.learning_rate"));
     }
 
     #[test]

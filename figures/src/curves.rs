@@ -92,6 +92,16 @@ pub(crate) fn left(panel: &Curves, y: &Axis, written: bool) -> f64 {
     20.0 + label + texts + 45.0
 }
 
+/// The room right of a panel: the number at the end of its axis stands half outside.
+pub(crate) fn right(x: &Axis) -> f64 {
+    let at_the_end = |tick: &f64| x.place(*tick).is_some_and(|at| at > 0.95);
+    let ticks = x.ticks.iter().zip(x.texts());
+    ticks
+        .filter(|(tick, _)| at_the_end(tick))
+        .map(|(_, text)| width(&text, SMALL) / 2.0 + 10.0)
+        .fold(0.0, f64::max)
+}
+
 pub(crate) fn draw(
     canvas: &Canvas<'_>,
     panel: &Curves,

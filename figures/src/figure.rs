@@ -154,7 +154,8 @@ impl Figure {
         Tree::from_str(&drawn, &options).map_err(|error| Error::device("svg", error.to_string()))
     }
 
-    fn draw(&self) -> Result<String> {
+    /// The figure with text as text.
+    pub(crate) fn draw(&self) -> Result<String> {
         if self.panels.is_empty() {
             return Err(Error::value("panels", 0, "at least one"));
         }
@@ -183,12 +184,12 @@ impl Figure {
                 (0..rows.len()).filter(|r| c < rows[*r].len()).map(|r| left_of(r, c)).fold(0.0, f64::max)
             })
             .collect();
-        let has_maps = self.panels.iter().any(|panel| matches!(panel, Panel::Map(_)));
-        let right = if has_maps {
-            rows.iter().zip(&scales).map(|(row, scale)| maps::bar_width(row, *scale)).fold(50.0, f64::max)
-        } else {
-            50.0
-        };
+        let bars = rows.iter().zip(&scales).map(|(row, scale)| maps::bar_width(row, *scale));
+        let ends = self.panels.iter().map(|panel| match panel {
+            Panel::Curves(panel) => curves::right(axes.x(panel)),
+            Panel::Map(_) => 0.0,
+        });
+        let right = bars.chain(ends).fold(50.0, f64::max);
         let plot = (page - lefts.iter().sum::<f64>() - right) / columns as f64;
         if plot < 60.0 {
             let found = format!("{columns} panels in a row of {} mm, which are too narrow", self.width);

@@ -21,6 +21,8 @@
 pub mod again;
 mod canvas;
 mod curves;
+#[cfg(test)]
+mod drawn;
 mod figure;
 mod maps;
 mod palette;

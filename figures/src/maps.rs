@@ -194,8 +194,11 @@ fn bar_axis((low, high): (f64, f64)) -> Axis {
     Axis::new(low, high, false, 6)
 }
 
-/// The room right of a row for the bar of colours.
+/// The room right of a row for the bar of colours; none for a row without maps.
 pub(crate) fn bar_width(panels: &[Panel], scale: (f64, f64)) -> f64 {
+    if !panels.iter().any(|panel| matches!(panel, Panel::Map(_))) {
+        return 0.0;
+    }
     let label = panels.iter().any(|panel| matches!(panel, Panel::Map(map) if !map.z_label.is_empty()));
     let texts = bar_axis(scale).texts().iter().map(|text| width(text, SMALL)).fold(0.0, f64::max);
     60.0 + 60.0 + 40.0 + texts + if label { 1.4 * NORMAL } else { 10.0 } + 20.0

@@ -74,7 +74,8 @@ fn grouped(value: f64, digits: usize) -> String {
 fn power(value: f64) -> String {
     let exponent = value.log10().floor() as i32;
     if (-3..5).contains(&exponent) {
-        return grouped(value, if exponent < 0 { exponent.unsigned_abs() as usize } else { 0 });
+        let least = exponent.min(0).unsigned_abs() as usize;
+        return grouped(value, (least..=6).find(|digits| fits(value, *digits)).unwrap_or(6));
     }
     let digits = exponent.to_string();
     let raised = digits.chars().map(|digit| match digit {
@@ -85,7 +86,7 @@ fn power(value: f64) -> String {
         digit => char::from_u32(0x2070 + digit.to_digit(10).unwrap_or(0)).unwrap_or(digit),
     });
     let raised: String = raised.collect();
-    let first = (value / 10f64.powi(exponent)).round();
+    let first = (value / 10f64.powi(exponent) * 100.0).round() / 100.0;
     if first == 1.0 { format!("10{raised}") } else { format!("{first}\u{b7}10{raised}") }
 }
 
@@ -96,7 +97,7 @@ fn linear(low: f64, high: f64, count: usize) -> Vec<f64> {
     ticks.into_iter().filter(|tick| (low - slack..=high + slack).contains(tick)).collect()
 }
 
-/// Powers of ten; with fewer than two of them, also twice and five times these.
+/// Powers of ten; with fewer than three of them, also twice and five times these; round numbers where that gives fewer than two.
 fn decades(low: f64, high: f64) -> Vec<f64> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let of = |steps: &[f64]| {
@@ -109,7 +110,10 @@ fn decades(low: f64, high: f64) -> Vec<f64> {
             powers.into_iter().step_by(every).collect()
         }
         powers if powers.len() > 2 => powers,
-        _ => of(&[1.0, 2.0, 5.0]),
+        _ => match of(&[1.0, 2.0, 5.0]) {
+            few if few.len() < 2 => linear(low, high, 4).into_iter().filter(|tick| *tick > 0.0).collect(),
+            ticks => ticks,
+        },
     }
 }
 
@@ -124,6 +128,15 @@ mod tests {
         assert_eq!(Axis::new(1e-3, 1e-1, true, 5).texts(), ["0.001", "0.01", "0.1"]);
         assert_eq!(Axis::new(1e-6, 1e-4, true, 5).texts(), ["10⁻⁶", "10⁻⁵", "10⁻⁴"]);
         assert_eq!(Axis::new(1.0, 6.0, true, 5).texts(), ["1", "2", "5"]);
+        // a single power of ten, or its double, says nothing about a scale
+        assert_eq!(Axis::new(1.2, 3.4, true, 5).texts(), ["1.5", "2", "2.5", "3"]);
+        assert_eq!(
+            Axis::new(1.2e6, 1.9e6, true, 5).texts(),
+            ["1.2\u{b7}10⁶", "1.4\u{b7}10⁶", "1.6\u{b7}10⁶", "1.8\u{b7}10⁶"]
+        );
+        // with many powers every second or third is written
+        assert_eq!(Axis::new(1.0, 1e7, true, 5).texts(), ["1", "100", "10,000", "10⁶"]);
+        assert_eq!(Axis::new(1.0, 1e5, true, 5).ticks.len(), 6);
     }
 
     #[test]

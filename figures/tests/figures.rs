@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use ihead::io::Array;
 use ihead::probe::Matrix;
 use ihead_figure::runs::{Band, Chart, PAPER, Table, chart, spans};
-use ihead_figure::{Curves, Figure, Map, Mark, Panel, Series, Span, Tokens, attention};
+use ihead_figure::{Curves, Figure, Map, Mark, Panel, Series, Span, Tokens, association, attention};
 
 /// A table of three seeds at two learning rates.
 fn table() -> Table {
@@ -77,6 +77,67 @@ fn a_setting_can_be_the_axis_or_a_panel() {
     let error =
         chart(&table(), &Chart { x: Some("status".into()), ..Chart::default() }).unwrap_err().to_string();
     assert_eq!(error, "x: status, where no run has a number; expected a column of numbers");
+}
+
+#[test]
+fn several_numbers_of_a_panel_are_its_lines_and_settings_its_neighbours() {
+    let options = Chart { y: vec!["loss,acc_end".into()], ..Chart::default() };
+    let figure = chart(&table(), &options).unwrap();
+    let titles: Vec<&str> = lines(&figure).iter().map(|panel| panel.title.as_str()).collect();
+    assert_eq!(titles, ["lr = 0.01", "lr = 0.1"]);
+
+    let text = "run,status,iter,loss,loss_test,acc_end,acc_test,wo1_acc,wk1_acc\nr,done,0,1,1,0,0,0,0\n";
+    let table = Table::read("a table", text).unwrap();
+    for (numbers, label) in [
+        ("loss,loss_test", "loss (nats)"),
+        ("wo1_acc,wk1_acc", "recall (share)"),
+        ("acc_end,acc_test", "accuracy (share)"),
+        ("acc_end,wo1_acc", "accuracy (share)"),
+        ("acc_end", "acc_end (share)"),
+        ("loss,acc_end", ""),
+    ] {
+        let figure = chart(&table, &Chart { y: vec![numbers.into()], ..Chart::default() }).unwrap();
+        assert_eq!(lines(&figure)[0].y_label, label, "{numbers}");
+    }
+}
+
+#[test]
+fn what_changed_on_the_way_is_shown_where_it_was_the_same_in_all_runs() {
+    let mut table = table();
+    let dirs = ["r0.11", "r0.12", "r0.13", "r0.011", "r0.012", "r0.013"];
+    table.spans = dirs.map(|dir| (dir.to_string(), spans("0..100: freeze(pe)"))).into();
+    let shown = |table: &Table| {
+        let options = Chart { y: vec!["loss".into()], panels: vec!["lr".into()], ..Chart::default() };
+        let figure = chart(table, &options).unwrap();
+        lines(&figure).iter().map(|panel| panel.spans.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&table), [1, 1]);
+    table.spans.insert("r0.12".into(), spans("0..200: freeze(pe)"));
+    assert_eq!(shown(&table), [1, 0]);
+    table.spans.remove("r0.011");
+    assert_eq!(shown(&table), [0, 0]);
+}
+
+#[test]
+fn an_association_is_named_by_its_tokens_or_numbered_by_its_positions() {
+    use ihead::config::Config;
+    use ihead::model::{Simplified, SimplifiedArgs};
+
+    let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
+    let model = Simplified::new(10, &sizes).unwrap().init(0);
+    let recall = ihead::recall!("reads: tok_embeddings -> output => self");
+    let named = |whole: usize, i: usize| (whole == 10).then(|| format!("t{i}"));
+    let map = association("reads", &recall, &model, 3, named).unwrap();
+    assert_eq!((map.x_label.as_str(), map.y_label.as_str()), ("target token", "input token"));
+    assert_eq!(map.rows.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["t0", "t1", "t2"]);
+    assert_eq!(map.values.row(2), &recall.scores(&model).unwrap().row(2)[..3]);
+    let map = association("reads", &recall, &model, 3, |_, _| None).unwrap();
+    assert_eq!((map.x_label.as_str(), map.y_label.as_str()), ("target", "input"));
+    let recall =
+        ihead::recall!("keys: pe -> layers.0.attention.wq? ~ pe -> layers.0.attention.wk => previous");
+    let map = association("keys", &recall, &model, 3, |_, _| None).unwrap();
+    assert_eq!((map.x_label.as_str(), map.y_label.as_str()), ("target position", "input position"));
+    assert!(map.rows.is_empty() && map.columns.is_empty());
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn refuse_custom(graph: &Graph) -> Result<()> {
         None => Ok(()),
         Some(op) => {
             let message =
-                format!("operation '{}' is this program's own and runs on the processor alone", op.text());
+                format!("operation '{}' is this program's own and runs on the CPU alone", op.text());
             Err(Error::device("device=cuda", message))
         }
     }

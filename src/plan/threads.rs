@@ -147,11 +147,6 @@ impl<E: Element> CpuEngine<E> {
         Text { graph: &self.graph, program: &self.plan.program }.to_string()
     }
 
-    /// Bytes of the workspace of one thread.
-    pub fn workspace_bytes(&self) -> usize {
-        self.workspaces[0].lock().map_or(0, |w| w.bytes())
-    }
-
     /// Sums to be used again, or new ones; zero.
     fn spare_sums(&self) -> Sums<E> {
         let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());

@@ -103,15 +103,6 @@ impl<E: Element> Workspace<E> {
         workspace
     }
 
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        let elements: usize = self.values.iter().map(|b| b.len()).sum::<usize>()
-            + self.gradients.iter().map(|g| g.len()).sum::<usize>()
-            + self.scratch.len()
-            + self.block.len();
-        elements * size_of::<E>()
-    }
-
     pub fn begin(&mut self) {
         self.touched.fill(false);
     }

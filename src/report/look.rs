@@ -360,6 +360,85 @@ mod tests {
         }
         assert_eq!(thinned((0..10).collect(), 4), [0, 3, 6, 9]);
         assert_eq!(thinned((0..10).collect(), 1), [9]);
+        assert_eq!(thinned((0..10).collect(), 6), [0, 2, 4, 5, 7, 9]);
         assert_eq!(thinned((0..3).collect(), 3), [0, 1, 2]);
+    }
+
+    /// What there is too much of is left out in this order: many moments, sequences beyond two, positions beyond 96, moments
+    /// beyond three, the second sequence, the other moments, positions.
+    #[test]
+    fn what_is_left_out_first() {
+        let all = |moments, sequences, positions| Room { moments, sequences, positions };
+        for (room, fewer) in [
+            (all(9, 4, 128), all(8, 4, 128)),
+            (all(8, 3, 128), all(8, 2, 128)),
+            (all(8, 2, 128), all(8, 2, 96)),
+            (all(4, 2, 96), all(3, 2, 96)),
+            (all(3, 2, 96), all(3, 1, 96)),
+            (all(2, 1, 96), all(1, 1, 96)),
+            (all(1, 1, 96), all(1, 1, 48)),
+            (all(1, 1, 2), all(1, 1, 1)),
+        ] {
+            let heads = (1..).find(|heads| room.bytes(*heads, 4) > BYTES).unwrap();
+            assert_eq!(room.within(heads, 4), fewer, "{room:?} {heads}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_is_read_back() {
+        let of = |sequence: usize| SeenSequence {
+            weights: [2 * 6, 6]
+                .map(|n| (0..n).map(|i| ((i + 3 * sequence) % 12) as f32 / 12.0).collect())
+                .into(),
+            top: (0..3 * TOP).map(|i| (i as u32, 0.25)).collect(),
+            next: vec![(0.5, 1), (0.25, 2), (0.125, 3)],
+            terms: (0..6).map(|i| (i as f32 - 2.0) * (1.0 + sequence as f32)).collect(),
+        };
+        let sites = [("a", 2), ("b", 1)].map(|(site, heads)| Heads { site: site.into(), heads });
+        let seen = Seen {
+            patterns: sites.into(),
+            terms: vec!["one".into(), "two".into()],
+            sequences: vec![of(0), of(1)],
+        };
+        let moment = seen.moment(Some(7));
+        assert_eq!((moment.iteration, moment.largest), (Some(7), 6.0));
+        for (i, one) in seen.sequences.iter().enumerate() {
+            let bytes = base64::decode(&moment.data[i]).unwrap();
+            let (words, _) = bytes[18..].as_chunks::<2>();
+            // at each position tokens, their shares, the share and the rank of the next token
+            let at = |t: usize, i: usize| u16::from_le_bytes(words[t * (2 * TOP + 2) + i]);
+            assert_eq!(
+                (at(1, 0), at(1, TOP), at(2, 2 * TOP), at(2, 2 * TOP + 1)),
+                (TOP as u16, 16384, 8192, 3)
+            );
+            let terms = words[3 * (2 * TOP + 2)..].iter().map(|word| f32::from(i16::from_le_bytes(*word)));
+            for (found, term) in terms.map(|term| term / 32767.0 * moment.largest).zip(&one.terms) {
+                assert!((found - term).abs() < 2e-4, "{found} {term}");
+            }
+        }
+        let view = View {
+            format: FORMAT,
+            tokens: BTreeMap::new(),
+            sequences: vec![Shown { x: vec![0; 3], y: vec![0; 3], marks: vec![0; 3] }; 2],
+            patterns: seen.patterns.clone(),
+            terms: seen.terms.clone(),
+            top: TOP,
+            moments: vec![moment],
+            notes: vec![],
+        };
+        for (i, one) in seen.sequences.iter().enumerate() {
+            for (heads, weights) in seen.patterns.iter().zip(&one.weights) {
+                let found = view.pattern(0, i, &heads.site).unwrap();
+                assert_eq!(found.shape, [1, heads.heads, 3, 3]);
+                let mut weights = weights.iter();
+                for (place, found) in found.values.iter().enumerate() {
+                    let (query, key) = (place / 3 % 3, place % 3);
+                    let whole = if key <= query { *weights.next().unwrap() } else { 0.0 };
+                    assert!((found - whole).abs() < 0.005, "{} {place}: {found} {whole}", heads.site);
+                }
+            }
+        }
+        assert!(view.pattern(1, 0, "a").is_err() && view.pattern(0, 2, "a").is_err());
+        assert!(view.pattern(0, 0, "c").unwrap_err().to_string().contains('c'));
     }
 }

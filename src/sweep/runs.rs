@@ -327,6 +327,9 @@ mod tests {
                 "dim: no multiple of heads=2 (in dim=5 heads=2)"
             ]
         );
+        // every odd one is wrong; after 81 no more are looked for
+        let many = problems(&["save_dir=x"], &[&["dim=3..1000", "heads=2"]]);
+        assert_eq!((many.len(), many[8].as_str()), (9, "and 73 more in other runs"));
         assert_eq!(
             problems(&["save_dir=x", "seed=3"], &[&["seed=1,2"]]),
             ["seed: is an axis and given for all runs, as seed=3: leave one out"]

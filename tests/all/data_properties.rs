@@ -97,6 +97,8 @@ proptest! {
 fn without_triggers_pairs_follow_the_bigram_model() {
     let data = Arc::new(BigramData::new(&Counts::of("aabcabcba").expect("counts")).expect("model"));
     let task = TriggerTask::new(data.clone(), TriggerOptions::default()).expect("task");
+    // tokens by their numbers, as reports and figures name them
+    assert_eq!([0, 1, 2, 7].map(|token| task.token_name(token)), ["a", "b", "c", "7"]);
     let batch = sample(&task, &mut NumpyRng::new(&[5]), 400).expect("sampled");
     let mut pairs = [[0.0; 3]; 3];
     for (x, y) in batch.x.iter().zip(&batch.y) {

@@ -9,7 +9,8 @@ use ihead::engine::{Engine, LossTerm, Penalty, Request, RowLists, RowSet, ignore
 use ihead::graph::{
     FixedPattern, Graph, Mask, Model, Normaliser, Pattern, Scores, Stream, Tokens, Weight, record,
 };
-use ihead::internals::backend::Cpu;
+use ihead::internals::backend::{Cpu, DeviceKind};
+use ihead::internals::eager::open;
 use ihead::nn::{Init, ModuleExt, Param, Params};
 use ihead::ops::{Pointwise, RowWise};
 
@@ -20,7 +21,7 @@ const DIM: usize = 8;
 const SEQ: usize = 7;
 
 /// What stands between embeddings and unembedding, by name.
-const BODIES: [&str; 47] = [
+const BODIES: [&str; 48] = [
     "sigmoid",
     "tanh",
     "silu",
@@ -68,6 +69,7 @@ const BODIES: [&str; 47] = [
     "each head mixes all",
     "one table twice",
     "one's own",
+    "one's own of a weight",
 ];
 
 /// `ln(1 + e^x)`.
@@ -217,6 +219,7 @@ impl Sample {
                 Pattern::causal(&twice, &twice, Scores::new(1).scale(0.1)).mix(&h)
             }
             "one's own" => p.pointwise(Softplus).rows(Outer, &[&q], 9usize).columns(1, DIM),
+            "one's own of a weight" => h.linear(&a.pointwise(Softplus)),
             other => panic!("no body '{other}'"),
         }
     }
@@ -411,6 +414,19 @@ fn values_are_those_of_the_formulas() {
     }
     // a query that sees no key reads nothing
     assert_eq!(row(&Sample::new("strict"), 0), [0.0; DIM]);
+}
+
+#[test]
+fn ones_own_operations_are_refused_on_a_gpu_by_name() {
+    for body in ["one's own", "one's own of a weight"] {
+        let graph = record(&Sample::new(body), SEQ).unwrap();
+        let opened = open::<f32>(DeviceKind::Cuda, &graph, &Request::loss(RowSet::All), &|_| true);
+        let error = opened.err().unwrap().to_string();
+        assert_eq!(
+            error,
+            "device=cuda: operation 'softplus' is this program's own and runs on the CPU alone"
+        );
+    }
 }
 
 #[test]

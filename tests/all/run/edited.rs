@@ -121,6 +121,18 @@ fn a_patch_at_some_positions_is_felt_from_there_on() {
 }
 
 #[test]
+fn patterns_are_mixed_by_query_in_every_head() {
+    // [sequences, heads, queries, keys]
+    let array = |value: f32| Array { shape: vec![2, 3, 4, 5], values: vec![value; 120] };
+    let mixed =
+        at_positions(&array(0.0), &array(1.0), |sequence, query| sequence == 1 && query == 2).unwrap();
+    for (place, value) in mixed.values.iter().enumerate() {
+        let taken = place / 60 == 1 && place / 5 % 4 == 2;
+        assert_eq!(*value, f32::from(u8::from(taken)), "{place}");
+    }
+}
+
+#[test]
 fn mean_ablation_holds_a_stream_at_its_mean() {
     let (own, batch) = (model(), test_batch());
     let edits = mean_ablation(&own, &batch, ["layers.1.attention.out", "layers.0.attention.q"]).unwrap();

@@ -1,0 +1,101 @@
+//! Whole figures as they are drawn, before text becomes outlines: each is kept in `drawn/`, and every line of it counts.
+//!
+//! After a change that is meant: `INSTA_UPDATE=always cargo test -p ihead-figure drawn`, then look at the pictures, which the part of
+//! a file below its second `---` is (saved as `.svg`, a browser shows it).
+use ihead::probe::Matrix;
+
+use crate::{Curves, Figure, Map, Mark, Panel, Series, Span, Spread};
+
+fn compare(name: &str, figure: &Figure) {
+    let drawn = figure.draw().unwrap();
+    insta::with_settings!({ snapshot_path => "drawn", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, drawn);
+    });
+}
+
+fn line(label: &str, at: impl Fn(f64) -> f64) -> Series {
+    Series::new(label, (0..6).map(|i| 100.0 * f64::from(i)).map(|x| (x, at(x))))
+}
+
+fn span(from: f64, to: Option<f64>, label: &str) -> Span {
+    Span { from, to, label: label.into() }
+}
+
+/// Bands, gaps, single points, dots, dashes, a legend of two lines, and stretches whose texts stand right, left and inside.
+#[test]
+fn curves_with_everything() {
+    let mut first = line("first", |x| x / 500.0);
+    first.band = first.points.iter().map(|(x, y)| Spread { x: *x, low: y - 0.1, high: y + 0.2 }).collect();
+    let mut gaps = line("with gaps", |x| if x == 200.0 { f64::NAN } else { 0.4 });
+    gaps.points[1].1 = f64::NAN;
+    let dotted = Series { dots: true, ..line("dotted", |x| 0.9 - x / 1000.0) };
+    let many = (4..9).map(|i| line(&format!("line {i}"), move |_| 0.1 * f64::from(i)));
+    let mut upper = Curves::new("iteration", "accuracy").with(first).with(gaps).with(dotted);
+    upper.title = "a title that is wider than half a column: broken, at=its.parts_and_spaces".into();
+    upper.series.extend(many);
+    upper.spans = vec![
+        span(0.0, Some(100.0), "to the right of it"),
+        span(300.0, Some(300.0), "a moment"),
+        span(450.0, None, "to the left"),
+        span(20.0, Some(480.0), "inside, since there is no room beside a stretch as long as this"),
+    ];
+    let mut lower = Curves::new("iteration", "loss [nats]").with(line("first", |x| 4.0 - x / 200.0));
+    lower.spans = upper.spans.clone();
+    compare("curves", &Figure::new([upper.into(), lower.into()]));
+}
+
+/// Panels beside each other: shared vertical axes are written once, others each; logarithms; a range; a row that is not full.
+#[test]
+fn curves_beside_each_other() {
+    let panel = |y: &str, top: f64| Curves::new("step", y).with(line("run", move |x| top - x / 300.0));
+    let logarithms = Curves { log_x: true, log_y: true, ..panel("loss", 3.0) };
+    let ranged = Curves { y_range: Some((0.0, 10.0)), title: "ranged".into(), ..panel("other", 4.0) };
+    let far = panel("", 1e6).with(line("run of another", |x| 1e6 + 50.0 * x));
+    let panels: [Panel; 5] =
+        [panel("loss", 2.0).into(), panel("loss", 4.0).into(), logarithms.into(), ranged.into(), far.into()];
+    let figure = Figure { height: 40.0, ..Figure::new(panels) };
+    compare("beside", &figure.columns(2).width(140.0));
+}
+
+fn map(rows: usize, cols: usize) -> Map {
+    let values = (0..rows * cols).map(|i| (i * 7 % (rows * cols)) as f64 / 4.0).collect();
+    Map {
+        title: "a map".into(),
+        x_label: "key".into(),
+        y_label: "query".into(),
+        z_label: "attention".into(),
+        values: Matrix::new(rows, cols, values).unwrap(),
+        z_range: None,
+        columns: vec![],
+        rows: vec![],
+        first: 0,
+        causal: false,
+    }
+}
+
+/// Single letters stand upright, longer names are turned; marks are coloured, also where names are left out; what is no number is
+/// left white.
+#[test]
+fn maps_with_names() {
+    let marks = [Mark::None, Mark::Trigger, Mark::Output];
+    let named =
+        |n: usize, text: fn(usize) -> String| (0..n).map(|i| (text(i), marks[i % 3])).collect::<Vec<_>>();
+    let letter = |i: usize| ["a", "b", "c"][i % 3].to_string();
+    let word = |i: usize| format!("word {i}");
+    let mut letters = Map { columns: named(6, letter), rows: named(6, letter), causal: true, ..map(6, 6) };
+    letters.z_range = Some((0.0, 8.0));
+    let mut words = Map { columns: named(6, word), rows: named(6, word), ..map(6, 6) };
+    words.values.values_mut()[8] = f64::NAN;
+    let dense =
+        Map { columns: named(60, letter), rows: named(40, word), title: String::new(), ..map(40, 60) };
+    compare("maps", &Figure::new([letters.into(), words.into(), dense.into()]).columns(2).width(120.0));
+}
+
+/// Numbers where there are no names, from the first one; a map of one value; one below lines.
+#[test]
+fn maps_without_names() {
+    let numbered = Map { first: 17, z_label: String::new(), ..map(12, 30) };
+    let flat = Map { values: Matrix::new(2, 3, vec![2.0; 6]).unwrap(), ..map(2, 3) };
+    let lines = Curves::new("step", "loss").with(line("run", |x| x));
+    compare("numbers", &Figure::new([lines.into(), numbered.into(), flat.into()]));
+}
