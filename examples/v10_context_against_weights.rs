@@ -91,8 +91,7 @@ fn run(args: Args) -> Result<()> {
         for seed in 0..args.seeds {
             let task = |told| Pairs { zipf, told, items: args.items };
             let options = BatchOptions { batch_size: 32, seed, workers: 1 };
-            let sizes =
-                TransformerArgs { max_length: 2 * PAIRS + 1, dim: 64, layers: 2, ..Config::defaults() };
+            let sizes = TransformerArgs { max_length: 2 * PAIRS + 1, dim: 64, ..Config::defaults() };
             let model = Transformer::new(task(Told::Both).vocab(), &sizes)?.init(seed);
             let mut run = Run::new(model, Batches::new(Arc::new(task(Told::Both)), options)?)
                 .optim(AdamW::new(0.001))
