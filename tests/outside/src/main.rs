@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
-    let mut model = Bigram { embed: Embedding::new(Const, Const), output: Linear::new(Const, Const) }.init(1);
+    let model = Bigram { embed: Embedding::new(Const, Const), output: Linear::new(Const, Const) }.init(1);
     let batches = Batches::new(Arc::new(Circle), BatchOptions { batch_size: 8, seed: 1, workers: 1 })?;
     let test = sample(&Circle, &mut NumpyRng::new(&[0]), 8)?;
     let mut run = Run::new(model, batches)
