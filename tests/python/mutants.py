@@ -267,7 +267,7 @@ def main():
     # a command in the background ignores SIGINT, and so would the programs that tests send it to
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # where the tests of a macro crate find the compiler's libraries
-    os.environ["LD_LIBRARY_PATH"] = command("rustc", "--print", "sysroot", check=True).stdout.strip() + "/lib"
+    os.environ["LD_LIBRARY_PATH"] = command("rustc", "--print", "target-libdir", check=True).stdout.strip()
     tree = out / "tree"
     tree.mkdir(parents=True, exist_ok=True)
     listed = command("cargo", "mutants", "--list", "--json", "--workspace", *("--exclude=%s/**" % f for f in ("examples", "benches", "tests")), check=True)
