@@ -117,3 +117,18 @@ pub(super) fn explain(entries: &[Entry<'_>], idle: &[Problem], derived: &[Derive
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_are_wrapped_and_stand_apart() {
+        let long = "x".repeat(WIDTH);
+        assert_eq!(wrap(&format!("a b {long} c\n\nd\ne"), 2), format!("  a b\n  {long}\n  c\n\n  d e\n"));
+        let fits = format!("a {}", "y".repeat(WIDTH - 4));
+        assert_eq!(wrap(&fits, 2), format!("  {fits}\n"));
+        assert_eq!(wrap(&format!("{fits}y"), 2).lines().count(), 2);
+        assert_eq!(wrap("", 2), "");
+    }
+}

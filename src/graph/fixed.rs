@@ -158,3 +158,23 @@ impl fmt::Display for FixedPattern {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_are_over_the_positions_of_a_window_or_of_a_block() {
+        let third = 1.0 / 3.0;
+        let weights = |pattern| match pattern {
+            FixedPattern::Weights(weights) => weights.to_vec(),
+            _ => vec![],
+        };
+        let blocks =
+            [[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [third, third, third, 0.0], [0.0, 0.0, 0.0, 1.0]];
+        assert_eq!(weights(FixedPattern::blocks(3, 4)), blocks.concat());
+        let window = [[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5]];
+        assert_eq!(weights(FixedPattern::window(2, 4)), window.concat());
+        assert_eq!(weights(FixedPattern::blocks(0, 2)), [0.0; 4]);
+    }
+}

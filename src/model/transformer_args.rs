@@ -229,3 +229,20 @@ impl TransformerArgs {
         maps + ff
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_has_its_maps_and_its_feed_forward() {
+        let args = TransformerArgs { dim: 8, ..TransformerArgs::defaults() };
+        let ff = |ff, gated, hidden| TransformerArgs { ff, gated, hidden, ..args.clone() }.squares();
+        assert_eq!(ff(FeedForwardKind::None, false, None), 4.0);
+        assert_eq!(ff(FeedForwardKind::Linear, false, None), 5.0);
+        assert_eq!(ff(FeedForwardKind::Mlp, false, None), 4.0 + 2.0 * 4.0);
+        assert_eq!(ff(FeedForwardKind::Mlp, true, Some(16)), 4.0 + 3.0 * 2.0);
+        let fewer = TransformerArgs { wq: MapKind::Identity, wo: MapKind::Frozen, ..args.clone() };
+        assert_eq!(fewer.squares(), 3.0 + 8.0);
+    }
+}

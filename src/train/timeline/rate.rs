@@ -90,3 +90,21 @@ impl fmt::Display for Rate {
         write!(f, "{start}..{end}: {name}({}, {})", self.from, self.to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_goes_from_one_to_the_other() {
+        let at = |curve, iteration| Rate { during: 10..20, curve, from: 1.0, to: 3.0 }.at(iteration);
+        assert_eq!(
+            [9, 10, 15, 20, 21].map(|i| at(Curve::Linear, i)),
+            [None, Some(1.0), Some(2.0), Some(3.0), None]
+        );
+        assert_eq!([10, 20].map(|i| at(Curve::Cosine, i)), [Some(1.0), Some(3.0)]);
+        assert!((at(Curve::Cosine, 15).unwrap() - 2.0).abs() < 1e-12);
+        // slow at the ends: a tenth of the way takes less than a tenth of the change
+        assert!((1.0..1.1).contains(&at(Curve::Cosine, 11).unwrap()));
+    }
+}

@@ -27,6 +27,18 @@ fn evaluations_follow_the_schedule_and_the_last_step_is_one_if_asked() {
 }
 
 #[test]
+fn a_run_records_what_a_guess_reaches() {
+    let dir = tempfile::tempdir().unwrap();
+    let accuracy = [Metric::accuracy("accuracy"), Metric::loss("test")];
+    run().on(&test_batch(), accuracy).every(1).save_to(dir.path().join("run")).train(1).unwrap();
+    let info = std::fs::read_to_string(dir.path().join("run/run.json")).unwrap();
+    let chances = &serde_json::from_str::<serde_json::Value>(&info).unwrap()["chances"];
+    // one of 65 tokens
+    assert_eq!(chances["accuracy"].as_f64(), Some(1.0 / 65.0), "{chances}");
+    assert!((chances["test"].as_f64().unwrap() - 65f64.ln()).abs() < 1e-12, "{chances}");
+}
+
+#[test]
 fn going_on_is_one_long_run() {
     let metrics = || [Metric::loss("test")];
     let mut once = run().on(&test_batch(), metrics()).every(1);
