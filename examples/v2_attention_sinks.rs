@@ -26,6 +26,7 @@ use ihead::model::{Transformer, TransformerArgs};
 use ihead::paper::OptimArgs;
 use ihead::probe::{Head, Key, Metric, Select};
 use ihead::run::{Run, Table};
+use ihead::train::{Compute, Device};
 
 /// Trains a transformer to copy back after triggers, and measures sinks and norms at BOS.
 #[derive(ihead::Config)]
@@ -42,6 +43,9 @@ struct Args {
     /// Seed of the weights and the data.
     #[config(default = 42)]
     seed: u64,
+    /// Where to compute.
+    #[config(default = Device::Cpu)]
+    device: Device,
     /// Folder of the run's files.
     save_dir: Option<PathBuf>,
 }
@@ -106,7 +110,13 @@ fn run(args: Args) -> ihead::Result<()> {
     let model = Transformer::new(task.vocab(), &args.model)?.init(seed);
     let batches = Batches::new(task, BatchOptions { batch_size: args.optim.batch_size, seed, workers: 1 })?;
     let (optim, settings) = (args.optim.optimizer(|adamw| adamw), settings_json(&args, []));
-    let mut run = Run::new(model, batches).optim(optim).on(&test, metrics).every(50).settings(settings);
+    let compute = Compute { device: args.device, ..Compute::default() };
+    let mut run = Run::new(model, batches)
+        .optim(optim)
+        .compute(compute)
+        .on(&test, metrics)
+        .every(50)
+        .settings(settings);
     if let Some(dir) = args.save_dir {
         run = run.save_to(dir);
     }

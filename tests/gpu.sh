@@ -26,13 +26,32 @@ if [[ -z ${PROGRAMS:-} ]]; then
     --example ihead_basic --example ihead_full --example variation_time
 fi
 
-step "golden cases and variations: the device against the CPU"
+step "a machine whose GPU cannot be seen"
+status=0
+said=$(CUDA_VISIBLE_DEVICES='' "$programs/ihead_basic" device=cuda max_iters=1 2>&1) || status=$?
+echo "$said (exit status $status)"
 failed=0
+[[ $status == 2 && $(wc -l <<<"$said") == 1 ]] || failed=1
+
+step "golden cases and variations: the device against the CPU"
 python3 tests/cuda/compare.py --real "$programs" || failed=1
 
 step "double precision"
 small=(data_args.k=5 data_args.seq_length=32 optim_args.batch_size=8 test_batch_size=8 max_iters=4)
 "$programs/ihead_full" "${small[@]}" model_args.dim=32 precision=double device=cuda || failed=1
+
+step "one run twice, and once stopped and resumed"
+bits() { # FOLDER SETTING...
+  "$programs/ihead_full" data_args.k=5 data_args.seq_length=64 model_args.dim=64 optim_args.batch_size=16 test_batch_size=8 eval_delta=10 \
+    device=cuda precision=single save_dir="$scratch/$1" "${@:2}" >/dev/null
+}
+bits whole max_iters=40
+bits again max_iters=40
+bits halves max_iters=20
+bits halves max_iters=40 resume=auto
+for other in again halves; do
+  cmp "$scratch/whole/final.safetensors" "$scratch/$other/final.safetensors" && echo "$other: the same bits"
+done || true # sums whose order is not fixed may differ; this is told, and is no fault
 
 # seconds PROGRAM SETTING...: a step, of 20 steps behind 10 that load the kernels
 seconds() {

@@ -5,9 +5,11 @@
 The golden cases of `tests/golden`, and three variations: the largest difference of a weight after the last step. In single precision all
 of them train by SGD: AdamW moves a weight by its learning rate however small its gradient is, and so by what rounding makes of it. In double
 precision each has its own optimiser. Exits with 1 if a difference is above 1e-5, or in double precision above 1e-9. With `--real` the
-programs run as they are, on the GPU of this machine. ONLY=TEXT compares those that have this text in their name.
+programs run as they are, on the GPU of this machine. ONLY=TEXT compares those that have this text in their name; JOBS=N compares
+N at once, as many as there are cores without it.
 """
 import array, json, os, pathlib, struct, subprocess, sys, tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REAL = "--real" in sys.argv
@@ -25,7 +27,7 @@ MOST = {"single": 1e-5, "double": 1e-9}
 def run(program, settings):
     ran = subprocess.run([PROGRAMS / program, *settings], env=ENV, capture_output=True, text=True)
     if ran.returncode:
-        sys.exit(f"{program} {' '.join(settings)}\n{ran.stderr}")
+        raise RuntimeError(f"{program} {' '.join(settings)}\n{ran.stderr}")
 
 
 def tensors(path):
@@ -79,12 +81,23 @@ cases = [(folder.name, golden, folder) for folder in sorted((ROOT / "tests/golde
 cases += [(f"variation {name}", variation, name) for name in VARIATIONS]
 # a part of their names, to compare some
 cases = [case for case in cases if os.environ.get("ONLY", "") in case[0]]
+
+
+def compared(case):
+    """The largest difference of a case in one precision, and where it is; what a program said, if it failed."""
+    name, compare, of, precision = case
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            return compare(of, pathlib.Path(scratch), precision)
+        except RuntimeError as error:
+            return float("inf"), str(error)
+
+
+cases = [(*case, precision) for case in cases for precision in MOST]
 largest = dict.fromkeys(MOST, 0.0)
-for name, compare, of in cases:
-    for precision in MOST:
-        with tempfile.TemporaryDirectory() as scratch:
-            error, where = compare(of, pathlib.Path(scratch), precision)
+with ThreadPoolExecutor(int(os.environ.get("JOBS", os.cpu_count()))) as pool:
+    for (name, _, _, precision), (error, where) in zip(cases, pool.map(compared, cases)):
         largest[precision] = max(largest[precision], error)
         print(f"{name:<36} {precision:<7} {error:.1e}  {where}", flush=True)
-print(f"{len(cases)} cases, the largest differences: {', '.join(f'{p} {error:.1e}' for p, error in largest.items())}")
+print(f"{len(cases) // len(MOST)} cases, the largest differences: {', '.join(f'{p} {error:.1e}' for p, error in largest.items())}")
 sys.exit(any(largest[precision] > MOST[precision] for precision in MOST))
