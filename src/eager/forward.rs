@@ -2,7 +2,8 @@
 use std::cell::OnceCell;
 
 use crate::backend::{
-    EngineDevice, HasShape, Merge, NoneTape, OwnedTape, ReshapeTo, Scalar, SplitTape, Tape, TryAdd, TryMul,
+    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, Merge, NoneTape, OwnedTape, ReshapeTo,
+    Scalar, SplitTape, Tape, TryAdd, TryMul,
 };
 use crate::data::Batch;
 use crate::engine::{Patches, RowLists, RowSet};
@@ -162,20 +163,37 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
         self.weights[id.index()].clone().expect("a weight is needed by all that read it")
     }
 
-    /// The table row of every position, `[batch, seq]`.
-    fn rows(&self, index: Index, part: &MicroBatch) -> Result<Indices<Dev>, Dev::Err> {
-        let shape = (part.batch, part.seq);
+    /// The rows of a table that positions look up, `[batch, seq, dim]`. What is the same in every sequence, or at every position, is
+    /// looked up once: on a GPU the gradient of a lookup is added row by row, and waits for itself where many rows are one.
+    fn lookup<T: Tape<E, Dev>>(
+        &self,
+        table: Matrix<E, Dev, T>,
+        index: Index,
+        part: &MicroBatch,
+    ) -> Result<Stream<E, Dev, T>, Dev::Err> {
+        let (shape, constants) = ((part.batch, part.seq, table.shape().1), self.constants);
         match index {
-            Index::Positions => self.constants.indices(("positions", &[]), shape, |_, t| t),
-            Index::First => self.constants.indices(("first", &[]), shape, |_, _| 0),
-            Index::Tokens => {
-                if let Some(known) = self.tokens.get() {
-                    return Ok(known.clone());
-                }
-                let tokens = self.constants.device.try_tensor_from_vec(part.x.clone(), shape)?;
-                Ok(self.tokens.get_or_init(|| tokens).clone())
+            Index::Positions => {
+                let rows = constants.indices(("positions", &[]), (1, part.seq), |_, t| t)?;
+                let rows: Stream<E, Dev, T> = table.try_gather(rows)?;
+                rows.try_reshape_like(&(shape.1, shape.2))?.try_broadcast_like::<_, Axis<0>>(&shape)
             }
+            Index::First => {
+                let row: Stream<E, Dev, T> =
+                    table.try_gather(constants.indices(("first", &[]), (1, 1), |_, _| 0)?)?;
+                row.try_reshape_like(&(shape.2,))?.try_broadcast_like::<_, Axes2<0, 1>>(&shape)
+            }
+            Index::Tokens => table.try_gather(self.tokens(part)?),
         }
+    }
+
+    /// The tokens `[batch, seq]`.
+    fn tokens(&self, part: &MicroBatch) -> Result<Indices<Dev>, Dev::Err> {
+        if let Some(known) = self.tokens.get() {
+            return Ok(known.clone());
+        }
+        let tokens = self.constants.device.try_tensor_from_vec(part.x.clone(), (part.batch, part.seq))?;
+        Ok(self.tokens.get_or_init(|| tokens).clone())
     }
 
     /// Computes node `i` from those before it, on a tape of its own.
@@ -194,7 +212,7 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
             Ok((Value::Pattern(value), tape))
         };
         let out = match node.op {
-            Op::Lookup { table, index } => ops::lookup(weight(table), self.rows(index, part)?)?,
+            Op::Lookup { table, index } => self.lookup(weight(table), index, part)?,
             Op::Linear { weight: w, x } => ops::linear(stream(x), weight(w))?,
             Op::Add(a, b) if a == b => ops::double(stream(a))?,
             Op::Add(a, b) => stream(a).try_add(stream(b))?,

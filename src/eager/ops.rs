@@ -7,16 +7,8 @@ use crate::backend::{
     TryMatMul, TryMul,
 };
 
-use super::constants::{Constants, Indices};
+use super::constants::Constants;
 use super::{Matrix, Stream, scalar};
-
-/// `out[b, t] = table[rows[b, t]]`, `[batch, seq, dim]`.
-pub(super) fn lookup<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    table: Matrix<E, Dev, T>,
-    rows: Indices<Dev>,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
-    table.try_gather(rows)
-}
 
 /// `out[b, t] = W x[b, t]`, `[batch, seq, out]`.
 pub(super) fn linear<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(

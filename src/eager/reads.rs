@@ -12,14 +12,6 @@ pub(super) struct HostValue<E> {
     cols: usize,
 }
 
-/// The rows of one sequence at the positions that were asked for, those of each head together.
-pub(super) struct Rows<E> {
-    values: Vec<E>,
-    positions: Vec<u32>,
-    cols: usize,
-    is_pattern: bool,
-}
-
 impl<E: Scalar> HostValue<E> {
     /// Copies a value from its device.
     pub fn new<Dev: EngineDevice<E>>(value: &Value<E, Dev>) -> Self {
@@ -35,31 +27,21 @@ impl<E: Scalar> HostValue<E> {
         }
     }
 
-    /// The rows of sequence `i` at these positions.
-    pub fn rows(&self, i: usize, positions: &[u32]) -> Rows<E> {
-        let heads = self.heads.unwrap_or(1);
-        let mut values = Vec::with_capacity(heads * positions.len() * self.cols);
-        for head in 0..heads {
-            for &position in positions {
-                let row = (i * heads + head) * self.seq + position as usize;
-                values.extend_from_slice(&self.values[row * self.cols..(row + 1) * self.cols]);
+    /// The rows of sequence `i` at these positions: where they lie if these are all, in `chosen` if they are some, those of each
+    /// head together.
+    pub fn rows<'a>(&'a self, i: usize, positions: &'a [u32], chosen: &'a mut Vec<E>) -> Read<'a, E> {
+        let (heads, rows) = (self.heads.unwrap_or(1), positions.len());
+        let whole = &self.values[i * heads * self.seq * self.cols..][..heads * self.seq * self.cols];
+        let data: &[E] = if rows == self.seq {
+            whole
+        } else {
+            for head in whole.chunks_exact(self.seq * self.cols) {
+                let row = |position: &u32| &head[*position as usize * self.cols..][..self.cols];
+                positions.iter().for_each(|position| chosen.extend_from_slice(row(position)));
             }
-        }
-        Rows { values, positions: positions.to_vec(), cols: self.cols, is_pattern: self.heads.is_some() }
-    }
-}
-
-impl<E> Rows<E> {
-    /// The same, as the observer sees it.
-    pub fn read(&self) -> Read<'_, E> {
-        let rows = self.positions.len();
-        Read {
-            data: &self.values,
-            rows,
-            cols: self.cols,
-            ld: self.cols,
-            head_stride: if self.is_pattern { rows * self.cols } else { 0 },
-            positions: &self.positions,
-        }
+            chosen
+        };
+        let head_stride = if self.heads.is_some() { rows * self.cols } else { 0 };
+        Read { data, rows, cols: self.cols, ld: self.cols, head_stride, positions }
     }
 }

@@ -39,8 +39,8 @@ use super::{
 /// `snapshots/ITERATION.safetensors` where the timeline takes them.
 ///
 /// `checkpoint.safetensors` there holds all that [`resume`](Self::resume) needs: killed at any moment and resumed, a run leaves the
-/// same records and the same final weights, to the last byte, as one that was not interrupted. Data, optimiser, timeline and
-/// edits continue where they were; a monitor of your own starts again.
+/// same records and the same final weights, to the last byte, as one that was not interrupted (on the CPU; a GPU adds in no fixed
+/// order). Data, optimiser, timeline and edits continue where they were; a monitor of your own starts again.
 ///
 /// While it trains, the first SIGINT, SIGTERM or SIGHUP stops a run with a folder after its step, with
 /// [`Error::Stopped`]; a second one ends the process.
