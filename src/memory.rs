@@ -82,6 +82,46 @@ mod tests {
         assert_eq!(size(1.5e6), "1.5 MB");
         assert_eq!(size(3.2e9), "3.2 GB");
         assert_eq!(size(2e20), "200000000 TB");
+        // from one unit to the next, and from digits behind the point to none
+        let limits = [0.99e9, 1e9, 0.99e12, 1e12, 2.45e16, 1e17, 0.9e24, 1e24].map(size);
+        let expected = [
+            "990.0 MB",
+            "1.0 GB",
+            "990.0 GB",
+            "1.0 TB",
+            "24500.0 TB",
+            "100000 TB",
+            "900000000000 TB",
+            "1e12 TB",
+        ];
+        assert_eq!(limits, expected);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_run_may_need_what_the_machine_has_and_no_more() {
+        let installed = installed().unwrap() as f64;
+        assert!((1e8..1e15).contains(&installed), "{installed}");
+        let error = check("k", "x", 2.0 * installed).unwrap_err().to_string();
+        let expected = format!(
+            "k: x needs at least {} of memory; this machine has {}",
+            size(2.0 * installed),
+            size(installed)
+        );
+        assert_eq!(error, expected);
+        let error = check_about("k", "x", 2.0 * installed).unwrap_err().to_string();
+        assert!(error.starts_with("k: x needs about "), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn files_of_the_system_are_read_in_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("meminfo");
+        std::fs::write(&path, "MemTotal:       24650012 kB\nMemFree:   12 kB\nPages: 7\n").unwrap();
+        let of = |name| field(path.to_str().unwrap(), name);
+        assert_eq!((of("MemTotal:"), of("MemFree:")), (Some(24650012 * 1024), Some(12 * 1024)));
+        assert_eq!((of("Pages:"), of("Swap:"), field("/no/such/file", "MemFree:")), (None, None, None));
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn edits(a: &str, b: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{empty_range, matches, nearest};
+    use super::{alias, captures, empty_range, hint, matches, nearest};
 
     const KNOWN: [&str; 5] =
         ["optim_args.learning_rate", "optim_args.momentum", "model_args.dim", "data_args.k", "seed"];
@@ -226,6 +226,34 @@ mod tests {
             [empty_range("a.0..2.3..3.b"), empty_range("a.0..2.b"), empty_range("a..b")],
             [Some(7), None, None]
         );
+    }
+
+    #[test]
+    fn stars_capture_what_they_stand_for_as_short_as_can_be() {
+        assert_eq!(captures("a.*.c.*", "a.b.c.d.c.e"), Some(vec!["b", "d.c.e"]));
+        assert_eq!(captures("*b*", "abab"), Some(vec!["a", "ab"]));
+        assert_eq!((captures("a", "a"), captures("a", "b")), (Some(vec![]), None));
+        assert_eq!([captures("b*", "a"), captures("*x*", "ab"), captures("*c", "ab")], [None, None, None]);
+    }
+
+    #[test]
+    fn a_path_stands_for_the_one_name_in_it() {
+        let names = ["ff.in.weight", "ff.out.weight", "ff.out.bias", "ffs.weight"];
+        assert_eq!(alias("ff.in", names[0], &names), Some("ff.in"));
+        assert_eq!(alias("ff.*.weight", names[1], &names), Some("ff.out.weight"));
+        assert_eq!((alias("ff.out", names[1], &names), alias("ff", names[0], &names)), (None, None));
+        // `ff` is no path of `ffs.weight`
+        assert_eq!(alias("ffs", names[3], &names), Some("ffs"));
+    }
+
+    #[test]
+    fn a_hint_is_the_end_of_a_message() {
+        assert_eq!(hint("sed", KNOWN), "; did you mean 'seed'?");
+        assert_eq!(hint("colour", KNOWN), "");
+        // one edit of three letters, and never all of a name
+        assert_eq!((nearest("dims", ["dim"]), nearest("k", ["q"])), (Some("dim"), None));
+        assert_eq!((nearest("abcdef", ["abcdxy"]), nearest("abcdef", ["abcxyz"])), (Some("abcdxy"), None));
+        assert_eq!((nearest("abcde", ["abcdx"]), nearest("abcde", ["abcxy"])), (Some("abcdx"), None));
     }
 
     /// The time was exponential in the number of stars.

@@ -55,3 +55,51 @@ fn elements(graph: &Graph, needs: &Needs) -> f64 {
 fn weights(graph: &Graph) -> f64 {
     graph.weights().iter().map(|weight| weight.rows as f64 * weight.cols as f64).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Module;
+    use crate::backend::Dim;
+    use crate::engine::{Request, RowSet};
+    use crate::graph::{Model, Pattern, Scores, Stream, Tokens, record};
+    use crate::nn::{Init, Param};
+
+    /// Attention of two heads over embeddings.
+    #[derive(Module)]
+    struct Tiny {
+        #[param]
+        tok: Param<(usize, usize)>,
+        #[param]
+        unembed: Param<(usize, usize)>,
+    }
+
+    impl Model for Tiny {
+        type Vocab = usize;
+
+        fn vocab(&self) -> usize {
+            11
+        }
+
+        fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
+            let r = x.recorder();
+            let h = x.lookup(&r.weight(&self.tok));
+            let pattern = x.site().pattern("pattern", Pattern::causal(&h, &h, Scores::new(2)));
+            pattern.mix(&h).linear(&r.weight(&self.unembed))
+        }
+    }
+
+    #[test]
+    fn a_model_needs_room_for_its_matrices_and_for_the_values_that_are_asked_for() {
+        let matrix = || Param::new((11, 8), Init::Normal { std: 0.5 });
+        let graph = record(&Tiny { tok: matrix(), unembed: matrix() }, 6).unwrap();
+        assert_eq!(weights(&graph), (2 * 11 * 8) as f64);
+        let of = |request: &Request| elements(&graph, &Needs::new(&graph, request, &|_| true));
+        // embeddings, two patterns of 6 by 6, what is mixed, logits
+        let (embeddings, patterns) = (6 * 8, 2 * 6 * 6);
+        assert_eq!(of(&Request::loss(RowSet::All)), (embeddings + patterns + 6 * 8 + 6 * 11) as f64);
+        let pattern = graph.site("pattern").unwrap();
+        assert_eq!(of(&Request::reads(vec![(pattern, RowSet::All)])), (embeddings + patterns) as f64);
+        assert_eq!(of(&Request::default()), 1.0);
+    }
+}

@@ -116,4 +116,29 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
+
+    /// A file that is damaged, or a folder of its name, is not taken for none.
+    #[test]
+    fn a_file_that_is_not_there_is_no_fault_and_one_that_cannot_be_read_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert_eq!(text_if_there(&path).unwrap(), None);
+        std::fs::write(&path, "text").unwrap();
+        assert_eq!(text_if_there(&path).unwrap().as_deref(), Some("text"));
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        for unreadable in [&path, dir.path()] {
+            let error = text_if_there(unreadable).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("cannot read {}", unreadable.display())), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_as_long_as_it_may_be_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, vec![7; 2_000_001]).unwrap();
+        assert_eq!(read_at_most(&path, 2_000_001).unwrap().len(), 2_000_001);
+        let error = read_at_most(&path, 2_000_000).unwrap_err().to_string();
+        assert!(error.contains("longer than 2 MB"), "{error}");
+    }
 }

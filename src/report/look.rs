@@ -402,6 +402,10 @@ mod tests {
         };
         let moment = seen.moment(Some(7));
         assert_eq!((moment.iteration, moment.largest), (Some(7), 6.0));
+        // what there is room for is measured in the bytes that a view takes
+        let room = Room { moments: 1, sequences: 2, positions: 3 };
+        assert_eq!(room.bytes(3, 2), moment.bytes());
+        assert_eq!(Room { moments: 5, ..room }.bytes(3, 2), 5 * moment.bytes());
         for (i, one) in seen.sequences.iter().enumerate() {
             let bytes = base64::decode(&moment.data[i]).unwrap();
             let (words, _) = bytes[18..].as_chunks::<2>();

@@ -258,6 +258,115 @@ mod tests {
         assert_eq!(like, [0, 0, 2, 3, 4]);
     }
 
+    /// A record of a run with so many evaluations of two numbers.
+    fn record(evaluations: usize) -> Record {
+        let row =
+            |i: usize| json!({ "iter": i, "acc": i as f64 / 3.0, "loss": 1 }).as_object().unwrap().clone();
+        Record {
+            dir: "runs/a".into(),
+            info: RunInfo::begin(),
+            status: "done".into(),
+            settings: BTreeMap::new(),
+            rows: (0..evaluations).map(row).collect(),
+            view: None,
+            unseen: "not seen".into(),
+        }
+    }
+
+    #[test]
+    fn of_many_evaluations_as_many_as_have_room_are_shown_with_the_first_and_the_last() {
+        let shown = |evaluations, bytes| {
+            let data = record(evaluations).data(0, bytes);
+            let iterations: Vec<u64> =
+                data["iterations"].as_array().unwrap().iter().map(|i| i.as_u64().unwrap()).collect();
+            (iterations, data["notes"].as_array().unwrap().clone())
+        };
+        // three columns of 9 bytes a number
+        assert_eq!(shown(100, 100 * 27), ((0..100).collect(), vec![]));
+        let (iterations, notes) = shown(101, 100 * 27);
+        assert_eq!((iterations.len(), iterations[0], iterations[50], iterations[99]), (100, 0, 50, 100));
+        assert_eq!(notes, ["To keep this page small, it shows 100 of 101 evaluations."]);
+        // and never fewer than fifty
+        assert_eq!(shown(50, 0).0.len(), 50);
+        assert_eq!(shown(1000, 0).0.len(), 50);
+        let numbers = &record(2).data(0, 0)["numbers"];
+        assert_eq!(*numbers, json!({ "acc": [0.0, 0.333333], "loss": [1, 1] }));
+    }
+
+    #[test]
+    fn where_a_run_comes_from_is_said_in_units() {
+        let said = |info: RunInfo| {
+            let rows = Record { info, ..record(0) }.origin();
+            move |name: &str| rows.iter().find(|[known, _]| known == name).map(|[_, text]| text.clone())
+        };
+        let of = said(RunInfo {
+            seconds: 9.994,
+            seconds_a_step: Some(0.00125),
+            peak_memory: Some(123_456_789),
+            ended: Some("then".into()),
+            resumed: 2,
+            ..RunInfo::begin()
+        });
+        let names = ["took", "a step", "memory at most", "ended", "resumed", "error"].map(|name| of(name));
+        let texts = ["9.99 s", "1.25 ms", "123 MB", "then", "2 times"].map(|text| Some(text.to_string()));
+        assert_eq!((&names[..5], &names[5]), (&texts[..], &None));
+        let of = said(RunInfo { seconds: 10.0, error: Some("no space".into()), ..RunInfo::begin() });
+        let names = ["took", "a step", "memory at most", "ended", "error"].map(|name| of(name).unwrap());
+        assert_eq!(names, ["10 s", "not known", "not known", "not known", "no space"]);
+    }
+
+    #[test]
+    fn a_timeline_that_another_version_wrote_is_shown_as_it_is() {
+        let changes = |text: &str| {
+            let mut of = record(0);
+            of.info.made_of.insert("timeline".into(), text.into());
+            of.changes()
+        };
+        assert_eq!(
+            changes("no such change"),
+            [json!({ "when": "", "from": null, "to": null, "what": "no such change" })]
+        );
+        assert_eq!(changes("3: freeze(pe)").len(), 1);
+        assert!(record(0).changes().is_empty());
+    }
+
+    #[test]
+    fn a_view_that_does_not_fit_is_said_to_be_too_large() {
+        assert_eq!(record(0).data(0, 0)["unseen"], "not seen");
+        let view = View {
+            format: 1,
+            tokens: BTreeMap::new(),
+            sequences: vec![],
+            patterns: vec![],
+            terms: vec![],
+            top: 5,
+            moments: vec![],
+            notes: vec![],
+        };
+        let seen = Record { view: Some(view), ..record(0) };
+        assert!(seen.data(0, 0)["unseen"].as_str().unwrap().starts_with("It does not fit"));
+        assert!(seen.data(0, 0)["view"].is_null() && seen.data(10_000, 0)["view"].is_object());
+    }
+
+    #[test]
+    fn names_that_are_long_many_or_empty_are_those_of_folders() {
+        let names = |runs: Vec<Value>| {
+            named(runs).iter().map(|run| run["name"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+        };
+        let run = |dir: &str, settings: Value| json!({ "dir": dir, "settings": settings });
+        let text = |n: usize| run("x/b", json!({ "a.text": "y".repeat(n) }));
+        // "text = " and 53 letters are 60
+        let short = names(vec![run("x/a", json!({ "a.text": "z" })), text(53)]);
+        assert_eq!(short, ["text = z".to_string(), format!("text = {}", "y".repeat(53))]);
+        assert_eq!(names(vec![run("x/a", json!({ "a.text": "z" })), text(54)]), ["a", "b"]);
+        let three = |n: i64| run("x/c", json!({ "a": n, "b": n, "c": n }));
+        assert_eq!(names(vec![three(1), three(2)]), ["a = 1, b = 1, c = 1", "a = 2, b = 2, c = 2"]);
+        let four = |dir, n: i64| run(dir, json!({ "a": n, "b": n, "c": n, "d": n }));
+        assert_eq!(names(vec![four("x/a", 1), four("x/b", 2)]), ["a", "b"]);
+        let lacks = run("x/b", json!({}));
+        assert_eq!(names(vec![run("x/a", json!({ "k": 3 })), lacks]), ["k = 3", "k = -"]);
+    }
+
     #[test]
     fn runs_are_named_by_what_differs() {
         let run = |dir: &str, seed: u64| json!({ "dir": dir, "settings": { "seed": seed, "save_dir": dir } });

@@ -201,3 +201,135 @@ fn exp(graph: &Graph, sequences: usize) -> f64 {
     let widest = patterns.chain([graph.vocab()]).max().unwrap_or(0);
     2.0 * 4.0 * sequences as f64 * graph.seq() as f64 * widest as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config as _;
+    use crate::model::{Full, FullArgs};
+    use crate::train::optim::{AdamW, Sgd};
+    use crate::train::{Device, Precision};
+
+    const SEQ: usize = 8;
+
+    fn model() -> Full<usize, usize, usize> {
+        let sizes = FullArgs { max_length: SEQ, dim: 16, n_heads: 2, n_layers: 1, ..FullArgs::defaults() };
+        Full::new(11, &sizes).unwrap()
+    }
+
+    /// The estimate of a run with what `change` changes, and the bytes of all its weights.
+    fn estimate(change: impl FnOnce(&mut Needs<'_>)) -> (Estimate, f64) {
+        with(&AdamW::new(0.1).into(), &Timeline::default(), change)
+    }
+
+    /// The same with this optimiser and timeline.
+    fn with(optim: &Optim, timeline: &Timeline, change: impl FnOnce(&mut Needs<'_>)) -> (Estimate, f64) {
+        let (loss, edits) = (Loss::next_token(), Edits::default());
+        let compute = Compute { device: Device::Cpu, threads: 1, precision: Precision::Single };
+        let mut needs = Needs {
+            seq: SEQ,
+            batch: 10,
+            sets: vec![],
+            evaluates: false,
+            exp: 0,
+            optim,
+            loss: &loss,
+            timeline,
+            edits: &edits,
+            compute,
+            on_divergence: OnDivergence::Continue,
+            keeps: false,
+        };
+        change(&mut needs);
+        let model = model();
+        let numbers: usize = model.tensors().iter().map(|(.., p)| p.dims().iter().product::<usize>()).sum();
+        (Estimate::of(&model, &needs).unwrap(), 4.0 * numbers as f64)
+    }
+
+    #[test]
+    fn weights_are_there_once_and_again_for_what_remembers_them() {
+        let (plain, all) = estimate(|_| {});
+        assert_eq!((plain.weights, plain.optimiser, plain.moment), (all, 2.0 * all, all));
+        let sgd = Optim::from(Sgd::new(0.1));
+        assert_eq!(with(&sgd, &Timeline::default(), |_| {}).0.optimiser, 0.0);
+        assert_eq!(estimate(|needs| needs.on_divergence = OnDivergence::Stop).0.weights, 2.0 * all);
+        let initial = "1: initial(output.weight)".parse().unwrap();
+        let adamw = AdamW::new(0.1).into();
+        let (again, _) = with(&adamw, &initial, |_| {});
+        assert_eq!(again.weights, 2.0 * all);
+        // a checkpoint has weights and what the optimiser remembers, as tensors and as the bytes of the file
+        assert_eq!(estimate(|needs| needs.keeps = true).0.moment, 2.0 * 3.0 * all);
+        let (kept, _) = with(&adamw, &initial, |needs| needs.keeps = true);
+        assert_eq!(kept.moment, 2.0 * 4.0 * all);
+        let (double, _) = estimate(|needs| needs.compute.precision = Precision::Double);
+        assert_eq!((double.weights, double.optimiser), (2.0 * all, 4.0 * all));
+    }
+
+    #[test]
+    fn batches_are_counted_by_their_positions() {
+        // token, next token and mark: 12 bytes; five batches of training at once, each test batch twice
+        let training = 5.0 * 12.0 * (10 * SEQ) as f64;
+        assert_eq!(estimate(|_| {}).0.batches, training);
+        let (tested, _) = estimate(|needs| needs.sets = vec![(3, 4), (2, SEQ)]);
+        assert_eq!(tested.batches, training + 2.0 * 12.0 * (3 * 4 + 2 * SEQ) as f64);
+        assert_eq!(estimate(|needs| needs.exp = 7).0.batches, training + 12.0 * (7 * SEQ) as f64);
+    }
+
+    #[test]
+    fn each_engine_and_thread_has_its_share() {
+        let (plain, _) = estimate(|_| {});
+        assert_eq!(plain.program, PROGRAM + THREAD);
+        let (evaluated, _) = estimate(|needs| needs.evaluates = true);
+        let (tested, _) = estimate(|needs| needs.sets = vec![(3, SEQ)]);
+        assert!(evaluated.activations > plain.activations && evaluated.matrices >= plain.matrices);
+        assert_eq!(evaluated.activations, tested.activations);
+        let (two, _) = estimate(|needs| needs.compute.threads = 2);
+        assert_eq!((two.program, two.activations), (PROGRAM + 2.0 * THREAD, 2.0 * plain.activations));
+        let parts = [plain.weights, plain.optimiser, plain.matrices, plain.activations, plain.batches];
+        assert_eq!(plain.bytes(), parts.iter().sum::<f64>() + plain.moment + plain.program);
+    }
+
+    /// The largest array of `exp.npz`: here the patterns of two heads, 16 wide at each position, as 32 bits and twice.
+    #[test]
+    fn what_is_written_at_the_end_counts_where_it_is_largest() {
+        let graph = record_with(&model(), SEQ, &Edits::default()).unwrap();
+        assert_eq!(exp(&graph, 100), 2.0 * 4.0 * (100 * SEQ * 2 * SEQ) as f64);
+        let (plain, all) = estimate(|_| {});
+        assert_eq!(estimate(|needs| needs.exp = 1).0.moment, all);
+        let (large, _) = estimate(|needs| needs.exp = 100_000);
+        let engines = plain.matrices + plain.activations;
+        let least = exp(&graph, 100_000) - engines;
+        assert!(large.moment > least && large.moment < least + 2.0 * engines, "{} {least}", large.moment);
+    }
+
+    #[test]
+    fn the_setting_is_named_that_makes_a_run_too_large() {
+        let refused = |estimate: Estimate| {
+            let cause = |part| Cause::new(&format!("{part:?}"), "its value");
+            estimate.check(cause).unwrap_err().to_string()
+        };
+        let most = 1e30;
+        let of_part = |of: fn(&mut Estimate) -> &mut f64| {
+            let mut estimate =
+                Estimate { weights: 3.0, activations: 2.0, batches: 2.0, ..Estimate::default() };
+            *of(&mut estimate) = most;
+            refused(estimate)
+        };
+        assert!(
+            of_part(|e| &mut e.weights)
+                .starts_with("Weights: its value: the run (weights 1e18 TB, optimiser 0.0 MB, ")
+        );
+        assert!(
+            of_part(|e| &mut e.optimiser).starts_with("Weights: ")
+                && of_part(|e| &mut e.matrices).starts_with("Weights: ")
+        );
+        assert!(
+            of_part(|e| &mut e.activations).starts_with("Sequence: ")
+                && of_part(|e| &mut e.batches).starts_with("Batches: ")
+        );
+        let together =
+            Estimate { weights: most, optimiser: most, batches: 1.5 * most, ..Estimate::default() };
+        assert!(refused(together).starts_with("Weights: "));
+        assert!(Estimate::default().check(|_| Cause::new("", "")).is_ok());
+    }
+}

@@ -133,3 +133,51 @@ impl History {
         entries.find(|entry| entry.name == name).map(|entry| entry.unit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(numbers: &[(usize, f64)]) -> History {
+        let mut history = History::default();
+        for (iteration, number) in numbers {
+            let mut record = Measurements::new();
+            record.insert("acc", Unit::Share, *number);
+            history.push(*iteration, record);
+        }
+        history
+    }
+
+    #[test]
+    fn a_bound_itself_is_neither_above_nor_below() {
+        let history = history(&[(0, 0.5), (10, 0.75), (20, 0.25)]);
+        let above = [0.4, 0.5, 0.75].map(|bound| history.first_above("acc", bound).unwrap());
+        assert_eq!(above, [Some(0), Some(10), None]);
+        let below = [0.6, 0.5, 0.25].map(|bound| history.first_below("acc", bound).unwrap());
+        assert_eq!(below, [Some(0), Some(20), None]);
+        assert!(history.first_above("los", 0.0).is_err() && history.first_below("los", 0.0).is_err());
+    }
+
+    #[test]
+    fn a_number_is_that_of_the_last_evaluation_until_the_next() {
+        let history = history(&[(10, 0.5), (20, 0.75)]);
+        let at = [10, 19, 20, 99].map(|iteration| history.at("acc", iteration).unwrap());
+        assert_eq!(at, [0.5, 0.5, 0.75, 0.75]);
+        assert!(history.at("acc", 9).unwrap().is_nan());
+        assert_eq!((history.unit("acc"), history.unit("los")), (Some(Unit::Share), None));
+        assert_eq!(history.iterations().collect::<Vec<_>>(), [10, 20]);
+    }
+
+    #[test]
+    fn a_name_that_is_measured_later_is_nan_before() {
+        let mut history = history(&[(0, 0.5)]);
+        let mut record = Measurements::new();
+        record.insert("late", Unit::Count, 3.0);
+        history.push(10, record);
+        let late = history.column("late").unwrap();
+        assert!(late[0].1.is_nan() && late[1] == (10, 3.0), "{late:?}");
+        assert!(history.last("acc").unwrap().is_nan());
+        let table = history.table(&["acc"]).unwrap().to_string();
+        assert_eq!(table.lines().count(), 3, "{table}");
+    }
+}

@@ -136,9 +136,12 @@ fn wide(name: &str) -> usize {
 fn cell(name: &str, entry: Option<&Entry>) -> String {
     let number = entry.and_then(|entry| entry.value.number());
     let text = format!("{:>1$}", number.map_or("-".into(), |number| format!("{number:.4}")), wide(name));
-    let high =
-        entry.is_some_and(|entry| entry.unit == Unit::Share) && number.is_some_and(|share| share >= HIGH);
-    if high { style(text).green().to_string() } else { text }
+    if entry.is_some_and(is_high) { style(text).green().to_string() } else { text }
+}
+
+/// Whether it is a share that is nearly one.
+fn is_high(entry: &Entry) -> bool {
+    entry.unit == Unit::Share && entry.value.number().is_some_and(|share| share >= HIGH)
 }
 
 #[cfg(test)]
@@ -174,6 +177,39 @@ mod tests {
     }
 
     #[test]
+    fn the_header_stands_again_after_thirty_rows() {
+        console::set_colors_enabled(false);
+        let mut screen = Screen::new(80);
+        let lines: Vec<usize> = (0..61).map(|i| screen.row(i, &record(), |_| false).len()).collect();
+        let headers: Vec<usize> = (0..61).filter(|i| lines[*i] == 2).collect();
+        assert_eq!(headers, [0, 30, 60]);
+    }
+
+    #[test]
+    fn a_line_is_as_wide_as_the_terminal_and_no_wider() {
+        console::set_colors_enabled(false);
+        // 9 for the iteration, 2 + 9 for the loss, 2 + 12 for the accuracy
+        let header = |width| Screen::new(width).row(0, &record(), |name| name == "loss_of_batch")[0].clone();
+        assert_eq!(header(34), "iteration       loss  acc_end_test");
+        assert_eq!(header(33), "iteration       loss");
+        assert_eq!(header(5), "iteration       loss"); // the first column is always there
+        let mut many = Measurements::new();
+        (0..9).for_each(|i| many.insert(&format!("loss{i}"), Unit::Nats, 1.0));
+        assert_eq!(Screen::new(500).row(0, &many, |_| false)[0].split_whitespace().count(), 1 + COLUMNS);
+    }
+
+    #[test]
+    fn a_share_of_95_percent_is_coloured() {
+        let mut record = Measurements::new();
+        let numbers = [("a", Unit::Share, 0.95), ("b", Unit::Share, 0.949), ("c", Unit::Nats, 2.0)];
+        numbers.into_iter().for_each(|(name, unit, number)| record.insert(name, unit, number));
+        record.insert("d", Unit::Share, None::<f64>);
+        let high: Vec<&str> =
+            record.entries().iter().filter(|e| is_high(e)).map(|e| e.name.as_str()).collect();
+        assert_eq!(high, ["a"]);
+    }
+
+    #[test]
     fn three_lines_at_the_end() {
         console::set_colors_enabled(false);
         let mut screen = Screen::new(40);
@@ -185,6 +221,11 @@ mod tests {
         assert_eq!(lines[0], "reached 30 iterations in 1m 1s, loss 1.5000, loss_of_batch 1.2500");
         assert_eq!(lines[1], "files   runs/a b: run.json, res.jsonl, final.safetensors");
         assert_eq!(lines[2], "look    cargo run --release -p ihead-figure --bin report -- 'runs/a b'");
+        let look = |dir: &str| screen.end(&end, Some(Path::new(dir)))[2].clone();
+        for (dir, word) in [("runs/a", "runs/a"), ("it's", r"'it'\''s'"), ("$a", "'$a'"), ("a\"b", "'a\"b'")]
+        {
+            assert!(look(dir).ends_with(&format!("report -- {word}")), "{}", look(dir));
+        }
         end.report = true;
         assert_eq!(screen.end(&end, Some(Path::new("r")))[2], "look    r/report.html, in a browser");
         assert_eq!(screen.end(&end, None).len(), 2);

@@ -112,7 +112,7 @@ pub(super) fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, sample};
+    use super::{Cost, duration, mean, sample};
 
     #[test]
     fn the_sample_is_spread() {
@@ -126,5 +126,17 @@ mod tests {
     fn durations_are_read_at_a_glance() {
         let found = [0.25, 45.2, 200.0, 7500.0].map(duration);
         assert_eq!(found, ["0.2 s", "45 s", "3 min 20 s", "2 h 5 min"]);
+        let limits = [0.0, 0.49, 0.5, 99.4, 99.6, 5999.0, 6000.0, 86400.0].map(duration);
+        let expected =
+            ["0.0 s", "0.5 s", "1 s", "99 s", "1 min 40 s", "99 min 59 s", "1 h 40 min", "24 h 0 min"];
+        assert_eq!(limits, expected);
+    }
+
+    #[test]
+    fn a_mean_is_of_start_and_step_each() {
+        let costs =
+            [Cost { start: 1.0, step: 0.5 }, Cost { start: 2.0, step: 0.25 }, Cost { start: 3.0, step: 0.0 }];
+        assert_eq!(mean(&costs), Some(Cost { start: 2.0, step: 0.25 }));
+        assert_eq!(mean(&[]), None);
     }
 }

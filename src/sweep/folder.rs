@@ -158,3 +158,82 @@ pub(super) fn differences(before: &Value, now: &Value) -> Vec<String> {
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, Place) {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(&dir.path().join("seed=1")).unwrap();
+        place.create().unwrap();
+        (dir, place)
+    }
+
+    #[test]
+    fn the_last_line_that_says_something_is_the_reason() {
+        let (_dir, place) = place();
+        assert_eq!(place.last_line(), None);
+        let last = |text: &str| {
+            std::fs::write(place.log(), text).unwrap();
+            place.last_line()
+        };
+        assert_eq!(last(""), None);
+        assert_eq!(last("a\nerror: no space left\n\n  \n").as_deref(), Some("no space left"));
+        let panic =
+            "task panicked\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        assert_eq!(last(panic).as_deref(), Some("task panicked"));
+        // of a long output only the end is read
+        assert_eq!(last(&format!("{}\nthe end", "x".repeat(100_000))).as_deref(), Some("the end"));
+    }
+
+    #[test]
+    fn a_run_is_done_with_the_settings_that_it_had_and_locked_while_it_runs() {
+        let (_dir, place) = place();
+        let settings = json!({ "seed": 1 });
+        let record =
+            |status| Record { status, settings: settings.clone(), started: 7, seconds: None, error: None };
+        assert!(!place.is_done(&settings) && place.record().is_none());
+        place.write(&record(Status::Running)).unwrap();
+        assert!(!place.is_done(&settings));
+        place.write(&record(Status::Done)).unwrap();
+        assert!(place.is_done(&settings) && !place.is_done(&json!({ "seed": 2 })));
+        assert_eq!(place.record(), Some(record(Status::Done)));
+
+        assert!(!place.is_locked());
+        let lock = place.lock().unwrap();
+        assert!(place.is_locked());
+        let refused = place.lock().unwrap_err().to_string();
+        assert!(
+            refused.contains(&format!("is running already (process {})", std::process::id())),
+            "{refused}"
+        );
+        drop(lock);
+        assert!(!place.is_locked() && place.lock().is_ok());
+    }
+
+    #[test]
+    fn the_run_s_own_word_is_read_from_its_folder() {
+        let (_dir, place) = place();
+        std::fs::create_dir(&place.dir).unwrap();
+        let own = |text: &str| {
+            std::fs::write(place.dir.join("run.json"), text).unwrap();
+            place.own_status()
+        };
+        assert_eq!(own("{\"status\": \"diverged\"}"), Some(Status::Diverged));
+        assert_eq!((own("{}"), own("{"), own("{\"status\": 3}")), (None, None, None));
+        assert!(Place::new(Path::new("/")).unwrap_err().to_string().contains("a folder with a name"));
+    }
+
+    #[test]
+    fn settings_differ_by_their_dotted_keys() {
+        let found = differences(
+            &json!({ "a": { "b": 1, "c": 2 }, "d": 3 }),
+            &json!({ "a": { "b": 1, "c": 5 }, "e": 4 }),
+        );
+        assert_eq!(found, ["a.c was 2 and is 5", "d was 3 and is null", "e was null and is 4"]);
+        assert!(now() > 1_600_000_000 && now() < 10_000_000_000);
+    }
+}

@@ -164,3 +164,14 @@ impl Display {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_process_ended_is_said() {
+        let of = |script: &str| ending(Command::new("sh").args(["-c", script]).status().unwrap());
+        assert_eq!([of("exit 3"), of("kill -9 $$")], ["exit status 3", "ended by signal 9"]);
+    }
+}

@@ -319,6 +319,43 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_named_by_its_last_part_where_no_other_has_it() {
+        let section =
+            |name: &'static str| Schema::new(name, "").setting(crate::config::Setting::new("rate", "", &0.1));
+        let one = Schema::new("Args", "").section("optim", "", section("Optim"));
+        let two = one.clone().section("data", "", section("Data"));
+        assert_eq!(short("optim.rate", &one.settings()), "rate");
+        assert_eq!(short("optim.rate", &two.settings()), "optim.rate");
+    }
+
+    #[test]
+    fn what_a_program_takes_and_the_sweep_does_not_say_is_given_to_each_run() {
+        let of = |base: &[&str]| plan::<Args>(&order(base, &[&["seed=1..3"]])).unwrap();
+        let found = of(&["save_dir=x"]);
+        let Traits { threads, resume, overwrite, steps } = &found.traits;
+        assert_eq!((*threads, *resume, *overwrite, steps.as_deref()), (true, false, false, None));
+        assert_eq!(
+            found.arguments(&found.runs[1], 3),
+            ["--once", "seed=2", "save_dir=x/seed=2", "threads=3"]
+        );
+        let found = of(&["save_dir=x", "threads=2", "dim=8"]);
+        assert!(!found.traits.threads);
+        assert_eq!(
+            found.arguments(&found.runs[0], 3),
+            ["--once", "threads=2", "dim=8", "seed=1", "save_dir=x/seed=1"]
+        );
+        // another file for another sweep, the same for the same
+        assert_eq!(found.file(), of(&["save_dir=y"]).file());
+        let other = plan::<Args>(&order(&["save_dir=x"], &[&["seed=1..4"]])).unwrap();
+        assert_ne!(found.file(), other.file());
+        let listed: serde_json::Value = serde_json::from_str(&other.listed()).unwrap();
+        assert_eq!(
+            (listed.as_object().unwrap().len(), &listed["seed=3"]["seed"]),
+            (3, &serde_json::json!(3))
+        );
+    }
+
+    #[test]
     fn what_cannot_be_a_sweep() {
         assert_eq!(
             problems(&["save_dir=x"], &[&["dim=3,5,8", "heads=2"]]),

@@ -222,6 +222,32 @@ mod tests {
     }
 
     #[test]
+    fn the_last_iteration_is_one_below_the_number_of_steps() {
+        let last = Schedule::never().and_last();
+        assert!(last.contains(9, Some(10)) && !last.contains(10, Some(10)) && !last.contains(8, Some(10)));
+        assert!(!last.contains(9, None) && !last.contains(usize::MAX, Some(0)));
+        assert_eq!((last.to_string().as_str(), Schedule::never().to_string().as_str()), ("last", "never"));
+    }
+
+    #[test]
+    fn the_first_iterations_of_each_kind_and_those_that_never_come() {
+        let first =
+            |schedule: &Schedule, most, steps| schedule.first(most, steps).into_iter().collect::<Vec<_>>();
+        assert_eq!(first(&Schedule::every(3), 3, None), [0, 3, 6]);
+        assert_eq!(first(&Schedule::every(3), 9, Some(6)), [0, 3]);
+        assert_eq!(first(&Schedule::at([5, 1, 9]), 2, Some(3)), [1, 5]);
+        assert_eq!(first(&Schedule::never().and_last(), 9, Some(7)), [6]);
+        assert_eq!(first(&Schedule::powers(3), 9, None)[..5], [0, 1, 3, 9, 27]);
+        let schedule = Schedule::at([3, 10]).and(Schedule::every(100));
+        assert_eq!([schedule.after(3), schedule.after(10), schedule.after(11)], [Some(3), Some(10), None]);
+        assert_eq!(
+            [Schedule::at([3]).single(), Schedule::at([3, 4]).single(), Schedule::every(3).single()],
+            [Some(3), None, None]
+        );
+        assert_eq!(Schedule::at([3]).and_last().single(), None);
+    }
+
+    #[test]
     fn no_iteration_is_never_and_the_greatest_can_be_asked_for() {
         assert!((0..100).all(|i| !Schedule::never().contains(i, Some(i + 1))));
         assert!(!Schedule::powers(2).contains(usize::MAX, None));

@@ -106,6 +106,22 @@ fn a_map_with_few_outputs_is_applied_before_values_are_mixed() {
 }
 
 #[test]
+fn a_map_of_a_sum_of_maps_is_a_sum_of_folded_maps_and_nothing_else() {
+    // U (A x + B y) = (U A) x + (U B) y: no value for what is left of the sum
+    let text = cheapest("two maps", &Request::loss(SOME)).text();
+    let logits: Vec<&str> = text.lines().filter(|line| line.contains("[set 0, 5]")).collect();
+    assert_eq!(logits.len(), 1, "{text}");
+    assert!(logits[0].contains("('unembed' 'a') v") && logits[0].contains("('unembed' 'b') v"), "{text}");
+    assert_eq!(logits[0].matches(" + ").count(), 1, "{text}");
+}
+
+#[test]
+fn a_line_of_a_program_says_where_rows_are_taken_from() {
+    assert_line(&cheapest("two layers", &Request::loss(SOME)).text(), "= shift(1) of v");
+    assert_line(&cheapest("previous tokens", &Request::loss(SOME)).text(), "= pick previous of v");
+}
+
+#[test]
 fn gradients_are_kept_before_the_loss_alone() {
     let toy = Toy::new("a branch aside", 5);
     let request = Request::loss(RowSet::All).and_read(site(&toy.graph(), "aside"), RowSet::All);

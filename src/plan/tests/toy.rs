@@ -2,7 +2,7 @@
 use crate::Module;
 use crate::backend::Dim;
 use crate::engine::Request;
-use crate::graph::{Graph, Model, NodeId, Pattern, Scores, Stream, Tokens, record};
+use crate::graph::{FixedPattern, Graph, Model, NodeId, Pattern, Scores, Stream, Tokens, record};
 use crate::nn::{Init, ModuleExt, Param};
 use crate::plan::lower::{Way, lower};
 use crate::plan::program::Program;
@@ -12,7 +12,7 @@ use crate::plan::text::Text;
 pub const SEQ: usize = 6;
 
 /// What each graph computes between embeddings and unembedding.
-pub const BODIES: [&str; 12] = [
+pub const BODIES: [&str; 14] = [
     "maps",
     "a map that is read twice",
     "tables",
@@ -25,6 +25,8 @@ pub const BODIES: [&str; 12] = [
     "gates",
     "heads",
     "keys that are values",
+    "previous tokens",
+    "two maps",
 ];
 
 /// A model whose forward pass is chosen by name.
@@ -115,6 +117,11 @@ impl Model for Toy {
                 let mixed = pattern.mix(&keys);
                 mixed.concat(&mixed, 8)
             }
+            "previous tokens" => {
+                let read = h.tanh();
+                read.clone() + Pattern::fixed(&h, 1, FixedPattern::Previous).mix(&read)
+            }
+            "two maps" => h.tanh().linear(&a) + h.silu().linear(&b),
             other => panic!("no body '{other}'"),
         };
         body.linear(&r.weight(&self.unembed))

@@ -63,3 +63,37 @@ impl First {
         records.iter().find(|(_, object)| holds(object)).map(|(iteration, _)| *iteration)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_relation_holds_at_its_bound_if_it_says_so() {
+        let record =
+            |(iteration, acc): (u64, Value)| (iteration, json!({ "acc": acc }).as_object().unwrap().clone());
+        let records: Vec<_> =
+            [(0, json!(null)), (1, json!(0.5)), (2, json!(0.75)), (3, json!(0.25))].map(record).into();
+        let at = |text: &str| text.parse::<First>().unwrap().at(&records);
+        assert_eq!(
+            [at("acc >= 0.5"), at("acc > 0.5"), at("acc >= 0.76"), at("acc > 0.4")],
+            [Some(1), Some(2), None, Some(1)]
+        );
+        assert_eq!(
+            [at("acc <= 0.25"), at("acc < 0.25"), at("acc < 0.5"), at("acc <= 0.5")],
+            [Some(3), None, Some(3), Some(1)]
+        );
+        assert_eq!(at("loss < 1"), None);
+    }
+
+    #[test]
+    fn what_has_no_name_or_no_finite_bound_is_refused() {
+        for text in ["", "> 0.5", "acc >", "acc > inf", "acc > NaN", "acc = 1", "acc >> 1"] {
+            assert!(text.parse::<First>().is_err(), "{text}");
+        }
+        let said = ["a.b<1e-3", " acc  <=  -2 "].map(|text| text.parse::<First>().unwrap().to_string());
+        assert_eq!(said, ["a.b < 0.001", "acc <= -2"]);
+    }
+}

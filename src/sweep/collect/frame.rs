@@ -94,3 +94,48 @@ fn short(value: &Value) -> String {
         _ => format!("{number:.3e}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_gets_four_digits_of_a_long_number() {
+        let shown = |value: Value| {
+            let frame = Frame { columns: vec!["x".into()], rows: vec![vec![value]] };
+            let text = frame.markdown();
+            text.lines().nth(2).unwrap().trim_matches(['|', ' ']).to_owned()
+        };
+        for (value, text) in [
+            (json!(0.5), "0.5"),
+            (json!(-0.12345), "-0.12345"), // eight characters
+            (json!(0.1234567), "0.1235"),
+            (json!(-0.1234567), "-0.1235"),
+            (json!(0.0123456), "1.235e-2"),
+            (json!(-0.0123456), "-1.235e-2"),
+            (json!(999999.25), "999999.2500"),
+            (json!(1234567.25), "1.235e6"),
+            (json!(1e-12), "1.000e-12"),
+            (json!(123456789), "123456789"), // a count is whole
+            (json!("0.123456789"), "0.123456789"),
+            (json!(true), "true"),
+            (Value::Null, ""),
+        ] {
+            assert_eq!(shown(value.clone()), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_has_a_meaning_in_a_format_is_written_so_that_it_is_read_back() {
+        let frame = Frame {
+            columns: vec!["a|b".into(), "c".into()],
+            rows: vec![vec![json!("say \"x\""), json!("two\nlines")], vec![json!("\r"), json!("a\\|b")]],
+        };
+        assert_eq!(frame.csv(), "a|b,c\n\"say \"\"x\"\"\",\"two\nlines\"\n\"\r\",a\\|b\n");
+        let markdown = "| a\\|b | c |\n|---|---|\n| say \"x\" | two lines |\n|   | a\\\\\\|b |\n";
+        assert_eq!(frame.markdown(), markdown);
+        assert_eq!((frame.column("c"), frame.column("d")), (Some(1), None));
+    }
+}

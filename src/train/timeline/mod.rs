@@ -193,3 +193,34 @@ impl Timeline {
         self.all().any(|action| matches!(action, Action::Weights(edit) if edit.needs_initial()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A release at iteration 100 is made by a run of 101 iterations, 0 to 100, and by no shorter one.
+    #[test]
+    fn what_stays_frozen_to_the_end_of_a_run_is_named() {
+        let timeline =
+            Timeline::default().frozen(0..100, "wk").frozen(0..20, "wv").at(500, Action::freeze("wq"));
+        let beyond = [20, 21, 100, 101].map(|end| timeline.frozen_beyond(end).join("; "));
+        assert_eq!(
+            beyond,
+            ["0..100: freeze(wk); 0..20: freeze(wv)", "0..100: freeze(wk)", "0..100: freeze(wk)", ""]
+        );
+    }
+
+    #[test]
+    fn ends_of_ranges_come_before_beginnings_and_those_before_all_else() {
+        let timeline = Timeline::default()
+            .at(10, Action::Snapshot)
+            .frozen(10..20, "b")
+            .frozen(0..10, "a")
+            .frozen(10..10, "c");
+        let said = |iteration| timeline.actions(iteration, None).map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(said(0), ["freeze(a)"]);
+        assert_eq!(said(10), ["release(a)", "freeze(b)", "freeze(c)", "snapshot", "release(c)"]);
+        assert_eq!((said(20), said(15)), (vec!["release(b)".into()], vec![]));
+        assert!(timeline.takes_snapshots() && !Timeline::default().frozen(0..10, "a").takes_snapshots());
+    }
+}
