@@ -91,6 +91,34 @@ fn maps_with_names() {
     compare("maps", &Figure::new([letters.into(), words.into(), dense.into()]).columns(2).width(120.0));
 }
 
+/// Negative numbers; bands and lines that a logarithm has not all of; lines beside a map, whose legend has both; a row whose legend
+/// is that of the row above; a map of nothing but NaN.
+#[test]
+fn lines_beside_maps() {
+    let below = Curves::new("step", "score").with(line("run", |x| -30_000.0 + 50.0 * x));
+    let mut part = line("other", |x| x / 100.0 - 2.0);
+    part.band = part.points.iter().map(|(x, y)| Spread { x: *x, low: y - 1.0, high: y + 1.0 }).collect();
+    let logarithm = Curves { log_y: true, ..Curves::new("step", "share").with(part) };
+    let name =
+        |mark| (0..3).map(|i| (format!("n{i}"), if i == 1 { mark } else { Mark::None })).collect::<Vec<_>>();
+    let marked =
+        Map { columns: name(Mark::Output), rows: name(Mark::None), z_range: Some((-1.0, 1.0)), ..map(3, 3) };
+    let again = marked.clone();
+    let nothing = Map {
+        values: Matrix::new(2, 2, vec![f64::NAN; 4]).unwrap(),
+        title: String::new(),
+        first: 98,
+        ..map(2, 2)
+    };
+    let other = Curves::new("iteration", "loss").with(line("run", |x| 1.0 + x));
+    let panels: [Panel; 6] =
+        [below.into(), marked.into(), logarithm.clone().into(), again.into(), other.into(), nothing.into()];
+    compare("both", &Figure::new(panels).columns(2).width(170.0));
+    // two rows of one legend: it is written once
+    let rows: [Panel; 2] = [logarithm.clone().into(), logarithm.into()];
+    compare("twice", &Figure { height: 20.0, ..Figure::new(rows) });
+}
+
 /// Numbers where there are no names, from the first one; a map of one value; one below lines.
 #[test]
 fn maps_without_names() {

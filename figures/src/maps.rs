@@ -346,3 +346,61 @@ pub(crate) fn bar(canvas: &Canvas<'_>, map: &Map, frame: Frame, scale: (f64, f64
         palette::INK,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_an_output_after_a_trigger_and_a_trigger_after_a_trigger() {
+        let tokens = Tokens::new(&[5, 6, 7, 8], &[1, 2, 0, 0], |token| token.to_string());
+        assert_eq!(tokens.marks, [Mark::Trigger, Mark::Trigger, Mark::Output, Mark::None]);
+        // a task without marks
+        assert_eq!(Tokens::new(&[5, 6], &[], |token| token.to_string()).marks, [Mark::None; 2]);
+    }
+
+    #[test]
+    fn a_name_can_be_seen_and_is_cut_where_it_is_long() {
+        assert_eq!(visible("a\tb\u{7}"), "a\u{21e5}b\u{fffd}");
+        assert_eq!(visible("abcdefghijkl"), "abcdefghijkl");
+        assert_eq!(visible("abcdefghijklm"), "abcdefghijkl");
+    }
+
+    /// `[2, 2, 3, 3]`: the value of a place tells where it is.
+    #[test]
+    fn a_map_of_attention_has_the_weights_of_its_sequence_head_and_positions() {
+        let pattern = Array { shape: vec![2, 2, 3, 3], values: (0..36).map(|i| i as f32).collect() };
+        let map = attention("", &pattern, 1, 0, 1..3, &Tokens::default()).unwrap();
+        // ((1 * 2 + 0) * 3 + q) * 3 + k
+        assert_eq!(map.values.values(), [22.0, 23.0, 25.0, 26.0]);
+        assert_eq!((map.first, map.rows.len(), map.causal), (1, 0, true));
+        let flat = Array { shape: vec![3, 3], values: vec![0.0; 9] };
+        assert!(attention("", &flat, 0, 0, 0..3, &Tokens::default()).is_err());
+        let refused = |sequence, head, positions| {
+            attention("", &pattern, sequence, head, positions, &Tokens::default())
+        };
+        assert!(refused(2, 0, 0..3).is_err() && refused(0, 2, 0..3).is_err() && refused(0, 0, 0..4).is_err());
+    }
+
+    #[test]
+    fn maps_of_a_row_share_the_colours_from_their_lowest_to_their_highest_value() {
+        let map = |values: [f64; 2], z_range| {
+            Panel::Map(Map {
+                title: String::new(),
+                x_label: String::new(),
+                y_label: String::new(),
+                z_label: String::new(),
+                values: Matrix::new(1, 2, values.into()).unwrap(),
+                z_range,
+                columns: vec![],
+                rows: vec![],
+                first: 0,
+                causal: false,
+            })
+        };
+        assert_eq!(scale(&[map([1.0, 2.0], None), map([-3.0, f64::INFINITY], None)]), (-3.0, 2.0));
+        assert_eq!(scale(&[map([1.0, 2.0], Some((0.0, 5.0))), map([3.0, 9.0], None)]), (0.0, 9.0));
+        assert_eq!(scale(&[map([4.0, 4.0], None)]), (3.5, 4.5));
+        assert_eq!(scale(&[map([f64::NAN, f64::NAN], None)]), (0.0, 1.0));
+    }
+}

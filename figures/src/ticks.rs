@@ -140,6 +140,47 @@ mod tests {
     }
 
     #[test]
+    fn numbers_below_zero_and_large_ones_are_grouped_and_have_a_minus() {
+        assert_eq!(
+            Axis::new(-1.0, 1.0, false, 5).texts(),
+            ["\u{2212}1.0", "\u{2212}0.5", "0.0", "0.5", "1.0"]
+        );
+        let texts = Axis::new(-2_000_000.0, 0.0, false, 3).texts();
+        assert_eq!(texts, ["\u{2212}2,000,000", "\u{2212}1,000,000", "0"]);
+        assert_eq!(grouped(9999.0, 0), "9999");
+        assert_eq!(grouped(12345.0, 0), "12,345");
+        assert_eq!(grouped(-123456.0, 0), "\u{2212}123,456");
+        assert_eq!(grouped(12345.25, 2), "12345.25");
+        assert_eq!(grouped(-0.0, 1), "0.0");
+        // as many digits as the finest needs, at most six
+        assert_eq!(Axis::new(0.0, 0.01, false, 3).texts(), ["0.000", "0.005", "0.010"]);
+    }
+
+    #[test]
+    fn powers_of_ten_are_written_out_where_that_is_short() {
+        let texts = [1e-4, 1e-3, 0.5, 10_000.0, 1e5, 2e-12, 3e34].map(power);
+        let raised = [
+            "10\u{207b}\u{2074}",
+            "0.001",
+            "0.5",
+            "10,000",
+            "10\u{2075}",
+            "2\u{b7}10\u{207b}\u{b9}\u{b2}",
+            "3\u{b7}10\u{b3}\u{2074}",
+        ];
+        assert_eq!(texts, raised);
+    }
+
+    #[test]
+    fn an_axis_of_one_number_has_it_in_its_middle() {
+        assert!((Axis::new(8.0, 8.0, true, 5).place(8.0).unwrap() - 0.5).abs() < 1e-12);
+        assert_eq!((Axis::new(8.0, 8.0, true, 5).high(), Axis::new(8.0, 8.0, false, 5).high()), (16.0, 8.5));
+        // what lies outside is at the nearer end
+        let axis = Axis::new(2.0, 4.0, false, 5);
+        assert_eq!([1.0, 2.0, 2.5, 4.0, 9.0].map(|v| axis.place(v).unwrap()), [0.0, 0.0, 0.25, 1.0, 1.0]);
+    }
+
+    #[test]
     fn places_are_along_the_axis_and_nowhere_for_what_a_logarithm_has_not() {
         let axis = Axis::new(1.0, 100.0, true, 5);
         assert_eq!(axis.place(10.0), Some(0.5));

@@ -1,0 +1,151 @@
+//! `plot RUN attention` and `plot RUN associations` draw what the functions of the library give for the run's weights, with the
+//! names of its tokens.
+use std::path::Path;
+use std::process::Command;
+
+use ihead::config::parse;
+use ihead::io::{self, Array};
+use ihead::probe::Recall;
+use ihead::report::View;
+use ihead::run::activations;
+use ihead_figure::again::{Again, again};
+use ihead_figure::{Figure, Panel, Tokens, association, attention};
+
+#[allow(dead_code)]
+#[path = "../../examples/ihead_basic.rs"]
+mod ihead_basic;
+
+const SEQ: usize = 12;
+
+/// A run of the paper's program of four steps with two snapshots, in the folder `run`.
+fn place() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let line = format!(
+        "data_args.k=3 data_args.seq_length={SEQ} optim_args.batch_size=4 test_batch_size=4 num_data_workers=1 model_args.dim=16 \
+         max_iters=4 log=quiet report=true save_dir={}",
+        run.display()
+    );
+    let words = line.split(' ').map(String::from).chain(["timeline=every 2: snapshot".to_string()]);
+    let Ok(parsed) = parse::<ihead_basic::Args>(words) else { panic!("settings") };
+    ihead_basic::experiment(&parsed.args).unwrap().run().unwrap();
+    // it says that it is a run of the program of which this is a test
+    let info = std::fs::read_to_string(run.join("run.json")).unwrap();
+    let mut info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    info["command"][0] = "ihead_basic".into();
+    std::fs::write(run.join("run.json"), info.to_string()).unwrap();
+    dir
+}
+
+/// Calls `plot` in a folder and returns the figure that it writes.
+fn plot(dir: &Path, args: &[&str]) -> String {
+    let done = Command::new(env!("CARGO_BIN_EXE_plot"))
+        .args(args)
+        .arg("out=a.svg")
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "a.svg\n");
+    std::fs::read_to_string(dir.join("a.svg")).unwrap()
+}
+
+#[track_caller]
+fn assert_same(drawn: &str, panels: Vec<Panel>, columns: usize) {
+    let figure = Figure::new(panels).columns(columns).width(if columns > 1 { 170.0 } else { 85.0 });
+    assert!(drawn == figure.svg().unwrap(), "another figure");
+}
+
+#[test]
+fn associations_are_those_of_the_paper_or_the_ones_asked_for_with_tokens_by_name() {
+    let place = place();
+    let run = place.path().join("run");
+    let (_, text) = again(&run).unwrap();
+    assert_eq!((text.vocab(), text.token(1)), (65, Some(" ")));
+    let name = |whole: usize, i: usize| (whole == 65).then(|| text.token(i as u32).unwrap().to_string());
+    let map = |title: &str, recall: &Recall, file: &str, most: usize| {
+        let weights = io::read(&run.join(file)).unwrap();
+        Panel::from(association(title, recall, &weights, most, name).unwrap())
+    };
+    let files = [
+        ("iteration 0", "snapshots/0.safetensors"),
+        ("iteration 2", "snapshots/2.safetensors"),
+        ("final", "final.safetensors"),
+    ];
+    let wo: Recall =
+        "wo1: tok_embeddings -> layers.1.attention.wv -> layers.1.attention.wo -> output => self"
+            .parse()
+            .unwrap();
+    let wk: Recall =
+        "wk0: pe -> layers.0.attention.wq? ~ pe -> layers.0.attention.wk => previous".parse().unwrap();
+    let of_paper: Vec<Panel> = [("output of layer 1", &wo), ("keys of layer 0", &wk)]
+        .into_iter()
+        .flat_map(|(title, recall)| {
+            files.map(|(when, file)| map(&format!("{title}, {when}"), recall, file, 32))
+        })
+        .collect();
+    let Panel::Map(first) = &of_paper[0] else { panic!("no map") };
+    assert_eq!((first.x_label.as_str(), first.rows[1].0.as_str()), ("target token", "\u{2423}"));
+    assert_same(&plot(place.path(), &["run", "associations"]), of_paper, 3);
+
+    let own = vec![map("wk0, iteration 2", &wk, files[1].1, 5)];
+    let recall = format!("recalls=[\"{wk}\"]");
+    assert_same(&plot(place.path(), &["run", "associations", "snapshots=[2]", "size=5", &recall]), own, 1);
+}
+
+/// The panels of some heads; `None` for all sites of layers.
+fn panels(pattern: &Array, title: &str, range: std::ops::Range<usize>, tokens: &Tokens) -> Panel {
+    attention(title, pattern, 0, 0, range, tokens).unwrap().into()
+}
+
+#[test]
+fn attention_is_that_of_the_weights_and_sequences_that_are_asked_for() {
+    let place = place();
+    let run = place.path().join("run");
+    let (Again::Basic(mut made), text) = again(&run).unwrap() else { panic!("another program") };
+    let mut of = |file: &str, sequence: usize, layer: usize, when: &str, range: std::ops::Range<usize>| {
+        io::load(&run.join(file), &mut made.model).unwrap();
+        let (x, y, marks) = made.test_batch.sequence(sequence);
+        let one =
+            ihead::data::Batch { x: x.to_vec(), y: y.to_vec(), marks: marks.to_vec(), batch: 1, seq: SEQ };
+        let tokens = Tokens::new(x, marks, |token| text.token(token).unwrap().to_string());
+        let site = format!("layers.{layer}.attention.pattern");
+        let pattern = activations(&made.model, &one, &site).unwrap();
+        panels(&pattern, &format!("layer {layer}{when}"), range, &tokens)
+    };
+    let last = [0, 1].map(|layer| of("final.safetensors", 0, layer, "", 0..SEQ));
+    assert_same(&plot(place.path(), &["run", "attention"]), last.into(), 2);
+
+    let asked = vec![
+        of("snapshots/2.safetensors", 3, 1, ", iteration 2", 4..9),
+        of("snapshots/0.safetensors", 3, 1, ", iteration 0", 4..9),
+    ];
+    let args =
+        ["sequences=[3]", "snapshots=[2, 0]", "sites=[layers.1.*.pattern]", "from=4", "size=5", "heads=[0]"];
+    assert_same(&plot(place.path(), &[&["run", "attention"], &args[..]].concat()), asked, 2);
+}
+
+/// A run of any other program has kept what is drawn.
+#[test]
+fn attention_of_another_program_is_that_of_its_view() {
+    let place = place();
+    let run = place.path().join("run");
+    let info = std::fs::read_to_string(run.join("run.json")).unwrap().replace("ihead_basic", "other");
+    std::fs::write(run.join("run.json"), info).unwrap();
+    let view = View::read(&run).unwrap().unwrap();
+    let moments: Vec<Option<usize>> = view.moments().collect();
+    assert_eq!(moments, [Some(0), Some(2), None]);
+    let batch = view.batch();
+    let of = |moment: usize, sequence: usize, layer: usize, when: &str, range| {
+        let (x, _, marks) = batch.sequence(sequence);
+        let tokens = Tokens::new(x, marks, |token| view.token(token).to_string());
+        let site = format!("layers.{layer}.attention.pattern");
+        let pattern = view.pattern(moment, sequence, &site).unwrap();
+        panels(&pattern, &format!("layer {layer}{when}"), range, &tokens)
+    };
+    let last = [0, 1].map(|layer| of(2, 0, layer, "", 0..SEQ));
+    assert_same(&plot(place.path(), &["run", "attention"]), last.into(), 2);
+    let asked = vec![of(1, 3, 0, ", iteration 2", 7..SEQ)];
+    let args = ["sequences=[3]", "snapshots=[2]", "sites=[layers.0.attention.pattern]", "from=7"];
+    assert_same(&plot(place.path(), &[&["run", "attention"], &args[..]].concat()), asked, 1);
+}
