@@ -10,7 +10,7 @@ fn check(vocab: usize, target: usize) {
 
 kernel! {
     /// `log(sum_v exp(logits_v)) - logits_target`: each exponential in the precision of the logits, their sum and its logarithm
-    /// in double.
+    /// in double. A loss that is nearly zero has all its digits.
     ///
     /// `logits: [vocab]`: without padding.
     ///
@@ -22,36 +22,45 @@ kernel! {
         check(logits.len(), target);
         let shift = largest(simd, logits);
         let shifts = simd.splat(shift);
-        let (mut sums, mut values) = ([0.0; WIDTH], [E::zero(); WIDTH]);
+        let (mut sums, mut values, mut own) = ([0.0; WIDTH], [E::zero(); WIDTH], E::zero());
         let (chunks, end) = logits.as_chunks::<WIDTH>();
-        for chunk in chunks {
+        for (at, chunk) in chunks.iter().enumerate() {
             simd.store(&mut values, simd.exp(simd.sub(simd.load(chunk), shifts)));
+            if at == target / WIDTH {
+                own = std::mem::replace(&mut values[target % WIDTH], E::zero());
+            }
             add(&mut sums, &values);
         }
         let values = &mut values[..end.len()];
         if !end.is_empty() {
             simd.store_part(values, simd.exp(simd.sub(simd.load_part(end), shifts)));
+            if chunks.len() == target / WIDTH {
+                own = std::mem::replace(&mut values[target % WIDTH], E::zero());
+            }
             add(&mut sums, values);
         }
-        loss(sums.iter().sum(), shift, logits[target])
+        loss(sums.iter().sum(), own, shift, logits[target])
     }
 }
 
 kernel! {
     /// [`cross_entropy_row`], and `logits` becomes its gradient times `weight`: `weight * (softmax(logits) - onehot(target))`.
     ///
-    /// The loss that it returns is not weighted, and summed in double precision; the gradient is all in the precision of the
-    /// logits.
+    /// The loss that it returns is not weighted, and summed in double precision. The gradient of the target, `-weight` times the
+    /// sum of the other probabilities, has all its digits also where its probability is nearly one; the rest of the gradient is
+    /// in the precision of the logits.
     pub fn cross_entropy_row_grad<'a, E>(simd; logits: &'a mut [E], target: usize, weight: E) -> f64 {
         check(logits.len(), target);
         let shift = largest(simd, logits);
         let target_logit = logits[target];
         let sum = exp_and_sum(simd, logits, shift, E::one());
+        let own = std::mem::replace(&mut logits[target], E::zero());
         let mut sums = [0.0; WIDTH];
         logits.chunks(WIDTH).for_each(|values| add(&mut sums, values));
+        let others: f64 = sums.iter().sum();
         lanes::multiply(simd, logits, weight / sum);
-        logits[target] = logits[target] - weight;
-        loss(sums.iter().sum(), shift, target_logit)
+        logits[target] = E::from_f64(-weight.to_f64() * (others / (others + own.to_f64())));
+        loss(others, own, shift, target_logit)
     }
 }
 
@@ -94,9 +103,13 @@ fn add_products<E: Element>(sums: &mut [f64; WIDTH], a: &[E], b: &[E]) {
     sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a.to_f64() * b.to_f64());
 }
 
+/// The loss from the exponential of the target's logit and the sum of the others.
 #[inline(always)]
-fn loss<E: Element>(sum: f64, shift: E, target_logit: E) -> f64 {
-    sum.ln() - (target_logit.to_f64() - shift.to_f64())
+fn loss<E: Element>(others: f64, own: E, shift: E, target_logit: E) -> f64 {
+    match target_logit.to_f64() - shift.to_f64() {
+        0.0 => others.ln_1p(),
+        below => (others + own.to_f64()).ln() - below,
+    }
 }
 
 kernel! {

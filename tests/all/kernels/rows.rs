@@ -220,6 +220,40 @@ fn cross_entropy_of_large_logits() {
     });
 }
 
+/// The loss is the sum of the other probabilities, nearly, and so is the target's gradient: rounded as a difference from one, it would
+/// be nothing but rounding.
+#[test]
+fn cross_entropy_of_a_sure_prediction_has_all_its_digits() {
+    at_each_level(|level| {
+        for vocab in [2, 8, 17, 65] {
+            for target in [0, vocab / 2, vocab - 1] {
+                let what = format!("{level:?}, {target} of {vocab}");
+                let others = (vocab - 1) as f64 * (-40.0_f64).exp();
+                let mut logits = vec![0.0_f64; vocab];
+                logits[target] = 40.0;
+                let loss = cross_entropy_row(&logits, target);
+                assert!((loss / others - 1.0).abs() < 1e-14, "{what}: {loss:e}");
+                assert_eq!(cross_entropy_row_grad(&mut logits, target, 0.5), loss, "{what}");
+                assert!(
+                    (logits[target] / (-0.5 * others) - 1.0).abs() < 1e-14,
+                    "{what}: {:e}",
+                    logits[target]
+                );
+                let mut logits = vec![0.0_f32; vocab];
+                logits[target] = 20.0;
+                let loss = cross_entropy_row_grad(&mut logits, target, 1.0);
+                let others = (vocab - 1) as f64 * (-20.0_f64).exp();
+                assert!((loss / others - 1.0).abs() < 1e-6, "{what}: {loss:e}");
+                assert!(
+                    (f64::from(logits[target]) / -others - 1.0).abs() < 1e-6,
+                    "{what}: {:e}",
+                    logits[target]
+                );
+            }
+        }
+    });
+}
+
 #[test]
 fn cross_entropy_of_many_logits_is_summed_in_double_precision() {
     let n = 1 << 18;
