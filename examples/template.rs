@@ -26,7 +26,7 @@ struct Args {
     /// Folder of the run's files, with an interactive report, report.html; nothing is written without it.
     save_dir: Option<PathBuf>,
     /// Threads; the result does not depend on it.
-    #[config(default = 2, min = 1)]
+    #[config(default = 2, min = 1, max = 1024)]
     threads: usize,
 }
 

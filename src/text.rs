@@ -145,6 +145,23 @@ impl<'a> Reader<'a> {
         numbers.try_into().map_err(|_| self.misfit_at(place, expected))
     }
 
+    /// A word that is none of the `known` ones: the nearest is in the message, or all of them if none is near.
+    pub fn unknown<'k>(
+        &self,
+        kind: &'static str,
+        (place, name): (usize, &str),
+        known: impl IntoIterator<Item = &'k str>,
+    ) -> Error {
+        let known: Vec<&str> = known.into_iter().collect();
+        let error = Error::unknown(kind, name, known.iter().copied());
+        match &error {
+            Error::Unknown { nearest: None, .. } => {
+                self.misfit_at(place, &format!("one of {}", known.join(", ")))
+            }
+            _ => error,
+        }
+    }
+
     /// Something else than `expected` is next.
     pub fn misfit(&self, expected: &str) -> Error {
         Error::text(self.kind, self.text, self.scanner.problem(expected))

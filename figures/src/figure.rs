@@ -13,11 +13,15 @@ use crate::{curves, maps, palette};
 /// Tenths of a point in a millimetre.
 const MM: f64 = 720.0 / 25.4;
 
+/// The most dots of a picture: 800 MB of memory.
+const DOTS: u64 = 200_000_000;
+
 /// The widest figure that is drawn, in millimetres.
 const WIDEST: f64 = 2000.0;
 
-/// Panels in rows and columns. A row has one legend; panels of one row with the same vertical axis share its range, and all panels
-/// with the same horizontal axis share that one; what is shared is written once. The maps of a row share their colours, with one bar.
+/// Panels in rows and columns. A row has one legend; panels of one row with the same vertical axis share its range, and all
+/// panels with the same horizontal axis share that one; what is shared is written once. The maps of a row share their
+/// colours, with one bar.
 ///
 /// Text is drawn as outlines of DejaVu Sans, so the figure looks the same everywhere, and the same data give the same bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,7 +118,8 @@ impl Figure {
     /// The figure as PNG, on white.
     ///
     /// # Errors
-    /// Those of [`svg`](Self::svg), or if so many dots per inch need more memory than there is.
+    /// Those of [`svg`](Self::svg), or if the picture has a side of more than 30,000 dots, or more than 200 million dots in
+    /// all.
     pub fn png(&self, dots_per_inch: f64) -> Result<Vec<u8>> {
         let tree = self.tree()?;
         let scale = (dots_per_inch / 720.0) as f32;
@@ -123,7 +128,9 @@ impl Figure {
         let too_large = || {
             Error::value("dpi", format!("{dots_per_inch}, a picture of {w} x {h} dots"), "a smaller picture")
         };
-        let mut picture = Pixmap::new(w, h).filter(|_| w.max(h) <= 30_000).ok_or_else(too_large)?;
+        // asked before, because a picture that the memory cannot hold ends the process
+        let fits = w.max(h) <= 30_000 && u64::from(w) * u64::from(h) <= DOTS;
+        let mut picture = fits.then(|| Pixmap::new(w, h)).flatten().ok_or_else(too_large)?;
         picture.fill(resvg::tiny_skia::Color::WHITE);
         resvg::render(&tree, Transform::from_scale(scale, scale), &mut picture.as_mut());
         picture.encode_png().map_err(|error| Error::device("png", error.to_string()))
@@ -132,7 +139,8 @@ impl Figure {
     /// Writes the figure; the end of the file's name says as what.
     ///
     /// # Errors
-    /// Those of [`svg`](Self::svg), or if the name ends in something else than `.svg` or `.png`, or the file cannot be written.
+    /// Those of [`svg`](Self::svg), or if the name ends in something else than `.svg` or `.png`, or the file cannot be
+    /// written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let content = match path.extension().and_then(|end| end.to_str()) {
             Some("svg") => self.svg()?.into_bytes(),
@@ -334,7 +342,8 @@ const TITLE_LINE: f64 = 85.0;
 /// Lines of a title; what does not fit is left out.
 const TITLE_LINES: usize = 5;
 
-/// A title in lines of at most the width `most`, which end after a space or one of `,:=._`; a part without any of these may be wider.
+/// A title in lines of at most the width `most`, which end after a space or one of `,:=._`; a part without any of these may
+/// be wider.
 fn broken(title: &str, most: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in title.split_inclusive([' ', ',', ':', '=', '.', '_']) {

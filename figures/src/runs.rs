@@ -1,7 +1,7 @@
 //! Figures of runs and sweeps: what was recorded, over iterations or over a setting.
 //!
-//! The input is a [`Frame`], the table that [`ihead::sweep::collect`] makes of runs: settings that differ, then `iter`, then the
-//! measured numbers. Settings become panels beside each other or lines; seeds become a mean with a band.
+//! The input is a [`Frame`], the table that [`ihead::sweep::collect`] makes of runs: settings that differ, then `iter`,
+//! then the measured numbers. Settings become panels beside each other or lines; seeds become a mean with a band.
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,8 @@ pub enum Band {
 pub struct Chart {
     /// The column of the horizontal axis; the iteration without it.
     pub x: Option<String>,
-    /// The numbers of each row of panels, by names with `*`, with commas between those of one panel; a row for each unit without any.
+    /// The numbers of each row of panels, by names with `*`, with commas between those of one panel; a row for each unit
+    /// without any.
     pub y: Vec<String>,
     /// The settings whose values have panels of their own, beside each other.
     pub panels: Vec<String>,
@@ -88,7 +89,8 @@ impl Table {
         Ok(table)
     }
 
-    /// A table that the program `collect` has written: CSV with a row of names, or a JSON object a line. `name` says in errors what it is.
+    /// A table that the program `collect` has written: CSV with a row of names, or a JSON object a line. `name` says in
+    /// errors what it is.
     ///
     /// # Errors
     /// If it is neither.
@@ -142,8 +144,8 @@ fn column(frame: &Frame, name: &str) -> Option<usize> {
     frame.columns.iter().position(|column| column == name)
 }
 
-/// The stretches of a timeline's text in which something is frozen, and the moments of other changes; learning rates and snapshots are left out, and
-/// what happens more than once.
+/// The stretches of a timeline's text in which something is frozen, and the moments of other changes; learning rates and
+/// snapshots are left out, and what happens more than once.
 pub fn spans(timeline: &str) -> Vec<Span> {
     let stretches = timeline.parse::<Timeline>().map(|timeline| timeline.stretches()).unwrap_or_default();
     let span = |stretch: Stretch| {
@@ -222,12 +224,19 @@ fn in_order(mut keys: Vec<Key>) -> Vec<Key> {
 pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
     let frame = &table.frame;
     let known = || frame.columns.iter().map(String::as_str);
-    let place = |kind: &'static str, name: &str| {
-        column(frame, name).ok_or_else(|| Error::unknown(kind, name, known()))
+    let place = |key: &str, kind: &'static str, name: &str| {
+        let unknown = || match Error::unknown(kind, name, known()) {
+            Error::Unknown { nearest: None, .. } => {
+                let columns = known().collect::<Vec<_>>().join(", ");
+                Error::config(key, format!("no {kind} '{name}'; expected one of {columns}"))
+            }
+            near => near.of_part(key),
+        };
+        column(frame, name).ok_or_else(unknown)
     };
-    let iteration = place("column", "iter")?;
+    let iteration = place("the table", "column", "iter")?;
     let x_name = options.x.clone().unwrap_or_else(|| "iter".into());
-    let x_at = place("column", &x_name)?;
+    let x_at = place("x", "column", &x_name)?;
 
     if !frame.rows.iter().any(|row| row[x_at].is_number()) {
         return Err(Error::value("x", format!("{x_name}, where no run has a number"), "a column of numbers"));
@@ -237,8 +246,8 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
     let settings: Vec<String> =
         frame.columns[..iteration].iter().filter(|name| !own.contains(&name.as_str())).cloned().collect();
     let over: Vec<String> = if options.over.is_empty() { vec!["seed".into()] } else { options.over.clone() };
-    for name in options.over.iter().chain(&options.panels) {
-        place("setting", name)?;
+    for (key, names) in [("over", &options.over), ("panels", &options.panels)] {
+        names.iter().try_for_each(|name| place(key, "setting", name).map(drop))?;
     }
     let parts = [" n", " se", " low", " high"];
     let part_of = |name: &str| {

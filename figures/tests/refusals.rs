@@ -84,7 +84,14 @@ fn folders_that_hold_no_run_and_places_that_cannot_be_written_are_named() {
         place.path(),
         &[(&["run", "out=empty"], &["cannot write empty"]), (&["run", "ouf=a"], &["'ouf'", "out"])],
     );
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 14] = [
+        // these two ended the process, or asked for a file of the kind's name
+        (&["run", "width=2000", "dpi=10000", "out=a.png"], &["dpi: 10000", "a smaller picture"]),
+        (&["run", "atention"], &["no run or kind of figure 'atention'", "did you mean 'attention'?"]),
+        (&["run", "attention", "sequences=[]"], &["sequences: none", "at least one"]),
+        (&["run", "attention", "from=16"], &["from: 16", "a position below 16"]),
+        (&["run", "over=[x]"], &["over: no setting 'x'; expected one of ", "iter"]),
+        (&["run", "x=lr"], &["x: no column 'lr'; expected one of ", "iter"]),
         (&["nowhere"], &["cannot read nowhere"]),
         (&["empty"], &["empty", "holds no run"]),
         (&["file"], &["file", "collect"]),

@@ -1,4 +1,7 @@
-//! The derives of ihead, and `recall!`. Each lives in a folder of its own: syntax, attributes, validation, expansion.
+//! The macros of ihead: `#[derive(Config)]`, `#[derive(Module)]` and `recall!`. Use them through the crate `ihead`, which
+//! exports them.
+//!
+//! Each derive lives in a folder of its own: syntax, attributes, validation, expansion.
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
@@ -7,29 +10,44 @@ mod module;
 mod nearest;
 mod recall;
 
-/// Settings from a command line or a file: `ihead::config` describes the attributes.
+/// Makes the fields of a struct settings, which are read from a command line or a file. The documentation of
+/// `ihead::config` has an example and describes the attributes `#[config(...)]`.
 ///
-/// On a struct with named fields it implements `ihead::config::Config`, on an enum whose variants carry nothing
-/// `ihead::config::FieldType`.
+/// On a struct with named fields it implements `ihead::config::Config` and `Default`. On an enum whose variants carry
+/// nothing it implements `ihead::config::FieldType`, so that a setting can be a choice among them; the names are in snake
+/// case. Doc comments become the help of `--help`.
 #[proc_macro_derive(Config, attributes(config))]
 pub fn derive_config(input: TokenStream) -> TokenStream {
     config::derive(&parse_macro_input!(input as DeriveInput)).into()
 }
 
-/// Named parameters: implements `ihead::nn::Module`.
+/// Gives the parameters of a struct names: implements `ihead::nn::Module`, whose documentation has an example.
 ///
-/// On a struct with named fields, each field has a role: `#[param]` (a `Param` that trains unless it is frozen),
-/// `#[buffer]` (a `Param` that never trains), `#[module]` (a module, or an `Option` or `Vec` of one), or none: then it
-/// is left alone. `rename = "name"` gives it another name in the state dict. On an enum whose variants hold a module
-/// or nothing, the names are those of the module.
+/// On a struct with named fields, the attribute of a field says what it holds, and its name is part of the parameters' names:
+///
+/// | attribute | what the field holds |
+/// |---|---|
+/// | `#[param]` | a `Param`, or an `Option` of one, which trains unless it is frozen |
+/// | `#[buffer]` | a `Param`, or an `Option` of one, which is saved but never trains |
+/// | `#[module]` | a module, or an `Option`, `Vec`, array or `Box` of modules |
+/// | none | no parameters: the field is left alone |
+///
+/// `#[param(rename = "name")]`, and likewise of the others, gives a field another name in the state dict. Two names of one
+/// parameter (tied weights) are declared on the struct by `#[module(aliases = Self::method)]`; the method returns pairs of
+/// names, the new one and the one of the parameter.
+///
+/// On an enum whose variants hold one module or nothing, the names are those of the module.
 #[proc_macro_derive(Module, attributes(param, buffer, module))]
 pub fn derive_module(input: TokenStream) -> TokenStream {
     module::derive(&parse_macro_input!(input as DeriveInput)).into()
 }
 
-/// A memory recall, an `ihead::probe::Recall`, whose text is read when the program is compiled.
+/// Makes a memory recall, an `ihead::probe::Recall`, from a text that is checked when the program is compiled.
 ///
-/// `recall!("wo1: tok_embeddings -> layers.1.attention.wv -> layers.1.attention.wo -> output => self")`
+/// `recall!("wo1: tok_embeddings -> layers.1.attention.wv -> layers.1.attention.wo -> output => self")` is named `wo1`. The
+/// rows of `tok_embeddings` go through three maps; the recall is the share of rows `i` whose highest score is at `i`.
+/// Whether the weights exist is checked when the recall is evaluated. The crate `ihead-formula` has the grammar; a text
+/// that is known only when the program runs is read by `text.parse::<Recall>()`.
 #[proc_macro]
 pub fn recall(input: TokenStream) -> TokenStream {
     recall::expand(input.into()).into()

@@ -66,11 +66,32 @@ impl<'a> Resolution<'a> {
     /// Lays nested values over what is there; `file` is where they are from, if from a file.
     pub fn lay(&mut self, values: &Value, file: Option<&Path>) {
         match values {
-            Value::Object(values) => self.lay_section("", values, file),
+            Value::Object(values) => {
+                let strangers = self.strangers(values);
+                let (n, all) = (strangers.len(), values.len());
+                if file.is_some() && n > 3 && 2 * n > all {
+                    // another file of a run, perhaps: one line for all
+                    let expected =
+                        "are no settings of this program; expected the params.json of one of its runs";
+                    let message = format!("{n} of its {all} keys, such as '{}', {expected}", strangers[0]);
+                    self.complain(file, "", message);
+                } else {
+                    self.lay_section("", values, file);
+                }
+            }
             other => {
                 self.complain(file, "", format!("expected an object of settings, found {}", brief(other)))
             }
         }
+    }
+
+    /// The keys that are no setting or section, nor near one.
+    fn strangers<'v>(&self, values: &'v Map<String, Value>) -> Vec<&'v str> {
+        let keys = self.keys();
+        let derived = |key: &str| self.derived.iter().any(|known| known.split('.').next() == Some(key));
+        let known = |key: &str| keys.contains(&key) || self.is_section(key) || derived(key);
+        let stranger = |key: &&str| !known(key) && names::nearest(key, keys.iter().copied()).is_none();
+        values.keys().map(String::as_str).filter(stranger).collect()
     }
 
     fn lay_section(&mut self, prefix: &str, values: &Map<String, Value>, file: Option<&Path>) {

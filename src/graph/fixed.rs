@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::Error;
 
-/// An attention pattern that follows a rule: to which positions `t` attends, whatever queries and keys are.
+/// An attention pattern that a rule gives, not queries and keys: the rule says to which positions each position attends.
 ///
-/// A model attends by one with [`Pattern::fixed`](super::Pattern::fixed); an edit clamps a site to one.
+/// A model attends by one with [`Pattern::fixed`](super::Pattern::fixed); an edit clamps a site to one. Positions are
+/// counted from 0.
 ///
 /// ```
 /// use ihead::graph::FixedPattern;
@@ -25,7 +26,7 @@ pub enum FixedPattern {
     Nothing,
     /// The previous position; position 0 attends to itself.
     Previous,
-    /// The position after the last earlier occurrence of the token; position 0 if there is none.
+    /// The position after the last earlier occurrence of the current token; position 0 if there is none.
     Induction,
     /// Position 0.
     First,
@@ -33,33 +34,33 @@ pub enum FixedPattern {
     Current,
     /// All positions up to the position itself, with equal weights.
     Uniform,
-    /// One given position for each, `[seq]`.
+    /// One given position for each position, `[seq]` or more; it must not be later.
     Parents(Arc<[u32]>),
-    /// Weights of each query and key, `[seq, seq]`, row-major; what lies beyond the query is not read.
+    /// Given weights of each query and key, `[seq, seq]`, row-major; those of keys behind the query are not read.
     Weights(Arc<[f64]>),
 }
 
 impl FixedPattern {
-    /// The query attends to the last `n` positions up to its own, with equal weights; for sequences of `seq` tokens.
+    /// Attends to the last `n` positions up to the query's own, with equal weights, in sequences of `seq` tokens.
     pub fn window(n: usize, seq: usize) -> Self {
         Self::mean(seq, |t, j| t - j < n)
     }
 
-    /// The query attends to the positions of its own block of `n`, up to its own, with equal weights; for sequences of `seq`
+    /// Attends to the positions of the query's own block of `n`, up to its own, with equal weights, in sequences of `seq`
     /// tokens.
     pub fn blocks(n: usize, seq: usize) -> Self {
         Self::mean(seq, |t, j| n > 0 && t / n == j / n)
     }
 
-    /// The query at position `t` attends to position `j` with a weight that falls with the distance, `exp(-rate (t - j)) /
-    /// sum_i exp(-rate (t - i))`; for sequences of `seq` tokens.
+    /// Attends from position `t` to position `j` with a weight that falls with the distance,
+    /// `exp(-rate (t - j)) / sum_{i <= t} exp(-rate (t - i))`, in sequences of `seq` tokens.
     pub fn decay(rate: f64, seq: usize) -> Self {
         let weight = |t: usize, j: usize| (-rate * (t - j) as f64).exp();
         Self::rule(seq, |t, j| weight(t, j) / (0..=t).map(|i| weight(t, i)).sum::<f64>())
     }
 
-    /// The pattern whose weights are `weight(query, key)` for `key <= query`, for sequences of `seq` tokens. The weights are
-    /// not normalised.
+    /// Attends with the weights `weight(query, key)`, for `key <= query`, in sequences of `seq` tokens. The weights are not
+    /// normalised.
     pub fn rule(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
         let of = |i: usize| if i % seq <= i / seq { weight(i / seq, i % seq) } else { 0.0 };
         FixedPattern::Weights((0..seq * seq).map(of).collect())
@@ -127,6 +128,9 @@ impl FixedPattern {
     }
 
     /// Returns the weights `[t + 1]` with which position `t` of a sequence of these tokens attends to the positions `0..=t`.
+    ///
+    /// # Panics
+    /// If `t` is not a position of the sequence, or a list of the pattern is too short for it.
     pub fn weights(&self, tokens: &[u32], t: usize) -> Vec<f64> {
         match self {
             FixedPattern::Nothing => vec![0.0; t + 1],

@@ -9,7 +9,7 @@ use crate::nn::ParamId;
 
 use super::op::{Op, WeightOp};
 
-/// A node of the graph: a stream `[seq, dim]` or a pattern `[heads, seq, seq]`.
+/// A node of a [`Graph`]: a stream `[seq, dim]` or a pattern `[heads, seq, seq]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(crate) usize);
 
@@ -67,15 +67,16 @@ pub(crate) struct ParamInfo {
 /// A site whose values are not computed but given to the engine that runs the graph (activation patching).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatchedSite {
-    /// Its name.
+    /// The name of the site.
     pub name: String,
-    /// Number of heads, of a pattern `[heads, seq, seq]`.
+    /// The number of heads of a pattern `[heads, seq, seq]`; `None` for a stream.
     pub heads: Option<usize>,
-    /// Width of a stream `[seq, dim]`; the number of positions, of a pattern.
+    /// The width of a stream `[seq, dim]`, or the number of positions of a pattern.
     pub dim: usize,
 }
 
-/// A recorded model: what it computes for one sequence of [`Graph::seq`] tokens.
+/// A recorded model: what it computes for one sequence of [`Graph::seq`] tokens, as data. [`record`](super::record) makes
+/// it, engines run it, and `{}` prints it, one line a node.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -107,57 +108,62 @@ impl Graph {
         &self.params
     }
 
-    /// The sites, by name, and the nodes that they name.
+    /// Returns the sites: their names, and the nodes that they name.
     pub fn sites(&self) -> &BTreeMap<String, NodeId> {
         &self.sites
     }
 
-    /// The node with this name.
+    /// Returns the node of the site with this name, or `None` if there is no such site.
     pub fn site(&self, name: &str) -> Option<NodeId> {
         self.sites.get(name).copied()
     }
 
-    /// The patched sites: a run needs values for each of them.
+    /// Returns the patched sites. An engine must be given values for each of them ([`crate::engine::Engine::patch`]).
     pub fn patched(&self) -> &[PatchedSite] {
         &self.patched
     }
 
-    /// The logits `[seq, vocab]`.
+    /// Returns the node of the logits `[seq, vocab]`.
+    ///
+    /// # Panics
+    /// For `Graph::default()`, which no model recorded.
     pub fn logits(&self) -> NodeId {
         self.logits.expect("a recorded graph has logits")
     }
 
-    /// The number of tokens in a sequence.
+    /// Returns the number of tokens in a sequence.
     pub fn seq(&self) -> usize {
         self.seq
     }
 
-    /// The number of different tokens.
+    /// Returns the number of different tokens.
     pub fn vocab(&self) -> usize {
         self.vocab
     }
 
-    /// The number of nodes; each computes one stream or pattern.
+    /// Returns the number of nodes; each computes one stream or pattern.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether the graph has no node.
+    /// Returns whether the graph has no node.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
-    /// Whether the value of a node is an attention pattern `[heads, seq, seq]`; `false` for a node that this graph lacks.
+    /// Returns whether the value of a node is an attention pattern `[heads, seq, seq]`; `false` for a node that this graph
+    /// lacks.
     pub fn is_pattern(&self, node: NodeId) -> bool {
         self.nodes.get(node.0).is_some_and(|node| node.op.is_pattern())
     }
 
-    /// The width of a stream, the number of heads of a pattern; 0 for a node that this graph lacks.
+    /// Returns the width of a stream, or the number of heads of a pattern; 0 for a node that this graph lacks.
     pub fn width(&self, node: NodeId) -> usize {
         self.nodes.get(node.0).map_or(0, |node| node.cols)
     }
 
-    /// Whether the value of `node` depends on that of `on`; `false` for a node that this graph lacks.
+    /// Returns whether the value of `node` depends on that of `on`, which may be the same node; `false` for a node that
+    /// this graph lacks.
     pub fn depends(&self, node: NodeId, on: NodeId) -> bool {
         if node.0 >= self.nodes.len() {
             return false;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::op::MaskTable;
 
-/// A number that is added to the attention score of each query and key: minus infinity where the query does not see the
-/// key, any other number to raise or lower the score.
+/// A mask of attention: a number that is added to the scaled score of each query and key, minus infinity where the query
+/// does not see the key.
 ///
-/// Causality is always there: a mask is asked for keys at or before the query alone. A query that sees no key gets weights
-/// of zero, so that it reads nothing.
+/// Queries and keys are given by their positions, counted from 0. Attention is causal in any case: a mask is asked for keys
+/// at or before the query alone. A query that sees no key gets weights of zero, so that it reads nothing. NaN and plus
+/// infinity are errors when the model is recorded.
 ///
 /// ```
 /// use ihead::graph::Mask;
@@ -26,27 +27,27 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// The query sees the last `n` positions, its own among them.
+    /// Lets each query see the last `n` positions, its own among them.
     pub fn window(n: usize) -> Mask {
         Mask::rule(format!("window({n})"), move |query, key| query - key < n)
     }
 
-    /// The query sees the positions of its own block of `n` positions.
+    /// Lets each query see the positions of its own block of `n` positions, up to its own.
     pub fn blocks(n: usize) -> Mask {
         Mask::rule(format!("blocks({n})"), move |query, key| n > 0 && query / n == key / n)
     }
 
-    /// The query sees all positions before its own; position 0 sees nothing.
+    /// Lets each query see the positions before its own; position 0 sees nothing.
     pub fn strict() -> Mask {
         Mask::rule("strict", |query, key| key < query)
     }
 
-    /// `-rate * (query - key)` is added: scores fall with the distance (ALiBi's bias, with one rate).
+    /// Adds `-rate * (query - key)`, so that scores fall with the distance (ALiBi's bias, with one rate for all heads).
     pub fn decay(rate: f64) -> Mask {
         Mask::scores(format!("decay({rate})"), move |query, key| -rate * (query - key) as f64)
     }
 
-    /// The query sees the keys for which `sees(query, key)` is true.
+    /// Lets each query see the keys for which `sees(query, key)` is true. `name` stands in messages.
     pub fn rule(
         name: impl Into<String>,
         sees: impl Fn(usize, usize) -> bool + Send + Sync + 'static,
@@ -54,7 +55,7 @@ impl Mask {
         Mask::scores(name, move |query, key| if sees(query, key) { 0.0 } else { f64::NEG_INFINITY })
     }
 
-    /// `score(query, key)` is added; minus infinity where the key is not seen.
+    /// Adds `score(query, key)`, which is finite, or minus infinity where the key is not seen. `name` stands in messages.
     pub fn scores(
         name: impl Into<String>,
         score: impl Fn(usize, usize) -> f64 + Send + Sync + 'static,
@@ -62,7 +63,7 @@ impl Mask {
         Mask { name: name.into(), score: Arc::new(score) }
     }
 
-    /// Adds another mask. A key that either of them hides is hidden.
+    /// Returns the sum of this mask and another one. A key that either of them hides is hidden.
     pub fn and(&self, other: &Mask) -> Mask {
         let (a, b) = (self.score.clone(), other.score.clone());
         Mask::scores(format!("{} and {}", self.name, other.name), move |query, key| {

@@ -1,11 +1,13 @@
 //! Typed handles, such as [`Stream`], with which models are written; they record what a model computes.
 //!
-//! A model's forward pass is called once, with handles ([`Stream`], [`Weight`], [`Pattern`]) in place of values. Each
-//! operation on a handle is added to a [`Graph`], which then describes the computation for *one* sequence of `seq`
-//! tokens. An engine runs that graph for every sequence of every batch. All shapes are checked when the recording ends,
-//! before the first step of a run.
+//! [`record`] calls a model's forward pass once, with handles ([`Stream`], [`Weight`], [`Pattern`]) in place of values.
+//! Each operation on a handle is added to a [`Graph`], which then describes the computation for *one* sequence of `seq`
+//! tokens. An engine runs that graph for every sequence of every batch. All shapes are checked by the time the recording
+//! ends, before the first step of a run: an operation whose operands do not fit gives a handle as usual, and [`record`]
+//! returns the error.
 //!
-//! An expression that is written twice, such as `h.linear(&wk)`, is recorded as one node and computed once.
+//! An expression that is written twice, such as `h.linear(&wk)`, is recorded as one node and computed once. (Not so your own
+//! operations, [`Stream::pointwise`] and [`Stream::rows`]: keep their result in a variable.)
 mod display;
 mod edits;
 mod fixed;

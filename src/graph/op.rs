@@ -17,7 +17,7 @@ pub(crate) enum Index {
     First,
 }
 
-/// How attention scores become weights. `s` are the scores of one query at position `t`, over the keys `j <= t`.
+/// How attention scores become weights: the function of the scores `s` of one query at position `t`, over the keys `j <= t`.
 #[derive(crate::config::Config, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Normaliser {
@@ -94,8 +94,8 @@ pub(crate) enum Op {
     /// A pattern of which some heads, the chosen ones, are those of another one. It is there to be read:
     /// [`super::Pattern::mix`] mixes with the two patterns.
     SplicedPattern { base: NodeId, other: NodeId, chosen: Arc<[bool]> },
-    /// `out[t]_h = sum_j pattern[h, t, j] v[j]_g`, the heads side by side; `v` has `value_heads` heads, and `g` is the one that
-    /// head `h` shares.
+    /// `out[t]_h = sum_j pattern[h, t, j] v[j]_g`, the heads side by side; `v` has `value_heads` heads, and `g` is the one
+    /// that head `h` shares.
     Mix { pattern: NodeId, v: NodeId, value_heads: usize },
     /// Zeros `[seq, dim]`.
     Zero,

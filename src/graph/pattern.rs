@@ -11,7 +11,7 @@ use super::record::Recorder;
 use super::stream::Stream;
 use super::weight::Weight;
 
-/// How queries and keys become attention weights: the number of heads, the scale and the normaliser.
+/// How queries and keys become attention weights: the number of heads, the scale of the scores and the normaliser.
 ///
 /// ```
 /// use ihead::graph::{Normaliser, Scores};
@@ -21,7 +21,7 @@ use super::weight::Weight;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scores {
-    /// Number of heads.
+    /// The number of heads. It divides the width of the queries.
     pub heads: usize,
     /// The number of heads of keys and values. It divides `heads`; neighbouring heads share one (grouped-query attention).
     pub key_heads: usize,
@@ -32,27 +32,28 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// Softmax over products divided by the square root of the heads' width; as many heads of keys as of queries.
+    /// Makes the usual choice: softmax over products divided by the square root of the heads' width, and as many heads of
+    /// keys as of queries.
     pub fn new(heads: usize) -> Scores {
         Scores { heads, key_heads: heads, scale: None, normaliser: Normaliser::Softmax }
     }
 
-    /// The same scores with this number of heads of keys and values.
+    /// Returns the same scores with this number of heads of keys and values.
     pub fn key_heads(self, key_heads: usize) -> Scores {
         Scores { key_heads, ..self }
     }
 
-    /// The same scores with this factor before each product of a query and a key.
+    /// Returns the same scores with this factor before each product of a query and a key.
     pub fn scale(self, scale: f64) -> Scores {
         Scores { scale: Some(scale), ..self }
     }
 
-    /// The same scores with another function from scores to weights.
+    /// Returns the same scores with another function from scores to weights.
     pub fn normaliser(self, normaliser: Normaliser) -> Scores {
         Scores { normaliser, ..self }
     }
 
-    /// The factor of the products of queries of width `dim`.
+    /// Returns the factor of the products for queries of width `dim`: the one that is set, or `1 / sqrt(dim / heads)`.
     pub fn scale_for(&self, dim: usize) -> f64 {
         self.scale.unwrap_or_else(|| 1.0 / ((dim / self.heads.max(1)) as f64).sqrt())
     }
@@ -71,7 +72,10 @@ impl Scores {
     }
 }
 
-/// Causal attention weights of one layer, `[heads, seq, seq]`: row `t` weighs the positions `0..=t`.
+/// An attention pattern: causal weights `[heads, seq, seq]`, where row `t` has the weights of the positions `0..=t`.
+///
+/// It is a handle of the recorded graph, without values, like [`Stream`]. [`nn::Attention`](crate::nn::Attention) makes one
+/// from its own maps; use a pattern directly for attention of another form.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -100,8 +104,11 @@ pub struct Pattern<T: Dim> {
 }
 
 impl<T: Dim> Pattern<T> {
-    /// `normaliser(scale * q_h k_g^T)` over the keys at or before each query, for each head `h`: queries `[seq, dim]`, keys
-    /// `[seq, dim]` or, with fewer heads of keys, `[seq, key_heads * head width]`.
+    /// Computes the pattern of queries and keys: `normaliser(scale * q_h k_g^T)` over the keys at or before each query, for
+    /// each head `h`.
+    ///
+    /// Queries are `[seq, dim]`, keys `[seq, dim]` or, with fewer heads of keys, `[seq, key_heads * head width]`;
+    /// neighbouring heads then share a head `g` of keys.
     pub fn causal<D: Dim, K: Dim>(q: &Stream<T, D>, k: &Stream<T, K>, scores: Scores) -> Self {
         let recorder = q.recorder().clone();
         let (seq, heads) = (q.seq(), scores.heads.max(1));
@@ -129,8 +136,8 @@ impl<T: Dim> Pattern<T> {
         Pattern::nothing(recorder, seq, heads)
     }
 
-    /// The attention pattern `[heads, seq, seq]` of a rule, the same in each head. Of `x`, `[seq, dim]`, only the number of
-    /// positions is read.
+    /// Makes the attention pattern `[heads, seq, seq]` of a rule, the same in each head. Of `x`, `[seq, dim]`, only the
+    /// number of positions is read.
     pub fn fixed<D: Dim>(x: &Stream<T, D>, heads: usize, rule: FixedPattern) -> Self {
         let (recorder, seq) = (x.recorder().clone(), x.seq());
         if heads == 0 {
@@ -163,8 +170,11 @@ impl<T: Dim> Pattern<T> {
         None
     }
 
-    /// The same pattern with `bias[h, t - j]` added to head `h`'s score of the key at `j` for the query at `t`, behind the
-    /// scale; `bias` is `[heads, distances]`, with as many distances as positions or more.
+    /// Adds `bias[h, t - j]` to head `h`'s scaled score of the key at `j` for the query at `t`, in the place of a bias that
+    /// the pattern has already.
+    ///
+    /// `bias` is `[heads, distances]`, with at least as many distances as positions. A pattern that is fixed by a rule has
+    /// no scores; a bias of it is an error when the model is recorded.
     pub fn with_bias<H: Dim, M: Dim>(self, bias: &Weight<H, M>) -> Self {
         let (heads, distances, seq) = (bias.rows.size(), bias.cols.size(), self.seq.size());
         let Some((q, k, mut scoring)) = self.scoring("bias of scores") else { return self };
@@ -186,14 +196,14 @@ impl<T: Dim> Pattern<T> {
         self.recorded(Op::Pattern { q, k, scoring })
     }
 
-    /// The same pattern with a mask in all heads.
+    /// Masks the scores of all heads, in the place of masks that they have already ([`Mask::and`] joins two).
     pub fn masked(self, mask: &Mask) -> Self {
         // a recording that has failed may hold any number of heads
         let heads = if self.recorder.failed() { vec![] } else { (0..self.heads).collect() };
         self.masked_heads(&heads, mask)
     }
 
-    /// The same pattern with this mask in some heads, in the place of the mask that they have.
+    /// Masks the scores of the listed heads, in the place of masks that they have already.
     pub fn masked_heads(self, heads: &[usize], mask: &Mask) -> Self {
         let Some((q, k, mut scoring)) = self.scoring("mask") else { return self };
         if let Some(head) = heads.iter().find(|head| **head >= self.heads) {
@@ -213,13 +223,16 @@ impl<T: Dim> Pattern<T> {
         }
     }
 
-    /// `out[t]_h = sum_j pattern[h, t, j] v[j]_h`, `[seq, dim]`.
+    /// Sums values by the weights of the pattern: `out[t]_h = sum_j pattern[h, t, j] v[j]_h`, `[seq, dim]`. The columns of
+    /// `v`, `[seq, dim]`, are as many heads side by side as the pattern has.
     pub fn mix<D: Dim>(&self, v: &Stream<T, D>) -> Stream<T, D> {
         self.mix_grouped(v, self.heads, v.dim())
     }
 
-    /// The same with fewer heads of values, which heads side by side share: `v` is `[seq, value_heads * width]`, the result
-    /// `[seq, heads * width]`, and `dim` its width. With one head of values each head mixes the whole of `v`.
+    /// Sums values like [`mix`](Self::mix), with fewer heads of values than of the pattern; neighbouring heads share one.
+    ///
+    /// `v` is `[seq, value_heads * width]`, the result `[seq, heads * width]`, and `dim` must be its width. With one head
+    /// of values, each head mixes the whole of `v`.
     pub fn mix_grouped<D: Dim, O: Dim>(&self, v: &Stream<T, D>, value_heads: usize, dim: O) -> Stream<T, O> {
         let recorder = &self.recorder;
         let stream = |op: Op| {
@@ -293,22 +306,22 @@ impl<T: Dim> Pattern<T> {
         self.recorded(Op::SplicedPattern { base: self.id, other: other.id, chosen })
     }
 
-    /// Number of positions.
+    /// Returns the number of positions.
     pub fn seq(&self) -> T {
         self.seq
     }
 
-    /// Number of heads.
+    /// Returns the number of heads.
     pub fn heads(&self) -> usize {
         self.heads
     }
 
-    /// The recorder of the forward pass that this pattern belongs to.
+    /// Returns the recorder of the forward pass that this pattern belongs to.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// The node of this pattern in the graph.
+    /// Returns the node of this pattern in the graph.
     pub fn id(&self) -> NodeId {
         self.id
     }

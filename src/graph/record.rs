@@ -16,8 +16,9 @@ use super::site::Site;
 use super::stream::Stream;
 use super::weight::Weight;
 
-/// The recorder of a forward pass: it turns parameters and constants into matrices, and all handles of the pass share
-/// it. It is reached by [`Tokens::recorder`] and [`Site::recorder`].
+/// The recorder of a forward pass, which turns parameters and constants into matrices. All handles of the pass share it.
+///
+/// It is reached from any handle: [`Tokens::recorder`], [`Site::recorder`], [`Stream::recorder`].
 #[derive(Clone, Default)]
 pub struct Recorder {
     graph: Rc<RefCell<Graph>>,
@@ -89,7 +90,7 @@ impl Recorder {
         }
     }
 
-    /// A constant matrix `[rows, cols]` of these values, row-major. It never trains.
+    /// Makes a constant matrix `[rows, cols]` of these values, row-major. It never trains and is not saved with the weights.
     ///
     /// ```
     /// use ihead::backend::Const;
@@ -111,19 +112,20 @@ impl Recorder {
         Weight::new(self.clone(), id, rows, cols)
     }
 
-    /// The root of the site names of this forward pass.
+    /// Returns the root of the site names of this forward pass.
     pub fn site(&self) -> Site {
         Site::root(self.clone())
     }
 
-    /// A parameter as a matrix of the graph, `[R, C]`.
+    /// Returns a parameter as a matrix of the graph, `[R, C]`. It must be in a field of the model that is marked `#[param]`,
+    /// `#[buffer]` or, inside a module, `#[module]`.
     pub fn weight<R: Dim, C: Dim>(&self, param: &Param<(R, C)>) -> Weight<R, C> {
         let (rows, cols) = *param.shape();
         let id = self.param(param.id(), rows.size(), cols.size());
         Weight::new(self.clone(), id, rows, cols)
     }
 
-    /// A vector parameter as a matrix of one row, `[1, D]`.
+    /// Returns a vector parameter as a matrix of one row, `[1, D]`.
     pub fn vector<D: Dim>(&self, param: &Param<(D,)>) -> Weight<Const<1>, D> {
         let (dim,) = *param.shape();
         let id = self.param(param.id(), 1, dim.size());
@@ -145,27 +147,27 @@ pub struct Tokens<T: Dim, V: Dim> {
 }
 
 impl<T: Dim, V: Dim> Tokens<T, V> {
-    /// The recorder that these tokens belong to.
+    /// Returns the recorder of the forward pass that these tokens belong to.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// The root of the site names of this forward pass.
+    /// Returns the root of the site names of this forward pass.
     pub fn site(&self) -> Site {
         self.recorder.site()
     }
 
-    /// Number of positions.
+    /// Returns the number of positions.
     pub fn seq(&self) -> T {
         self.seq
     }
 
-    /// The number of different tokens.
+    /// Returns the number of different tokens.
     pub fn vocab(&self) -> V {
         self.vocab
     }
 
-    /// Rows of a table by token: `out[t] = table[x[t]]`, `[seq, dim]`.
+    /// Looks up the row of each token in a table `[vocab, dim]`: `out[t] = table[x[t]]`, `[seq, dim]`.
     pub fn lookup<D: Dim>(&self, table: &Weight<V, D>) -> Stream<T, D> {
         let (rows, vocab) = (table.rows.size(), self.vocab.size());
         if rows != vocab && self.recorder.owns(&table.recorder) {
@@ -175,7 +177,8 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
         self.rows_of(table, Index::Tokens)
     }
 
-    /// Rows of a table by position: `out[t] = table[t]`, `[seq, dim]`. The table may have more rows than positions.
+    /// Takes the row of each position from a table `[rows, dim]`: `out[t] = table[t]`, `[seq, dim]`. The table may have
+    /// more rows than there are positions.
     pub fn positions<M: Dim, D: Dim>(&self, table: &Weight<M, D>) -> Stream<T, D> {
         let (rows, seq) = (table.rows.size(), self.seq.size());
         if rows < seq && self.recorder.owns(&table.recorder) {
@@ -233,29 +236,30 @@ impl<T: Dim, V: Dim> Tokens<T, V> {
     note = "derive `Module` for its parameters and implement `Model::forward`, from `Tokens<T, V>` to `Stream<T, V>`"
 )]
 pub trait Model: Module {
-    /// Size of the vocabulary.
+    /// The type of the size of the vocabulary: `Const<N>` or `usize`.
     type Vocab: Dim;
 
-    /// The vocabulary.
+    /// Returns the size of the vocabulary.
     fn vocab(&self) -> Self::Vocab;
 
-    /// The longest sequence that the model takes, if there is a limit.
+    /// Returns the longest sequence that the model takes, or `None` if there is no limit.
     fn max_seq(&self) -> Option<usize> {
         None
     }
 
-    /// Records the logits `[seq, vocab]` of a sequence.
+    /// Records the logits `[seq, vocab]` of a sequence: at each position, the scores of the next token. It is called once
+    /// for each recording, before there are values.
     fn forward<T: Dim>(&self, x: &Tokens<T, Self::Vocab>) -> Stream<T, Self::Vocab>;
 }
 
-/// Records `model` for sequences of `seq` tokens.
+/// Records `model` for sequences of `seq` tokens: calls its `forward` once and returns the graph of what it computes.
 ///
-/// Everything that does not fit is found here, before a step is taken: the compiler has checked the sizes that are `Const`, and
-/// recording checks those that are `usize`.
+/// Everything that does not fit is found here, before a step is taken: the compiler has checked the sizes that are `Const`,
+/// and recording checks those that are `usize`.
 ///
 /// # Errors
-/// The first of what does not fit: an operation on streams or matrices of other sizes than it takes, a table with too few rows,
-/// heads that do not divide a width, logits of another width than the vocabulary, a handle of another recording, a
+/// The first of what does not fit: an operation on streams or matrices of other sizes than it takes, a table with too few
+/// rows, heads that do not divide a width, logits of another width than the vocabulary, a handle of another recording, a
 /// parameter that `forward` reads and no field names, or two activations of one name. The message names the operation, the
 /// shapes as the model wrote them, and the parameter or the nearest site.
 ///

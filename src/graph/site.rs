@@ -8,10 +8,10 @@ use super::record::{Recorder, SiteEdit};
 use super::stream::Stream;
 use crate::{Error, Result};
 
-/// A site: a name in the model, such as `layers.0.attention`, under which `forward` names streams and patterns.
+/// A place in the model, such as `layers.0.attention`, below which `forward` names streams and patterns.
 ///
-/// A named activation can be read, ablated, clamped or scaled by its name ([`super::record_with`]); a name costs nothing
-/// where nobody asks for it.
+/// A named stream or pattern is a *site*: it can be read, ablated, clamped or scaled by its name ([`super::record_with`]).
+/// A name costs nothing where nobody asks for it.
 ///
 /// ```
 /// use ihead::backend::Dim;
@@ -33,24 +33,25 @@ impl Site {
         Site { recorder, path: String::new() }
     }
 
-    /// The site `name` inside this one: `layers.0` at `attention` is `layers.0.attention`.
+    /// Returns the place `name` inside this one: `attention` in `layers.0` is `layers.0.attention`.
     pub fn at(&self, name: impl std::fmt::Display) -> Site {
         let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
         Site { recorder: self.recorder.clone(), path }
     }
 
-    /// The recorder of this forward pass, which turns parameters into matrices.
+    /// Returns the recorder of this forward pass, which turns parameters into matrices.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// Names a stream `[seq, dim]`: the site `layers.0` and the name `resid` make `layers.0.resid`. The result is the stream
-    /// after the edits of that site.
+    /// Names a stream `[seq, dim]`: in the place `layers.0`, the name `resid` makes the site `layers.0.resid`. The result
+    /// is the stream after the edits of that site, so go on with it.
     pub fn stream<T: Dim, D: Dim>(&self, name: &str, x: Stream<T, D>) -> Stream<T, D> {
         self.named(name, x, None)
     }
 
-    /// Names a stream `[seq, dim]` whose columns are `heads` heads side by side, so that edits can name single heads.
+    /// Names a stream `[seq, dim]` whose columns are `heads` heads side by side, so that edits can name single heads. The
+    /// result is the stream after the edits of that site.
     pub fn heads<T: Dim, D: Dim>(&self, name: &str, x: Stream<T, D>, heads: usize) -> Stream<T, D> {
         let path = self.at(name).path;
         if self.is_foreign(&path, x.recorder()) {
@@ -84,7 +85,8 @@ impl Site {
         x
     }
 
-    /// Names an attention pattern `[heads, seq, seq]`. The result is the pattern after the edits of that site.
+    /// Names an attention pattern `[heads, seq, seq]`. The result is the pattern after the edits of that site, so go on
+    /// with it.
     pub fn pattern<T: Dim>(&self, name: &str, mut pattern: Pattern<T>) -> Pattern<T> {
         let path = self.at(name).path;
         if self.is_foreign(&path, pattern.recorder()) {

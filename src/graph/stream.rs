@@ -10,8 +10,8 @@ use super::weight::Weight;
 /// A vector for each position of one sequence, `[seq, dim]`. It is a handle of the recorded graph, without values; cloning it
 /// costs nothing at run time.
 ///
-/// Sizes that are `Const` are checked by the compiler; sizes that are `usize` when the model is recorded, where what does not
-/// fit becomes the error of [`record`](super::record).
+/// `T` is the number of positions, `D` the width. Sizes that are `Const` are checked by the compiler. Sizes that are
+/// `usize` are checked when the model is recorded; what does not fit becomes the error of [`record`](super::record).
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -55,7 +55,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.recorder.graph().node_words(self.id)
     }
 
-    /// `out[t] = W x[t]` with `W` `[out, in]`: `[seq, out]`.
+    /// Maps each position by a matrix `W` `[out, in]`: `out[t] = W x[t]`, `[seq, out]`.
     pub fn linear<O: Dim>(&self, weight: &Weight<O, D>) -> Stream<T, O> {
         let inputs = weight.cols.size();
         if !self.recorder.owns(&weight.recorder) {
@@ -73,12 +73,12 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Linear { weight: weight.id, x: self.id }, weight.rows)
     }
 
-    /// `by * x`, `[seq, dim]`.
+    /// Multiplies by a number: `by * x`, `[seq, dim]`.
     pub fn scale(&self, by: f64) -> Self {
         if by == 1.0 { self.clone() } else { self.then(Op::Scale { x: self.id, by }, self.dim) }
     }
 
-    /// `gain * x`, element by element along `dim`: `[seq, dim]`.
+    /// Multiplies each position by a vector, element by element: `out[t] = gain * x[t]`, `[seq, dim]`.
     pub fn gain(&self, gain: &Weight<Const<1>, D>) -> Self {
         match self.vector_misfit("gain", gain) {
             Some(refused) => refused,
@@ -86,7 +86,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         }
     }
 
-    /// `x + bias`, the same bias at every position: `[seq, dim]`.
+    /// Adds a vector to each position: `out[t] = x[t] + bias`, `[seq, dim]`.
     pub fn bias(&self, bias: &Weight<Const<1>, D>) -> Self {
         match self.vector_misfit("bias", bias) {
             Some(refused) => refused,
@@ -152,13 +152,15 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Rows { op, inputs: vec![self.id], heads }, self.dim)
     }
 
-    /// Softmax over the columns of each head separately: `[seq, dim]`.
+    /// Takes the softmax over the columns of each head separately, `[seq, dim]`. The heads must divide `dim`.
     pub fn softmax_heads(&self, heads: usize) -> Self {
         self.rowwise_heads(RowOp::Softmax(crate::ops::Softmax), heads)
     }
 
-    /// Rotary positions (RoFormer): each pair `(2i, 2i + 1)` of a head's columns is turned by
-    /// `t * theta^(-2i / head width)`. The heads must divide `dim` into even widths.
+    /// Rotates queries or keys by their positions, `[seq, dim]` (rotary positions; Su and others 2021).
+    ///
+    /// At position `t`, each pair `(2i, 2i + 1)` of a head's columns is turned by the angle `t * theta^(-2i / head width)`, in
+    /// radians; `theta` is 10000 in most models. The heads must divide `dim` into even widths.
     pub fn rotate(&self, heads: usize, theta: f64) -> Self {
         if heads == 0 || !self.dim.size().is_multiple_of(heads.saturating_mul(2)) {
             let found = format!("{} in {heads} heads", self.words());
@@ -167,12 +169,13 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Rotate { x: self.id, heads, theta }, self.dim)
     }
 
-    /// `out[t] = x[t - by]`, the vector `by` positions earlier, and zeros before position `by`: `[seq, dim]`.
+    /// Gives each position the vector `by` positions earlier: `out[t] = x[t - by]`, and zeros where there is none,
+    /// `[seq, dim]`.
     pub fn shift(&self, by: usize) -> Self {
         if by == 0 { self.clone() } else { self.then(Op::Shift { x: self.id, by }, self.dim) }
     }
 
-    /// The `width` columns from `first` on: `[seq, width]`.
+    /// Takes the `width` columns from column `first` on, counted from 0: `[seq, width]`.
     pub fn columns<O: Dim>(&self, first: usize, width: O) -> Stream<T, O> {
         let (n, dim) = (width.size(), self.dim.size());
         match first.checked_add(n) {
@@ -189,7 +192,7 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         }
     }
 
-    /// The columns of this stream, then those of `other`: `[seq, D + E]`, where `width` is the sum of the two.
+    /// Puts the columns of `other` behind those of this stream: `[seq, width]`, where `width` must be the sum of both widths.
     pub fn concat<E: Dim, O: Dim>(&self, other: &Stream<T, E>, width: O) -> Stream<T, O> {
         if !self.recorder.owns(&other.recorder) {
             return self.refused(
@@ -213,7 +216,8 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Concat(inputs), width)
     }
 
-    /// The same stream with its width as another type: `Const<N>` for a `usize`, or the other way round.
+    /// Returns the same stream with its width as another type: `Const<N>` for a `usize`, or the other way round. The widths
+    /// must be equal.
     pub fn sized<O: Dim>(&self, width: O) -> Stream<T, O> {
         if width.size() != self.dim.size() {
             let expected = format!("width {}", width.size());
@@ -251,28 +255,28 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         only(self, false) + only(other, true)
     }
 
-    /// The number of positions.
+    /// Returns the number of positions.
     pub fn seq(&self) -> T {
         self.seq
     }
 
-    /// The width.
+    /// Returns the width.
     pub fn dim(&self) -> D {
         self.dim
     }
 
-    /// The node of this stream in the graph.
+    /// Returns the node of this stream in the graph.
     pub fn id(&self) -> NodeId {
         self.id
     }
 
-    /// The recorder of the forward pass that this stream belongs to.
+    /// Returns the recorder of the forward pass that this stream belongs to.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 }
 
-/// `a + b`.
+/// The sum `a + b` of streams of the same shape, element by element.
 impl<T: Dim, D: Dim> std::ops::Add for Stream<T, D> {
     type Output = Self;
 
@@ -284,7 +288,7 @@ impl<T: Dim, D: Dim> std::ops::Add for Stream<T, D> {
     }
 }
 
-/// `a - b`.
+/// The difference `a - b` of streams of the same shape, element by element.
 impl<T: Dim, D: Dim> std::ops::Sub for Stream<T, D> {
     type Output = Self;
 

@@ -7,9 +7,12 @@ use crate::ops::{Operation, RowOp};
 use super::graph::WeightId;
 use super::record::Recorder;
 
-/// A matrix `[R, C]` that depends on parameters and constants alone. It is computed once a step, whatever the number of sequences.
+/// A matrix `[R, C]` that depends on parameters and constants alone. It is computed once a step, whatever the number of
+/// sequences.
 ///
-/// The pointwise operations of streams are there too, so that a gate is `recorder.vector(&parameter).sigmoid()`.
+/// Like [`Stream`](super::Stream), it is a handle of the recorded graph, without values. [`Recorder`] makes it from a
+/// parameter or from constants. Matrices have the pointwise operations of streams too, so that a gate is
+/// `recorder.vector(&parameter).sigmoid()`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -56,7 +59,7 @@ impl<R: Dim, C: Dim> Weight<R, C> {
         self.recorder.graph().weight_words(self.id)
     }
 
-    /// `A B`, `[R, N]`. `N` and the shared size are checked by the compiler where they are `Const`.
+    /// Multiplies two matrices: `A B`, `[R, N]`. The compiler checks the shared size where it is `Const`.
     pub fn matmul<N: Dim>(&self, b: &Weight<C, N>) -> Weight<R, N> {
         let shape = (self.rows, b.cols);
         if !self.recorder.owns(&b.recorder) {
@@ -80,19 +83,20 @@ impl<R: Dim, C: Dim> Weight<R, C> {
         Weight::new(self.recorder.clone(), id, self.rows, b.cols)
     }
 
-    /// `A^T`, `[C, R]`.
+    /// Returns the transpose `A^T`, `[C, R]`.
     pub fn transpose(&self) -> Weight<C, R> {
         let id = self.recorder.graph_mut().transpose(self.id);
         Weight::new(self.recorder.clone(), id, self.cols, self.rows)
     }
 
-    /// `by * A`, `[R, C]`.
+    /// Multiplies by a number: `by * A`, `[R, C]`.
     pub fn scale(&self, by: f64) -> Self {
         let id = self.recorder.graph_mut().scaled(self.id, by);
         Weight::new(self.recorder.clone(), id, self.rows, self.cols)
     }
 
-    /// Each column `n` times, side by side: `[R, n C]`, where `width` is `n C`. A gate for each head becomes one for each column.
+    /// Repeats each column `n` times, side by side: `[R, width]`, where `width` must be `n C`. So a number for each head
+    /// becomes one for each of the head's columns.
     pub fn repeat_columns<O: Dim>(&self, n: usize, width: O) -> Weight<R, O> {
         let cols = self.cols.size();
         let expected = cols.saturating_mul(n);
@@ -131,26 +135,26 @@ impl<R: Dim, C: Dim> Weight<R, C> {
         }
     }
 
-    /// The numbers of rows and columns.
+    /// Returns the numbers of rows and columns.
     pub fn shape(&self) -> (R, C) {
         (self.rows, self.cols)
     }
 
-    /// The recorder of the forward pass that this matrix belongs to.
+    /// Returns the recorder of the forward pass that this matrix belongs to.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 }
 
 impl<C: Dim> Weight<Const<1>, C> {
-    /// `1 - a`, element by element, `[R, C]`: what a gate `a` leaves.
+    /// Returns `1 - a`, element by element, `[1, C]`: the share that a gate `a` leaves.
     pub fn rest(&self) -> Self {
         let ones = self.recorder.constant(Const::<1>, self.cols, &vec![1.0; self.cols.size()]);
         ones + self.scale(-1.0)
     }
 }
 
-/// `A + B`.
+/// The sum `A + B` of matrices of the same shape, element by element.
 impl<R: Dim, C: Dim> std::ops::Add for Weight<R, C> {
     type Output = Self;
 

@@ -3,14 +3,19 @@ use crate::backend::Dim;
 use crate::graph::{Model, Stream, Tokens};
 use crate::nn::{Module, Visitor, VisitorMut};
 
-/// A model whose attention can be left out.
+/// A model that can also compute its logits from the feed-forward layers alone. [`FeedForwardsOnly`] makes that a model of
+/// its own.
 pub trait FeedForwards: Model {
-    /// Logits `[seq, vocab]` of embeddings and positions that go through the feed-forward layers alone:
-    /// `h = h + ff(h)` for each layer that has one, without the layer's norms, then the model's unembedding.
+    /// Records the logits `[seq, vocab]` of embeddings and positions that go through the feed-forward layers alone:
+    /// `h = h + ff(h)` for each layer that has one, without the layer's norms, then the model's last norm, if it has one,
+    /// and its unembedding.
     fn feed_forwards<T: Dim>(&self, x: &Tokens<T, Self::Vocab>) -> Stream<T, Self::Vocab>;
 }
 
-/// A model with its attention left out; record it like any other.
+/// A model with its attention left out, so that only the feed-forward layers act; it is recorded like any other model.
+///
+/// The paper's programs measure by it what the feed-forward layers have learnt of the bigrams (`ff1_loss`). The model
+/// inside is borrowed, so its parameters can be read here but not changed.
 ///
 /// ```
 /// use ihead::config::Config;

@@ -91,7 +91,10 @@ impl FullArgs {
 
 /// The paper's full model: blocks of attention and feed-forward layers over trained embeddings, with logits `W_U norm(h)`.
 ///
-/// State-dict names are those of the paper's program. `V`: vocabulary, `M`: longest sequence, `D`: width.
+/// By default it has 2 layers of 4 heads and width 128, pre-norm blocks ([`Wiring::Parallel`]) with layer norms and
+/// perceptrons of hidden width `4 dim`, and trained positions; [`FullArgs`] has all choices. State-dict names are those of
+/// the paper's program. `V` is the size of the vocabulary, `M` the longest sequence, `D` the width of the residual stream.
+/// The [module](super) lists the sites.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -103,28 +106,29 @@ impl FullArgs {
 #[derive(Module)]
 #[module(aliases = Self::aliases)]
 pub struct Full<V: Dim, M: Dim, D: Dim> {
-    /// `w_E`.
+    /// The token embeddings `w_E`, `[vocab, dim]`.
     #[module]
     pub tok_embeddings: Embedding<V, D>,
-    /// The trained table of positions, which is not used if there is `pe`.
+    /// The table of positions `[max_length, dim]`, which is not used if there is `pe`.
     #[module]
     pub pos_embeddings: Embedding<M, D>,
-    /// Sinusoidal positions.
+    /// The sinusoidal positions `[max_length, dim]`, if the settings ask for them.
     #[buffer]
     pub pe: Option<Param<(M, D)>>,
-    /// The blocks.
+    /// The blocks, one for each layer.
     #[module]
     pub layers: Vec<PaperBlock<D>>,
     /// The norm before the unembedding, which only pre-norm models have.
     #[module]
     pub norm: Option<AnyNorm<D>>,
-    /// `W_U`.
+    /// The unembedding `W_U`.
     #[module]
     pub output: Unembed<V, D>,
 }
 
 impl<V: Dim> Full<V, usize, usize> {
-    /// A model from settings. [`Self::sized`] takes sizes that are types, which the compiler checks.
+    /// Makes a model from settings, for a vocabulary of `vocab` tokens. Its values are not drawn yet: call `init`.
+    /// [`Self::sized`] takes sizes that are types, which the compiler checks.
     ///
     /// # Errors
     /// Those of [`Self::sized`].
@@ -134,11 +138,12 @@ impl<V: Dim> Full<V, usize, usize> {
 }
 
 impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
-    /// A model from settings whose sizes are types, such as `Const<64>`. They replace the settings
-    /// `dim` and `max_length`.
+    /// Makes a model from settings, with sizes that may be types, such as `Const<64>`. They replace the settings `dim` and
+    /// `max_length`.
     ///
     /// # Errors
-    /// If a size is 0, the heads do not divide the width, or the machine cannot hold so many parameters.
+    /// If a size is 0, the heads do not divide the width, or the machine's memory cannot hold the parameters. The message
+    /// names the setting.
     pub fn sized(vocab: V, max_length: M, dim: D, args: &FullArgs) -> Result<Self> {
         let sized = FullArgs { dim: dim.size(), ..args.clone() };
         let mlp = !args.linear_ffn;
@@ -150,6 +155,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
             max_length: max_length.size(),
             dim: dim.size(),
             layers: args.n_layers,
+            layers_key: "n_layers",
         };
         sizes.check(sized.problems(), 4.0 + if args.no_ffn { 0.0 } else { parts::squares(mlp) })?;
         let map = |identity: bool, frozen: bool| match (identity, frozen) {
@@ -187,7 +193,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
         })
     }
 
-    /// Draws the initial values of all parameters from `seed`.
+    /// Draws the initial values of all parameters from `seed`, each from a random stream of its own.
     pub fn init(self, seed: u64) -> Self {
         crate::nn::ModuleExt::init(self, seed)
     }

@@ -4,8 +4,8 @@ use crate::config::Problem;
 use crate::nn::{AnyFeedForward, AnyNorm, Attention, Block, Linear, Mlp};
 use crate::{Error, Result};
 
-/// A block of the paper's models: attention, and optionally a feed-forward layer (one matrix, or an MLP with ReLU) and
-/// layer norms.
+/// A block of the paper's models: attention, and where the settings ask for them a feed-forward layer (one matrix, or a
+/// perceptron with ReLU) and layer norms.
 pub type PaperBlock<D> = Block<Attention<D>, AnyFeedForward<D>, AnyNorm<D>>;
 
 /// The paper's feed-forward layer: an MLP with ReLU, or one matrix.
@@ -27,6 +27,8 @@ pub(super) struct Sizes {
     pub max_length: usize,
     pub dim: usize,
     pub layers: usize,
+    /// The setting that says how many layers there are.
+    pub layers_key: &'static str,
 }
 
 impl Sizes {
@@ -47,7 +49,7 @@ impl Sizes {
         let Sizes { dim, max_length, layers, .. } = self;
         let what = format!("a model of {layers} layers, dim {dim} and max_length {max_length}");
         let (values, names) = (8.0 * parameters, LAYER * *layers as f64);
-        let key = if names > values { "n_layers" } else { "dim" };
+        let key = if names > values { self.layers_key } else { "dim" };
         crate::memory::check(key, &what, values + names)
     }
 }

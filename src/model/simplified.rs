@@ -67,11 +67,12 @@ impl SimplifiedArgs {
     }
 }
 
-/// The paper's simplified model: two layers of one head each, without norms, over embeddings that may be frozen, with logits
-/// `W_U h`.
+/// The paper's simplified model (section 4.2): two layers of one head each, without norms, over embeddings that may be
+/// frozen, with logits `W_U h`.
 ///
-/// `W_Q` is the identity, `W_V` is frozen in both layers, `W_O` in layer 0. State-dict names are those of the paper's
-/// program. `V`: vocabulary, `M`: longest sequence, `D`: width.
+/// `W_Q` is the identity, `W_V` is frozen at its random initial values in both layers, and so is `W_O` in layer 0. By
+/// default no layer has a feed-forward layer. State-dict names are those of the paper's program. `V` is the size of the
+/// vocabulary, `M` the longest sequence, `D` the width of the residual stream. The [module](super) lists the sites.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -85,26 +86,27 @@ impl SimplifiedArgs {
 #[derive(Module)]
 #[module(aliases = Self::aliases)]
 pub struct Simplified<V: Dim, M: Dim, D: Dim> {
-    /// `w_E`.
+    /// The token embeddings `w_E`, `[vocab, dim]`.
     #[module]
     pub tok_embeddings: Embedding<V, D>,
-    /// Positions `[max_length, dim]`, never trained.
+    /// The positions `p_t`, `[max_length, dim]`, which never train.
     #[buffer]
     pub pe: Param<(M, D)>,
-    /// Two layers.
+    /// The two blocks.
     #[module]
     pub layers: Vec<PaperBlock<D>>,
-    /// `W_U`.
+    /// The unembedding `W_U`.
     #[module]
     pub output: Unembed<V, D>,
-    /// Factor of the logits.
+    /// The factor of the logits: 1, unless the output is tied (`1 / dim`, or `1 / sqrt(dim)` if it is frozen too).
     pub logit_scale: f64,
-    /// Whether positions are added to the embeddings.
+    /// Whether positions are added to the embeddings; not so under rotary positions.
     pub adds_positions: bool,
 }
 
 impl<V: Dim> Simplified<V, usize, usize> {
-    /// A model from settings. [`Self::sized`] takes sizes that are types, which the compiler checks.
+    /// Makes a model from settings, for a vocabulary of `vocab` tokens. Its values are not drawn yet: call `init`.
+    /// [`Self::sized`] takes sizes that are types, which the compiler checks.
     ///
     /// # Errors
     /// Those of [`Self::sized`].
@@ -114,17 +116,19 @@ impl<V: Dim> Simplified<V, usize, usize> {
 }
 
 impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
-    /// A model whose sizes are types, such as `Const<64>`: they are given here and nowhere else, in the place of the settings
-    /// `dim` and `max_length`.
+    /// Makes a model from settings, with sizes that may be types, such as `Const<64>`. They replace the settings `dim` and
+    /// `max_length`.
     ///
     /// # Errors
-    /// If a size is 0, `use_rope` meets an odd width, or the machine cannot hold so many parameters.
+    /// If a size is 0, the width is odd under rotary positions, or the machine's memory cannot hold the parameters. The
+    /// message names the setting.
     pub fn sized(vocab: V, max_length: M, dim: D, args: &SimplifiedArgs) -> Result<Self> {
         let width = dim.size();
         let ffns = [(args.first_ffn, !args.linear_first_ffn), (args.final_ffn, !args.linear_final_ffn)];
         let sized = SimplifiedArgs { dim: width, ..args.clone() };
-        let sizes =
-            Sizes { vocab: vocab.size(), max_length: max_length.size(), dim: width, layers: ffns.len() };
+        let (vocab_size, rows) = (vocab.size(), max_length.size());
+        let layers_key = "n_layers"; // two: no setting says so
+        let sizes = Sizes { vocab: vocab_size, max_length: rows, dim: width, layers: ffns.len(), layers_key };
         let most = ffns.map(|(there, mlp)| if there { parts::squares(mlp) } else { 0.0 });
         sizes.check(sized.problems(), 3.0 + most[0].max(most[1]))?;
         let root = 1.0 / (width as f64).sqrt();
@@ -167,8 +171,8 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
         })
     }
 
-    /// Draws the initial values of all parameters from `seed`. A tied output that is frozen starts as the embeddings divided by
-    /// sqrt(dim).
+    /// Draws the initial values of all parameters from `seed`, each from a random stream of its own. A tied output that is
+    /// frozen starts as the embeddings divided by `sqrt(dim)`.
     pub fn init(self, seed: u64) -> Self {
         ModuleExt::init(self, seed)
     }

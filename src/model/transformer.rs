@@ -11,13 +11,17 @@ use crate::{Module, Result};
 use super::parts::Sizes;
 use super::transformer_args::{NormKind, OutputKind, PositionKind, TransformerArgs};
 
-/// A block of [`Transformer`]: each part is one of those that settings choose among.
+/// A block of [`Transformer`], each part of which is chosen by a setting.
 pub type TransformerBlock<D> = Block<Attention<D, usize, AnyChange>, AnyFeedForward<D>, AnyNorm<D>>;
 
-/// A transformer whose parts are chosen by [`TransformerArgs`]: blocks over embeddings and positions, with logits `W_U norm(h)`.
+/// A transformer whose parts are chosen by [`TransformerArgs`]: blocks over embeddings and positions, with logits
+/// `W_U norm(h)`.
 ///
-/// What the settings do not say is a field: build the model, then change a block of one layer. State-dict names are
-/// those of [`super::Full`]. `V`: vocabulary, `M`: longest sequence, `D`: width.
+/// By default it has 2 layers of one head and width 64, pre-norm blocks ([`Wiring::Sequential`](crate::nn::Wiring)) with
+/// layer norms and perceptrons, and trained positions. What the settings do not say can be changed in a field after the
+/// model is made, such as one part of one layer. State-dict names are those of [`super::Full`], where it has the part. `V`
+/// is the size of the vocabulary, `M` the longest sequence, `D` the width of the residual stream. The [module](super) lists
+/// the sites.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -44,25 +48,26 @@ pub type TransformerBlock<D> = Block<Attention<D, usize, AnyChange>, AnyFeedForw
 #[derive(Module)]
 #[module(aliases = Self::aliases)]
 pub struct Transformer<V: Dim, M: Dim, D: Dim> {
-    /// `w_E`.
+    /// The token embeddings `w_E`, `[vocab, dim]`.
     #[module]
     pub tok_embeddings: Embedding<V, D>,
-    /// What is added to the embeddings.
+    /// The positions that are added to the embeddings, if any are.
     #[module]
     pub pos_embeddings: Positions<M, D>,
-    /// The blocks.
+    /// The blocks, one for each layer.
     #[module]
     pub layers: Vec<TransformerBlock<D>>,
-    /// The norm before the unembedding. There is none if the blocks themselves end in a norm.
+    /// The norm before the unembedding. There is none if the blocks themselves end in a norm, or the model has no norms.
     #[module]
     pub norm: Option<AnyNorm<D>>,
-    /// `W_U`.
+    /// The unembedding `W_U`.
     #[module]
     pub output: Unembed<V, D>,
 }
 
 impl<V: Dim> Transformer<V, usize, usize> {
-    /// A model from settings. [`Self::sized`] takes sizes that are types, which the compiler checks.
+    /// Makes a model from settings, for a vocabulary of `vocab` tokens. Its values are not drawn yet: call `init`.
+    /// [`Self::sized`] takes sizes that are types, which the compiler checks.
     ///
     /// # Errors
     /// Those of [`Self::sized`].
@@ -72,12 +77,13 @@ impl<V: Dim> Transformer<V, usize, usize> {
 }
 
 impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
-    /// A model whose sizes are types, such as `Const<64>`: they are given here and nowhere else, in the place of the settings
-    /// `dim` and `max_length`.
+    /// Makes a model from settings, with sizes that may be types, such as `Const<64>`. They replace the settings `dim` and
+    /// `max_length`.
     ///
     /// # Errors
-    /// If a size is 0, the heads do not divide the width (or, with rotary positions, not into even widths), a rank is
-    /// larger than the width, or the machine cannot hold so many parameters.
+    /// If a size or a window is 0, the heads do not divide the width (under rotary positions: into even widths), the heads
+    /// of keys do not divide the heads or meet a map that is the identity, a rank is larger than the width, or the
+    /// machine's memory cannot hold the parameters. The message names the setting.
     pub fn sized(vocab: V, max_length: M, dim: D, args: &TransformerArgs) -> Result<Self> {
         let sized = TransformerArgs { dim: dim.size(), ..args.clone() };
         let sizes = Sizes {
@@ -85,6 +91,7 @@ impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
             max_length: max_length.size(),
             dim: dim.size(),
             layers: args.layers,
+            layers_key: "layers",
         };
         sizes.check(sized.problems(), sized.squares())?;
         let frozen = args.freeze_embeddings;
@@ -123,7 +130,7 @@ impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
         })
     }
 
-    /// Draws the initial values of all parameters from `seed`.
+    /// Draws the initial values of all parameters from `seed`, each from a random stream of its own.
     pub fn init(self, seed: u64) -> Self {
         ModuleExt::init(self, seed)
     }

@@ -198,7 +198,7 @@ impl TransformerArgs {
         problems
     }
 
-    /// Heads of keys and values.
+    /// Returns the number of heads of keys and values: the setting, or as many as `heads` without it.
     pub fn key_heads(&self) -> usize {
         self.key_heads.unwrap_or(self.heads)
     }

@@ -3,7 +3,7 @@ use crate::backend::Dim;
 use crate::config::Config;
 use crate::graph::Stream;
 
-/// An activation function, as a setting.
+/// An activation function of a feed-forward layer, applied to each element; it is also a setting.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -19,9 +19,9 @@ use crate::graph::Stream;
 pub enum Activation {
     /// `max(x, 0)`.
     Relu,
-    /// `x Phi(x)`.
+    /// `x Phi(x)`, with the distribution function `Phi` of the standard normal.
     Gelu,
-    /// GELU in the form with a hyperbolic tangent.
+    /// GELU in GPT-2's form, `x (1 + tanh(u)) / 2` with `u = sqrt(2 / pi) (x + 0.044715 x^3)`.
     GeluTanh,
     /// `x / (1 + exp(-x))`.
     Silu,
@@ -34,7 +34,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Applies the function to every element, `[seq, dim]`.
+    /// Applies the function to each element, `[seq, dim]`.
     pub fn of<T: Dim, D: Dim>(self, x: &Stream<T, D>) -> Stream<T, D> {
         match self {
             Activation::Relu => x.relu(),

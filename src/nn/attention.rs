@@ -5,7 +5,9 @@ use crate::graph::{Mask, Pattern, Scores, Site, Stream};
 
 use super::{ChangeQkv, Map, Module as IsModule, RelativeBias, Unchanged};
 
-/// What lets positions read from each other: `[seq, dim]` to the same. [`Block`](super::Block) takes any.
+/// A part of a block in which positions read from each other, such as attention: `[seq, dim]` to `[seq, dim]`.
+///
+/// [`Block`](super::Block) takes any. [`Attention`] is the library's; implement the trait for one of your own.
 ///
 /// ```
 /// use ihead::Module;
@@ -31,11 +33,11 @@ use super::{ChangeQkv, Map, Module as IsModule, RelativeBias, Unchanged};
     note = "implement `Mixer::mix`, from `Stream<T, D>` to the same"
 )]
 pub trait Mixer<D: Dim>: IsModule {
-    /// What each position reads, `[seq, dim]`. The part names its sites below `site`; the site `out` is what it adds to the
-    /// residual stream.
+    /// Computes what each position reads, `[seq, dim]`. Sites are to be named below `site`; the site `out` is what the mixer
+    /// adds to the residual stream.
     fn mix<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>;
 
-    /// The longest sequence, if there is a limit.
+    /// Returns the longest sequence, or `None` if there is no limit.
     fn max_seq(&self) -> Option<usize> {
         None
     }
@@ -43,15 +45,21 @@ pub trait Mixer<D: Dim>: IsModule {
 
 /// Causal attention with heads of equal width: `[seq, dim]` to `[seq, dim]`.
 ///
-/// `out[t] = W_O concat_h sum_{j <= t} A_h[t, j] (W_V y[j])_g`, with
-/// `A_h[t, .] = normaliser(scale * (W_Q x[t])_h . (W_K y[j])_g + b_h[t - j] + m[t, j])` over `j <= t` (the paper's section 2),
-/// where
-/// `b` is there with [`RelativeBias`] alone, `m` with a [`Mask`], and head `h` has keys and values `g` of its own unless
-/// [`Scores::key_heads`] are fewer. Queries come from `x`, keys and values from `y`; in self-attention they are the same stream.
-/// `K` is the width of keys and values, `C` what changes them on their way ([`ChangeQkv`]).
+/// Head `h` attends from position `t` to the positions `j <= t` with the weights
+/// `A_h[t, j] = normaliser(scale * (W_Q x[t])_h . (W_K y[j])_g + b_h[t - j] + m[t, j])`, where the normaliser, such as
+/// softmax, acts on the scores of all `j <= t` (the paper's section 2). The result is
+/// `out[t] = W_O concat_h sum_{j <= t} A_h[t, j] (W_V y[j])_g`.
 ///
-/// Sites: `q`, `k` (rotated, under rotary positions) and `v`, `pattern` `[heads, seq, seq]`, `mixed` (before `W_O`)
-/// and `out` `[seq, dim]`. Scores are not named: they are made in the buffer of the pattern.
+/// Queries come from `x`, keys and values from `y`; in self-attention they are the same stream. The bias `b` is 0 without a
+/// [`RelativeBias`], and `m` is 0 without a [`Mask`]. `g` is the head of keys and values that head `h` reads: its own, or
+/// one that it shares if [`Scores::key_heads`] are fewer. The scale is `1 / sqrt(head width)` unless [`Scores::scale`] is
+/// another. `K` is the type of the width of keys and values, `C` the type of what changes queries, keys and values before
+/// the scores ([`ChangeQkv`]).
+///
+/// Sites: `q` `[seq, dim]`, `k` and `v` `[seq, key_dim]` (`q` and `k` after rotation, under rotary positions), `pattern`
+/// `[heads, seq, seq]`, `mixed` `[seq, dim]` (before `W_O`) and `out` `[seq, dim]`. The scores before the normaliser are no
+/// site: the pattern is computed in their place. State-dict names: `wq.weight`, `wk.weight`, `wv.weight`, `wo.weight`,
+/// `relative.weight`, and those of the change under `change`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -77,16 +85,16 @@ pub trait Mixer<D: Dim>: IsModule {
 /// ```
 #[derive(Module)]
 pub struct Attention<D: Dim, K: Dim = D, C: ChangeQkv = Unchanged> {
-    /// The query map.
+    /// The query map `W_Q`, `[dim, dim]`.
     #[module]
     pub wq: Map<D>,
-    /// The key map.
+    /// The key map `W_K`, `[key_dim, dim]`.
     #[module]
     pub wk: Map<D, K>,
-    /// The value map.
+    /// The value map `W_V`, `[key_dim, dim]`.
     #[module]
     pub wv: Map<D, K>,
-    /// The output map.
+    /// The output map `W_O`, `[dim, dim]`.
     #[module]
     pub wo: Map<D>,
     /// The bias of the scores by distance, if there is one.
@@ -95,26 +103,27 @@ pub struct Attention<D: Dim, K: Dim = D, C: ChangeQkv = Unchanged> {
     /// A change of queries, keys and values after their maps and before their rotation.
     #[module]
     pub change: C,
-    /// How queries and keys become scores, and scores become weights.
+    /// The number of heads, and how queries and keys become scores and scores become weights.
     pub scores: Scores,
-    /// Base of rotary positions, if queries and keys are rotated.
+    /// The base of rotary positions, such as 10000, if queries and keys are rotated ([`Stream::rotate`]).
     pub rotary: Option<f64>,
-    /// The mask, which restricts the keys that a query may attend to further than causality does.
+    /// The mask of all heads, if there is one: it hides keys, or raises and lowers their scores.
     pub mask: Option<Mask>,
-    /// Width of keys and values.
+    /// The width of keys and values: `dim` if each head has its own, else `dim / heads * key_heads`.
     pub key_dim: K,
 }
 
 impl<D: Dim> Attention<D> {
-    /// Attention with four trained maps, softmax, and no positions.
+    /// Makes attention with four trained maps, softmax over scores divided by `sqrt(dim / heads)`, no positions and no
+    /// mask. If the heads do not divide `dim`, recording the model refuses it.
     pub fn new(dim: D, heads: usize) -> Self {
         Attention::grouped(dim, dim, Scores::new(heads))
     }
 }
 
 impl<D: Dim, K: Dim> Attention<D, K> {
-    /// Attention with fewer heads of keys and values than of queries. Keys and values then have a width of their own: `key_dim` is
-    /// `dim / heads * key_heads`.
+    /// Makes attention with fewer heads of keys and values than of queries (grouped-query attention). Keys and values then
+    /// have a width of their own, `key_dim`, which must be `dim / heads * key_heads`.
     ///
     /// ```
     /// use ihead::backend::Const;
@@ -141,13 +150,14 @@ impl<D: Dim, K: Dim> Attention<D, K> {
 }
 
 impl<D: Dim, K: Dim, C: ChangeQkv> Attention<D, K, C> {
-    /// The same attention with queries, keys and values changed after their maps.
+    /// Returns the same attention, in which `change` acts on queries, keys and values after their maps.
     pub fn changed<N: ChangeQkv>(self, change: N) -> Attention<D, K, N> {
         let Attention { wq, wk, wv, wo, relative, scores, rotary, mask, key_dim, .. } = self;
         Attention { wq, wk, wv, wo, relative, change, scores, rotary, mask, key_dim }
     }
 
-    /// The pattern of queries from `x` over keys from `y`, `[heads, seq, seq]`.
+    /// Computes the attention pattern of queries from `x` over keys from `y`, `[heads, seq, seq]`. The sites `q`, `k` and
+    /// `pattern` are named below `site`.
     pub fn pattern<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>, site: &Site) -> Pattern<T> {
         let Scores { heads, key_heads, .. } = self.scores;
         let mut q = self.change.queries(self.wq.forward(x), heads, site);
@@ -166,7 +176,7 @@ impl<D: Dim, K: Dim, C: ChangeQkv> Attention<D, K, C> {
         site.pattern("pattern", pattern)
     }
 
-    /// What each position of `x` reads from `y`, `[seq, dim]`.
+    /// Computes what each position of `x` reads from `y`, `[seq, dim]`. All sites are named below `site`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>, y: &Stream<T, D>, site: &Site) -> Stream<T, D> {
         let Scores { heads, key_heads, .. } = self.scores;
         let pattern = self.pattern(x, y, site);

@@ -6,7 +6,7 @@ use crate::graph::{Site, Stream};
 
 use super::{FeedForward, Mixer, Module as IsModule, Norm};
 
-/// How attention, feed-forward and norms are wired to the residual stream `x`.
+/// How the mixer (`attn`), the feed-forward layer (`ff`) and the norms of a [`Block`] are wired to the residual stream `x`.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wiring {
@@ -22,18 +22,21 @@ pub enum Wiring {
 }
 
 impl Wiring {
-    /// Whether a norm is the last step of a block, so that none is needed after the last block.
+    /// Returns whether a norm is the last step of a block, so that no further norm is needed after the last block.
     pub fn ends_in_norm(self) -> bool {
         self == Wiring::PostNorm
     }
 }
 
-/// A transformer block: a mixer (such as attention) and a feed-forward layer on a residual stream, `[seq, dim]` to `[seq, dim]`.
+/// A transformer block: a mixer (such as attention) and a feed-forward layer on a residual stream, `[seq, dim]` to
+/// `[seq, dim]`.
 ///
-/// The mixer `A`, the feed-forward layer `F` and the norms `N` may each be of your own: a type that implements [`Mixer`],
-/// [`FeedForward`] or [`Norm`]. A norm that is absent is the identity; a feed-forward layer that is absent adds nothing.
-/// Sites: `attention.in`, `ff.in` (what the two read) and those of the mixer and the feed-forward layer under `attention` and
-/// `ff`; `resid_mid`, the stream `h` before the feed-forward layer.
+/// [`Wiring`] has the formulas. The mixer `A`, the feed-forward layer `F` and the norms `N` may each be of your own: a type
+/// that implements [`Mixer`], [`FeedForward`] or [`Norm`]. A norm that is absent is the identity; a feed-forward layer that
+/// is absent adds nothing.
+///
+/// Sites, all `[seq, dim]`: `attention.in` and `ff.in`, what the two parts read; `resid_mid`, the stream `h` before the
+/// feed-forward layer. Those of the mixer and of the feed-forward layer are under `attention` and `ff`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -59,16 +62,16 @@ impl Wiring {
 /// ```
 #[derive(Module)]
 pub struct Block<A: IsModule, F: IsModule, N: IsModule> {
-    /// The mixer, in which positions read from each other.
+    /// The mixer, in which positions read from each other, such as [`Attention`](super::Attention).
     #[module]
     pub attention: A,
-    /// The feed-forward layer.
+    /// The feed-forward layer, if there is one.
     #[module]
     pub ff: Option<F>,
-    /// `norm1`, the norm of attention.
+    /// The norm of attention, `norm1` in the formulas of [`Wiring`].
     #[module]
     pub attention_norm: Option<N>,
-    /// `norm2`, the norm of the feed-forward layer. Without such a layer it has no effect.
+    /// The norm of the feed-forward layer, `norm2` in these formulas. Without such a layer it has no effect.
     #[module]
     pub ff_norm: Option<N>,
     /// How the parts are wired.
@@ -76,7 +79,7 @@ pub struct Block<A: IsModule, F: IsModule, N: IsModule> {
 }
 
 impl<A: IsModule, F: IsModule, N: IsModule> Block<A, F, N> {
-    /// The residual stream after the block, `[seq, dim]`.
+    /// Computes the residual stream after the block, `[seq, dim]`. Sites are named below `site`.
     pub fn forward<T: Dim, D: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>
     where
         A: Mixer<D>,
@@ -130,9 +133,10 @@ fn normed<T: Dim, D: Dim>(norm: &Option<impl Norm<D>>, x: &Stream<T, D>) -> Stre
     norm.as_ref().map_or_else(|| x.clone(), |norm| norm.norm(x))
 }
 
-/// One layer of a model, around the residual stream: `[seq, dim]` to the same. [`through`] takes a list of any kind.
+/// One layer of a model, from the residual stream before it to that after it: `[seq, dim]` to `[seq, dim]`.
 ///
-/// [`Block`] is one; a block that is wired in another way is a type of your own.
+/// [`through`] applies a list of them. [`Block`] is one; for a block that is wired in another way, implement the trait for
+/// a type of your own.
 ///
 /// ```
 /// use ihead::Module;
@@ -164,7 +168,7 @@ fn normed<T: Dim, D: Dim>(norm: &Option<impl Norm<D>>, x: &Stream<T, D>) -> Stre
     note = "implement `Layer::layer`, from `Stream<T, D>` to the same"
 )]
 pub trait Layer<D: Dim>: IsModule {
-    /// The residual stream after the layer, `[seq, dim]`. The layer names its sites below `site`.
+    /// Computes the residual stream after the layer, `[seq, dim]`. Sites are to be named below `site`.
     fn layer<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>;
 }
 
@@ -187,7 +191,11 @@ pub fn through<T: Dim, D: Dim>(layers: &[impl Layer<D>], mut h: Stream<T, D>) ->
     site.at("final").stream("resid", h)
 }
 
-/// The same with the feed-forward layers alone: `h = h + ff(h)` for each block that has one, without norms.
+/// Applies the feed-forward layers of blocks alone, without their mixers and norms: `h = h + ff(h)` for each block that has
+/// one, `[seq, dim]` to `[seq, dim]`.
+///
+/// Sites: those of layer N's feed-forward layer under `layers.N.ff`. [`FeedForwardsOnly`](crate::model::FeedForwardsOnly)
+/// is a model of this kind.
 pub fn through_feed_forwards<T: Dim, D: Dim, A: Mixer<D>, F: FeedForward<D>, N: Norm<D>>(
     layers: &[Block<A, F, N>],
     mut h: Stream<T, D>,

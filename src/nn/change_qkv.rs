@@ -5,7 +5,11 @@ use crate::graph::{Site, Stream};
 
 use super::{Init, Module as IsModule, Param, Visitor, VisitorMut};
 
-/// Changes queries, keys and values after their maps and before their rotation. Methods that you do not write change nothing.
+/// A change of queries, keys and values after their maps and before rotary positions turn them, as [`Attention::change`].
+///
+/// Each method changes one of the three; a method that you do not write changes nothing.
+///
+/// [`Attention::change`]: super::Attention::change
 ///
 /// ```
 /// use ihead::Module;
@@ -57,7 +61,7 @@ pub trait ChangeQkv: IsModule {
     }
 }
 
-/// Changes nothing.
+/// The [`ChangeQkv`] that changes nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Unchanged;
 
@@ -69,9 +73,10 @@ impl IsModule for Unchanged {
 
 impl ChangeQkv for Unchanged {}
 
-/// RMS norm of the queries and keys of each head, with a gain for each column of a head: "QK norm" (Dehghani and others 2023).
+/// RMS norm of the queries and keys of each head ("QK norm"; Dehghani and others 2023 do it with layer norm).
 ///
-/// State-dict names: `q_gain`, `k_gain`, `[head width]`.
+/// Each query `q` of a head becomes `q_gain * q / sqrt(mean(q^2) + eps)`, each key likewise with `k_gain`; the heads share
+/// the gains. State-dict names: `q_gain`, `k_gain`, `[head width]`.
 ///
 /// ```
 /// use ihead::nn::{Attention, ModuleExt, QkNorm};
@@ -81,18 +86,18 @@ impl ChangeQkv for Unchanged {}
 /// ```
 #[derive(Module)]
 pub struct QkNorm {
-    /// The gain of the queries, initially 1.
+    /// The gain of the queries, `[head width]`, initially 1.
     #[param]
     pub q_gain: Param<(usize,)>,
-    /// The gain of the keys, initially 1.
+    /// The gain of the keys, `[head width]`, initially 1.
     #[param]
     pub k_gain: Param<(usize,)>,
-    /// Added to the mean square.
+    /// The number `eps` that is added to the mean square.
     pub eps: f64,
 }
 
 impl QkNorm {
-    /// For heads of this width, with `eps = 1e-5`.
+    /// Makes the norms for heads of this width, with `eps = 1e-5`.
     pub fn new(head_width: usize) -> QkNorm {
         let gain = || Param::new((head_width,), Init::Ones);
         QkNorm { q_gain: gain(), k_gain: gain(), eps: 1e-5 }
@@ -120,7 +125,7 @@ impl ChangeQkv for QkNorm {
     }
 }
 
-/// The changes that settings choose among.
+/// A change of queries, keys and values that a setting chooses ([`TransformerArgs::qk_norm`](crate::model::TransformerArgs)).
 #[derive(Module)]
 #[non_exhaustive]
 pub enum AnyChange {

@@ -5,7 +5,9 @@ use crate::graph::{Stream, Tokens};
 
 use super::{Init, Param};
 
-/// A row for each token: `[seq]` to `[seq, dim]`. The paper's `w_E`. State-dict name: `weight`, `[vocab, dim]`.
+/// Token embeddings: the row of a table for each token, `[seq]` to `[seq, dim]`.
+///
+/// The paper's `w_E` (section 2). State-dict name: `weight`, `[vocab, dim]`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -24,28 +26,28 @@ use super::{Init, Param};
 /// ```
 #[derive(Module)]
 pub struct Embedding<V: Dim, D: Dim> {
-    /// `[vocab, dim]`, at first `N(0, std^2)`.
+    /// The table, `[vocab, dim]`, initially normal with mean 0.
     #[param]
     pub weight: Param<(V, D)>,
 }
 
 impl<V: Dim, D: Dim> Embedding<V, D> {
-    /// Rows of width `dim`, at first `N(0, 1)`.
+    /// Makes trained rows of width `dim`, initially `N(0, 1)`.
     pub fn new(vocab: V, dim: D) -> Self {
         Self::with_std(vocab, dim, 1.0)
     }
 
-    /// Rows of width `dim`, at first `N(0, std^2)`.
+    /// Makes trained rows of width `dim`, initially `N(0, std^2)`.
     pub fn with_std(vocab: V, dim: D, std: f64) -> Self {
         Embedding { weight: Param::new((vocab, dim), Init::Normal { std }) }
     }
 
-    /// The same embedding, frozen.
+    /// Returns the same embedding, frozen.
     pub fn frozen(self) -> Self {
         Embedding { weight: self.weight.frozen() }
     }
 
-    /// `out[t] = weight[x[t]]`, `[seq, dim]`.
+    /// Looks up the row of each token: `out[t] = weight[x[t]]`, `[seq, dim]`.
     pub fn forward<T: Dim>(&self, x: &Tokens<T, V>) -> Stream<T, D> {
         x.lookup(&x.recorder().weight(&self.weight))
     }

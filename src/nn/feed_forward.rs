@@ -5,7 +5,9 @@ use crate::graph::{Site, Stream};
 
 use super::{Activation, Linear, Module as IsModule};
 
-/// What each position computes by itself: `[seq, dim]` to the same. [`Block`](super::Block) takes any.
+/// A layer that maps each position by itself: `[seq, dim]` to `[seq, dim]`.
+///
+/// [`Block`](super::Block) takes any. [`Mlp`] and [`Linear`] are the library's; implement the trait for one of your own.
 ///
 /// ```
 /// use ihead::Module;
@@ -32,16 +34,17 @@ use super::{Activation, Linear, Module as IsModule};
     note = "implement `FeedForward::feed_forward`, from `Stream<T, D>` to the same"
 )]
 pub trait FeedForward<D: Dim>: IsModule {
-    /// Applies the layer to every position: `[seq, dim]` to `[seq, dim]`. The layer names its sites below `site`; the site
-    /// `out` is what it adds to the residual stream.
+    /// Applies the layer at every position: `[seq, dim]` to `[seq, dim]`. Sites are to be named below `site`; the site
+    /// `out` is what the layer adds to the residual stream.
     fn feed_forward<T: Dim>(&self, x: &Stream<T, D>, site: &Site) -> Stream<T, D>;
 }
 
-/// `W_2 a(W_1 x)`, or with a gate `W_2 (a(W_1 x) * W_3 x)`, where `a` is the activation.
+/// A perceptron with one hidden layer, `W_2 a(W_1 x)`, or with a gate `W_2 (a(W_1 x) * W_3 x)`, where `a` is the activation
+/// and `*` the product element by element: `[seq, dim]` to `[seq, dim]`.
 ///
-/// With ReLU and a hidden width of `4 dim` it is the paper's; with SiLU and a gate it is the SwiGLU of LLaMA. State-dict
-/// names: `w1.weight`, `w3.weight` `[hidden, dim]`, `w2.weight` `[dim, hidden]`. Sites: `hidden` `[seq, hidden]`, what `W_2` reads;
-/// `out` `[seq, dim]`.
+/// With ReLU and a hidden width of `4 dim` it is the paper's; with SiLU and a gate it is the SwiGLU of LLaMA. There are no
+/// biases. State-dict names: `w1.weight` and `w3.weight`, `[hidden, dim]`, and `w2.weight`, `[dim, hidden]`. Sites:
+/// `hidden` `[seq, hidden]`, what `W_2` reads, and `out` `[seq, dim]`.
 ///
 /// ```
 /// use ihead::nn::{Activation, Mlp, ModuleExt};
@@ -51,40 +54,40 @@ pub trait FeedForward<D: Dim>: IsModule {
 /// ```
 #[derive(Module)]
 pub struct Mlp<D: Dim> {
-    /// `[hidden, dim]`.
+    /// The map `W_1`, `[hidden, dim]`.
     #[module]
     pub w1: Linear<D, usize>,
-    /// The gate, `[hidden, dim]`.
+    /// The map `W_3` of the gate, `[hidden, dim]`, if there is one.
     #[module]
     pub w3: Option<Linear<D, usize>>,
-    /// `[dim, hidden]`.
+    /// The map `W_2`, `[dim, hidden]`.
     #[module]
     pub w2: Linear<usize, D>,
-    /// The activation.
+    /// The activation `a`.
     pub activation: Activation,
 }
 
 impl<D: Dim> Mlp<D> {
-    /// A perceptron with ReLU, a hidden width of `4 dim` and no gate.
+    /// Makes a perceptron with ReLU, a hidden width of `4 dim` and no gate.
     pub fn new(dim: D) -> Self {
         let hidden = 4 * dim.size();
         let (w1, w2) = (Linear::new(dim, hidden), Linear::new(hidden, dim));
         Mlp { w1, w3: None, w2, activation: Activation::Relu }
     }
 
-    /// The same perceptron with another hidden width.
+    /// Returns the perceptron with another hidden width. Its maps are made anew, trained and not yet initialised.
     pub fn hidden(self, hidden: usize) -> Self {
         let (_, dim) = *self.w1.weight.shape();
         let w3 = self.w3.map(|_| Linear::new(dim, hidden));
         Mlp { w1: Linear::new(dim, hidden), w3, w2: Linear::new(hidden, dim), activation: self.activation }
     }
 
-    /// The same perceptron with another activation.
+    /// Returns the same perceptron with another activation.
     pub fn activation(self, activation: Activation) -> Self {
         Mlp { activation, ..self }
     }
 
-    /// The same perceptron with a gate.
+    /// Returns the same perceptron with a gate.
     pub fn gated(self) -> Self {
         let (hidden, dim) = *self.w1.weight.shape();
         Mlp { w3: Some(Linear::new(dim, hidden)), ..self }
@@ -109,7 +112,7 @@ impl<D: Dim> FeedForward<D> for Linear<D, D> {
     }
 }
 
-/// The feed-forward layers that settings choose among.
+/// A feed-forward layer that a setting chooses ([`TransformerArgs::ff`](crate::model::TransformerArgs)).
 ///
 /// ```
 /// use ihead::nn::{AnyFeedForward, Linear, Mlp, ModuleExt};
@@ -120,9 +123,9 @@ impl<D: Dim> FeedForward<D> for Linear<D, D> {
 #[derive(Module)]
 #[non_exhaustive]
 pub enum AnyFeedForward<D: Dim> {
-    /// `W x`. State-dict name: `weight`.
+    /// One matrix, `W x`. State-dict name: `weight`.
     Linear(Linear<D, D>),
-    /// `W_2 a(W_1 x)`, perhaps gated.
+    /// A perceptron with one hidden layer, perhaps gated.
     Mlp(Mlp<D>),
 }
 

@@ -5,7 +5,8 @@ use rand_pcg::Pcg64;
 
 use crate::Error;
 
-/// The distribution of a parameter's initial values.
+/// The distribution of a parameter's initial values. They are drawn from a random stream that depends on the seed and on the
+/// parameter's name alone.
 ///
 /// ```
 /// use ihead::nn::Init;
@@ -16,18 +17,18 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Init {
-    /// All zero.
+    /// All values are 0.
     Zeros,
-    /// All one.
+    /// All values are 1.
     Ones,
     /// Uniform on `[-bound, bound]`.
     Uniform {
-        /// Half the width.
+        /// Half the width of the interval; finite, at least 0.
         bound: f64,
     },
     /// Normal, with mean 0.
     Normal {
-        /// Standard deviation.
+        /// The standard deviation; finite, at least 0.
         std: f64,
     },
     /// These values, row-major.
@@ -44,7 +45,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// PyTorch's distribution of a linear map without bias: `U(-1/sqrt(inputs), 1/sqrt(inputs))`.
+    /// Returns PyTorch's distribution for a linear map without bias, uniform on `[-1/sqrt(inputs), 1/sqrt(inputs)]`.
     pub fn linear(inputs: usize) -> Init {
         Init::Uniform { bound: 1.0 / (inputs as f64).sqrt() }
     }
@@ -77,9 +78,9 @@ impl Init {
         }
     }
 
-    /// `n` values for the parameter called `name`.
+    /// Draws `n` values for the parameter called `name`. ([`Init::Values`] gives its own values, whatever `n` is.)
     ///
-    /// Each parameter has a stream of its own, PCG64 seeded by `seed` and the name (FNV-1a, 64 bits), so that adding a
+    /// Each parameter has a random stream of its own, PCG64 seeded by `seed` and the name (FNV-1a, 64 bits), so that adding a
     /// parameter to a model leaves the initial values of all others as they were.
     pub fn draw(&self, seed: u64, name: &str, n: usize) -> Vec<f32> {
         let mut rng = stream(seed, name);

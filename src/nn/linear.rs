@@ -5,9 +5,9 @@ use crate::graph::{Recorder, Stream, Weight};
 
 use super::{Init, Param};
 
-/// `y = W x`, without bias: `[seq, in]` to `[seq, out]`.
+/// A linear map without bias, `y[t] = W x[t]` at each position: `[seq, in]` to `[seq, out]`.
 ///
-/// The paper's `W_K`, `W_V`, `W_O`, `W_U` (section 4.2). State-dict name: `weight`, `[out, in]`.
+/// The paper's `W_K`, `W_V`, `W_O` and `W_U` are such maps (section 4.2). State-dict name: `weight`, `[out, in]`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -22,35 +22,36 @@ use super::{Init, Param};
 /// ```
 #[derive(Module)]
 pub struct Linear<I: Dim, O: Dim> {
-    /// `[out, in]`, at first `U(-1/sqrt(in), 1/sqrt(in))`.
+    /// The matrix `W`, `[out, in]`, initially uniform on `[-1/sqrt(in), 1/sqrt(in)]`.
     #[param]
     pub weight: Param<(O, I)>,
 }
 
 impl<I: Dim, O: Dim> Linear<I, O> {
-    /// A map from width `inputs` to width `outputs`.
+    /// Makes a trained map from width `inputs` to width `outputs`.
     pub fn new(inputs: I, outputs: O) -> Self {
         Linear { weight: Param::new((outputs, inputs), Init::linear(inputs.size())) }
     }
 
-    /// The same map, frozen.
+    /// Returns the same map, frozen.
     pub fn frozen(self) -> Self {
         Linear { weight: self.weight.frozen() }
     }
 
-    /// The matrix, `[out, in]`.
+    /// Returns the matrix `[out, in]` as a handle of the recorded graph.
     pub fn weight(&self, recorder: &Recorder) -> Weight<O, I> {
         recorder.weight(&self.weight)
     }
 
-    /// `W x[t]` at every position, `[seq, out]`.
+    /// Applies the map at every position: `W x[t]`, `[seq, out]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, I>) -> Stream<T, O> {
         x.linear(&self.weight(x.recorder()))
     }
 }
 
-/// `y = W_up W_down x`: a map of rank at most `R`. State-dict names: `down.weight`, `[rank, in]`, and `up.weight`,
-/// `[out, rank]`.
+/// A linear map of rank at most `R`, `y[t] = W_up W_down x[t]` at each position: `[seq, in]` to `[seq, out]`.
+///
+/// State-dict names: `down.weight`, `[rank, in]`, and `up.weight`, `[out, rank]`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -60,34 +61,36 @@ impl<I: Dim, O: Dim> Linear<I, O> {
 /// ```
 #[derive(Module)]
 pub struct LowRank<I: Dim, R: Dim, O: Dim> {
-    /// `W_down`, `[rank, in]`.
+    /// The map `W_down`, `[rank, in]`.
     #[module]
     pub down: Linear<I, R>,
-    /// `W_up`, `[out, rank]`.
+    /// The map `W_up`, `[out, rank]`.
     #[module]
     pub up: Linear<R, O>,
 }
 
 impl<I: Dim, R: Dim, O: Dim> LowRank<I, R, O> {
-    /// A map of this rank from width `inputs` to width `outputs`.
+    /// Makes a trained map of this rank from width `inputs` to width `outputs`.
     pub fn new(inputs: I, rank: R, outputs: O) -> Self {
         LowRank { down: Linear::new(inputs, rank), up: Linear::new(rank, outputs) }
     }
 
-    /// The same map, frozen.
+    /// Returns the same map, frozen.
     pub fn frozen(self) -> Self {
         LowRank { down: self.down.frozen(), up: self.up.frozen() }
     }
 
-    /// `W_up W_down x[t]` at every position, `[seq, out]`.
+    /// Applies the map at every position: `W_up W_down x[t]`, `[seq, out]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, I>) -> Stream<T, O> {
         self.up.forward(&self.down.forward(x))
     }
 }
 
-/// A map of attention: `W x`, `W x` with `W` of low rank, or the identity, which has no parameter and costs nothing.
+/// A map of queries, keys, values or the output of attention: linear, linear of low rank, or the identity, which has no
+/// parameter and costs nothing.
 ///
-/// From width `I` to width `O`, which is the same unless another is named.
+/// It maps `[seq, I]` to `[seq, O]`, where `O` is `I` unless another width is named. State-dict names are those of the map
+/// that it holds: `weight`, or `down.weight` and `up.weight`.
 ///
 /// ```
 /// use ihead::nn::{Map, ModuleExt};
@@ -99,38 +102,38 @@ impl<I: Dim, R: Dim, O: Dim> LowRank<I, R, O> {
 #[derive(Module)]
 #[non_exhaustive]
 pub enum Map<I: Dim, O: Dim = I> {
-    /// `W x`.
+    /// A linear map, `W x`.
     Linear(Linear<I, O>),
-    /// `W_up W_down x`.
+    /// A map of low rank, `W_up W_down x`.
     LowRank(LowRank<I, usize, O>),
-    /// `x`.
+    /// The identity, `x`.
     Identity,
 }
 
 impl<D: Dim> Map<D> {
-    /// A trained linear map.
+    /// Makes a trained linear map that keeps the width `dim`.
     pub fn linear(dim: D) -> Self {
         Map::linear_to(dim, dim)
     }
 
-    /// A trained map of this rank.
+    /// Makes a trained map of this rank that keeps the width `dim`.
     pub fn low_rank(dim: D, rank: usize) -> Self {
         Map::LowRank(LowRank::new(dim, rank, dim))
     }
 
-    /// Applies the map to every position, `[seq, dim]`.
+    /// Applies the map at every position, `[seq, dim]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
         self.forward_to(x, x.dim())
     }
 }
 
 impl<I: Dim, O: Dim> Map<I, O> {
-    /// A trained linear map to another width.
+    /// Makes a trained linear map from width `inputs` to width `outputs`.
     pub fn linear_to(inputs: I, outputs: O) -> Self {
         Map::Linear(Linear::new(inputs, outputs))
     }
 
-    /// The same map, frozen.
+    /// Returns the same map, frozen.
     pub fn frozen(self) -> Self {
         match self {
             Map::Linear(linear) => Map::Linear(linear.frozen()),
@@ -139,7 +142,8 @@ impl<I: Dim, O: Dim> Map<I, O> {
         }
     }
 
-    /// Applies the map to every position, `[seq, outputs]`. The identity requires `outputs` to be the width of `x`.
+    /// Applies the map at every position, `[seq, outputs]`, where `outputs` is the width of the map's results; for the
+    /// identity, that of `x`. Another width is an error when the model is recorded.
     pub fn forward_to<T: Dim>(&self, x: &Stream<T, I>, outputs: O) -> Stream<T, O> {
         match self {
             Map::Linear(linear) => linear.forward(x),

@@ -3,18 +3,19 @@
 //! | block | what it computes |
 //! |---|---|
 //! | [`Linear`], [`LowRank`], [`Map`] | `W x`; `W_up W_down x`; a choice of these or the identity |
-//! | [`Embedding`] | rows by token |
-//! | [`Positions`] | rows by position, learned, frozen, sinusoidal, or none |
+//! | [`Embedding`] | a row of a table for each token |
+//! | [`Positions`] | a row for each position, added to the embeddings: learned, frozen, sinusoidal, or none |
 //! | [`Attention`] | causal attention, with any [`Normaliser`](crate::graph::Normaliser), plain or rotary |
-//! | [`RelativeBias`] | positions as a bias of scores by distance: learned, or ALiBi's slopes |
+//! | [`RelativeBias`] | a bias of attention scores for each distance: learned, or ALiBi's slopes |
 //! | [`ChangeQkv`]: [`QkNorm`] | a change of queries, keys and values before the scores are computed |
 //! | [`FeedForward`]: [`Mlp`], [`Linear`] | `W_2 a(W_1 x)`, gated or not, with any [`Activation`]; `W x` |
-//! | [`Norm`]: [`LayerNorm`], [`RmsNorm`] | layer norm, RMS norm |
+//! | [`Norm`]: [`LayerNorm`], [`RmsNorm`] | the normalised row of each position, with a trained gain |
 //! | [`Block`] | a [`Mixer`] and a [`FeedForward`] around a residual stream, wired as [`Wiring`] says |
 //! | [`Unembed`] | logits, by a map of its own or tied to the embeddings |
 //!
-//! Each derives [`Module`](crate::Module), so that its parameters have names; each is generic over its sizes, `Const`
-//! or `usize`.
+//! Each block is a [`Module`], so that its parameters have names. Most are generic over their sizes, which are `Const` or
+//! `usize` ([`Dim`](crate::backend::Dim)). Shapes are those of one sequence: a stream is `[seq, dim]`. A size of type
+//! `usize` that does not fit becomes the error of [`record`](crate::graph::record).
 mod activation;
 mod attention;
 mod block;

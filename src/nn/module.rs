@@ -26,10 +26,11 @@ pub type Visitor<'a, 'v> = dyn FnMut(&str, Role, &'a dyn AnyParam) + 'v;
 /// A function that is called with each tensor of a module and may change it.
 pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
 
-/// Something with named parameters; derive it.
+/// A part of a model, or a whole one, whose parameters have names. Derive it ([`macro@crate::Module`]).
 ///
-/// Names are dotted paths of fields, equal to PyTorch's state-dict names: `layers.0.attention.wk.weight`.
-/// A parameter that two names share is visited under both.
+/// The name of a parameter is the dotted path of its fields, as in PyTorch's state dicts: `layers.0.attention.wk.weight`. A
+/// tied parameter, which has two names, is visited under both. [`ModuleExt`] has what is done with parameters by their
+/// names.
 ///
 /// ```
 /// use ihead::Module;
@@ -44,7 +45,7 @@ pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
 ///     positions: Param<(usize, D)>,
 ///     #[param]
 ///     bias: Param<(D,)>,
-///     temperature: f64, // no role: left alone
+///     temperature: f64, // no attribute: it holds no parameters
 /// }
 ///
 /// let mut model = Head {
@@ -67,14 +68,15 @@ pub type VisitorMut<'v> = dyn FnMut(&str, Role, &mut dyn AnyParam) + 'v;
     note = "a field without an attribute is left alone"
 )]
 pub trait Module {
-    /// Calls `visitor` with each tensor, with `prefix` before its name.
+    /// Calls `visitor` with each parameter and buffer, in the order of the fields. `prefix` and a dot stand before each name,
+    /// unless `prefix` is empty.
     fn visit<'a>(&'a self, prefix: &str, visitor: &mut Visitor<'a, '_>);
 
-    /// Calls `visitor` with each tensor, which it may change.
+    /// Calls `visitor` with each parameter and buffer in the same order, which it may change.
     fn visit_mut(&mut self, prefix: &str, visitor: &mut VisitorMut<'_>);
 }
 
-/// `prefix.name`, or `name` at the root.
+/// Returns `prefix.name`, or `name` alone if the prefix is empty. A [`Module`] that is written by hand names its parts by it.
 pub fn join(prefix: &str, name: impl std::fmt::Display) -> String {
     if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") }
 }
@@ -119,16 +121,16 @@ impl<M: Module + ?Sized> Module for Box<M> {
     }
 }
 
-/// A field that may be `#[param]` or `#[buffer]`.
+/// The type of a field that may be marked `#[param]` or `#[buffer]`: a [`Param`], or an `Option` of one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a parameter",
     label = "not a parameter",
     note = "`#[param]` and `#[buffer]` take a `Param<(R, C)>` or `Param<(D,)>`, or an `Option` of one; a module takes `#[module]`"
 )]
 pub trait ParamField: Sealed {
-    /// The parameter, if it is there.
+    /// Returns the parameter, or `None` if the field is empty.
     fn get(&self) -> Option<&dyn AnyParam>;
-    /// The parameter, to change it.
+    /// Returns the parameter, to change it, or `None` if the field is empty.
     fn get_mut(&mut self) -> Option<&mut dyn AnyParam>;
 }
 
@@ -154,16 +156,37 @@ impl<P: ParamField> ParamField for Option<P> {
     }
 }
 
-/// Methods of every module: its parameters by name, their initial values, and which of them train.
+/// What can be done with the parameters of every module by their names: to read, initialise, freeze and change them.
+///
+/// A name may be the path of a module that holds one tensor alone: `layers.0.attention.wk` for `layers.0.attention.wk.weight`.
+/// In a pattern, `*` stands for any characters and a part such as `0..2` for the numbers 0 and 1.
+///
+/// ```
+/// use ihead::config::Config;
+/// use ihead::model::{Full, FullArgs};
+/// use ihead::nn::ModuleExt;
+///
+/// let mut model = Full::new(10, &FullArgs { max_length: 4, dim: 8, ..FullArgs::defaults() })?.init(0);
+/// assert_eq!(model.matching("layers.0..2.attention.wk")?.len(), 2);
+/// model.freeze("layers.*.attention.*")?;
+/// model.release("layers.1.attention.wk")?;
+/// model.update("output", &mut |values| values.fill(0.0))?;
+/// assert_eq!(model.tensor("output")?.norm(), 0.0);
+///
+/// let error = model.freeze("layers.0.attention.wl").unwrap_err().to_string();
+/// assert_eq!(error, "no parameter 'layers.0.attention.wl'; did you mean 'layers.0.attention.wk.weight'?");
+/// # Ok::<(), ihead::Error>(())
+/// ```
 pub trait ModuleExt: Module {
-    /// Every tensor with its name and role, in the order of the fields. A tied parameter is listed under each of its names.
+    /// Lists every parameter and buffer with its name and role, in the order of the fields. A tied parameter is listed under
+    /// each of its names.
     fn tensors(&self) -> Vec<(String, Role, &dyn AnyParam)> {
         let mut list = Vec::new();
         self.visit("", &mut |name, role, tensor| list.push((name.to_string(), role, tensor)));
         list
     }
 
-    /// The parameters that train now, each once, under its first name.
+    /// Lists the parameters that train now, each once, under its first name.
     fn training(&self) -> Vec<(String, &dyn AnyParam)> {
         let mut seen = HashSet::new();
         let trains = |(_, role, p): &(String, Role, &dyn AnyParam)| *role == Role::Param && p.trains();
@@ -175,21 +198,22 @@ pub trait ModuleExt: Module {
             .collect()
     }
 
-    /// The tensor of this name, or the only one of the module of this name.
+    /// Returns the parameter or buffer of this name, or the only one of the module of this name.
     ///
     /// # Errors
-    /// If there is none: the nearest name is in the message.
+    /// If the name stands for none, or for several: the nearest name is in the message.
     fn tensor(&self, name: &str) -> Result<&dyn AnyParam> {
         let tensors = self.tensors();
         let found = one(name, tensors.iter().map(|(name, ..)| name.as_str()))?;
         Ok(tensors[found].2)
     }
 
-    /// The names of the parameters that `pattern` stands for: a name, a pattern with `*` for any characters, or either for
-    /// the path of a module that holds one tensor alone (`layers.0.attention.wk`).
+    /// Returns the names of the parameters that `pattern` stands for. It is a name, or a pattern in which `*` stands for any
+    /// characters and a part such as `0..2` for a number of that range; either may be of the path of a module that holds one
+    /// tensor alone (`layers.0.attention.wk`). Buffers are left out.
     ///
     /// # Errors
-    /// If it stands for none: the nearest name is in the message; or for buffers only, which never train.
+    /// If the pattern stands for nothing (the nearest name is in the message), or for buffers only, which never train.
     fn matching(&self, pattern: &str) -> Result<Vec<String>> {
         let tensors = self.tensors();
         let of = |role| tensors.iter().filter(move |(_, r, _)| *r == role).map(|(name, ..)| name.as_str());
@@ -205,8 +229,8 @@ pub trait ModuleExt: Module {
         }
     }
 
-    /// Draws the initial values of all parameters, each from a random stream of its own that depends on its name and `seed`;
-    /// see [`super::Init::draw`].
+    /// Draws the initial values of all parameters and buffers, each from a random stream of its own that depends on its name
+    /// and on `seed` ([`super::Init::draw`]). A tied parameter is drawn once, under its first name.
     #[must_use]
     fn init(mut self, seed: u64) -> Self
     where
@@ -221,7 +245,7 @@ pub trait ModuleExt: Module {
         self
     }
 
-    /// The number of values in all parameters. A tied parameter counts once, buffers do not count.
+    /// Returns the number of values in all parameters, trained or frozen. A tied parameter counts once; buffers do not count.
     fn count(&self) -> usize {
         let mut seen = HashSet::new();
         let params =
@@ -229,7 +253,8 @@ pub trait ModuleExt: Module {
         params.map(|(_, _, p)| p.dims().iter().product::<usize>()).sum()
     }
 
-    /// Freezes the parameters that `pattern` stands for, as in [`matching`](Self::matching): they keep their values.
+    /// Freezes the parameters that `pattern` stands for, as in [`matching`](Self::matching). They keep their values until they
+    /// are released.
     ///
     /// # Errors
     /// Those of [`matching`](Self::matching).
@@ -241,7 +266,7 @@ pub trait ModuleExt: Module {
         Ok(())
     }
 
-    /// Lets the parameters that `pattern` stands for train, as in [`matching`](Self::matching).
+    /// Lets the parameters that `pattern` stands for, as in [`matching`](Self::matching), train again.
     ///
     /// # Errors
     /// Those of [`matching`](Self::matching).
@@ -251,11 +276,12 @@ pub trait ModuleExt: Module {
         Ok(())
     }
 
-    /// Calls `change` with the values of the tensor of this name, in single precision. If they are kept in double, a value
-    /// that `change` leaves as it was keeps its 64 bits; [`update_f64`](Self::update_f64) shows all of them.
+    /// Calls `change` with the values of the tensor of this name, row-major, in single precision. If they are kept in
+    /// double, a value that `change` leaves as it was keeps its 64 bits; [`update_f64`](Self::update_f64) shows all of
+    /// them.
     ///
     /// # Errors
-    /// If there is none.
+    /// Those of [`tensor`](Self::tensor).
     fn update(&mut self, name: &str, change: &mut dyn FnMut(&mut [f32])) -> Result<()> {
         self.edit_tensor(name, &mut |tensor| match tensor.data_mut() {
             ValuesMut::Single(values) => change(values),
@@ -272,11 +298,11 @@ pub trait ModuleExt: Module {
         })
     }
 
-    /// Calls `change` with the values of the tensor of this name, in double precision; they are rounded afterwards if they
-    /// are kept in single.
+    /// Calls `change` with the values of the tensor of this name, row-major, in double precision. They are rounded afterwards
+    /// if they are kept in single.
     ///
     /// # Errors
-    /// If there is none.
+    /// Those of [`tensor`](Self::tensor).
     fn update_f64(&mut self, name: &str, change: &mut dyn FnMut(&mut [f64])) -> Result<()> {
         self.edit_tensor(name, &mut |tensor| match tensor.data_mut() {
             ValuesMut::Double(values) => change(values),
@@ -288,10 +314,10 @@ pub trait ModuleExt: Module {
         })
     }
 
-    /// Calls `edit` with the tensor of this name.
+    /// Calls `edit` with the tensor of this name, to change its values, its precision or whether it trains.
     ///
     /// # Errors
-    /// If there is none: the nearest name is in the message.
+    /// Those of [`tensor`](Self::tensor).
     fn edit_tensor(&mut self, name: &str, edit: &mut dyn FnMut(&mut dyn AnyParam)) -> Result<()> {
         let names: Vec<String> = self.tensors().into_iter().map(|(name, ..)| name).collect();
         let name = &names[one(name, names.iter().map(String::as_str))?];
@@ -305,9 +331,11 @@ pub trait ModuleExt: Module {
         Ok(())
     }
 
-    /// Sets tensors from those of another model, to begin with a part of it: `layers.0.attention.*`, or
-    /// `layers.0.* -> layers.1.*` for others ([`Transfer`]). Returns the names that were set; each is kept in the precision that
-    /// it has there. [`io::load_matching`](crate::io::load_matching) does the same from a file.
+    /// Copies tensors from another model, to begin with a part of it, and returns the names that were set.
+    ///
+    /// `layers.0.attention.*` copies them to their own names, `layers.0.* -> layers.1.*` to others ([`Transfer`]). Each
+    /// takes the precision that it has in the other model. [`io::load_matching`](crate::io::load_matching) does the same
+    /// from a file.
     ///
     /// ```
     /// use ihead::config::Config;
@@ -325,15 +353,15 @@ pub trait ModuleExt: Module {
     /// ```
     ///
     /// # Errors
-    /// If the pattern stands for no tensor of `other`, or for one that the model lacks or has in another shape: the nearest name,
-    /// or both shapes, are in the message. Then nothing is changed.
+    /// If the pattern stands for no tensor of `other`, or for one that the model lacks or has in another shape: the nearest
+    /// name, or both shapes, are in the message. Then nothing is changed.
     fn copy_from(&mut self, other: &(impl Module + ?Sized), pattern: &str) -> Result<Vec<String>> {
         let tensors = other.tensors();
         let source: Vec<_> = tensors.iter().map(|(name, _, t)| (name.as_str(), t.dims(), t.data())).collect();
         pattern.parse::<Transfer>()?.apply(&source, self)
     }
 
-    /// Refuses values that this precision cannot hold.
+    /// Checks that this precision can hold all values.
     ///
     /// # Errors
     /// If a tensor has a finite value beyond the largest of 32 bits, and `storage` is single: its name and the value are in
@@ -351,7 +379,7 @@ pub trait ModuleExt: Module {
         Ok(())
     }
 
-    /// Keeps all values in this precision from now on; from double to single they are rounded to the nearest.
+    /// Keeps all values in this precision from now on. From double to single they are rounded to the nearest.
     ///
     /// ```
     /// use ihead::nn::{Linear, ModuleExt, Storage, Values};
@@ -376,12 +404,13 @@ pub trait ModuleExt: Module {
 
 impl<M: Module + ?Sized> ModuleExt for M {}
 
-/// The place of the one name that `name` stands for.
+/// The place of the one name that `name` stands for; a pattern, or a range of numbers, is no name.
 fn one<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Result<usize> {
     let names: Vec<&str> = names.into_iter().collect();
-    let place = |found: &&str| names.iter().position(|known| known == found);
     let meant = if name.contains('*') { vec![] } else { stands_for(name, names.iter().copied()) };
-    meant.first().and_then(place).ok_or_else(|| unknown("parameter", name, names))
+    let place = |found: &str| names.iter().position(|known| *known == found);
+    let found = if let [meant] = meant[..] { place(meant) } else { None };
+    found.ok_or_else(|| unknown("parameter", name, names))
 }
 
 /// An unknown name; the nearest of that of a module is the pattern of its tensors.
@@ -393,7 +422,8 @@ pub(crate) fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterat
     Error::unknown(kind, name, known)
 }
 
-/// The parameters of a module by identity, as an engine reads them.
+/// The parameters of a module, found by their identities: what an [`Engine`](crate::engine::Engine) reads when it runs a
+/// graph.
 pub struct Params<'a> {
     by_id: HashMap<ParamId, &'a dyn AnyParam>,
     buffers: HashSet<ParamId>,
@@ -402,7 +432,7 @@ pub struct Params<'a> {
 }
 
 impl<'a> Params<'a> {
-    /// The parameters of `module`.
+    /// Collects the parameters and buffers of `module`.
     pub fn of(module: &'a (impl Module + ?Sized)) -> Self {
         let mut params = Params { by_id: HashMap::new(), buffers: HashSet::new(), missing: HashMap::new() };
         module.visit("", &mut |name, role, tensor| {
@@ -417,7 +447,7 @@ impl<'a> Params<'a> {
         params
     }
 
-    /// Whether the parameter trains now.
+    /// Returns whether the parameter trains now; `false` for a buffer, and for a parameter that the module lacks.
     pub fn trains(&self, id: ParamId) -> bool {
         !self.buffers.contains(&id) && self.by_id.get(&id).is_some_and(|p| p.trains())
     }

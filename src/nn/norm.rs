@@ -5,20 +5,40 @@ use crate::graph::Stream;
 
 use super::{Init, Module as IsModule, Param};
 
-/// What brings each row to a common size: `[seq, dim]` to the same. [`Block`](super::Block) takes any.
+/// A norm, which brings the row of each position to a common size: `[seq, dim]` to `[seq, dim]`.
+///
+/// [`Block`](super::Block) takes any. [`LayerNorm`] and [`RmsNorm`] are the library's; implement the trait for one of your
+/// own.
+///
+/// ```
+/// use ihead::Module;
+/// use ihead::backend::Dim;
+/// use ihead::graph::Stream;
+/// use ihead::nn::Norm;
+///
+/// /// Layer norm without gain and bias.
+/// #[derive(Module)]
+/// struct Plain;
+///
+/// impl<D: Dim> Norm<D> for Plain {
+///     fn norm<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
+///         x.normalise(1e-5)
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a norm",
     note = "implement `Norm::norm`, from `Stream<T, D>` to the same"
 )]
 pub trait Norm<D: Dim>: IsModule {
-    /// The normalised rows, `[seq, dim]`.
+    /// Computes the normalised rows, `[seq, dim]`.
     fn norm<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D>;
 }
 
-/// `gain * (x - mean) / sqrt(var + eps) + bias` over the last axis, with the biased variance: `[seq, dim]` to `[seq, dim]`.
+/// Layer norm (Ba and others 2016), `gain * (x - mean) / sqrt(var + eps) + bias`: `[seq, dim]` to `[seq, dim]`.
 ///
-/// Two norms that read the same stream share the normalised rows; gains fold into the maps after them.
-/// State-dict names: `weight` (the gain) and `bias`, `[dim]`.
+/// Mean and variance are over the row of each position; the variance is the biased one. State-dict names: `weight` (the
+/// gain) and `bias`, `[dim]`. Two norms that read the same stream compute the normalised rows once.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -34,24 +54,24 @@ pub trait Norm<D: Dim>: IsModule {
 /// ```
 #[derive(Module)]
 pub struct LayerNorm<D: Dim> {
-    /// The gain, initially 1.
+    /// The gain, `[dim]`, initially 1.
     #[param]
     pub weight: Param<(D,)>,
-    /// The bias, initially 0.
+    /// The bias, `[dim]`, initially 0.
     #[param]
     pub bias: Param<(D,)>,
-    /// Added to the variance.
+    /// The number `eps` that is added to the variance.
     pub eps: f64,
 }
 
 impl<D: Dim> LayerNorm<D> {
-    /// A norm over width `dim`, with `eps = 1e-5`.
+    /// Makes the norm of rows of width `dim`, with `eps = 1e-5`.
     pub fn new(dim: D) -> Self {
         let eps = 1e-5;
         LayerNorm { weight: Param::new((dim,), Init::Ones), bias: Param::new((dim,), Init::Zeros), eps }
     }
 
-    /// The normalised rows, `[seq, dim]`.
+    /// Computes the normalised rows, `[seq, dim]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
         let recorder = x.recorder();
         x.normalise(self.eps).gain(&recorder.vector(&self.weight)).bias(&recorder.vector(&self.bias))
@@ -64,9 +84,9 @@ impl<D: Dim> Norm<D> for LayerNorm<D> {
     }
 }
 
-/// `gain * x / sqrt(mean(x^2) + eps)` over the last axis (Zhang and Sennrich 2019): `[seq, dim]` to `[seq, dim]`.
+/// RMS norm (Zhang and Sennrich 2019), `gain * x / sqrt(mean(x^2) + eps)`: `[seq, dim]` to `[seq, dim]`.
 ///
-/// State-dict name: `weight` (the gain), `[dim]`.
+/// The mean is over the row of each position. State-dict name: `weight` (the gain), `[dim]`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -81,20 +101,20 @@ impl<D: Dim> Norm<D> for LayerNorm<D> {
 /// ```
 #[derive(Module)]
 pub struct RmsNorm<D: Dim> {
-    /// The gain, initially 1.
+    /// The gain, `[dim]`, initially 1.
     #[param]
     pub weight: Param<(D,)>,
-    /// Added to the mean square.
+    /// The number `eps` that is added to the mean square.
     pub eps: f64,
 }
 
 impl<D: Dim> RmsNorm<D> {
-    /// A norm over width `dim`, with `eps = 1e-5`.
+    /// Makes the norm of rows of width `dim`, with `eps = 1e-5`.
     pub fn new(dim: D) -> Self {
         RmsNorm { weight: Param::new((dim,), Init::Ones), eps: 1e-5 }
     }
 
-    /// The normalised rows, `[seq, dim]`.
+    /// Computes the normalised rows, `[seq, dim]`.
     pub fn forward<T: Dim>(&self, x: &Stream<T, D>) -> Stream<T, D> {
         x.rms_normalise(self.eps).gain(&x.recorder().vector(&self.weight))
     }
@@ -106,7 +126,7 @@ impl<D: Dim> Norm<D> for RmsNorm<D> {
     }
 }
 
-/// The norms that settings choose among.
+/// A norm that a setting chooses ([`TransformerArgs::norm`](crate::model::TransformerArgs)).
 #[derive(Module)]
 #[non_exhaustive]
 pub enum AnyNorm<D: Dim> {

@@ -1,4 +1,4 @@
-//! Parameters: tensors with their shape in their type, an identity and a distribution of initial values, frozen or not.
+//! Parameters: tensors with a shape in their type, an identity and a distribution of initial values.
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::{Cpu, Shape, Tensor, TensorFromVec};
@@ -8,7 +8,8 @@ use super::init::Init;
 use super::values::{Storage, Values, ValuesMut};
 use crate::sealed::Sealed;
 
-/// The identity of a parameter, unique in the process. Graphs and engines refer to parameters by it.
+/// The identity of a parameter, unique in the process. Graphs and engines refer to parameters by it; two names of one tied
+/// parameter have the same identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParamId(u64);
 
@@ -19,12 +20,13 @@ impl ParamId {
     }
 }
 
-/// A parameter or buffer of shape `S`: `(R, C)` for a matrix, `(D,)` for a vector, of dfdx `Dim`s.
+/// A parameter or buffer of shape `S`, which is `(R, C)` for a matrix and `(D,)` for a vector, with sizes of type `Const` or
+/// `usize`.
 ///
-/// It lives on the host; engines copy it to where they compute. Its values are kept in single precision unless
-/// something asks for double ([`AnyParam::set_storage`]): a run with `precision=double` and a file of 64-bit tensors do. A dim
-/// that is
-/// `Const` is checked by the compiler wherever the parameter is used.
+/// It is kept in the memory of the CPU; engines copy it to where they compute. Its values are in single precision unless
+/// something asks for double ([`AnyParam::set_storage`]), as a run with `precision=double` and a file of 64-bit tensors do.
+/// A size that is `Const` is checked by the compiler wherever the parameter is used. [`ModuleExt`](super::ModuleExt) reads,
+/// freezes and changes the parameters of a model by their names.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -44,12 +46,12 @@ pub struct Param<S: Shape> {
 
 impl<S: Shape> Param<S> {
     /// Makes a parameter that trains. It has its values at once if its distribution is constant ([`Init::Zeros`],
-    /// [`Init::Ones`], [`Init::Values`]); otherwise it must be drawn or written before it is used, or an engine refuses it.
+    /// [`Init::Ones`], [`Init::Values`]). Otherwise its values must be drawn ([`ModuleExt::init`](super::ModuleExt::init)) or
+    /// written before it is used, or an engine refuses it.
     ///
-    /// A distribution that cannot be one of this shape is refused with the parameter's name when the model is recorded
-    /// ([`crate::graph::record`]): [`Init::Values`] with another number of values, or a bound or standard deviation that is
-    /// negative or
-    /// not finite. Such a parameter is never drawn. [`Param::from_values`] refuses a wrong number of values at once.
+    /// Recording the model ([`crate::graph::record`]) refuses a distribution that does not fit the shape, with the parameter's
+    /// name: [`Init::Values`] with another number of values, or a bound or standard deviation that is negative or not finite.
+    /// Such a parameter is never drawn. [`Param::from_values`] refuses a wrong number of values at once.
     pub fn new(shape: S, init: Init) -> Self {
         let n = shape.num_elements();
         let (values, initialised) = match init.constant(n).filter(|values| values.len() == n) {
@@ -59,7 +61,8 @@ impl<S: Shape> Param<S> {
         Param { shape, values, init, trains: true, initialised, id: ParamId::new() }
     }
 
-    /// Makes a parameter that trains, with these values, row-major, now and when it is initialised.
+    /// Makes a parameter that trains, with these values, row-major. They are its values now, and again whenever it is
+    /// initialised.
     ///
     /// # Errors
     /// If the number of values is not that of the shape.
@@ -73,7 +76,7 @@ impl<S: Shape> Param<S> {
         Ok(Param { shape, values, init, trains: true, initialised: true, id: ParamId::new() })
     }
 
-    /// Freezes the parameter: it keeps its values.
+    /// Returns the same parameter, frozen: it keeps its values until it is released.
     pub fn frozen(mut self) -> Self {
         self.trains = false;
         self
@@ -84,7 +87,7 @@ impl<S: Shape> Param<S> {
         &self.shape
     }
 
-    /// Returns the values, as a dfdx tensor of that shape; rounded, if they are kept in double precision.
+    /// Returns a copy of the values as a dfdx tensor of that shape. They are rounded if they are kept in double precision.
     pub fn tensor(&self) -> Tensor<S, f32, Cpu> {
         Cpu::default().tensor_from_vec(self.values(), self.shape)
     }
@@ -94,12 +97,12 @@ impl<S: Shape> Param<S> {
         self.id
     }
 
-    /// Returns the sizes of the axes.
+    /// Returns the sizes of the axes: `[rows, columns]` of a matrix, `[width]` of a vector.
     pub fn dims(&self) -> Vec<usize> {
         self.shape().concrete().into_iter().collect()
     }
 
-    /// Returns the values, row-major, in single precision; they are rounded if they are kept in double.
+    /// Returns a copy of the values, row-major, in single precision. They are rounded if they are kept in double.
     pub fn values(&self) -> Vec<f32> {
         AnyParam::values(self)
     }
@@ -120,7 +123,8 @@ pub fn norm(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
-/// A parameter whatever its shape.
+/// A parameter of any shape, as [`Module::visit`](super::Module::visit) shows it and
+/// [`ModuleExt::tensor`](super::ModuleExt::tensor) finds it. Every [`Param`] is one.
 pub trait AnyParam: Sealed + Send + Sync {
     /// Returns the identity of the parameter.
     fn id(&self) -> ParamId;
@@ -131,34 +135,34 @@ pub trait AnyParam: Sealed + Send + Sync {
     /// Returns whether the parameter trains now, or is frozen.
     fn trains(&self) -> bool;
 
-    /// Freezes or releases it.
+    /// Lets the parameter train (`true`) or freezes it (`false`).
     fn set_trains(&mut self, trains: bool);
 
-    /// Whether it has values: it was drawn or written, or its distribution is constant.
+    /// Returns whether the parameter has values: it was drawn or written, or its distribution is constant.
     fn is_initialised(&self) -> bool;
 
     /// Returns the distribution of the initial values.
     fn init(&self) -> &Init;
 
-    /// Draws its initial values again, for the name `name`: [`Init::draw`].
+    /// Draws the initial values again, from the random stream of `seed` and `name` ([`Init::draw`]).
     fn draw(&mut self, seed: u64, name: &str);
 
-    /// Its values, row-major, as they are kept.
+    /// Returns the values, row-major, in the precision in which they are kept.
     fn data(&self) -> &Values;
 
-    /// Its values, row-major, to be changed in place.
+    /// Returns the values, row-major, to be changed in place. The parameter counts as initialised from then on.
     fn data_mut(&mut self) -> ValuesMut<'_>;
 
-    /// Keeps its values in this precision from now on; from double to single they are rounded.
+    /// Keeps the values in this precision from now on. From double to single they are rounded.
     fn set_storage(&mut self, storage: Storage);
 
-    /// Replaces its values, row-major, which are rounded if they are kept in single precision.
+    /// Replaces the values, row-major. The new ones are rounded if the parameter keeps single precision.
     ///
     /// # Errors
     /// If the number of values is not that of the shape.
     fn put(&mut self, values: Values) -> Result<()>;
 
-    /// Replaces its values, row-major.
+    /// Replaces the values, row-major, by values in single precision.
     ///
     /// # Errors
     /// If the number of values is not that of the shape.
@@ -166,12 +170,12 @@ pub trait AnyParam: Sealed + Send + Sync {
         self.put(Values::Single(values.to_vec()))
     }
 
-    /// Returns the values, row-major, in single precision; they are rounded if they are kept in double.
+    /// Returns a copy of the values, row-major, in single precision. They are rounded if they are kept in double.
     fn values(&self) -> Vec<f32> {
         self.data().single().into_owned()
     }
 
-    /// The Euclidean norm of its values, summed in f64.
+    /// Returns the Euclidean norm of the values (the Frobenius norm of a matrix), summed in `f64`.
     fn norm(&self) -> f64 {
         self.data().norm()
     }

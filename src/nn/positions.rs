@@ -5,10 +5,11 @@ use crate::graph::{Stream, Tokens};
 
 use super::{Embedding, Init, Param};
 
-/// A row for each position, `[seq, dim]`, which is added to the embeddings (the paper's `p_t`).
+/// Absolute positions: a row for each position, `[seq, dim]`, which is added to the embeddings (the paper's `p_t`).
 ///
-/// `M` is the longest sequence. Rotary and relative positions act on scores instead: [`super::Attention::rotary`],
-/// [`super::RelativeBias`]. Site: `embed.positions`, the added rows.
+/// `M` is the number of rows, so the longest sequence; a longer one is an error when the model is recorded. Rotary and
+/// relative positions act on attention instead: [`super::Attention::rotary`], [`super::RelativeBias`]. Site:
+/// `embed.positions`, the added rows.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -31,7 +32,7 @@ use super::{Embedding, Init, Param};
 #[derive(Module)]
 #[non_exhaustive]
 pub enum Positions<M: Dim, D: Dim> {
-    /// A parameter. State-dict name: `weight`, `[max_seq, dim]`.
+    /// A table that trains, unless it is frozen. State-dict name: `weight`, `[max_seq, dim]`.
     Learned(Embedding<M, D>),
     /// A table that never trains. State-dict name: `weight`, `[max_seq, dim]`.
     Fixed(PositionTable<M, D>),
@@ -39,27 +40,27 @@ pub enum Positions<M: Dim, D: Dim> {
     None,
 }
 
-/// Rows that never train. State-dict name: `weight`, `[max_seq, dim]`.
+/// A table of positions that never trains: a buffer. State-dict name: `weight`, `[max_seq, dim]`.
 #[derive(Module)]
 pub struct PositionTable<M: Dim, D: Dim> {
-    /// `[max_seq, dim]`.
+    /// The table, `[max_seq, dim]`.
     #[buffer]
     pub weight: Param<(M, D)>,
 }
 
 impl<M: Dim, D: Dim> Positions<M, D> {
-    /// Trained rows, at first `N(0, 1)`.
+    /// Makes trained rows, initially `N(0, 1)`.
     pub fn learned(max_seq: M, dim: D) -> Self {
         Positions::Learned(Embedding::new(max_seq, dim))
     }
 
-    /// The sinusoidal table ([`sin_cos`]), times `scale`.
+    /// Makes the sinusoidal table ([`sin_cos`]), times `scale`. It never trains.
     pub fn sin_cos(max_seq: M, dim: D, scale: f64) -> Self {
         let weight = Param::new((max_seq, dim), sin_cos(max_seq, dim, scale));
         Positions::Fixed(PositionTable { weight })
     }
 
-    /// The same positions, which do not train.
+    /// Returns the same positions, frozen.
     pub fn frozen(self) -> Self {
         match self {
             Positions::Learned(rows) => Positions::Learned(rows.frozen()),
@@ -67,12 +68,12 @@ impl<M: Dim, D: Dim> Positions<M, D> {
         }
     }
 
-    /// The longest sequence, if there is a limit.
+    /// Returns the longest sequence, or `None` if there is no limit.
     pub fn max_seq(&self) -> Option<usize> {
         self.table().map(|table| table.shape().0.size())
     }
 
-    /// Adds the row of each position: `h[t] + weight[t]`, `[seq, dim]`.
+    /// Adds the row of each position to `h`: `h[t] + weight[t]`, `[seq, dim]`. Of the tokens `x`, only their number is read.
     pub fn add_to<T: Dim, V: Dim>(&self, h: Stream<T, D>, x: &Tokens<T, V>) -> Stream<T, D> {
         match self.table() {
             Some(table) => {
@@ -92,8 +93,9 @@ impl<M: Dim, D: Dim> Positions<M, D> {
     }
 }
 
-/// The sinusoidal table `[max_length, dim]`: row `p`, column `2i` is `sin(p w_i)`, column `2i + 1` is `cos(p w_i)`, with
-/// `w_i = 10000^(-2i / dim)`, all times `scale`.
+/// Returns the sinusoidal table of positions, `[max_length, dim]`, as initial values (Vaswani and others 2017).
+///
+/// In row `p`, column `2i` is `scale sin(p w_i)` and column `2i + 1` is `scale cos(p w_i)`, with `w_i = 10000^(-2i / dim)`.
 ///
 /// ```
 /// use ihead::nn::{Init, sin_cos};

@@ -4,8 +4,10 @@ use crate::backend::Dim;
 
 use super::{Init, Param};
 
-/// A bias of attention scores for each distance: `b_h[t - j]` is added to head `h`'s score of the key at `j` for the query
-/// at `t`. State-dict name: `weight`, `[heads, max_seq]`.
+/// Relative positions: a bias of attention scores for each head and distance.
+///
+/// `b_h[t - j]` is added to head `h`'s score of the key at position `j` for the query at position `t`. The table has a
+/// column for each distance, so `max_seq` is the longest sequence. State-dict name: `weight`, `[heads, max_seq]`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -23,18 +25,20 @@ use super::{Init, Param};
 /// ```
 #[derive(Module)]
 pub struct RelativeBias<H: Dim, M: Dim> {
-    /// `[heads, max_seq]`.
+    /// The biases `b`, `[heads, max_seq]`.
     #[param]
     pub weight: Param<(H, M)>,
 }
 
 impl<H: Dim, M: Dim> RelativeBias<H, M> {
-    /// A trained bias, at first 0, as in T5 but with a distance of its own for each column.
+    /// Makes a trained bias, initially 0. (T5 shares one bias between several of the
+    /// larger distances.)
     pub fn learned(heads: H, max_seq: M) -> Self {
         RelativeBias { weight: Param::new((heads, max_seq), Init::Zeros) }
     }
 
-    /// ALiBi: `b_h[d] = -2^(-8 (h + 1) / heads) d`, frozen.
+    /// Makes the frozen bias of ALiBi (Press and others 2022), `b_h[d] = -2^(-8 (h + 1) / heads) d` for head `h`, counted
+    /// from 0.
     pub fn alibi(heads: H, max_seq: M) -> Self {
         let slope = |h: usize| 2_f64.powf(-8.0 * (h + 1) as f64 / heads.size() as f64);
         let row = |h: usize| (0..max_seq.size()).map(move |d| (0.0 - slope(h) * d as f64) as f32);

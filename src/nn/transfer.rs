@@ -9,8 +9,11 @@ use crate::{Error, Result};
 use super::module::{Module, ModuleExt, Role, unknown};
 use super::values::Values;
 
-/// Which tensors of a source become which of a model: `layers.0.attention.*` takes them under their names,
-/// `layers.0.* -> layers.1.*` under others, where each `*` on the right stands for what the one on the left stood for.
+/// Says which tensors of a file or model are copied to which of another model; its text is a pattern, or two with `->`.
+///
+/// `layers.0.attention.*` copies tensors to their own names. `layers.0.* -> layers.1.*` copies them to others: each `*` on the
+/// right stands for what the one on the left stood for. [`ModuleExt::copy_from`] and
+/// [`io::load_matching`](crate::io::load_matching) take such texts.
 ///
 /// ```
 /// use ihead::nn::Transfer;

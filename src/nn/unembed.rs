@@ -5,7 +5,9 @@ use crate::graph::{Recorder, Stream, Weight};
 
 use super::{Embedding, Linear};
 
-/// Logits `W_U h`: `[seq, dim]` to `[seq, vocab]`. The paper's `W_U`. State-dict name: `weight`, `[vocab, dim]`.
+/// The unembedding, from the last stream to the logits `W_U h[t]`: `[seq, dim]` to `[seq, vocab]`.
+///
+/// `W_U` is a matrix of its own, or the table of the token embeddings. State-dict name: `weight`, `[vocab, dim]`.
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -26,19 +28,19 @@ use super::{Embedding, Linear};
 #[derive(Module)]
 #[non_exhaustive]
 pub enum Unembed<V: Dim, D: Dim> {
-    /// A matrix of its own.
+    /// `W_U` is a matrix of its own.
     Own(Linear<D, V>),
-    /// The token embeddings: both are one parameter.
+    /// `W_U` is the table of the token embeddings: both are one parameter.
     Tied,
 }
 
 impl<V: Dim, D: Dim> Unembed<V, D> {
-    /// A trained matrix of its own.
+    /// Makes a trained matrix of its own.
     pub fn own(vocab: V, dim: D) -> Self {
         Unembed::Own(Linear::new(dim, vocab))
     }
 
-    /// The same unembedding; a matrix of its own is frozen.
+    /// Returns the same unembedding, with a matrix of its own frozen. A tied one trains with the embeddings.
     pub fn frozen(self) -> Self {
         match self {
             Unembed::Own(linear) => Unembed::Own(linear.frozen()),
@@ -46,7 +48,7 @@ impl<V: Dim, D: Dim> Unembed<V, D> {
         }
     }
 
-    /// `W_U`, `[vocab, dim]`.
+    /// Returns `W_U`, `[vocab, dim]`, as a handle of the recorded graph.
     pub fn weight(&self, embedding: &Embedding<V, D>, recorder: &Recorder) -> Weight<V, D> {
         match self {
             Unembed::Own(linear) => linear.weight(recorder),
@@ -54,12 +56,13 @@ impl<V: Dim, D: Dim> Unembed<V, D> {
         }
     }
 
-    /// The logits `W_U h[t]` at every position, `[seq, vocab]`.
+    /// Computes the logits at every position: `W_U h[t]`, `[seq, vocab]`.
     pub fn forward<T: Dim>(&self, embedding: &Embedding<V, D>, h: &Stream<T, D>) -> Stream<T, V> {
         h.linear(&self.weight(embedding, h.recorder()))
     }
 
-    /// For `#[module(aliases = ...)]`: a tied unembedding is the parameter `embedding` under the name `output` too.
+    /// Returns the pairs of names that `#[module(aliases = ...)]` needs ([`macro@crate::Module`]): if the unembedding is
+    /// tied, the parameter called `embedding` is also called `output`.
     pub fn aliases(
         &self,
         output: &'static str,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::kernels::Element;
 use crate::sealed::Sealed;
 
-/// The precision in which values are kept.
+/// The precision in which the values of parameters, gradients and optimisers are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Storage {
     /// Single precision, 32 bits: every value that is written is rounded.
@@ -36,7 +36,7 @@ pub enum Values {
     Double(Vec<f64>),
 }
 
-/// The same values, to be changed in place.
+/// [`Values`] that are borrowed, to be changed in place in the precision in which they are kept.
 #[derive(Debug)]
 pub enum ValuesMut<'a> {
     /// In single precision.
@@ -46,7 +46,7 @@ pub enum ValuesMut<'a> {
 }
 
 impl Values {
-    /// Makes `n` zeros.
+    /// Returns `n` zeros in this precision.
     pub fn zeros(storage: Storage, n: usize) -> Values {
         match storage {
             Storage::Single => Values::Single(vec![0.0; n]),
@@ -179,13 +179,13 @@ impl From<Vec<f64>> for Values {
 
 /// A type in which values are kept: `f32` or `f64`.
 pub trait Stored: Element + Sealed {
-    /// Its precision.
+    /// The precision of this type.
     const STORAGE: Storage;
 
-    /// Values of this type.
+    /// Wraps values of this type as [`Values`].
     fn pack(values: Vec<Self>) -> Values;
 
-    /// The values as a slice of this type, if they are kept in it.
+    /// Returns the values as a slice of this type, or `None` if they are kept in the other one.
     fn slice_mut(values: ValuesMut<'_>) -> Option<&mut [Self]>;
 }
 

@@ -10,7 +10,7 @@ use super::{DfdxStream, Reads, Unary, methods};
 pub(crate) struct Exp;
 
 methods! {
-    /// The exponential of each element, `e^x`.
+    /// Applies the exponential to each element: `e^x`.
     Exp
 }
 

@@ -14,10 +14,10 @@ pub(crate) struct Gelu;
 pub(crate) struct GeluTanh;
 
 methods! {
-    /// GELU of each element, `x Phi(x)`, where `Phi` is the distribution function of the standard normal. In single
+    /// Applies GELU to each element: `x Phi(x)`, where `Phi` is the distribution function of the standard normal. In single
     /// precision `Phi` has an error of at most 8e-8.
     Gelu,
-    /// GELU in the form with a hyperbolic tangent (GPT-2): `x (1 + tanh(u)) / 2` with
+    /// Applies GELU in the form of GPT-2 to each element: `x (1 + tanh(u)) / 2` with
     /// `u = sqrt(2 / pi) (x + 0.044715 x^3)`.
     GeluTanh,
 }

@@ -12,7 +12,7 @@ use super::{DfdxStream, Operation, Row, RowOp};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Multiply;
 
-/// `a * b`, element by element: a gate.
+/// The product `a * b`, element by element, as of a gate and what it gates.
 impl<T: Dim, D: Dim> Mul for Stream<T, D> {
     type Output = Self;
 
@@ -21,7 +21,7 @@ impl<T: Dim, D: Dim> Mul for Stream<T, D> {
     }
 }
 
-/// `A * B`, element by element; the product of matrices is [`matmul`](Weight::matmul).
+/// The product `A * B`, element by element; the product of matrices is [`matmul`](Weight::matmul).
 impl<R: Dim, C: Dim> Mul for Weight<R, C> {
     type Output = Self;
 

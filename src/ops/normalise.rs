@@ -13,13 +13,14 @@ pub(crate) struct Normalise {
 }
 
 impl<T: Dim, D: Dim> Stream<T, D> {
-    /// `(x - mean) / sqrt(var + eps)` over `dim`, with the biased variance; gain and bias are separate
-    /// ([`gain`](Self::gain), [`bias`](Self::bias)).
+    /// Normalises each row as layer norm does: `(x - mean) / sqrt(var + eps)` over its columns, with the biased variance.
+    /// Gain and bias are separate ([`gain`](Self::gain), [`bias`](Self::bias)).
     pub fn normalise(&self, eps: f64) -> Self {
         self.rowwise(RowOp::Normalise(Normalise { eps }), &[], self.dim())
     }
 
-    /// [`normalise`](Self::normalise) of the columns of each head separately.
+    /// Normalises the columns of each head separately, as [`normalise`](Self::normalise) does a row. The heads must divide
+    /// `dim`.
     pub fn normalise_heads(&self, heads: usize, eps: f64) -> Self {
         self.rowwise_heads(RowOp::Normalise(Normalise { eps }), heads)
     }

@@ -9,7 +9,7 @@ use super::{DfdxStream, Reads, Unary, methods};
 pub(crate) struct Relu;
 
 methods! {
-    /// `max(x, 0)` of each element.
+    /// Applies ReLU to each element: `max(x, 0)`.
     Relu
 }
 

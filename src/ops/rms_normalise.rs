@@ -15,13 +15,14 @@ pub(crate) struct RmsNormalise {
 }
 
 impl<T: Dim, D: Dim> Stream<T, D> {
-    /// `x / sqrt(mean(x^2) + eps)` over `dim`; the gain is separate ([`gain`](Self::gain)).
+    /// Normalises each row as RMS norm does: `x / sqrt(mean(x^2) + eps)` over its columns. The gain is separate
+    /// ([`gain`](Self::gain)).
     pub fn rms_normalise(&self, eps: f64) -> Self {
         self.rowwise(RowOp::RmsNormalise(RmsNormalise { eps }), &[], self.dim())
     }
 
-    /// [`rms_normalise`](Self::rms_normalise) of the columns of each head separately, as for queries and keys ("QK
-    /// norm").
+    /// Normalises the columns of each head separately, as [`rms_normalise`](Self::rms_normalise) does a row; for queries
+    /// and keys this is "QK norm". The heads must divide `dim`.
     pub fn rms_normalise_heads(&self, heads: usize, eps: f64) -> Self {
         self.rowwise_heads(RowOp::RmsNormalise(RmsNormalise { eps }), heads)
     }

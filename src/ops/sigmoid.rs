@@ -10,7 +10,7 @@ use super::{DfdxStream, Reads, Unary, methods};
 pub(crate) struct Sigmoid;
 
 methods! {
-    /// The logistic function of each element, `1 / (1 + exp(-x))`.
+    /// Applies the logistic function to each element: `1 / (1 + exp(-x))`.
     Sigmoid
 }
 

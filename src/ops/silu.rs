@@ -10,7 +10,7 @@ use super::{DfdxStream, Reads, Unary, methods};
 pub(crate) struct Silu;
 
 methods! {
-    /// SiLU of each element, `x / (1 + exp(-x))`, also called swish: the gate of a SwiGLU feed-forward layer.
+    /// Applies SiLU, also called swish, to each element: `x / (1 + exp(-x))`.
     Silu
 }
 

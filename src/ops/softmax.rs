@@ -9,7 +9,7 @@ use super::{DfdxStream, Reads, Unary, methods};
 pub(crate) struct Softmax;
 
 methods! {
-    /// The softmax of each row, `exp(x_i) / sum_j exp(x_j)` over `dim`. (Attention has its own, over keys.)
+    /// Takes the softmax of each row: `exp(x_i) / sum_j exp(x_j)`, over its columns. (Attention has its own, over keys.)
     Softmax
 }
 

@@ -10,7 +10,7 @@ use super::{DfdxStream, Reads, Unary, methods};
 pub(crate) struct Tanh;
 
 methods! {
-    /// The hyperbolic tangent of each element.
+    /// Applies the hyperbolic tangent to each element: `tanh(x)`.
     Tanh
 }
 
@@ -20,8 +20,8 @@ const OVER: [f64; 4] = [135_135.0, 17_325.0, 378.0, 1.0];
 const UNDER: [f64; 4] = [135_135.0, 62_370.0, 3_150.0, 28.0];
 
 kernel! {
-    /// `out = tanh(x) = 1 - 2 / (exp(2 x) + 1)`; near 0, where that cancels, `x` times a fraction of polynomials. The error is a few units
-    /// in the last place of the result.
+    /// `out = tanh(x) = 1 - 2 / (exp(2 x) + 1)`; near 0, where that cancels, `x` times a fraction of polynomials. The error
+    /// is a few units in the last place of the result.
     fn forward<'a, E>(simd; out: &'a mut [E], x: &'a [E]) -> () {
         let [zero, half, one, two] = [0.0, 0.5, 1.0, 2.0].map(|c| simd.splat(E::from_f64(c)));
         let [over, under] = [OVER, UNDER].map(|c| c.map(|c| simd.splat(E::from_f64(c))));

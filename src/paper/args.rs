@@ -44,10 +44,10 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// The bigram model of the text.
+    /// Returns the bigrams of the text: the built-in ones of Shakespeare's characters, or those of the file `text`.
     ///
     /// # Errors
-    /// If the text cannot be read or counted.
+    /// If the file cannot be read or counted.
     pub fn bigrams(&self) -> Result<Arc<BigramData>> {
         let data = match &self.text {
             Some(path) => BigramData::new(&Counts::from_text(path)?)?,
@@ -56,7 +56,7 @@ impl DataArgs {
         Ok(Arc::new(data))
     }
 
-    /// The options of the task that these settings ask for, with outputs drawn uniformly.
+    /// Returns the options of the task that these settings ask for, with outputs drawn uniformly.
     pub fn options(&self) -> TriggerOptions {
         TriggerOptions {
             k: self.k,
@@ -70,23 +70,24 @@ impl DataArgs {
         }
     }
 
-    /// The task on these bigrams. Its errors name the settings.
+    /// Makes the task of these options on these bigrams. Its errors name the settings.
     ///
     /// # Errors
-    /// If the options do not fit together or the vocabulary.
+    /// If the options do not fit together, or do not fit the vocabulary.
     pub fn task(data: &Arc<BigramData>, options: TriggerOptions) -> Result<TriggerTask> {
         TriggerTask::new(data.clone(), options).map_err(|error| error.within("data_args"))
     }
 
-    /// The first `sequences` of `task`, always the same.
+    /// Draws `sequences` sequences of `task`, always the same: those of seed 0.
     ///
     /// # Errors
-    /// If they are too long.
+    /// If they need more memory than the machine has; the message names `data_args.seq_length`.
     pub fn first(&self, task: &TriggerTask, sequences: usize) -> Result<Batch> {
         probe_batch("data_args.seq_length", task, sequences)
     }
 
-    /// Checks the task against a model with this longest sequence: the problems, by dotted key.
+    /// Checks the length of sequences against a model that takes `max_length` positions, and returns the problem, if there
+    /// is one, under its dotted key.
     pub fn problems(&self, max_length: usize) -> Vec<Problem> {
         if self.seq_length <= max_length {
             return vec![];
@@ -125,7 +126,8 @@ pub struct OptimArgs {
 }
 
 impl OptimArgs {
-    /// The optimiser; `adamw` says what else AdamW is to have, if it is the one.
+    /// Returns the optimiser of these settings. If it is AdamW, `adamw` may change it further, as the settings have only
+    /// its learning rate and weight decay.
     ///
     /// ```
     /// use ihead::config::Config;
@@ -242,11 +244,13 @@ impl RunArgs {
         differ.then(|| Derived::new("threads", threads, reason)).into_iter().collect()
     }
 
-    /// Refuses a run that the machine cannot hold, before weights and batches are made: of `model`, whose values need not be drawn
-    /// yet, on such sequences, with this optimiser; `exp` are the sequences whose activations are written at the end.
+    /// Checks that the machine's memory can hold a run of `model` with these settings, before weights and batches are made.
+    ///
+    /// The values of `model` need not be drawn yet. `exp` is the number of sequences whose activations are written at the end.
     ///
     /// # Errors
-    /// If it needs more memory than there is, with the setting that has most to do with it; or an edit does not fit the model.
+    /// If the run needs more memory than there is (the message names the setting that needs most), or an edit does not fit the
+    /// model.
     pub fn check_memory(
         &self,
         model: &impl Model,
@@ -254,6 +258,7 @@ impl RunArgs {
         optim: &OptimArgs,
         exp: usize,
     ) -> Result<()> {
+        self.check_edits(model, data.seq_length)?;
         let keeps = self.reprobe.is_none() && self.save_dir.is_some();
         let measured = data.k > 0;
         let needs = Needs {
@@ -282,10 +287,15 @@ impl RunArgs {
         })
     }
 
-    /// The training batches of `task`.
+    /// Refuses edits that do not fit the model, by the name of their setting.
+    pub(super) fn check_edits(&self, model: &impl Model, seq: usize) -> Result<()> {
+        self.edits.check(model, seq).map_err(|error| error.of_part("edits"))
+    }
+
+    /// Makes the training batches of `task`, from `num_data_workers` random streams of `seed`.
     ///
     /// # Errors
-    /// If a batch is too large.
+    /// If a batch is too large; the message names the setting.
     pub fn batches(&self, task: TriggerTask, batch_size: usize) -> Result<Batches> {
         let options = BatchOptions { batch_size, seed: self.seed, workers: self.num_data_workers };
         let key_of = |field: &str| match field {
@@ -296,10 +306,10 @@ impl RunArgs {
         Batches::new(Arc::new(task), options).map_err(|error| error.renamed(key_of))
     }
 
-    /// `test_batch_size` sequences of `task`, always the same.
+    /// Draws the test batch, `test_batch_size` sequences of `task`, always the same: those of seed 0.
     ///
     /// # Errors
-    /// If they are too many.
+    /// If they need more memory than the machine has.
     pub fn test_batch(&self, task: &TriggerTask) -> Result<Batch> {
         probe_batch("test_batch_size", task, self.test_batch_size)
     }
@@ -321,17 +331,17 @@ impl RunArgs {
         Ok(())
     }
 
-    /// Where to compute: on at most as many threads as the machine has cores.
+    /// Returns where to compute: the device, the precision, and at most as many threads as the machine has cores.
     pub fn compute(&self) -> Compute {
         let cores = Compute::default().threads;
         let threads = self.threads.map_or(cores, |threads| threads.min(cores));
         Compute { device: self.device, threads, precision: self.precision }
     }
 
-    /// What happens to an earlier run in the folder.
+    /// Returns what is to happen to an earlier run in the folder.
     ///
     /// # Errors
-    /// If it is both to be replaced and to be continued.
+    /// If `overwrite=true` and `resume` contradict each other, or `resume=true` has no `save_dir`.
     pub fn earlier(&self) -> Result<Earlier> {
         match (self.overwrite, self.resume) {
             (true, Resume::Yes | Resume::Auto) => {

@@ -8,9 +8,16 @@ use crate::io::Npz;
 use crate::run::{Patches, read_whole};
 use crate::train::Compute;
 
-/// Writes `x` `[batch, seq]` (the tokens of `batch`), `out` `[batch, seq + 1]` (its marks, and a last column of zeros, as the
-/// paper's program does), `scores_L` `[batch, heads, seq, seq]` (the pattern of each
-/// layer) and `preds` `[batch, seq, vocab]` (the logits). One array is in memory at a time.
+/// Writes what a model computes for a batch as arrays for NumPy, the paper's file `exp.npz`.
+///
+/// | array | shape | what it is |
+/// |---|---|---|
+/// | `x` | `[batch, seq]` | the tokens of `batch` |
+/// | `out` | `[batch, seq + 1]` | its marks, and a last column of zeros, as the paper's program writes them |
+/// | `scores_L` | `[batch, heads, seq, seq]` | the attention pattern of layer L |
+/// | `preds` | `[batch, seq, vocab]` | the logits |
+///
+/// `graph` is the recording of `model` for sequences of the batch's length. One array is in memory at a time.
 ///
 /// # Errors
 /// If the file cannot be written, or the batch does not fit the graph.

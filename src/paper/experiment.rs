@@ -12,16 +12,18 @@ use crate::{Error, Result, output};
 
 use super::{Log, RunArgs, write_exp};
 
-/// A complete experiment of the paper: the model, its data, its measurements and its timeline, as a program has decided
-/// before its first step. The programs in `examples/` build one and [run](Experiment::run) it.
+/// A complete experiment of the paper's programs: the model, its data, its measurements and its timeline, as a program has
+/// decided them before the first step.
+///
+/// `examples/ihead_basic.rs` and `examples/ihead_full.rs` build one and [run](Experiment::run) it.
 pub struct Experiment<M> {
     /// The settings of the run.
     pub run: RunArgs,
-    /// The text of `params.json`.
+    /// The text of `params.json`: every setting, as [`settings_json`](crate::config::settings_json) gives them.
     pub params: String,
     /// The model with its initial weights.
     pub model: M,
-    /// Training batches.
+    /// The training batches.
     pub batches: Batches,
     /// The batch on which `acc_end_test` is measured.
     pub test_batch: Batch,
@@ -31,7 +33,7 @@ pub struct Experiment<M> {
     pub optim: Optim,
     /// What changes during the run, before the changes of its settings.
     pub timeline: Timeline,
-    /// What the loss is over.
+    /// The loss that training minimises.
     pub loss: Loss,
     /// What happens if the loss selects no position.
     pub empty_loss: EmptyLoss,
@@ -39,7 +41,7 @@ pub struct Experiment<M> {
     pub measured: Option<Measured>,
 }
 
-/// The measurements of an evaluation.
+/// What an evaluation of an [`Experiment`] measures.
 pub struct Measured {
     /// Metrics of the batch of the step, before the update.
     pub metrics: Vec<Metric>,
@@ -47,7 +49,7 @@ pub struct Measured {
     pub test: Metric,
     /// The recalls of the weights, after the update.
     pub recalls: Vec<WeightProbe>,
-    /// Also the norm and the gradient's norm of each parameter that trains.
+    /// Whether the norm of each parameter that trains, and that of its gradient, are measured too.
     pub norms: bool,
 }
 
@@ -56,12 +58,12 @@ impl<M: Model> Experiment<M> {
     ///
     /// # Errors
     /// If the settings do not fit the model or the machine; then no file has been touched. Later, if a file cannot be
-    /// written.
+    /// written, the run diverges, or a signal stops it.
     pub fn run(self) -> Result<()> {
         self.start(true, &mut Alone)
     }
 
-    /// Runs without log lines and shows each step to `watch`.
+    /// Trains like [`run`](Self::run), but prints nothing and calls `watch` after each step.
     ///
     /// # Errors
     /// As for [`run`](Self::run).
@@ -69,7 +71,7 @@ impl<M: Model> Experiment<M> {
         self.start(false, watch)
     }
 
-    /// The folder of the run's files.
+    /// Returns the folder of the run's files, `save_dir` inside `root_dir`, or `None` if the run has none.
     pub fn save_dir(&self) -> Option<PathBuf> {
         self.run.save_dir.as_ref().map(|dir| self.run.root_dir.join(dir))
     }
@@ -84,6 +86,7 @@ impl<M: Model> Experiment<M> {
             self.run.warnings(&timeline, self.measured.is_some()).iter().for_each(output::warn);
         }
         let earlier = self.run.earlier()?;
+        self.run.check_edits(&self.model, self.batches.task().seq_length())?;
         let Experiment { run: args, model, batches, exp_batch, measured, .. } = self;
         let graph = record_with(&model, batches.task().seq_length(), &args.edits)?;
         compute.engine(&graph, &Request::default(), &|_| false)?; // is the device there?

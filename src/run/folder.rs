@@ -69,7 +69,16 @@ pub(super) fn look(dir: &Path) -> Result<Found> {
         Ok(_) => {
             return Err(Error::format(dir, "is no folder, which the run's files would be in; move it away"));
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return if dir.is_symlink() {
+                Err(Error::format(
+                    dir,
+                    "is a link to a folder that is not there; make it, or move the link away",
+                ))
+            } else {
+                Ok(Found::Nothing)
+            };
+        }
         Err(error) => return Err(Error::io("create", dir, error)),
     }
     let mut found = Found::NoRun;
@@ -205,12 +214,16 @@ impl Stage {
             }
             there => {
                 let old = beside(&self.target, "old");
-                if there.is_some() {
-                    std::fs::rename(&self.target, &old).map_err(|e| Error::io("replace", &self.target, e))?;
-                }
-                if let Err(error) = std::fs::rename(from, &self.target) {
-                    let _ = std::fs::rename(&old, &self.target);
-                    return Err(failed(error));
+                let moved = if there.is_some() { std::fs::rename(&self.target, &old) } else { Ok(()) };
+                let put = moved.map_err(|e| Error::io("replace", &self.target, e)).and_then(|()| {
+                    std::fs::rename(from, &self.target).map_err(|error| {
+                        let _ = std::fs::rename(&old, &self.target);
+                        failed(error)
+                    })
+                });
+                if let Err(error) = put {
+                    self.stage = Some(stage); // which is removed with what is in it
+                    return Err(error);
                 }
                 if there.is_some() {
                     clear_replaced(&old, &self.target)?;
@@ -412,6 +425,7 @@ fn refused(dir: &Path) -> Error {
         |_| "holds an earlier run".into(),
         |info| format!("holds a run ({}, {} iterations)", info.status_now(dir), info.iterations),
     );
-    let mend = "resume=true goes on with it, overwrite=true replaces it (in code `Run::earlier`); or write to another folder";
+    let mend = "resume=true goes on with it, overwrite=true replaces it (`Run::earlier` in a program without these settings); \
+                or write to another folder";
     Error::folder(dir, what, mend)
 }

@@ -216,7 +216,11 @@ impl FromStr for WeightEdit {
     /// If the text is no change of weights: the nearest is in the message. Names of weights are checked against a model.
     fn from_str(text: &str) -> Result<WeightEdit> {
         let read = |reader: &mut Reader<'_>| {
+            let place = reader.place();
             let name = reader.word("a change of weights, such as zero(layers.1.ff.weight)")?;
+            if !WeightEdit::NAMES.contains(&name) {
+                return Err(reader.unknown("weight edit", (place, name), WeightEdit::NAMES));
+            }
             WeightEdit::read(name, reader)
         };
         Reader::whole("weight edit", text, read, "the end")

@@ -83,6 +83,11 @@ fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
             "a.0..2.b.2..2=ablate",
             "a range of numbers, as in layers.0..2.ff.out=ablate, found `2` at character 10",
         ),
+        (
+            "a=b",
+            "one of ablate, previous_token, induction, first_token, current_token, uniform, patch, scale, row, rows, parents, \
+             found `b` at character 3",
+        ),
     ] {
         let error = text.parse::<Edits>().unwrap_err().to_string();
         assert_eq!(error, format!("edits '{text}': expected {expected}"));

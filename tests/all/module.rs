@@ -207,6 +207,19 @@ fn a_name_without_weight_is_the_one_tensor_of_its_module() {
 }
 
 #[test]
+fn a_range_or_a_star_is_the_name_of_no_single_tensor() {
+    let mut model = transformer();
+    let both = "layers.0..2.attention.wk";
+    assert_eq!(model.matching(both).unwrap().len(), 2);
+    for name in [both, "layers.*.attention.wk", "layers.1*.attention.wk"] {
+        let read = model.tensor(name).map(drop).unwrap_err().to_string();
+        let written = model.update(name, &mut |values| values.fill(1.0)).unwrap_err().to_string();
+        assert!(read.starts_with(&format!("no parameter '{name}'")), "{read}");
+        assert_eq!(read, written);
+    }
+}
+
+#[test]
 fn a_name_of_a_module_of_several_tensors_is_told_how_to_name_them_all() {
     let model = transformer();
     let expected = " 'layers.1.attention'; did you mean 'layers.1.attention.*'?";

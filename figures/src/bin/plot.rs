@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p ihead-figure --bin plot -- runs/basic paper out=basic.svg
 //! cargo run --release -p ihead-figure --bin plot -- runs/rates curves "y=['loss*','acc_end']" log_x=true
-//! cargo run --release -p ihead-figure --bin plot -- runs/basic attention positions=0..40
+//! cargo run --release -p ihead-figure --bin plot -- runs/basic attention size=40
 //! cargo run --release -p ihead-figure --bin plot -- runs/basic associations
 //! cargo run --release --example collect -- runs/rates format=csv | cargo run --release -p ihead-figure --bin plot -- - table x=optim_args.learning_rate
 //! ```
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use ihead::config::{Exit, Parser, Problem, words};
 use ihead::data::{Batch, BigramData};
 use ihead::graph::Model;
+use ihead::internals::names::nearest;
 use ihead::io::Array;
 use ihead::probe::{Recall, StateDict};
 use ihead::report::View;
@@ -108,10 +109,19 @@ fn main() -> ExitCode {
         }
         Ok(parsed) => {
             let dirs: Vec<PathBuf> = dirs.into_iter().map(PathBuf::from).collect();
+            if let Some((word, kind)) = dirs.iter().find_map(|dir| like_a_kind(dir)) {
+                return fail(format!("no run or kind of figure '{word}'; did you mean '{kind}'?"));
+            }
             let done = plot(&dirs, kind.as_deref(), &parsed.args);
             done.map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
         }
     }
+}
+
+/// A word that is no path and was perhaps meant as a kind of figure.
+fn like_a_kind(word: &Path) -> Option<(&str, &'static str)> {
+    let word = word.to_str().filter(|text| *text != "-" && !word.exists())?;
+    Some((word, nearest(word, KINDS)?))
 }
 
 fn plot(dirs: &[PathBuf], kind: Option<&str>, args: &Args) -> Result<()> {
@@ -202,6 +212,9 @@ fn no_snapshot(dir: &Path, wanted: usize, known: impl Iterator<Item = usize>) ->
 }
 
 fn attentions(dirs: &[PathBuf], args: &Args) -> Result<Figure> {
+    if args.sequences.is_empty() {
+        return Err(Error::config("sequences", "none; expected at least one, as in [0]"));
+    }
     let mut panels = Vec::new();
     for dir in dirs {
         let (again, text) = match (again(dir), View::read(dir)?) {
@@ -320,7 +333,10 @@ fn heads(array: &Array, site: &str, when: &str, tokens: &Tokens, args: &Args) ->
     let place = site.trim_end_matches(".pattern").trim_end_matches(".attention").replace("layers.", "layer ");
     let all: Vec<usize> = (0..heads).collect();
     let chosen = if args.heads.is_empty() { &all } else { &args.heads };
-    let to = (args.from + args.size).min(seq);
+    if args.from >= seq {
+        return Err(Error::config("from", format!("{}; expected a position below {seq}", args.from)));
+    }
+    let to = args.from.saturating_add(args.size).min(seq);
     let panel = |head: &usize| {
         let head_text = if heads > 1 { format!(", head {head}") } else { String::new() };
         let when = if when.is_empty() { String::new() } else { format!(", {when}") };

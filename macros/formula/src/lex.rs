@@ -1,5 +1,5 @@
-//! The one lexer of all small languages of the library: recalls, edits, timelines, schedules, optimisers, ranges of a sweep. What is
-//! verbatim between separators, as the texts of a list, is cut by [`crate::split`].
+//! The one lexer of all small languages of the library: recalls, edits, timelines, schedules, optimisers, ranges of a
+//! sweep. What is verbatim between separators, as the texts of a list, is cut by [`crate::split`].
 //!
 //! It reads a text from left to right, holds one token, and copies nothing: time is linear in the length of the text and
 //! memory does not depend on it.
@@ -46,7 +46,7 @@ impl fmt::Display for Token<'_> {
     }
 }
 
-/// A text that is read token by token.
+/// A text that is read from left to right, token by token. It holds the next token.
 #[derive(Clone, Debug)]
 pub struct Scanner<'a> {
     text: &'a str,
@@ -61,7 +61,7 @@ pub struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// At the first token of a text.
+    /// Begins at the first token of a text.
     pub fn new(text: &'a str) -> Self {
         let mut scanner = Scanner {
             text,
@@ -75,22 +75,22 @@ impl<'a> Scanner<'a> {
         scanner
     }
 
-    /// The token that is next.
+    /// Returns the next token.
     pub fn token(&self) -> Token<'a> {
         self.token
     }
 
-    /// Where it begins: to be given to [`problem_at`](Self::problem_at).
+    /// Returns the place of the next token, for [`problem_at`](Self::problem_at).
     pub fn place(&self) -> usize {
         self.start
     }
 
-    /// Goes on behind the token.
+    /// Goes on behind the next token.
     pub fn advance(&mut self) {
         self.go_to(self.end);
     }
 
-    /// Whether `sign` is next; then goes on behind it.
+    /// Goes on behind `sign` if it is the next token, and returns whether it was.
     pub fn take(&mut self, sign: &str) -> bool {
         let there = matches!(self.token, Token::Sign(next) if next == sign);
         if there {
@@ -99,8 +99,8 @@ impl<'a> Scanner<'a> {
         there
     }
 
-    /// The characters up to white space, a bracket, `,`, `=` or `:`, as a name with `*` in it or a signed number is
-    /// written; `None` if there are none.
+    /// Takes the characters up to white space, a bracket, `,`, `=` or `:`, such as a name with `*` in it or a signed
+    /// number, and goes on behind them; `None` if there are none.
     pub fn word(&mut self) -> Option<&'a str> {
         let rest = &self.text[self.start..];
         let end = rest.find(|c: char| c.is_whitespace() || ENDS_A_WORD.contains(&c)).unwrap_or(rest.len());
@@ -115,12 +115,12 @@ impl<'a> Scanner<'a> {
         Some(&rest[..end])
     }
 
-    /// Something else than `expected` is next.
+    /// Returns the problem that something else than `expected` is next.
     pub fn problem(&self, expected: impl Into<String>) -> Problem {
         self.problem_at(self.start, expected)
     }
 
-    /// Something else than `expected` is at an earlier [place](Self::place).
+    /// Returns the problem that something else than `expected` is at an earlier [place](Self::place).
     pub fn problem_at(&self, place: usize, expected: impl Into<String>) -> Problem {
         let (found, _) = token_of(&self.text[place..]);
         let at = self.text[..place].chars().count() + 1;

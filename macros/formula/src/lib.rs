@@ -1,4 +1,5 @@
-//! The text form of a memory recall: *these rows, through these maps, read out against those, should land there*.
+//! The text form of a memory recall: which rows go through which maps, what they are scored against, and which targets are
+//! right.
 //!
 //! ```text
 //! recall      = name ":" rows [ "~" rows ] "=>" association
@@ -12,7 +13,7 @@
 //!
 //! `table` and `weight` are names of parameters; `.weight` at their end may be left out. Only syntax is known here:
 //! the library (`ihead::probe`) gives it its meaning, and `ihead::recall!` refuses what does not parse when a program
-//! is compiled.
+//! is compiled. [`lex`] and [`split`] also read the library's other texts, such as timelines and sweeps.
 //!
 //! ```
 //! let parsed = ihead_formula::recall("wo1: tok_embeddings -> layers.1.attention.wv -> output => self").unwrap();
@@ -26,81 +27,81 @@ pub mod split;
 
 use std::fmt;
 
-/// A recall, as it is written.
+/// A memory recall as it is written: a name, rows, what they are scored against, and which targets are right.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recall {
-    /// Its name, the key in a record.
+    /// The name, under which the result is recorded.
     pub name: String,
-    /// What is mapped.
+    /// The rows that are mapped, one for each input.
     pub inputs: Rows,
-    /// What it is scored against; without it the last map of `inputs` reads out the scores.
+    /// The rows that the mapped inputs are scored against; without them, the last map of `inputs` gives the scores.
     pub keys: Option<Rows>,
-    /// What should land where.
+    /// The right target of each input.
     pub association: Association,
 }
 
-/// Rows and the steps that they go through.
+/// The rows of a table, or sums of such rows, and the steps that each of them goes through.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
-    /// Where they come from.
+    /// Where the rows come from.
     pub source: Source,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
-/// Where rows come from.
+/// The source of [`Rows`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
-    /// The rows of a table.
+    /// The rows of the table with this name.
     Table(String),
-    /// Sums of rows, at least two.
+    /// The sums of these rows, row by row; there are at least two terms.
     Sum(Vec<Rows>),
 }
 
-/// What happens to each row.
+/// A step that each row goes through.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// `W x`.
+    /// The weight with this name maps the row: `W x`.
     Map(String),
-    /// `W x`, or `x` where the model has no such weight.
+    /// The same, or `x` where the model has no such weight.
     MapOrIdentity(String),
-    /// `max(x, 0)`.
+    /// Each element becomes `max(x, 0)`.
     Relu,
-    /// `factor x`.
+    /// The row is multiplied by this factor.
     Scale(f64),
-    /// The columns of one head, the others 0.
+    /// The columns of one head stay, the others become 0.
     Head {
-        /// Which.
+        /// The number of the head, from 0.
         head: usize,
-        /// Of how many.
+        /// The number of heads.
         heads: usize,
     },
 }
 
-/// What should land where.
+/// Which target is right for which input, and which inputs or candidates count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Association {
-    /// The rule.
+    /// The rule from inputs to targets.
     pub rule: Rule,
-    /// The things that it is about; all without it.
+    /// With [`Rule::Pairs`] the candidates, otherwise the inputs, whose targets are the candidates; all rows without it.
     pub among: Option<Vec<usize>>,
 }
 
-/// Which target belongs to which input.
+/// The rule of an [`Association`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
-    /// Each to itself.
+    /// The target of each input is itself.
     Itself,
-    /// Each to the one before.
+    /// The target of each input is the one before it.
     Previous,
-    /// These pairs (input, target).
+    /// The inputs and their targets, as pairs (input, target).
     Pairs(Vec<(usize, usize)>),
 }
 
-/// Why a text is none of its language.
+/// An error in a text: what could stand at a place, and what stands there instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The character at which it shows, counted from 1.
+    /// The place of the error, in characters counted from 1.
     pub at: usize,
     /// What could stand there, with an example.
     pub expected: String,
@@ -119,7 +120,7 @@ impl std::error::Error for Problem {}
 /// Reads a recall.
 ///
 /// # Errors
-/// The first thing that does not belong where it is.
+/// If the text is no recall: the first place that does not fit.
 pub fn recall(text: &str) -> Result<Recall, Problem> {
     parse::Parser::new(text).recall()
 }
@@ -127,7 +128,7 @@ pub fn recall(text: &str) -> Result<Recall, Problem> {
 /// Reads rows alone, such as `tok_embeddings -> output`.
 ///
 /// # Errors
-/// The first thing that does not belong where it is.
+/// If the text is none: the first place that does not fit.
 pub fn rows(text: &str) -> Result<Rows, Problem> {
     parse::Parser::new(text).only_rows()
 }
@@ -135,7 +136,7 @@ pub fn rows(text: &str) -> Result<Rows, Problem> {
 /// Reads an association alone, such as `previous among 0..64`.
 ///
 /// # Errors
-/// The first thing that does not belong where it is.
+/// If the text is none: the first place that does not fit.
 pub fn association(text: &str) -> Result<Association, Problem> {
     parse::Parser::new(text).only_association()
 }

@@ -6,20 +6,21 @@ use std::fmt;
 /// A part of a text, without white space around it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Piece<'a> {
-    /// The part.
+    /// The text of the part.
     pub text: &'a str,
-    /// Its first character in the whole, from 1.
+    /// The place of its first character in the whole text, from 1.
     pub at: usize,
 }
 
 /// How a text is cut.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
-    /// The character between pieces.
+    /// The character that separates pieces.
     pub separator: char,
     /// Opening brackets, each with the one that closes it.
     pub brackets: &'static [(char, char)],
-    /// Behind these a quote opens, as at the beginning of a piece; elsewhere, as in `it's`, it is a letter.
+    /// The characters behind which a quote opens, as it does at the beginning of a piece; elsewhere, as in `it's`, it is a
+    /// letter.
     pub before_quotes: &'static [char],
     /// Whether a doubled quote within quotes is one that does not close them.
     pub doubled: Doubled,
@@ -39,7 +40,7 @@ pub enum Doubled {
 pub struct Flaw {
     /// What is wrong there.
     pub kind: FlawKind,
-    /// The character.
+    /// The place of the character, from 1.
     pub at: usize,
 }
 
@@ -74,12 +75,15 @@ impl fmt::Display for Flaw {
 }
 
 impl<'a> Piece<'a> {
-    /// The whole of a text.
+    /// Returns the whole of a text as one piece, without white space around it.
     pub fn of(text: &'a str) -> Self {
         Piece { text, at: 1 }.trimmed()
     }
 
-    /// What is left of it behind so many bytes.
+    /// Returns what is left of the piece behind its first `byte` bytes.
+    ///
+    /// # Panics
+    /// If `byte` is beyond the end, or inside a character.
     ///
     /// ```
     /// # use ihead_formula::split::Piece;
@@ -96,7 +100,7 @@ impl<'a> Piece<'a> {
         Piece { text: start.trim_end(), at: self.at + skipped }
     }
 
-    /// The pieces between separators.
+    /// Returns the pieces between separators, each without white space around it.
     ///
     /// # Errors
     /// If a bracket or a quote is not closed, a bracket closes nothing, or a piece is empty.

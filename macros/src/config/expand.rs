@@ -6,6 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Expr, Ident, Lit};
 
 use super::syntax::{Enum, Field, Override, Role, Setting, Struct};
+use super::table;
 
 /// `impl Config` for a struct: a handle for each field, and functions that pass from handle to handle.
 pub(super) fn expand_struct(input: &Struct) -> TokenStream {
@@ -26,10 +27,12 @@ pub(super) fn expand_struct(input: &Struct) -> TokenStream {
     let validate = said("validate", "Problem", validate.as_ref(), &fields);
     let warnings = said("warnings", "Problem", warn.as_ref(), &fields);
     let derivations = said("derivations", "Derived", derive.as_ref(), &fields);
+    let settings = table::of_struct(input);
     quote! {
         const _: () = {
             #(#handles)*
 
+            #[doc = #settings]
             #[automatically_derived]
             #[diagnostic::do_not_recommend]
             impl ::ihead::config::Config for #ident {
@@ -213,7 +216,9 @@ pub(super) fn expand_enum(input: &Enum) -> TokenStream {
     let helps = variants.iter().map(|variant| &variant.help);
     let list = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let expected = format!("expected one of {list}, found ");
+    let words = table::of_enum(input);
     quote! {
+        #[doc = #words]
         #[automatically_derived]
         #[diagnostic::do_not_recommend]
         impl ::ihead::config::FieldType for #ident {

@@ -12,6 +12,7 @@ mod fields;
 mod literal;
 mod shape;
 mod syntax;
+mod table;
 #[cfg(test)]
 mod tests;
 mod validate;

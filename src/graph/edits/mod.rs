@@ -14,7 +14,7 @@ use super::{Graph, Model, record_with};
 /// A change of the values at a site while the model runs. It has a text form, such as `previous_token` or
 /// `scale(0.5)`.
 ///
-/// | edit | text | of |
+/// | edit | text | for |
 /// |---|---|---|
 /// | [`Ablate`](Self::Ablate) | `ablate` | streams and patterns |
 /// | [`Scale`](Self::Scale) | `scale(0.5)` | streams |
@@ -35,9 +35,10 @@ pub enum Edit {
     Ablate,
     /// The values are multiplied by a factor.
     Scale(f64),
-    /// Every position gets the same row, `[dim]`; with the mean of a batch this is mean ablation.
+    /// Every position gets the same given row, `[dim]`. With the mean over a batch this is mean ablation
+    /// ([`crate::run::mean_ablation`]).
     Row(Vec<f64>),
-    /// A row for each position, `[seq, dim]`. There may be more rows than positions.
+    /// Each position gets a row of its own, `[seq, dim]`. There may be more rows than positions.
     Rows(Vec<Vec<f64>>),
     /// Attention to the previous position (position 0 attends to itself).
     PreviousToken,
@@ -52,8 +53,8 @@ pub enum Edit {
     Uniform,
     /// Attention of each position to a given one that is not later, `[seq]`. The list may be longer than the sequence.
     Parents(Vec<u32>),
-    /// The values are those that an engine is given for the site ([`crate::engine::Engine::patch`]), such as those of another
-    /// batch or of another model.
+    /// The values are those that the engine is given for the site ([`crate::engine::Engine::patch`]), such as those of
+    /// another batch or of another model. [`crate::run::Inspect::patch`] makes such an edit together with its values.
     Patch,
 }
 
@@ -93,10 +94,10 @@ pub(super) struct Entry {
 
 /// Edits of sites, in order. Where two edits are of the same site, the second one changes the result of the first.
 ///
-/// Their text, on a command line and in `params.json` and `run.json`, is `SITE=EDIT, ...`. `SITE[0,2]=EDIT` edits two heads, and
-/// `SITE[0..4]=EDIT` the heads 0 to 3. In a name, `*` stands for any characters, and a part such as `0..4` for the numbers 0 to 3:
-/// `layers.0..4.ff.out`. As a field of a `#[derive(Config)]` struct, `#[config(default = Edits::default())]` makes it a
-/// setting.
+/// Their text, on a command line and in `params.json` and `run.json`, is `SITE=EDIT, ...`. `SITE[0,2]=EDIT` edits two
+/// heads, and `SITE[0..4]=EDIT` the heads 0 to 3. In a name, `*` stands for any characters, and a part such as `0..4` for
+/// the numbers 0 to 3: `layers.0..4.ff.out`. As a field of a `#[derive(Config)]` struct,
+/// `#[config(default = Edits::default())]` makes it a setting.
 ///
 /// ```
 /// use ihead::graph::{Edit, Edits};
@@ -119,13 +120,14 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// These edits and one more, of the sites that `site` names: a name, or a pattern with `*` or a range such as `layers.0..4.ff.out`.
+    /// Adds an edit of the sites that `site` names: a name, or a pattern with `*` or with a range, such as
+    /// `layers.0..4.ff.out`.
     pub fn with(self, site: impl Into<String>, edit: Edit) -> Self {
         self.on_heads(site, [], edit)
     }
 
-    /// These edits and one more, of some heads (all, if none is listed) of a pattern or of a stream that has heads: queries,
-    /// keys, values, and what they mix.
+    /// Adds an edit of some heads (of all, if none is listed) of a pattern, or of a stream that has heads: the sites `q`,
+    /// `k`, `v` and `mixed` of attention.
     pub fn on_heads(
         mut self,
         site: impl Into<String>,
@@ -136,24 +138,24 @@ impl Edits {
         self
     }
 
-    /// These edits, followed by `others`.
+    /// Returns these edits, followed by `others`.
     pub fn and(mut self, others: Edits) -> Self {
         self.entries.extend(others.entries);
         self
     }
 
-    /// These edits without those of sites that `pattern` matches (`*` stands for any characters).
+    /// Returns these edits without those whose site, as it was written, matches `pattern` (`*` stands for any characters).
     pub fn without(&self, pattern: &str) -> Edits {
         let stays = |entry: &&Entry| !matches(pattern, &entry.site);
         Edits { entries: self.entries.iter().filter(stays).cloned().collect() }
     }
 
-    /// The names and patterns of the edited sites.
+    /// Iterates over the names and patterns of the edited sites, as they were written.
     pub fn sites(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.site.as_str())
     }
 
-    /// Whether there are no edits.
+    /// Returns whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -161,7 +163,7 @@ impl Edits {
     /// Checks every name, head and size against the model, for sequences of `seq` tokens.
     ///
     /// # Errors
-    /// If an edit is of no site (the nearest name is in the message), or does not fit its site.
+    /// If an edit names no site (the nearest name is in the message), or does not fit its site.
     pub fn check(&self, model: &impl Model, seq: usize) -> Result<()> {
         if self.is_empty() { Ok(()) } else { record_with(model, seq, self).map(drop) }
     }

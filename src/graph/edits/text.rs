@@ -31,7 +31,7 @@ impl FromStr for Edit {
     type Err = Error;
 
     /// # Errors
-    /// If the text is no edit: the nearest is in the message.
+    /// If the text is no edit: the nearest is in the message, or all of them.
     fn from_str(text: &str) -> Result<Edit> {
         Reader::whole("edit", text, Edit::read, "the end")
     }
@@ -39,6 +39,7 @@ impl FromStr for Edit {
 
 impl Edit {
     fn read(reader: &mut Reader<'_>) -> Result<Edit> {
+        let place = reader.place();
         let name = reader.word("an edit, such as ablate or scale(0.5)")?;
         if let Some((_, edit)) = PLAIN.iter().find(|(known, _)| *known == name) {
             let without = || reader.misfit(&format!("no values after {name}"));
@@ -46,7 +47,7 @@ impl Edit {
         }
         let Some((_, example)) = WITH_VALUES.iter().find(|(known, _)| *known == name) else {
             let known = PLAIN.iter().map(|(name, _)| *name).chain(WITH_VALUES.map(|(name, _)| name));
-            return Err(Error::unknown("edit", name, known));
+            return Err(reader.unknown("edit", (place, name), known));
         };
         let expected = &format!("finite numbers, as in {example}");
         reader.sign("(", expected)?;

@@ -31,7 +31,7 @@ pub use model::{Embeddings, TwoSteps, TwoStepsLayer};
 use crate::data::{NumpyRng, Task};
 use crate::{Error, Result};
 
-/// Sequences of `seq` tokens of `vocab` that end in a trigger which came once before: see [the module](self).
+/// The task of the theorem: sequences that end in a trigger which came once before. [The module](self) describes it.
 ///
 /// Marks: `2` at the last position, whose next token is the trigger's output; `0` elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,22 +40,22 @@ pub struct SingleTrigger {
     seq: usize,
 }
 
-/// A matrix with one value on its diagonal and another beside it.
+/// A square matrix with one value on its diagonal and another one everywhere else.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Diagonal {
-    /// On the diagonal.
+    /// The value on the diagonal.
     pub diagonal: f64,
-    /// Beside it.
+    /// The value off the diagonal.
     pub off_diagonal: f64,
 }
 
 impl Diagonal {
-    /// `diagonal - off_diagonal`: all that matters to a softmax.
+    /// Returns `diagonal - off_diagonal`. A softmax of a row depends on this difference alone.
     pub fn contrast(&self) -> f64 {
         self.diagonal - self.off_diagonal
     }
 
-    /// The matrix of this size, `[size][size]`.
+    /// Returns the matrix of this size, `[size][size]`.
     pub fn matrix(&self, size: usize) -> Vec<Vec<f64>> {
         let entry = |r: usize, c: usize| if r == c { self.diagonal } else { self.off_diagonal };
         (0..size).map(|r| (0..size).map(|c| entry(r, c)).collect()).collect()
@@ -68,10 +68,11 @@ impl Diagonal {
 }
 
 impl SingleTrigger {
-    /// The setting with `N = vocab`, `T = seq`.
+    /// Makes the setting with `N = vocab` tokens and sequences of length `T = seq`.
     ///
     /// # Errors
-    /// Fewer than 2 tokens, or sequences shorter than 3: there is no room for a trigger, its output and the trigger.
+    /// If there are fewer than 2 tokens, or sequences are shorter than 3: there is no room for a trigger, its output and
+    /// the trigger.
     pub fn new(vocab: usize, seq: usize) -> Result<Self> {
         if vocab < 2 || seq < 3 {
             let found = format!("{vocab} tokens in sequences of {seq}");
@@ -80,22 +81,23 @@ impl SingleTrigger {
         Ok(SingleTrigger { vocab, seq })
     }
 
-    /// The first step, on `W_O^2` at zero weights: `-dL/dW_O^2[j, k] = E[(1{o = j} - 1/N) vbar_k]`, `vbar_k` the share of
-    /// token `k` in the sequence.
+    /// Returns the direction of the first step, on `W_O^2` at zero weights, `[vocab, vocab]`.
     ///
-    /// On the diagonal `(1 + (T-3)/(N-1) - T/N) / (N T)`: the output is there once for certain, and among the `T - 3`
+    /// It is `-dL/dW_O^2[j, k] = E[(1{o = j} - 1/N) vbar_k]`, where `vbar_k` is the share of token `k` in the sequence. On
+    /// the diagonal this is `(1 + (T-3)/(N-1) - T/N) / (N T)`: the output is there once for certain, and among the `T - 3`
     /// free positions as often as others. Rows sum to 0.
     pub fn output_step(&self) -> Diagonal {
         let (n, t) = (self.vocab as f64, self.seq as f64);
         Diagonal::balanced((self.outputs() - t / n) / (n * t), self.vocab)
     }
 
-    /// The second step, on `W_K^2` at zero keys, once `W_O^2` has the contrast `c` (diagonal minus off-diagonal).
+    /// Returns the direction of the second step, on `W_K^2` at zero keys, `[vocab, vocab]`, once `W_O^2` has the contrast
+    /// `c = output_contrast` ([`Diagonal::contrast`]).
     ///
-    /// `-dL/dW_K^2[a, b] = c/T E[1{q = a} sum_s (1{x_s = o} - vbar_o) y_s[b]]`, `y_s[b]` the share of `b` in `x_1..x_s`. Given
-    /// `s0` the events of `o` and of `b` are independent, so the diagonal is `c/(N T)` times the mean over `s0` of
-    /// `sum_s (w_s - m/T) y_s[q]`, with `w_s = P(x_s = o | s0)`, `m = sum_s w_s`, `y_s[q] = (1{s >= s0} + 1{s = T}) / s`.
-    /// Rows sum to 0.
+    /// It is `-dL/dW_K^2[a, b] = c/T E[1{q = a} sum_s (1{x_s = o} - vbar_o) y_s[b]]`, where `y_s[b]` is the share of `b` in
+    /// `x_1..x_s`. Given `s0` the events of `o` and of `b` are independent, so the diagonal is `c/(N T)` times the mean
+    /// over `s0` of `sum_s (w_s - m/T) y_s[q]`, with `w_s = P(x_s = o | s0)`, `m = sum_s w_s`,
+    /// `y_s[q] = (1{s >= s0} + 1{s = T}) / s`. Rows sum to 0.
     pub fn second_key_step(&self, output_contrast: f64) -> Diagonal {
         let (n, t) = (self.vocab as f64, self.seq as f64);
         let mean = self.outputs() / t;
@@ -105,12 +107,13 @@ impl SingleTrigger {
         Diagonal::balanced(diagonal, self.vocab)
     }
 
-    /// The third step, on `W_K^1` at zero, once `W_O^2` has the contrast `c` and `W_K^2` the contrast `k`: row `t`, column
-    /// `s`, `[seq][seq]`.
+    /// Returns the direction of the third step, on `W_K^1` at zero, `[seq][seq]`, once `W_O^2` has the contrast
+    /// `c = output_contrast` and `W_K^2` the contrast `k = key_contrast`. Row `s` belongs to the query at position `s`,
+    /// column `r` to the key at `r`.
     ///
-    /// `-dL/dW_K^1[s, r] = c k/s E[A_s (1{x_s = o} - sum_s' A_s' 1{x_s' = o}) (1{x_r = q} - y_s[q])]` for `r <= s`, else 0, with
-    /// layer 1's attention `A_s` proportional to `exp(k y_s[q])`. Given `s0` all but `1{x_s = o}` is certain, so that the
-    /// form is exact for any `k`. Rows sum to 0.
+    /// It is `-dL/dW_K^1[s, r] = c k/s E[A_s (1{x_s = o} - sum_s' A_s' 1{x_s' = o}) (1{x_r = q} - y_s[q])]` for `r <= s`,
+    /// else 0, with layer 1's attention `A_s` proportional to `exp(k y_s[q])`. Given `s0` all but `1{x_s = o}` is certain,
+    /// so that the form is exact for any `k`. Rows sum to 0.
     pub fn first_key_step(&self, output_contrast: f64, key_contrast: f64) -> Vec<Vec<f64>> {
         let mut step = vec![vec![0.0; self.seq]; self.seq];
         let starts = (self.seq - 2) as f64;

@@ -4,17 +4,17 @@ use crate::graph::{Model, Stream, Tokens};
 use crate::nn::{Attention, Embedding, Init, Linear, Map, ModuleExt, Param};
 use crate::{Error, Module, Result};
 
-/// The rows of the tables, which never train.
+/// What the embeddings of [`TwoSteps`] are: the rows of its three tables (tokens, positions, unembedding), which never train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Embeddings {
-    /// Orthonormal: row `i` is the `i`-th unit vector, in all three tables.
+    /// Orthonormal rows: row `i` is the `i`-th unit vector, in all three tables.
     OneHot,
-    /// `N(0, 1/dim)` each, nearly orthonormal in high dimension; independent in the three tables.
+    /// Random rows, each entry `N(0, 1/dim)`; nearly orthonormal in high dimension, and independent in the three tables.
     Random,
 }
 
-/// One head.
+/// A layer of [`TwoSteps`]: attention with one head.
 #[derive(Module)]
 pub struct TwoStepsLayer<D: Dim> {
     /// Keys and, in layer 1, the output train; queries and values are the inputs themselves.
@@ -22,7 +22,8 @@ pub struct TwoStepsLayer<D: Dim> {
     pub attention: Attention<D>,
 }
 
-/// The least model with an induction head: layer 0 reads by position for the keys of layer 1, which alone makes the logits.
+/// The model of the theorem, the smallest one with an induction head: layer 0 reads by position for the keys of layer 1,
+/// which alone makes the logits.
 ///
 /// With `e` the token and `p` the position embeddings: `y[t] = sum_s softmax_s(p_t . W_K^1 p_s) e(x_s)`, and the logits are
 /// `W_U W_O^2 sum_s softmax_s(e(x_t) . W_K^2 y[s]) e(x_s)`, over `s <= t`, scores unscaled. What trains is zero at first:
@@ -38,25 +39,25 @@ pub struct TwoStepsLayer<D: Dim> {
 /// ```
 #[derive(Module)]
 pub struct TwoSteps<V: Dim, M: Dim, D: Dim> {
-    /// `e`.
+    /// The token embeddings `e`, `[vocab, dim]`.
     #[module]
     pub tok_embeddings: Embedding<V, D>,
-    /// `p`, `[max_length, dim]`.
+    /// The position embeddings `p`, `[max_length, dim]`.
     #[buffer]
     pub pe: Param<(M, D)>,
     /// The two layers.
     #[module]
     pub layers: [TwoStepsLayer<D>; 2],
-    /// `W_U`.
+    /// The unembedding `W_U`, `[vocab, dim]`.
     #[module]
     pub output: Linear<D, V>,
 }
 
 impl<V: Dim, M: Dim, D: Dim> TwoSteps<V, M, D> {
-    /// The model of these sizes at zero weights; random embeddings are drawn from `seed`.
+    /// Makes the model of these sizes at zero weights. Random embeddings are drawn from `seed`.
     ///
     /// # Errors
-    /// One-hot embeddings of more rows than `dim`.
+    /// If one-hot embeddings have more rows (tokens or positions) than `dim`.
     pub fn new(vocab: V, max_length: M, dim: D, embeddings: Embeddings, seed: u64) -> Result<Self> {
         let width = dim.size();
         let rows = vocab.size().max(max_length.size());

@@ -22,8 +22,12 @@ impl FromStr for Optim {
     /// If the optimiser or a setting is not known (the nearest is in the message), or a value is no number of at least 0.
     fn from_str(text: &str) -> Result<Optim> {
         let read = |reader: &mut Reader<'_>| {
+            let place = reader.place();
             let name = reader.word("an optimiser, such as sgd or adamw(learning_rate=0.01)")?;
-            Optim::read(name, reader)
+            match name {
+                "sgd" | "adamw" => Optim::read(name, reader),
+                _ => Err(reader.unknown("optimiser", (place, name), ["sgd", "adamw"])),
+            }
         };
         Reader::whole("optimiser", text, read, "the end")
     }
@@ -62,7 +66,7 @@ fn setting<'a>(
     let place = reader.place();
     let key = reader.word(FORM)?;
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-    let unknown = || Error::unknown("setting of an optimiser", key, names);
+    let unknown = || reader.unknown("setting of an optimiser", (place, key), names);
     let (_, value) = known.iter_mut().find(|(name, _)| *name == key).ok_or_else(unknown)?;
     if given.contains(&key) {
         return Err(reader.misfit_at(place, &format!("each setting once, not {key} again")));

@@ -131,7 +131,7 @@ impl Action {
             }
             _ => {
                 let known = Action::NAMES.iter().chain(&WeightEdit::NAMES).chain(&Rate::NAMES);
-                return Err(Error::unknown("change of a run", name, known.copied()));
+                return Err(reader.unknown("change of a run", (place, name), known.copied()));
             }
         })
     }

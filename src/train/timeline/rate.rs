@@ -56,7 +56,7 @@ impl Rate {
             name if Action::is_name(name) => return Err(reader.misfit_at(place, FORM)),
             name => {
                 let known = Rate::NAMES.into_iter().chain(["freeze"]);
-                return Err(Error::unknown("change between two iterations", name, known));
+                return Err(reader.unknown("change between two iterations", (place, name), known));
             }
         };
         reader.sign("(", FORM)?;

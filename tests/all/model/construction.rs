@@ -2,7 +2,7 @@
 use ihead::backend::Const;
 use ihead::config::{self, Config, Exit};
 use ihead::graph::{Graph, record};
-use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
+use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs};
 use ihead::nn::{ModuleExt, Role};
 
 use super::{DIM, LENGTH, SEQ, VOCAB};
@@ -80,6 +80,27 @@ fn sizes_that_cannot_be_are_errors_that_name_the_key() {
     assert_eq!(error(VOCAB, LENGTH, 4, 0), "n_heads: 0 heads of equal width do not fit in dim 4");
     assert_eq!(error(0, LENGTH, 4, 4), "vocab_size: 0; expected at least 1");
     assert_eq!(error(VOCAB, 0, 4, 4), "max_length: 0; expected at least 1");
+}
+
+#[test]
+fn layers_that_no_memory_holds_are_refused_by_the_name_of_their_setting() {
+    let n = 1_000_000_000_000;
+    let full = FullArgs { n_layers: n, dim: 4, ..FullArgs::defaults() };
+    let blocks = TransformerArgs { layers: n, dim: 4, ..TransformerArgs::defaults() };
+    let errors = [
+        (
+            Full::new(VOCAB, &full).err(),
+            "n_layers: a model of 1000000000000 layers, dim 4 and max_length 256 needs",
+        ),
+        (
+            Transformer::new(VOCAB, &blocks).err(),
+            "layers: a model of 1000000000000 layers, dim 4 and max_length 256 needs",
+        ),
+    ];
+    for (error, expected) in errors {
+        let error = error.unwrap().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
 }
 
 #[test]

@@ -209,6 +209,12 @@ fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
         ("0: rank_share(output.weight, 2)", "2; expected a share from 0 to 1"),
         ("0: rank(output.weight)", "as in rank(layers.1.ff.weight, 4)"),
         ("0: sgd(momentun=1)", "did you mean 'momentum'?"),
+        ("0: sgd(x=1)", "expected one of learning_rate, momentum, weight_decay, found `x` at character 8"),
+        (
+            "0: dance(1)",
+            "expected one of freeze, release, learning_rate, edit, unedit, snapshot, sgd, adamw, ",
+        ),
+        ("0..9: dance(1)", "expected one of linear, cosine, freeze, found `dance` at character 7"),
     ] {
         let error = refused(text);
         assert!(error.contains(said), "{text}: {error}");

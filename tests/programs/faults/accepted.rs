@@ -10,7 +10,11 @@ fn settings_that_contradict_themselves_are_refused() {
         ("timeline=1: adamw(beta1=2)", "expected a number from 0 to less than 1, as in beta1=0.9"),
         ("timeline=1: adamw(beta2=1)", "expected a number from 0 to less than 1, as in beta2=0.9"),
         ("timeline=1: sgd(learning_rate=1, learning_rate=2)", "each setting once, not learning_rate again"),
-        ("edits=layers.0.attention.out[0]=ablate", "head 0 of 'layers.0.attention.out', which has no heads"),
+        (
+            "edits=layers.0.attention.out[0]=ablate",
+            "edits: head 0 of 'layers.0.attention.out', which has no heads",
+        ),
+        ("edits=layers.0.attention.outt=ablate", "edits: no site 'layers.0.attention.outt'; did you mean"),
         ("timeline=0..10: freez(pe)", "no change between two iterations 'freez'; did you mean 'freeze'?"),
     ] {
         let error = place.refused("ihead_full", &["max_iters=9", setting]);

@@ -104,6 +104,7 @@ fn names_and_links_that_lead_nowhere_are_one_line() {
     symlink(odd.path("b"), odd.path("a")).unwrap();
     symlink(odd.path("a"), odd.path("b")).unwrap();
     symlink(place.path("run"), odd.path("link")).unwrap();
+    symlink(odd.path("nowhere"), odd.path("dangling")).unwrap();
     std::fs::write(odd.path("file"), "precious").unwrap();
     let made = std::process::Command::new("mkfifo").arg(odd.path("pipe")).status().unwrap();
     assert!(made.success());
@@ -114,6 +115,7 @@ fn names_and_links_that_lead_nowhere_are_one_line() {
         ("link", "holds a run (done, 4 iterations): resume=true goes on with it"),
         ("file", "file: is no folder, which the run's files would be in; move it away"),
         ("pipe", "pipe: is no folder, which the run's files would be in; move it away"),
+        ("dangling", "dangling: is a link to a folder that is not there; make it, or move the link away"),
         ("file/below", "Not a directory"),
         (&long, "File name too long"),
         (&deep, "File name too long"),
@@ -121,6 +123,7 @@ fn names_and_links_that_lead_nowhere_are_one_line() {
         let setting = format!("save_dir={}", odd.path(name).display());
         let error = place.refused("ihead_basic", &["max_iters=4", &setting]);
         assert!(error.contains(expected), "{name}: {error}");
+        assert!(!odd.path(".dangling.ihead-new").exists()); // it stayed, with the files of a run
     }
     for (key, expected) in [("init_from", "Too many levels"), ("data_args.text", "Too many levels")] {
         let setting = format!("{key}={}", odd.path("a").display());
