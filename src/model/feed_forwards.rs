@@ -14,8 +14,8 @@ pub trait FeedForwards: Model {
 
 /// A model with its attention left out, so that only the feed-forward layers act; it is recorded like any other model.
 ///
-/// The paper's programs measure by it what the feed-forward layers have learnt of the bigrams (`ff1_loss`). The model
-/// inside is borrowed, so its parameters can be read here but not changed.
+/// It is the `forward_ff_only` of the paper's code: what a model predicts without attention. The model inside is borrowed, so its
+/// parameters can be read here but not changed.
 ///
 /// ```
 /// use ihead::config::Config;

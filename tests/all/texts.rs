@@ -47,8 +47,8 @@ fn a_long_mistake_is_a_short_line() {
         refused::<Edits>(&wrong, "expected");
         refused::<Timeline>(&wrong, "expected WHEN: CHANGE");
         refused::<Schedule>(&wrong, "expected iterations");
-        refused::<Optim>(&wrong, if is_a_name { "no optimiser" } else { "" });
-        refused::<WeightEdit>(&wrong, if is_a_name { "no weight edit" } else { "" });
+        refused::<Optim>(&wrong, if is_a_name { "expected one of sgd, adamw, found" } else { "" });
+        refused::<WeightEdit>(&wrong, if is_a_name { "expected one of rank, " } else { "" });
     }
 }
 

@@ -75,7 +75,7 @@ fn files_that_are_no_records() {
     );
     let (_folder, path) =
         file(r#"{"status": "done", "error": null, "iterations": 20, "host": "vm", "seed": 3}"#);
-    let other = "4 of its 5 keys, such as 'error', are no settings of this program; expected the params.json of one of its runs";
+    let other = "4 of its 5 keys, such as 'status', are no settings of this program; expected the params.json of one of its runs";
     assert_eq!(problems(&["--config", &path]), [format!("{path}: {other}")]);
     assert_eq!(
         problems(&["--config", "no/a", "--config", "no/b"])[1],
