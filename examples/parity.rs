@@ -10,10 +10,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ihead::config::{Exit, parse};
+use ihead::config::{Exit, Parser, Problem, parse, words};
 use ihead::paper::Experiment;
 use ihead::train::EmptyLoss;
-use ihead::{Error, Result, output};
+use ihead::{Config, Error, Result, output};
 
 #[path = "parity/case.rs"]
 mod case;
@@ -30,13 +30,22 @@ mod ihead_full;
 use case::Case;
 use checks::{Check, check};
 
+/// Repeats reference runs and compares every number: `parity CASE...`, each a folder as in tests/golden.
+#[derive(Config)]
+struct Args {}
+
 fn main() -> ExitCode {
-    let dirs: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    if dirs.is_empty() || dirs.iter().any(|dir| dir.as_os_str() == "--help") {
-        output::report("usage", ["parity CASE_DIR..."]);
-        return ExitCode::from(if dirs.is_empty() { 2 } else { 0 });
+    let (dirs, settings) = words(std::env::args_os().skip(1));
+    match Parser::<Args>::new().program("parity CASE...").parse(settings) {
+        Err(exit) => exit.report(),
+        Ok(_) if dirs.is_empty() => {
+            Exit::Fail(vec![Problem::general("no case is given: write parity CASE...")]).report()
+        }
+        Ok(_) => {
+            let dirs: Vec<PathBuf> = dirs.into_iter().map(PathBuf::from).collect();
+            compare(&dirs).unwrap_or_else(|error| output::failed(&error))
+        }
     }
-    compare(&dirs).unwrap_or_else(|error| output::failed(&error))
 }
 
 /// Prints the table of all cases, which are opened before its first line.

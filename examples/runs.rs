@@ -9,16 +9,26 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ihead::config::{Exit, Parser, Problem, words};
 use ihead::run::{find_runs, table_of_runs};
-use ihead::{Error, Result, output};
+use ihead::{Config, Error, Result, output};
+
+/// Lists runs: `runs DIR...`, each the folder of a run, or a folder with runs in it or below.
+#[derive(Config)]
+struct Args {}
 
 fn main() -> ExitCode {
-    let dirs: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    if dirs.is_empty() || dirs.iter().any(|dir| dir.as_os_str() == "--help") {
-        output::report("usage", ["runs DIR..."]);
-        return ExitCode::from(if dirs.is_empty() { 2 } else { 0 });
+    let (dirs, settings) = words(std::env::args_os().skip(1));
+    match Parser::<Args>::new().program("runs DIR...").parse(settings) {
+        Err(exit) => exit.report(),
+        Ok(_) if dirs.is_empty() => {
+            Exit::Fail(vec![Problem::general("no folder is given: write runs DIR...")]).report()
+        }
+        Ok(_) => {
+            let dirs: Vec<PathBuf> = dirs.into_iter().map(PathBuf::from).collect();
+            list(&dirs).map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
+        }
     }
-    list(&dirs).map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
 }
 
 fn list(dirs: &[PathBuf]) -> Result<()> {

@@ -313,7 +313,7 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
                 ..Curves::new(x_label.clone(), y_label.clone())
             };
             for (metric, unit) in metrics.iter().zip(&units) {
-                let y_at = place("measured number", metric)?;
+                let y_at = place("y", "measured number", metric)?;
                 for line_key in &line_keys {
                     let of_line: Vec<&Vec<Value>> =
                         chosen.iter().filter(|row| key(row, &lines_at) == *line_key).copied().collect();

@@ -165,3 +165,30 @@ fn runs_lists_every_run_below_a_folder() {
     let output = Command::new(program("runs")).arg(empty.path("")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn programs_that_take_folders_alone_have_help_and_refuse_options_that_they_lack() {
+    for name in ["runs", "parity"] {
+        let said = |args: &[&str]| {
+            let output = Command::new(program(name)).args(args).output().unwrap();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            (output.status.code(), text(output.stdout), text(output.stderr))
+        };
+        for help in ["--help", "-h"] {
+            let (code, printed, error) = said(&[help]);
+            assert!(
+                code == Some(0) && printed.contains(&format!("Usage: {name} ")) && error.is_empty(),
+                "{name} {help}"
+            );
+        }
+        for (args, expected) in [
+            (&[][..], "is given: write "),
+            (&["--hlep"], "no option '--hlep'; did you mean '--help'?"),
+            (&["no/such", "format=csv"], "no setting 'format'"),
+        ] {
+            let (code, printed, error) = said(args);
+            assert!(code == Some(2) && printed.is_empty(), "{name} {args:?}: {printed}");
+            assert!(error.contains(expected) && error.lines().count() == 1, "{name} {args:?}: {error}");
+        }
+    }
+}
