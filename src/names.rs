@@ -140,8 +140,8 @@ fn fold(name: &str) -> String {
     name.trim_start_matches('-').to_lowercase().replace('-', "_")
 }
 
-/// Edits from `wanted` to `candidate`, or to its end of as many dotted parts (then half an edit more), doubled so
-/// that all are integers; `None` when that is too far.
+/// Edits from `wanted` to `candidate`, to its end of as many dotted parts, or to the path of the module whose weight it is (then
+/// half an edit more), doubled so that all are integers; `None` when that is too far.
 fn distance(wanted: &str, candidate: &str) -> Option<usize> {
     let whole = edits(wanted, candidate).map(|n| 2 * n);
     let parts = wanted.matches('.').count() + 1;
@@ -152,7 +152,9 @@ fn distance(wanted: &str, candidate: &str) -> Option<usize> {
     let by_end = end.and_then(|end| edits(wanted, end)).map(|n| 2 * n + 1);
     // A key written under the wrong section: its own last part is what was meant. Two edits of the whole are nearer.
     let moved = last.and_then(|last| edits(wanted.rsplit('.').next()?, last)).map(|n| 2 * n + 5);
-    [whole, by_end, moved].into_iter().flatten().min()
+    let module =
+        candidate.strip_suffix(".weight").and_then(|module| edits(wanted, module)).map(|n| 2 * n + 1);
+    [whole, by_end, moved, module].into_iter().flatten().min()
 }
 
 /// The number of edits, if it is permitted for words of this length.
@@ -187,6 +189,9 @@ mod tests {
         assert_eq!(nearest("layers.1.attention.wq.weight", known), Some("layers.1.attention.wk.weight"));
         assert_eq!(nearest("layers.1.attention.wkk2.weight", known), Some("layers.1.attention.wk.weight"));
         assert_eq!(nearest("ouptt.weight", known), Some("output.weight"));
+        // nor need it be written
+        assert_eq!(nearest("layers.1.attention.wl", known), Some("layers.1.attention.wk.weight"));
+        assert_eq!(nearest("outptu", known), Some("output.weight"));
         // a file that lacked the unembedding was asked whether it meant the keys of a layer
         assert_eq!(nearest("output.weight", known[..2].iter().copied()), None);
     }

@@ -173,8 +173,8 @@ impl<P: ParamField> ParamField for Option<P> {
 /// model.update("output", &mut |values| values.fill(0.0))?;
 /// assert_eq!(model.tensor("output")?.norm(), 0.0);
 ///
-/// let error = model.freeze("layers.0.attention.wl").unwrap_err().to_string();
-/// assert_eq!(error, "no parameter 'layers.0.attention.wl'; did you mean 'layers.0.attention.wk.weight'?");
+/// let error = model.freeze("layers.0.attention.wkk").unwrap_err().to_string();
+/// assert_eq!(error, "no parameter 'layers.0.attention.wkk'; did you mean 'layers.0.attention.wk.weight'?");
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub trait ModuleExt: Module {

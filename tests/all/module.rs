@@ -232,8 +232,10 @@ fn a_name_of_a_module_of_several_tensors_is_told_how_to_name_them_all() {
     for error in errors.map(|found| found.unwrap_err().to_string()) {
         assert!(error.starts_with("no ") && error.ends_with(expected), "{error}");
     }
-    let error = model.tensor("layers.1.attention.wkk").map(drop).unwrap_err().to_string();
-    assert_eq!(error, "no parameter 'layers.1.attention.wkk'; did you mean 'layers.1.attention.wk.weight'?");
+    for wrong in ["layers.1.attention.wkk", "layers.1.attention.wl"] {
+        let error = model.tensor(wrong).map(drop).unwrap_err().to_string();
+        assert_eq!(error, format!("no parameter '{wrong}'; did you mean 'layers.1.attention.wk.weight'?"));
+    }
 }
 
 #[test]
