@@ -139,3 +139,24 @@ impl<T: FieldType> FieldType for Vec<T> {
         self.iter().map(T::to_json).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_value_is_refused_with_what_was_expected() {
+        let said = [
+            bool::from_json(&json!(1)).unwrap_err(),
+            u8::from_json(&json!(256)).unwrap_err(),
+            usize::from_json(&json!("x")).unwrap_err(),
+            f64::from_json(&json!("x")).unwrap_err(),
+        ];
+        for (said, found) in said.iter().zip(["1", "256", "\"x\"", "\"x\""]) {
+            assert!(said.starts_with("expected ") && said.ends_with(&format!(", found {found}")), "{said}");
+        }
+        assert_eq!((u8::from_json(&json!(255)), i8::from_json(&json!(-128))), (Ok(255), Ok(-128)));
+    }
+}

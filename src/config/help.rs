@@ -130,5 +130,7 @@ mod tests {
         assert_eq!(wrap(&fits, 2), format!("  {fits}\n"));
         assert_eq!(wrap(&format!("{fits}y"), 2).lines().count(), 2);
         assert_eq!(wrap("", 2), "");
+        // a word that no line holds stands alone, without an empty line before it
+        assert_eq!(wrap(&format!("{long}x a"), 2), format!("  {long}x\n  a\n"));
     }
 }

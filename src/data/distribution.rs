@@ -83,7 +83,7 @@ pub fn check_distribution(
 }
 
 /// A sum of draws minus its mean under the distribution: a martingale.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct Sum {
     drawn: f64,
     expected: f64,
@@ -241,5 +241,79 @@ impl<'a> Sums<'a> {
                 Ok(DistributionCheck { tokens, declared: self.declared, entropy, log_loss })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{INTERVALS, Sum, Sums};
+    use crate::data::{NumpyRng, Task};
+
+    /// Three tokens of fixed chances.
+    struct Die;
+
+    impl Task for Die {
+        fn vocab(&self) -> usize {
+            3
+        }
+
+        fn seq_length(&self) -> usize {
+            4
+        }
+
+        fn sequence(&self, _: &mut NumpyRng, _: &mut [u32], _: &mut [i32]) {}
+
+        fn predict(&self, _: &[u32], distribution: &mut [f64]) -> bool {
+            distribution.copy_from_slice(&[0.5, 0.25, 0.25]);
+            true
+        }
+    }
+
+    #[test]
+    fn a_draw_counts_for_its_token_the_pair_its_probability_and_its_position() {
+        let mut sums = Sums::new(&Die);
+        sums.see(&[0, 2], 1).unwrap();
+        let drawn = |sums: &[Sum]| sums.iter().map(|sum| sum.drawn).collect::<Vec<_>>();
+        let expected = |sums: &[Sum]| sums.iter().map(|sum| sum.expected).collect::<Vec<_>>();
+        assert_eq!(
+            (drawn(&sums.by_token), expected(&sums.by_token)),
+            (vec![0.0, 1.0, 0.0], vec![0.5, 0.25, 0.25])
+        );
+        // after token 2
+        assert_eq!(drawn(&sums.by_pair), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(expected(&sums.by_pair), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.25, 0.25]);
+        // a token of a quarter came, where such tokens come half of the time
+        let at = INTERVALS / 4;
+        let interval = sums.by_interval[at];
+        assert_eq!((interval.drawn, interval.expected), (1.0, 0.5));
+        let positions: Vec<bool> = sums.losses.iter().map(|loss| loss.drawn > 0.0).collect();
+        assert_eq!(positions, [false, false, true, false, false]);
+        assert!(
+            (sums.loss.drawn - 4f64.ln()).abs() < 1e-12
+                && (sums.loss.expected - 1.5 * 2f64.ln()).abs() < 1e-12
+        );
+        assert_eq!(sums.declared, 1);
+    }
+
+    /// Bernstein's bound: the sum of steps of at most `s`, of variance `V` in all, is `x` or more away from its mean with a chance of at
+    /// most `2 exp(-x^2 / (2 (V + s x / 3)))`.
+    #[test]
+    fn the_evidence_of_a_deviation_is_the_bound_on_its_chance() {
+        let sum = |drawn: f64| Sum { drawn, expected: 100.0, variance: 25.0, step: 3.0 };
+        for x in [5.0, 10.0, -20.0, 80.0_f64] {
+            let chance = 2.0 * (-x * x / (2.0 * (25.0 + 3.0 * x.abs() / 3.0))).exp();
+            let found = (-sum(100.0 + x).evidence()).exp();
+            assert!((found / chance - 1.0).abs() < 1e-6, "{x}: {found} {chance}");
+        }
+        // rounding is no deviation
+        assert_eq!((sum(100.0).evidence(), sum(100.0 + 1e-8).evidence()), (0.0, 0.0));
+    }
+
+    #[test]
+    fn an_event_adds_its_chance_and_its_variance() {
+        let mut sum = Sum::default();
+        sum.count(true, 0.25);
+        sum.count(false, 0.5);
+        assert_eq!((sum.drawn, sum.expected, sum.variance, sum.step), (1.0, 0.75, 0.1875 + 0.25, 1.0));
     }
 }

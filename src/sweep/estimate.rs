@@ -22,6 +22,25 @@ struct Cost {
     step: f64,
 }
 
+impl Cost {
+    /// What two runs of so many [`STEPS`] say, which took so many seconds.
+    fn of_two(taken: [f64; 2]) -> Cost {
+        let step = ((taken[1] - taken[0]) / (STEPS[1] - STEPS[0]) as f64).max(0.0);
+        Cost { start: (taken[0] - STEPS[0] as f64 * step).max(0.0), step }
+    }
+
+    /// The seconds of a run of so many steps.
+    fn of_run(self, steps: u64) -> f64 {
+        self.start + steps as f64 * self.step
+    }
+}
+
+/// Whether an argument of a run is kept in a short run of it, which has `key` steps and a folder of its own.
+fn is_kept(arg: &str, key: &str) -> bool {
+    let sets = |key: &str| arg.strip_prefix(key).is_some_and(|rest| rest.starts_with('='));
+    !sets(key) && !sets("save_dir") && arg != "--once"
+}
+
 impl Plan {
     /// A sentence about the time that these runs will take.
     pub(super) fn estimate(&self, runs: &[&Planned], jobs: usize) -> Result<String> {
@@ -50,7 +69,7 @@ impl Plan {
         let Some(steps) = steps.collect::<Option<Vec<u64>>>() else {
             return Ok(format!("no estimate: a run without {key} goes on until it is stopped"));
         };
-        let all: f64 = steps.iter().map(|steps| mean.start + *steps as f64 * mean.step).sum();
+        let all: f64 = steps.iter().map(|steps| mean.of_run(*steps)).sum();
         Ok(format!(
             "about {} with {jobs} at a time on {threads} threads each ({:.2} s to start and {:.4} s a step, measured on {} of the runs)",
             duration(all / jobs as f64),
@@ -66,10 +85,8 @@ impl Plan {
         let mut taken = [0.0; 2];
         for (taken, steps) in taken.iter_mut().zip(STEPS) {
             let dir = folder.path().join(steps.to_string());
-            let own = |arg: &String| {
-                !arg.starts_with(&format!("{key}=")) && !arg.starts_with("save_dir=") && arg != "--once"
-            };
-            let mut args: Vec<String> = self.arguments(run, threads).into_iter().filter(own).collect();
+            let mut args = self.arguments(run, threads);
+            args.retain(|arg| is_kept(arg, key));
             args.extend([format!("{key}={steps}"), format!("save_dir={}", dir.display())]);
             let started = Instant::now();
             let mut command = Command::new(this_program());
@@ -82,8 +99,7 @@ impl Plan {
             }
             *taken = started.elapsed().as_secs_f64();
         }
-        let step = ((taken[1] - taken[0]) / (STEPS[1] - STEPS[0]) as f64).max(0.0);
-        Ok(Ok(Cost { start: (taken[0] - STEPS[0] as f64 * step).max(0.0), step }))
+        Ok(Ok(Cost::of_two(taken)))
     }
 }
 
@@ -112,7 +128,7 @@ pub(super) fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cost, duration, mean, sample};
+    use super::{Cost, duration, is_kept, mean, sample};
 
     #[test]
     fn the_sample_is_spread() {
@@ -130,6 +146,23 @@ mod tests {
         let expected =
             ["0.0 s", "0.5 s", "1 s", "99 s", "1 min 40 s", "99 min 59 s", "1 h 40 min", "24 h 0 min"];
         assert_eq!(limits, expected);
+    }
+
+    #[test]
+    fn two_short_runs_tell_what_a_long_one_takes() {
+        // a second before the first step, a quarter of a second for each
+        let cost = Cost::of_two([1.5, 4.0]);
+        assert_eq!((cost, cost.of_run(0), cost.of_run(100)), (Cost { start: 1.0, step: 0.25 }, 1.0, 26.0));
+        // noise makes no time negative
+        assert_eq!(Cost::of_two([2.0, 1.0]), Cost { start: 2.0, step: 0.0 });
+        assert_eq!(Cost::of_two([0.1, 10.1]), Cost { start: 0.0, step: 1.0 });
+    }
+
+    #[test]
+    fn a_short_run_has_steps_and_a_folder_of_its_own() {
+        let all = ["--once", "steps=100", "steps_a=3", "save_dir=x", "lr=0.1", "--config=steps=3"];
+        let kept: Vec<&str> = all.into_iter().filter(|arg| is_kept(arg, "steps")).collect();
+        assert_eq!(kept, ["steps_a=3", "lr=0.1", "--config=steps=3"]);
     }
 
     #[test]

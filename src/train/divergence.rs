@@ -72,3 +72,34 @@ impl Undo {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_one_as_long_as_single_precision_has_such_a_number() {
+        let largest = f64::from(f32::MAX);
+        assert_eq!([found(largest, &[]), found(-largest, &[]), found(f64::NAN, &[])], [None, None, None]);
+        assert_eq!(found(1.01 * largest, &[]).as_deref(), Some("the loss is 3.4e38"));
+        assert!(found(f64::INFINITY, &[]).is_some_and(|said| said.ends_with("inf")));
+        let gradients =
+            [("a", 1.0), ("b", f64::NAN)].map(|(name, g)| (name.into(), Values::Double(vec![0.0, g])));
+        let said = found(12.5, &gradients).unwrap();
+        assert_eq!(said, "the gradient of b is not finite, the loss is 12.5000");
+    }
+
+    #[test]
+    fn a_number_is_written_out_below_a_million() {
+        assert_eq!([999_999.0, -12.0, 1e6, f64::NAN].map(short), ["999999.0000", "-12.0000", "1.0e6", "NaN"]);
+    }
+
+    /// Also where it is the last of many numbers.
+    #[test]
+    fn one_number_is_enough() {
+        let mut values = vec![0.0_f32; 3000];
+        assert!(is_finite(&Values::Single(values.clone())));
+        values[2999] = f32::INFINITY;
+        assert!(!is_finite(&Values::Single(values)));
+    }
+}

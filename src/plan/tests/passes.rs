@@ -3,10 +3,10 @@ use std::collections::HashSet;
 
 use super::toy::{BODIES, Lowered, SEQ, Toy, site};
 use crate::engine::{Request, RowSet};
-use crate::graph::Op;
+use crate::graph::{Op, record_with};
 use crate::plan::demand::demands;
 use crate::plan::instr::{Instr, Instruction};
-use crate::plan::lower::Way;
+use crate::plan::lower::{Way, lower};
 use crate::plan::program::{Layout, Val};
 
 const SOME: RowSet = RowSet::Set(0);
@@ -116,9 +116,32 @@ fn a_map_of_a_sum_of_maps_is_a_sum_of_folded_maps_and_nothing_else() {
 }
 
 #[test]
+fn a_scaled_value_is_scaled_with_the_map_that_reads_it() {
+    // W (s x) = (s W) x, also where W has more outputs than inputs: embeddings and their tanh are all that has 8 columns
+    for vocab in [5, 40] {
+        let text = Lowered::new(&Toy::new("scaled", vocab), &Request::loss(SOME), &[], Way::Cheapest).text();
+        let made = text.lines().filter(|line| line.starts_with('v') && line.contains(", 8]"));
+        assert_eq!(made.count(), 2, "{text}");
+    }
+}
+
+#[test]
 fn a_line_of_a_program_says_where_rows_are_taken_from() {
     assert_line(&cheapest("two layers", &Request::loss(SOME)).text(), "= shift(1) of v");
     assert_line(&cheapest("previous tokens", &Request::loss(SOME)).text(), "= pick previous of v");
+}
+
+#[test]
+fn a_pattern_of_which_a_head_is_edited_is_spliced_to_be_read() {
+    let toy = Toy::new("heads", 5);
+    let graph = record_with(&toy, SEQ, &"pattern[1]=previous_token".parse().unwrap()).unwrap();
+    let request = Request::reads(vec![(site(&graph, "pattern"), RowSet::All)]);
+    let (graph, program) = lower(&graph, &request, &|_| true, Way::Cheapest);
+    let text = Lowered { graph, program }.text();
+    let line =
+        text.lines().find(|line| line.contains("with heads [1] of")).unwrap_or_else(|| panic!("{text}"));
+    let (made, of) = line.split_once('=').unwrap_or_else(|| panic!("{text}"));
+    assert!(made.trim_start().starts_with(['v', 'p']) && of.trim_start().starts_with(['v', 'p']), "{text}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::plan::text::Text;
 pub const SEQ: usize = 6;
 
 /// What each graph computes between embeddings and unembedding.
-pub const BODIES: [&str; 14] = [
+pub const BODIES: [&str; 15] = [
     "maps",
     "a map that is read twice",
     "tables",
@@ -27,6 +27,7 @@ pub const BODIES: [&str; 14] = [
     "keys that are values",
     "previous tokens",
     "two maps",
+    "scaled",
 ];
 
 /// A model whose forward pass is chosen by name.
@@ -121,6 +122,7 @@ impl Model for Toy {
                 let read = h.tanh();
                 read.clone() + Pattern::fixed(&h, 1, FixedPattern::Previous).mix(&read)
             }
+            "scaled" => h.tanh().scale(0.5).linear(&a),
             "two maps" => h.tanh().linear(&a) + h.silu().linear(&b),
             other => panic!("no body '{other}'"),
         };

@@ -30,9 +30,14 @@ fn evaluations_follow_the_schedule_and_the_last_step_is_one_if_asked() {
 fn a_run_records_what_a_guess_reaches() {
     let dir = tempfile::tempdir().unwrap();
     let accuracy = [Metric::accuracy("accuracy"), Metric::loss("test")];
+    let began = std::time::Instant::now();
     run().on(&test_batch(), accuracy).every(1).save_to(dir.path().join("run")).train(1).unwrap();
+    let took = began.elapsed().as_secs_f64();
     let info = std::fs::read_to_string(dir.path().join("run/run.json")).unwrap();
-    let chances = &serde_json::from_str::<serde_json::Value>(&info).unwrap()["chances"];
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    let [seconds, step] = ["seconds", "seconds_a_step"].map(|key| info[key].as_f64().unwrap());
+    assert!(0.0 < step && step <= seconds && seconds <= took, "{step} {seconds} {took}");
+    let chances = &info["chances"];
     // one of 65 tokens
     assert_eq!(chances["accuracy"].as_f64(), Some(1.0 / 65.0), "{chances}");
     assert!((chances["test"].as_f64().unwrap() - 65f64.ln()).abs() < 1e-12, "{chances}");
@@ -73,6 +78,7 @@ fn the_files_hold_what_was_measured_and_what_the_run_was_made_of() {
         serde_json::from_str(&std::fs::read_to_string(path.join("run.json")).unwrap()).unwrap();
     assert_eq!(made_of["task"]["seq_length"], 16);
     assert_eq!(made_of["loss"], "next_token");
+    assert_eq!(made_of["recalls"], serde_json::json!(["back"]));
     assert!(!path.join("params.json").exists()); // nobody gave settings
     let mut again = model();
     ihead::io::load(&path.join("final.safetensors"), &mut again).unwrap();
