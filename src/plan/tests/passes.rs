@@ -106,6 +106,15 @@ fn a_map_with_few_outputs_is_applied_before_values_are_mixed() {
 }
 
 #[test]
+fn of_a_sum_with_one_mix_the_mix_alone_is_narrowed() {
+    // U (A x + P V) = (U A) x + P (U V): what is mixed has the five columns of the logits, and the other summand is mapped once
+    let text = cheapest("a mix and a map", &Request::loss(RowSet::All)).text();
+    let mixes: Vec<&str> = text.lines().filter(|line| line.contains("= mix")).collect();
+    assert!(mixes.len() == 1 && mixes[0].contains("[all, 5]"), "{text}");
+    assert_line(&text, "('unembed' 'a')");
+}
+
+#[test]
 fn a_map_of_a_sum_of_maps_is_a_sum_of_folded_maps_and_nothing_else() {
     // U (A x + B y) = (U A) x + (U B) y: no value for what is left of the sum
     let text = cheapest("two maps", &Request::loss(SOME)).text();

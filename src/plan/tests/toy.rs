@@ -12,7 +12,7 @@ use crate::plan::text::Text;
 pub const SEQ: usize = 6;
 
 /// What each graph computes between embeddings and unembedding.
-pub const BODIES: [&str; 15] = [
+pub const BODIES: [&str; 16] = [
     "maps",
     "a map that is read twice",
     "tables",
@@ -28,6 +28,7 @@ pub const BODIES: [&str; 15] = [
     "previous tokens",
     "two maps",
     "scaled",
+    "a mix and a map",
 ];
 
 /// A model whose forward pass is chosen by name.
@@ -121,6 +122,10 @@ impl Model for Toy {
             "previous tokens" => {
                 let read = h.tanh();
                 read.clone() + Pattern::fixed(&h, 1, FixedPattern::Previous).mix(&read)
+            }
+            "a mix and a map" => {
+                let read = h.tanh();
+                read.linear(&a) + first().mix(&read.silu().linear(&b))
             }
             "scaled" => h.tanh().scale(0.5).linear(&a),
             "two maps" => h.tanh().linear(&a) + h.silu().linear(&b),
