@@ -9,6 +9,7 @@ use ihead::model::{Full, Simplified};
 use ihead::paper::Experiment;
 use ihead::report::{Looked, View};
 use ihead::run::RunInfo;
+use ihead::train::{Compute, Device};
 use ihead::{Error, Result};
 
 // the programs themselves
@@ -94,7 +95,37 @@ fn seen<M: Model>(dir: &Path, made: &Experiment<M>, iterations: usize, text: &Bi
         edits: &made.run.edits,
         timeline: &made.timeline.clone().and(made.run.timeline.clone()),
         iterations,
-        compute: made.run.compute(),
+        // the run may be of a machine with a GPU
+        compute: Compute { device: Device::Cpu, ..made.run.compute() },
     };
     View::of_run(dir, &looked, |token| text.token(token).unwrap_or("?").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_a_gpu_is_looked_at_on_the_cpu() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("run");
+        let line = "max_iters=1 log=quiet test_batch_size=2 optim_args.batch_size=2 \
+                    data_args.k=2 data_args.seq_length=8 model_args.max_length=8 model_args.dim=4";
+        let line = line.split_whitespace().map(String::from).chain([format!("save_dir={}", dir.display())]);
+        let Ok(parsed) = ihead::config::parse::<ihead_basic::Args>(line) else {
+            panic!("these are settings")
+        };
+        ihead_basic::experiment(&parsed.args).unwrap().run().unwrap();
+
+        let change = |file: &str, key: &str, is: serde_json::Value| {
+            let path = dir.join(file);
+            let mut all: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            all[key] = is;
+            std::fs::write(path, all.to_string()).unwrap();
+        };
+        change("params.json", "device", "cuda".into());
+        change("run.json", "command", vec!["bin/ihead_basic"].into());
+        let view = serde_json::to_value(view(&dir).unwrap()).unwrap();
+        assert_eq!(view["moments"].as_array().unwrap().len(), 1);
+    }
 }

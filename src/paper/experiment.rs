@@ -122,22 +122,22 @@ impl<M: Model> Experiment<M> {
                 .on(&self.test_batch, [measured.test])
                 .weights(measured.recalls);
         }
-        if let Some(dir) = &args.reprobe {
-            return run.reprobe(dir).map(drop);
-        }
         for (key, wanted) in [("report", args.report), ("figures", args.figures)] {
-            if wanted && save_dir.is_none() {
+            if wanted && save_dir.is_none() && args.reprobe.is_none() {
                 return Err(Error::config(key, "true, but there is no save_dir, the folder of the run"));
             }
-        }
-        if let Some(dir) = &save_dir {
-            run = run.save_to(dir);
         }
         if args.report {
             run = run.report();
         }
         if args.figures {
             run = run.figures();
+        }
+        if let Some(dir) = &args.reprobe {
+            return run.reprobe(dir).map(drop);
+        }
+        if let Some(dir) = &save_dir {
+            run = run.save_to(dir);
         }
         run = run.earlier(earlier).checkpoint_every(args.checkpoint_every).on_divergence(args.on_divergence);
         if args.tensorboard {

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use crate::data::{NumpyRng, sample};
 use crate::graph::{Edits, Model};
 use crate::report::{Looked, Page, View};
+use crate::train::Timeline;
 use crate::{Error, Result};
 
 use super::Run;
@@ -59,14 +60,16 @@ impl<M: Model> Run<M> {
 
     /// Refuses what cannot be made, before the first step.
     pub(super) fn check_looks(&mut self) -> Result<()> {
-        self.looks.edits = self.trainer.edits.clone();
-        if !self.looks.report && !self.looks.figures {
-            return Ok(());
-        }
-        if self.dir.is_none() {
+        if self.looks.wanted() && self.dir.is_none() {
             let what = if self.looks.report { "report" } else { "figures" };
             return Err(Error::value(what, "asked for", "the folder of a run: `save_to`, or save_dir=..."));
         }
+        self.prepare_looks()
+    }
+
+    /// Keeps the edits with which the run begins, and finds the program that draws if it is needed.
+    pub(super) fn prepare_looks(&mut self) -> Result<()> {
+        self.looks.edits = self.trainer.edits.clone();
         if self.looks.figures {
             self.looks.plot = find_plot().ok_or_else(|| {
                 Error::usage(
@@ -78,15 +81,21 @@ impl<M: Model> Run<M> {
         Ok(())
     }
 
-    /// Makes the report and the figures.
+    /// Makes the report and the figures of this run.
     pub(super) fn look(&mut self) -> Result<()> {
-        let Some(dir) = self.dir.clone().filter(|_| self.looks.report || self.looks.figures) else {
+        let Some(dir) = self.dir.clone() else { return Ok(()) };
+        self.look_at(&dir, &self.trainer.timeline, self.trainer.cursor().iteration)
+    }
+
+    /// Makes the report and the figures of the run in a folder, into it; `timeline` is what changed in its `iterations`.
+    pub(super) fn look_at(&self, dir: &Path, timeline: &Timeline, iterations: usize) -> Result<()> {
+        if !self.looks.wanted() {
             return Ok(());
-        };
-        let task = self.batches().task().clone();
+        }
+        let task = self.batches().task();
         let drawn = match self.wanted.sets.first() {
             Some(_) => None,
-            None => Some(sample(&*task, &mut NumpyRng::new(&[0]), SEQUENCES)?),
+            None => Some(sample(&**task, &mut NumpyRng::new(&[0]), SEQUENCES)?),
         };
         let batch = drawn.as_ref().or(self.wanted.sets.first().map(|set| &set.batch));
         let Some(batch) = batch else { return Ok(()) };
@@ -94,20 +103,26 @@ impl<M: Model> Run<M> {
             model: &self.trainer.model,
             batch,
             edits: &self.looks.edits,
-            timeline: &self.trainer.timeline,
-            iterations: self.trainer.cursor().iteration,
+            timeline,
+            iterations,
             compute: self.trainer.compute,
         };
-        View::of_run(&dir, &looked, |token| task.token_name(token))?.write(&dir)?;
+        View::of_run(dir, &looked, |token| task.token_name(token))?.write(dir)?;
         if self.looks.report {
-            Page::of_runs(std::slice::from_ref(&dir))?.write(&dir.join("report.html"))?;
+            Page::of_runs(&[dir.to_path_buf()])?.write(&dir.join("report.html"))?;
         }
         if self.looks.figures {
             for kind in ["curves", "attention"] {
-                draw(&self.looks.plot, &dir, kind)?;
+                draw(&self.looks.plot, dir, kind)?;
             }
         }
         Ok(())
+    }
+}
+
+impl Looks {
+    fn wanted(&self) -> bool {
+        self.report || self.figures
     }
 }
 

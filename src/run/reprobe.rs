@@ -4,6 +4,7 @@ use std::path::Path;
 use crate::Result;
 use crate::graph::Model;
 use crate::probe::Measurements;
+use crate::train::Timeline;
 
 use super::recorder::labelled;
 use super::{Run, Table};
@@ -16,12 +17,15 @@ impl<M: Model> Run<M> {
     /// run is made after it. Edits of sites are those of this run: what the timeline of the earlier run edited is not edited
     /// here, unless [`edits`](Self::edits) says so.
     ///
+    /// With [`report`](Self::report) or [`figures`](Self::figures), these are made of the earlier run, into its folder.
+    ///
     /// # Errors
     /// If something of this run does not fit (as for [`train`](Self::train)), there are no stored weights, or they are not
     /// of this model; then no file is touched.
     pub fn reprobe(&mut self, dir: impl AsRef<Path>) -> Result<Vec<(String, Measurements)>> {
         let dir = dir.as_ref();
         let stored = crate::io::stored(dir)?;
+        self.prepare_looks()?;
         let mut probes = self.check()?.probes;
         let batch = self.batches().clone().next_batch()?;
         let mut records = Vec::new();
@@ -37,6 +41,7 @@ impl<M: Model> Run<M> {
         };
         let text: String = records.iter().map(line).collect();
         crate::io::write_atomically(&dir.join("reprobe.jsonl"), text.as_bytes())?;
+        self.look_at(dir, &Timeline::default(), 0)?;
         if self.logging.lines {
             crate::output::print(table(&records))?;
         }

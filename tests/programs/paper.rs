@@ -204,12 +204,16 @@ fn a_timeline_on_the_command_line_and_the_stored_weights_measured_again() {
         assert!(recorded.contains("every 2: snapshot"), "{recorded}");
 
         let mut again = line(&small);
-        again.push(format!("reprobe={}", dir.path().display()));
+        again.extend([format!("reprobe={}", dir.path().display()), "report=true".into()]);
         let output = run(program, &again);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let table = String::from_utf8(output.stdout).unwrap();
         let first: Vec<&str> = table.lines().filter_map(|line| line.split_whitespace().next()).collect();
         assert_eq!(first, ["weights", "0", "2", "final"], "{table}");
+        let view = std::fs::read_to_string(dir.path().join("view.json")).unwrap();
+        let view: serde_json::Value = serde_json::from_str(&view).unwrap();
+        assert_eq!(view["moments"].as_array().unwrap().len(), 3);
+        assert!(dir.path().join("report.html").is_file());
         let rows = json_lines(&dir.path().join("reprobe.jsonl")).unwrap();
         // iteration 1 is not evaluated, but iteration 2's training batch is not the first: compare the keys
         let keys = |row: &serde_json::Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
