@@ -406,6 +406,10 @@ mod tests {
         let room = Room { moments: 1, sequences: 2, positions: 3 };
         assert_eq!(room.bytes(3, 2), moment.bytes());
         assert_eq!(Room { moments: 5, ..room }.bytes(3, 2), 5 * moment.bytes());
+        let three = SeenSequence { terms: vec![1.0; 3 * 3], ..of(0) };
+        let of_three =
+            Seen { patterns: seen.patterns.clone(), terms: vec![String::new(); 3], sequences: vec![three] };
+        assert_eq!(Room { sequences: 1, ..room }.bytes(3, 3), of_three.moment(None).bytes());
         for (i, one) in seen.sequences.iter().enumerate() {
             let bytes = base64::decode(&moment.data[i]).unwrap();
             let (words, _) = bytes[18..].as_chunks::<2>();
