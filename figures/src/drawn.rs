@@ -4,6 +4,7 @@
 //! a file below its second `---` is (saved as `.svg`, a browser shows it).
 use ihead::probe::Matrix;
 
+use crate::canvas::{SMALL, width};
 use crate::{Curves, Figure, Map, Mark, Panel, Series, Span, Spread};
 
 fn compare(name: &str, figure: &Figure) {
@@ -126,4 +127,26 @@ fn maps_without_names() {
     let flat = Map { values: Matrix::new(2, 3, vec![2.0; 6]).unwrap(), ..map(2, 3) };
     let lines = Curves::new("step", "loss").with(line("run", |x| x));
     compare("numbers", &Figure::new([lines.into(), numbered.into(), flat.into()]));
+}
+
+/// In a narrow panel some numbers of the horizontal axis are left out, so that those that are written stand apart.
+#[test]
+fn numbers_below_an_axis_stand_apart() {
+    let points = (0..6).map(|i| (100_000.0 * f64::from(i), f64::from(i)));
+    let drawn = Figure::new([Curves::new("step", "loss").with(Series::new("", points)).into()]).width(38.0);
+    let drawn = drawn.draw().unwrap();
+    // `<text x="..." y="..." ... text-anchor="middle" ...>`, and the text on the next line
+    let mut numbers: Vec<(f64, String)> = Vec::new();
+    for (head, text) in drawn.lines().zip(drawn.lines().skip(1)) {
+        let x = head.strip_prefix("<text x=\"").and_then(|rest| rest.split('"').next());
+        let number = text.replace(',', "").parse::<f64>().is_ok();
+        if let Some(x) = x.filter(|_| number && head.contains("text-anchor=\"middle\"")) {
+            numbers.push((x.parse().unwrap(), text.into()));
+        }
+    }
+    assert!((2..6).contains(&numbers.len()), "{numbers:?}");
+    for pair in numbers.windows(2) {
+        let half = |(_, text): &(f64, String)| width(text, SMALL) / 2.0;
+        assert!(pair[0].0 + half(&pair[0]) < pair[1].0 - half(&pair[1]), "{numbers:?}");
+    }
 }
