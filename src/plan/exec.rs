@@ -1,5 +1,6 @@
 //! Running a program on one sequence, forwards and backwards.
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::engine::Read;
 use crate::graph::{Graph, WeightId};
@@ -29,6 +30,17 @@ pub(crate) struct Sums<E> {
 }
 
 impl<E: Element> Sums<E> {
+    /// Zeros: leaves of these shapes, and so many terms.
+    pub fn new(shapes: &[(usize, usize)], terms: usize) -> Self {
+        let zeros = |&(rows, cols): &(usize, usize)| Matrix::zeros(rows, cols);
+        Sums { leaves: shapes.iter().map(zeros).collect(), losses: vec![0.0; terms] }
+    }
+
+    /// No leaves, no allocation.
+    pub fn empty() -> Self {
+        Sums { leaves: Vec::new(), losses: Vec::new() }
+    }
+
     pub fn clear(&mut self) {
         self.leaves.iter_mut().for_each(Matrix::clear);
         self.losses.fill(0.0);
@@ -100,16 +112,21 @@ impl Plan {
         self.mixes.get(&pattern).map_or(&[], Vec::as_slice)
     }
 
-    /// Runs one sequence: activations to the observer, losses and gradients to the sums.
-    pub fn run<E: Element>(&self, frame: &mut Frame<'_, E>, observe: &dyn Fn(&[Read<'_, E>])) {
-        frame.ws.begin();
-        self.program.instrs.iter().for_each(|instr| instr.forward(frame));
+    /// Runs these instructions for one sequence, forwards and backwards: activations to the observer, losses and gradients to the
+    /// sums.
+    pub fn run<E: Element>(
+        &self,
+        instrs: Range<usize>,
+        frame: &mut Frame<'_, E>,
+        observe: &dyn Fn(&[Read<'_, E>]),
+    ) {
+        self.program.instrs[instrs.clone()].iter().for_each(|instr| instr.forward(frame));
         if !self.program.reads.is_empty() {
             let read = |val: &Val| frame.ws.read(&self.program, *val, &frame.seq);
             observe(&self.program.reads.iter().map(read).collect::<Vec<_>>());
         }
         if !self.program.leaves.is_empty() {
-            self.program.instrs.iter().rev().for_each(|instr| instr.backward(frame));
+            self.program.instrs[instrs].iter().rev().for_each(|instr| instr.backward(frame));
         }
     }
 }

@@ -6,20 +6,25 @@
 //! | terms, folded products, instructions | `lower` |
 //! | gradients only before the loss; sums in place | `passes` |
 //! | two instructions become one | `fuse` |
+//! | work on rows of tokens and positions alone comes first; is done once for rows that are alike | `front`, `pairs` |
 //! | what depends on weights alone, once a step | `weights` |
 //! | the instructions, each with its forward and backward pass and its text | `instr` |
 //! | one sequence, forwards and backwards | `exec`, `workspace` |
-//! | a batch over threads, summed in a fixed order | `threads`, `turns` |
+//! | a batch over threads, summed in a fixed order | `step`, `turns` |
+//! | the engine, which holds all of this | `threads` |
 //! | a lowered program as text | `text` |
 //!
 //! `docs/performance.md` tells what each pass is worth and why it is exact.
 mod demand;
 mod exec;
+mod front;
 mod fuse;
 mod instr;
 mod lower;
+mod pairs;
 mod passes;
 mod program;
+mod step;
 mod text;
 mod threads;
 mod turns;

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::engine::RowSet;
 use crate::graph::WeightId;
 
+use super::front::Front;
 use super::instr::Instr;
 
 /// A value of one sequence: a matrix in a buffer of the workspace, and perhaps its gradient in another.
@@ -60,6 +61,8 @@ pub(crate) struct Program {
     pub leaves: Vec<WeightId>,
     /// Weights that instructions read.
     pub used: BTreeSet<WeightId>,
+    /// What depends on token and position alone.
+    pub front: Front,
 }
 
 impl Program {

@@ -49,10 +49,15 @@ impl fmt::Display for Text<'_> {
         for (val, slot) in &self.program.patched {
             writeln!(f, "{} = patch of '{}'", self.val(*val), self.graph.patched()[*slot].name)?;
         }
-        for instr in &self.program.instrs {
+        let front = &self.program.front;
+        for (i, instr) in self.program.instrs.iter().enumerate() {
             match instr.out() {
                 Some(out) => writeln!(f, "{} = {}", self.val(out), instr.text(self))?,
                 None => writeln!(f, "{}", instr.text(self))?,
+            }
+            if i + 1 == front.len() {
+                let handed: Vec<Val> = front.handed.iter().map(|handed| handed.val).collect();
+                writeln!(f, "so far once for each token and position; {} are handed on", self.vals(&handed))?;
             }
         }
         for val in &self.program.reads {

@@ -1,7 +1,5 @@
-//! A batch over threads, summed in a fixed order.
-use std::collections::BTreeMap;
+//! The CPU engine: what it holds, and how it is made and asked.
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Error;
 use crate::data::Batch;
@@ -11,45 +9,36 @@ use crate::kernels::{Element, Level};
 use crate::nn::ParamId;
 
 use super::exec::{Plan, Sums};
-use super::instr::Frame;
 use super::lower::{Way, lower};
+use super::pairs::{self, Pairs};
+use super::step::Step;
 use super::text::Text;
-use super::turns::{self, Add, Turns};
-use super::weights::{self, Matrix, Weights};
-use super::workspace::{self, Sequence, Workspace};
-
-/// A batch is cut into this many groups of sequences, whatever the number of threads; their sums are added in order. Where sequences
-/// add to one sum in turn, each is a group of its own.
-const CHUNKS: usize = 16;
+use super::turns;
+use super::weights::{self, Weights};
+use super::workspace::{self, Workspace};
 
 /// The CPU engine.
 ///
 /// The result does not depend on the number of threads, to the last bit.
 pub struct CpuEngine<E> {
     graph: Graph,
-    plan: Plan,
-    weights: Weights<E>,
-    pool: rayon::ThreadPool,
-    workspaces: Vec<Mutex<Workspace<E>>>,
-    spare: Mutex<Vec<Sums<E>>>,
+    pub(super) plan: Plan,
+    pub(super) weights: Weights<E>,
+    pub(super) pool: rayon::ThreadPool,
+    pub(super) workspaces: Vec<Mutex<Workspace<E>>>,
+    pub(super) spare: Mutex<Vec<Sums<E>>>,
+    pairs: Pairs<E>,
     total: Sums<E>,
     /// Of the sums that threads make: no rows where all add to one.
-    leaf_shapes: Vec<(usize, usize)>,
+    pub(super) leaf_shapes: Vec<(usize, usize)>,
     request: Request,
-    patches: Patches<E>,
+    pub(super) patches: Patches<E>,
     /// The value of each term of the loss in the last run.
-    terms: Vec<f64>,
-    seq: usize,
-    vocab: usize,
-    all: Vec<u32>,
-    zeros: Vec<u32>,
-}
-
-/// The total so far, and sums of chunks that came before their turn.
-struct Merging<'a, E> {
-    total: &'a mut Sums<E>,
-    next: usize,
-    early: BTreeMap<usize, Sums<E>>,
+    pub(super) terms: Vec<f64>,
+    pub(super) seq: usize,
+    pub(super) vocab: usize,
+    pub(super) all: Vec<u32>,
+    pub(super) zeros: Vec<u32>,
 }
 
 impl<E: Element> CpuEngine<E> {
@@ -94,12 +83,11 @@ impl<E: Element> CpuEngine<E> {
         let leaf_shapes =
             program.leaves.iter().map(|w| &graph.weights()[w.index()]).map(|n| (n.rows, n.cols));
         let mut leaf_shapes: Vec<_> = leaf_shapes.collect();
-        let leaves = leaf_shapes.iter().map(|&(r, c)| Matrix::zeros(r, c)).collect();
+        let terms = request.losses.len();
+        let total = Sums::new(&leaf_shapes, terms);
         let plan = Plan::new(program, &graph);
         let in_turn = leaf_shapes.iter_mut().zip(&plan.in_turn);
         in_turn.filter(|(_, in_turn)| **in_turn).for_each(|(shape, _)| *shape = (0, 0));
-        let terms = request.losses.len();
-        let total = Sums { leaves, losses: vec![0.0; terms] };
         let patches = Patches::new(&graph);
         let (seq, vocab) = (graph.seq(), graph.vocab());
         Ok(CpuEngine {
@@ -109,6 +97,7 @@ impl<E: Element> CpuEngine<E> {
             pool,
             workspaces,
             spare: Mutex::new(Vec::new()),
+            pairs: Pairs::default(),
             total,
             leaf_shapes,
             request: request.clone(),
@@ -135,7 +124,9 @@ impl<E: Element> CpuEngine<E> {
         let threads = threads.max(1) as f64;
         // the total, and of each thread the one that it fills
         let sums = in_turn + (1.0 + threads) * by_thread;
-        let elements = [held + sums, threads * workspace::elements(&program, graph.seq())];
+        let of_pairs = pairs::elements::<E>(&program.front, (graph.seq(), graph.vocab()));
+        let of_threads = threads * workspace::elements(&program, graph.seq());
+        let elements = [held + sums, of_threads + of_pairs];
         elements.map(|elements| elements * size_of::<E>() as f64)
     }
 
@@ -145,19 +136,6 @@ impl<E: Element> CpuEngine<E> {
     /// buffer 0.
     pub fn program(&self) -> String {
         Text { graph: &self.graph, program: &self.plan.program }.to_string()
-    }
-
-    /// Sums to be used again, or new ones; zero.
-    fn spare_sums(&self) -> Sums<E> {
-        let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
-        let mut sums = spare.unwrap_or_else(|| self.new_sums());
-        sums.clear();
-        sums
-    }
-
-    fn new_sums(&self) -> Sums<E> {
-        let zeros = |&(rows, cols): &(usize, usize)| Matrix::zeros(rows, cols);
-        Sums { leaves: self.leaf_shapes.iter().map(zeros).collect(), losses: vec![0.0; self.terms.len()] }
     }
 }
 
@@ -177,53 +155,12 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         self.weights.load(params);
         let positions = self.request.loss_positions(batch, rows);
         let shares = Shares::new(&self.request.losses, &positions);
-        let mut total = std::mem::replace(&mut self.total, Sums { leaves: Vec::new(), losses: Vec::new() });
+        let mut total = std::mem::replace(&mut self.total, Sums::empty());
         total.clear();
-        let mut in_turn = total.take_in_turn(&self.plan.in_turn);
-        let turns = Turns::new(&mut in_turn);
-        let merging = Mutex::new(Merging { total: &mut total, next: 0, early: BTreeMap::new() });
-        let (this, next) = (&*self, AtomicUsize::new(0));
-        let chunks = if self.plan.in_turn.contains(&true) { batch.batch } else { CHUNKS.min(batch.batch) };
-        self.pool.broadcast(|context| {
-            let mut ws =
-                this.workspaces[context.index()].lock().expect("a worker of this engine has panicked");
-            let _guard = turns.guard();
-            let mut sets: Vec<&[u32]> = Vec::with_capacity(rows.len());
-            let mut distributions: Vec<&[f64]> = Vec::with_capacity(rows.len());
-            loop {
-                let chunk = next.fetch_add(1, Ordering::Relaxed);
-                if chunk >= chunks {
-                    break;
-                }
-                let mut sums = this.spare_sums();
-                for i in chunk * batch.batch / chunks..(chunk + 1) * batch.batch / chunks {
-                    let (x, y, _) = batch.sequence(i);
-                    sets.clear();
-                    sets.extend(rows.iter().map(|r| r.sequence(i)));
-                    distributions.clear();
-                    distributions.extend(rows.iter().map(|r| r.distributions(i)));
-                    let (sets, distributions) = (&sets[..], &distributions[..]);
-                    let seq = Sequence { x, y, sets, distributions, all: &this.all, zeros: &this.zeros };
-                    let ws = &mut *ws;
-                    for &(val, slot) in &this.plan.program.patched {
-                        ws.patch(&this.plan.program, &seq, val, this.patches.sequences(slot, i..i + 1));
-                    }
-                    let (plan, weights, shares) = (&this.plan, &this.weights, &shares);
-                    let turn = &|leaf, add: Add<'_, E>| turns.add(leaf, i, add);
-                    let mut frame = Frame { plan, weights, ws, seq, sums: &mut sums, turn, shares };
-                    plan.run(&mut frame, &|reads| observer(i, reads));
-                    turns.pass(i);
-                }
-                merging.lock().expect("a worker of this engine has panicked").arrive(
-                    chunk,
-                    sums,
-                    &this.spare,
-                );
-            }
-        });
-        drop(merging);
-        drop(turns);
-        total.put_in_turn(&self.plan.in_turn, in_turn);
+        let mut pairs = std::mem::take(&mut self.pairs);
+        let step = Step { engine: self, batch, rows, shares: &shares, observer };
+        step.run(&mut total, &mut pairs);
+        self.pairs = pairs;
         self.total = total;
         self.weights.backward(&self.plan.program.leaves, &mut self.total.leaves);
         self.terms.copy_from_slice(&self.total.losses);
@@ -240,19 +177,5 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
 
     fn gradient(&self, param: ParamId) -> Option<&[E]> {
         self.weights.gradient(param, &self.total.leaves)
-    }
-}
-
-impl<E: Element> Merging<'_, E> {
-    /// Adds the sums of a chunk when its turn has come.
-    fn arrive(&mut self, chunk: usize, sums: Sums<E>, spare: &Mutex<Vec<Sums<E>>>) {
-        self.early.insert(chunk, sums);
-        while let Some(sums) = self.early.remove(&self.next) {
-            self.total.add(&sums);
-            self.next += 1;
-            if let Ok(mut spare) = spare.lock() {
-                spare.push(sums);
-            }
-        }
     }
 }

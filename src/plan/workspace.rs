@@ -1,7 +1,7 @@
 //! One thread's buffers: planned once, used for every sequence.
 use std::collections::BTreeMap;
 
-use crate::engine::{Read, RowSet};
+use crate::engine::{Read, RowLists, RowSet};
 use crate::graph::Index;
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, padded};
 
@@ -13,12 +13,14 @@ use super::program::{Layout, Program, Val, ValInfo};
 pub(crate) struct Sequence<'a> {
     pub x: &'a [u32],
     pub y: &'a [u32],
-    /// Positions of each row set.
-    pub sets: &'a [&'a [u32]],
-    /// The distributions of the next token at the positions of each row set, where there are any.
-    pub distributions: &'a [&'a [f64]],
+    /// Its number in the batch.
+    pub number: usize,
+    /// The row sets of the batch.
+    pub sets: &'a [RowLists],
     /// `0..seq`.
     pub all: &'a [u32],
+    /// The position of each row: `0..seq`, unless rows of many sequences are computed together.
+    pub at: &'a [u32],
     /// Zeros, one a position.
     pub zeros: &'a [u32],
 }
@@ -27,15 +29,20 @@ impl<'a> Sequence<'a> {
     pub fn positions(&self, rows: RowSet) -> &'a [u32] {
         match rows {
             RowSet::All => self.all,
-            RowSet::Set(k) => self.sets[k],
+            RowSet::Set(k) => self.sets[k].sequence(self.number),
         }
+    }
+
+    /// The distributions of the next token at the positions of a row set.
+    pub fn distributions(&self, set: usize) -> &'a [f64] {
+        self.sets[set].distributions(self.number)
     }
 
     /// The table row of every position.
     pub fn index(&self, index: Index) -> &'a [u32] {
         match index {
             Index::Tokens => self.x,
-            Index::Positions => self.all,
+            Index::Positions => self.at,
             Index::First => self.zeros,
         }
     }

@@ -9,6 +9,7 @@ mod data_properties;
 mod double;
 mod eager;
 mod edits;
+mod front;
 mod fuzzed;
 mod golden;
 mod io;

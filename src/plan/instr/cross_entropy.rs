@@ -62,7 +62,7 @@ impl Instruction for CrossEntropy {
                 None => cross_entropy_row_grad(logits, frame.seq.y[p] as usize, share),
                 Some(set) => {
                     let target = &mut row[..cols];
-                    let values = &frame.seq.distributions[set][r * cols..(r + 1) * cols];
+                    let values = &frame.seq.distributions(set)[r * cols..(r + 1) * cols];
                     target.iter_mut().zip(values).for_each(|(to, value)| *to = E::from_f64(*value));
                     cross_entropy_distribution_row_grad(logits, target, share)
                 }

@@ -19,7 +19,7 @@ use super::instr::{
     Affine, Columns, Concat, CrossEntropy, Instr, Pick, Rotate, Rows, Select, SitePenalty, Source, Summand,
 };
 use super::program::{Layout, Program, Val, ValInfo};
-use super::{fuse, passes};
+use super::{front, fuse, passes};
 
 /// One term of a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +97,7 @@ pub(crate) fn lower(
         Way::Cheapest => {
             fuse::patterns_with_their_mixes(&mut program);
             fuse::gates(&mut program);
+            front::bring_to_the_front(&mut program);
             passes::complete_in_place(&mut program);
             passes::share_gradients(&mut program);
         }

@@ -12,7 +12,7 @@ use crate::plan::text::Text;
 pub const SEQ: usize = 6;
 
 /// What each graph computes between embeddings and unembedding.
-pub const BODIES: [&str; 16] = [
+pub const BODIES: [&str; 17] = [
     "maps",
     "a map that is read twice",
     "tables",
@@ -29,6 +29,7 @@ pub const BODIES: [&str; 16] = [
     "two maps",
     "scaled",
     "a mix and a map",
+    "beside attention",
 ];
 
 /// A model whose forward pass is chosen by name.
@@ -129,6 +130,10 @@ impl Model for Toy {
             }
             "scaled" => h.tanh().scale(0.5).linear(&a),
             "two maps" => h.tanh().linear(&a) + h.silu().linear(&b),
+            "beside attention" => {
+                let alone = h.tanh().linear(&a);
+                h.clone() + first().mix(&alone).linear(&b) + alone.silu().linear(&a)
+            }
             other => panic!("no body '{other}'"),
         };
         body.linear(&r.weight(&self.unembed))

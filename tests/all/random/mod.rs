@@ -223,4 +223,14 @@ fn the_graphs_are_neither_all_refused_nor_all_small() {
     ] {
         assert!(text.contains(operation), "no '{operation}' in 200 graphs");
     }
+    let front = |graph: &Graph| {
+        let request = Request::loss(RowSet::All);
+        let engine = CpuEngine::<f64>::new(graph, &request, &|_| true, 1).unwrap();
+        engine.program().contains("once for each token and position")
+    };
+    let fronts = (0..200).filter(|_| front(&draw(14, Picks::Fitting).unwrap())).count();
+    assert!(
+        (20..180).contains(&fronts),
+        "{fronts} of 200 have work that depends on token and position alone"
+    );
 }

@@ -1,0 +1,119 @@
+//! The front of a program: what depends on the token and the position of a row alone.
+//!
+//! Rows of lookups, and what row-wise operations and maps make of them, are equal wherever the token and the position are. This pass
+//! brings the instructions that compute them to the front of the program, where a batch can run them once for all rows that are
+//! alike (`pairs.rs`). It changes no arithmetic: at most the order of additions.
+use crate::engine::RowSet;
+
+use super::instr::{Affine, Instr, Instruction, Summand};
+use super::program::{Layout, Program, Val, ValInfo};
+
+/// The first instructions of a program, which compute each row from its token and its position.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Front {
+    /// For each instruction of the front, whether its backward pass needs the value that the instruction makes.
+    pub needed_backward: Vec<bool>,
+    /// The values that the rest of the program reads.
+    pub handed: Vec<Handed>,
+    /// Numbers of a row of all values that are handed on, side by side.
+    pub width: usize,
+}
+
+/// A value that the front hands on to the rest of the program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handed {
+    pub val: Val,
+    /// Where it begins in a row of all of them.
+    pub first: usize,
+    /// Whether the rest of the program passes a gradient back to it; what is merely read by the request has none.
+    pub trains: bool,
+}
+
+impl Front {
+    /// The number of instructions.
+    pub fn len(&self) -> usize {
+        self.needed_backward.len()
+    }
+}
+
+/// Brings what depends on token and position alone to the front, if a product is among it; where such products are summed with others,
+/// they get a sum of their own.
+pub(crate) fn bring_to_the_front(program: &mut Program) {
+    let mut alone = vec![false; program.vals.len()];
+    let mut products = false;
+    let mut instrs = Vec::with_capacity(program.instrs.len());
+    for mut instr in std::mem::take(&mut program.instrs) {
+        if depends_on_token_and_position(&instr, program, &alone) {
+            products |= matches!(&instr, Instr::Affine(sum) if sum.summands.iter().any(is_product));
+            instr.out().into_iter().for_each(|out| alone[out.0] = true);
+        } else if let Instr::Affine(sum) = &mut instr
+            && let Some(apart) = sum_apart(sum, program, &alone)
+        {
+            products = true;
+            alone.push(true);
+            instrs.push(apart.into());
+        }
+        instrs.push(instr);
+    }
+    if !products {
+        program.instrs = instrs;
+        return;
+    }
+    let in_front = |instr: &Instr| instr.out().is_some_and(|out| alone[out.0]);
+    let (mut front, rest): (Vec<Instr>, Vec<Instr>) = instrs.into_iter().partition(in_front);
+    let reads_of = |instrs: &[Instr]| instrs.iter().flat_map(Instruction::inputs).collect::<Vec<Val>>();
+    let (inside, outside) = (reads_of(&front), reads_of(&rest));
+    for instr in &front {
+        let Some(out) = instr.out() else { continue };
+        program.front.needed_backward.push(instr.reads_out_backward() || inside.contains(&out));
+        if outside.contains(&out) || program.reads.contains(&out) {
+            let trains = program.info(out).trains && outside.contains(&out);
+            program.front.handed.push(Handed { val: out, first: program.front.width, trains });
+            program.front.width += program.info(out).cols.next_multiple_of(16);
+        }
+    }
+    front.extend(rest);
+    program.instrs = front;
+}
+
+fn is_product(summand: &Summand) -> bool {
+    matches!(summand, Summand::Map { .. })
+}
+
+fn depends_on_token_and_position(instr: &Instr, program: &Program, alone: &[bool]) -> bool {
+    let row_wise = matches!(
+        instr,
+        Instr::Affine(_) | Instr::Rows(_) | Instr::Gate(_) | Instr::Columns(_) | Instr::Concat(_)
+    );
+    let at_all = instr.out().is_some_and(|out| program.info(out).rows == RowSet::All);
+    row_wise && at_all && instr.inputs().into_iter().all(|val| alone[val.0])
+}
+
+/// Takes the summands that depend on token and position alone out of a sum, if a product is among them, and puts their own sum in
+/// their place.
+fn sum_apart(sum: &mut Affine, program: &mut Program, alone: &[bool]) -> Option<Affine> {
+    let info = *program.info(sum.out);
+    let is_alone = |summand: &Summand| match *summand {
+        Summand::Lookup { .. } => true,
+        Summand::Plain { val, .. } | Summand::Gain { val, .. } | Summand::Map { val, .. } => alone[val.0],
+    };
+    if info.rows != RowSet::All || !sum.summands.iter().any(|s| is_product(s) && is_alone(s)) {
+        return None;
+    }
+    let (apart, others): (Vec<Summand>, Vec<Summand>) = sum.summands.drain(..).partition(is_alone);
+    let out = Val(program.vals.len());
+    let apart = Affine { out, summands: apart, in_place: false };
+    let reaches = |val: Val| program.info(val).trains;
+    let trains = apart.inputs().into_iter().any(reaches)
+        || apart.weights().iter().any(|weight| program.leaves.contains(weight));
+    program.vals.push(ValInfo {
+        layout: Layout::Stream,
+        trains: info.trains && trains,
+        home: out,
+        gradient: None,
+        ..info
+    });
+    sum.summands = others;
+    sum.summands.insert(0, Summand::Plain { val: out, scale: 1.0 });
+    Some(apart)
+}
