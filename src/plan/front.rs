@@ -36,38 +36,51 @@ impl Front {
     }
 }
 
-/// Brings what depends on token and position alone to the front, if a product is among it; where such products are summed with others,
-/// they get a sum of their own.
+/// One part in so many of the numbers of all maps must be in the front; with less, a step gains little and holds more.
+const LEAST_PART: usize = 4;
+
+/// Brings what depends on token and position alone to the front, if enough of the maps are among it. Where products of the front are
+/// summed with others, they get a sum of their own.
 pub(crate) fn bring_to_the_front(program: &mut Program) {
     let mut alone = vec![false; program.vals.len()];
-    let mut products = false;
+    let (mut in_front, mut in_all) = (0, 0);
+    for instr in &program.instrs {
+        if let Some(out) = instr.out().filter(|_| depends_on_token_and_position(instr, program, &alone)) {
+            alone[out.0] = true;
+        }
+        if let Instr::Affine(Affine { out, summands, .. }) = instr {
+            for val in summands.iter().filter_map(mapped) {
+                let numbers = program.info(val).cols * program.info(*out).cols;
+                in_all += numbers;
+                in_front += if alone[val.0] { numbers } else { 0 };
+            }
+        }
+    }
+    if in_front == 0 || LEAST_PART * in_front < in_all {
+        return;
+    }
     let mut instrs = Vec::with_capacity(program.instrs.len());
     for mut instr in std::mem::take(&mut program.instrs) {
-        if depends_on_token_and_position(&instr, program, &alone) {
-            products |= matches!(&instr, Instr::Affine(sum) if sum.summands.iter().any(is_product));
-            instr.out().into_iter().for_each(|out| alone[out.0] = true);
-        } else if let Instr::Affine(sum) = &mut instr
+        if let Instr::Affine(sum) = &mut instr
             && let Some(apart) = sum_apart(sum, program, &alone)
         {
-            products = true;
             alone.push(true);
             instrs.push(apart.into());
         }
         instrs.push(instr);
     }
-    if !products {
-        program.instrs = instrs;
-        return;
-    }
     let in_front = |instr: &Instr| instr.out().is_some_and(|out| alone[out.0]);
     let (mut front, rest): (Vec<Instr>, Vec<Instr>) = instrs.into_iter().partition(in_front);
-    let reads_of = |instrs: &[Instr]| instrs.iter().flat_map(Instruction::inputs).collect::<Vec<Val>>();
-    let (inside, outside) = (reads_of(&front), reads_of(&rest));
+    let [inside, outside] = [&front, &rest].map(|instrs| {
+        let mut read = vec![false; program.vals.len()];
+        instrs.iter().flat_map(Instruction::inputs).for_each(|val| read[val.0] = true);
+        read
+    });
     for instr in &front {
         let Some(out) = instr.out() else { continue };
-        program.front.needed_backward.push(instr.reads_out_backward() || inside.contains(&out));
-        if outside.contains(&out) || program.reads.contains(&out) {
-            let trains = program.info(out).trains && outside.contains(&out);
+        program.front.needed_backward.push(instr.reads_out_backward() || inside[out.0]);
+        if outside[out.0] || program.reads.contains(&out) {
+            let trains = program.info(out).trains && outside[out.0];
             program.front.handed.push(Handed { val: out, first: program.front.width, trains });
             program.front.width += program.info(out).cols.next_multiple_of(16);
         }
@@ -76,8 +89,12 @@ pub(crate) fn bring_to_the_front(program: &mut Program) {
     program.instrs = front;
 }
 
-fn is_product(summand: &Summand) -> bool {
-    matches!(summand, Summand::Map { .. })
+/// The value that a summand maps.
+fn mapped(summand: &Summand) -> Option<Val> {
+    match *summand {
+        Summand::Map { val, .. } => Some(val),
+        Summand::Lookup { .. } | Summand::Plain { .. } | Summand::Gain { .. } => None,
+    }
 }
 
 fn depends_on_token_and_position(instr: &Instr, program: &Program, alone: &[bool]) -> bool {
@@ -89,15 +106,15 @@ fn depends_on_token_and_position(instr: &Instr, program: &Program, alone: &[bool
     row_wise && at_all && instr.inputs().into_iter().all(|val| alone[val.0])
 }
 
-/// Takes the summands that depend on token and position alone out of a sum, if a product is among them, and puts their own sum in
-/// their place.
+/// Takes the summands that depend on token and position alone out of a sum that does not, if a product is among them, and puts their
+/// own sum in their place.
 fn sum_apart(sum: &mut Affine, program: &mut Program, alone: &[bool]) -> Option<Affine> {
     let info = *program.info(sum.out);
     let is_alone = |summand: &Summand| match *summand {
         Summand::Lookup { .. } => true,
         Summand::Plain { val, .. } | Summand::Gain { val, .. } | Summand::Map { val, .. } => alone[val.0],
     };
-    if info.rows != RowSet::All || !sum.summands.iter().any(|s| is_product(s) && is_alone(s)) {
+    if alone[sum.out.0] || !sum.summands.iter().filter_map(mapped).any(|val| alone[val.0]) {
         return None;
     }
     let (apart, others): (Vec<Summand>, Vec<Summand>) = sum.summands.drain(..).partition(is_alone);

@@ -75,6 +75,17 @@ fn check(model: &impl Module, graph: &Graph, request: &Request, sizes: &[usize])
 }
 
 #[test]
+fn with_less_than_a_quarter_of_the_maps_in_front_there_is_none() {
+    for (n_layers, expected) in [(1, true), (3, true), (4, false)] {
+        let args = FullArgs { max_length: 10, dim: 8, n_heads: 2, n_layers, ..FullArgs::defaults() };
+        let model = Full::new(VOCAB, &args).unwrap();
+        let graph = record(&model, 10).unwrap();
+        let engine = CpuEngine::<f64>::new(&graph, &Request::loss(RowSet::All), &|_| true, 1).unwrap();
+        assert_eq!(engine.program().contains("once for each token and position"), expected, "{n_layers}");
+    }
+}
+
+#[test]
 fn batches_of_any_size_agree_with_the_plain_program() {
     let model = model(10, 8);
     let graph = record(&model, 10).unwrap();
