@@ -34,6 +34,11 @@ impl Front {
     pub fn len(&self) -> usize {
         self.needed_backward.len()
     }
+
+    /// Whether the rest of the program passes gradients back to it.
+    pub fn trains(&self) -> bool {
+        self.handed.iter().any(|handed| handed.trains)
+    }
 }
 
 /// One part in so many of the numbers of all maps must be in the front; with less, a step gains little and holds more.

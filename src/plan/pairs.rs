@@ -26,11 +26,15 @@ pub(crate) fn together<E>(front: &Front, seq: usize) -> Option<usize> {
     (sequences >= FEWEST_SEQUENCES).then_some(sequences)
 }
 
-/// Elements that are held for pairs at most, before the engine is made.
-pub(crate) fn elements<E>(front: &Front, (seq, vocab): (usize, usize)) -> f64 {
-    let Some(sequences) = together::<E>(front, seq) else { return 0.0 };
-    let pairs_at_a_position = sequences.min(vocab);
-    (sequences + pairs_at_a_position) as f64 * seq as f64 * front.width as f64
+/// About how many elements are held for the pairs of a batch of so many sequences, before there is one: of a text, about half of the
+/// vocabulary is found at a position, and enough rows are alike from a third of it on.
+pub(crate) fn elements<E>(front: &Front, (seq, vocab): (usize, usize), sequences: usize) -> f64 {
+    let sequences = together::<E>(front, seq).map_or(0, |together| together.min(sequences));
+    if sequences < vocab / 3 {
+        return 0.0;
+    }
+    let with_gradients = if front.trains() { sequences } else { 0 };
+    (with_gradients as f64 + sequences.min(vocab) as f64 / 2.0) * seq as f64 * front.width as f64
 }
 
 /// The pairs of some sequences, numbered by position.

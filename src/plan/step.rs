@@ -66,7 +66,7 @@ impl<E: Element> Step<'_, E> {
                 pairs.keep(program, ws, b, &mut part(values, b));
             });
         });
-        let trains = front.handed.iter().any(|handed| handed.trains);
+        let trains = front.trains();
         pairs.fill_gradients(if trains { front.width } else { 0 }, |pairs, gradients| {
             self.summed(sequences.clone(), total, &|i, ws, sums, turn| {
                 let mut frame = self.sequence(i, ws, sums, turn);

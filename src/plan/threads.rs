@@ -110,23 +110,24 @@ impl<E: Element> CpuEngine<E> {
         })
     }
 
-    /// Bytes that such an engine will hold, before it is made: its matrices, with the sums that threads add up, and the activations
-    /// of its threads.
+    /// Bytes that such an engine will hold, before it is made: its matrices, with the sums that threads add up; the activations of
+    /// its threads; and about what it holds of rows that are alike in a batch of so many sequences.
     pub(crate) fn bytes(
         graph: &Graph,
         request: &Request,
         trains: &dyn Fn(ParamId) -> bool,
         threads: usize,
-    ) -> [f64; 2] {
+        sequences: usize,
+    ) -> [f64; 3] {
         let (graph, program) = lower(graph, request, trains, Way::Cheapest);
         let held = weights::elements(&graph, &program.used, &program.leaves, trains);
         let [in_turn, by_thread] = turns::elements(&program, &graph);
         let threads = threads.max(1) as f64;
         // the total, and of each thread the one that it fills
         let sums = in_turn + (1.0 + threads) * by_thread;
-        let of_pairs = pairs::elements::<E>(&program.front, (graph.seq(), graph.vocab()));
+        let of_pairs = pairs::elements::<E>(&program.front, (graph.seq(), graph.vocab()), sequences);
         let of_threads = threads * workspace::elements(&program, graph.seq());
-        let elements = [held + sums, of_threads + of_pairs];
+        let elements = [held + sums, of_threads, of_pairs];
         elements.map(|elements| elements * size_of::<E>() as f64)
     }
 

@@ -57,6 +57,8 @@ pub(crate) struct Estimate {
     pub matrices: f64,
     /// What each thread holds of a sequence.
     pub activations: f64,
+    /// What the engines hold of rows that are alike in a batch.
+    pub alike: f64,
     /// Batches.
     pub batches: f64,
     /// What is there for a moment, the largest of it: gradients, a checkpoint being written, the arrays of `exp.npz`.
@@ -90,12 +92,13 @@ impl Estimate {
         let moments = needs.optim.moments() as f64;
         let initial = if needs.timeline.needs_initial() { all } else { 0.0 };
         let undo = if needs.on_divergence == OnDivergence::Stop { all } else { 0.0 };
-        let mut engines = vec![compute.engine_bytes(&graph, loss.request(), &|id| params.trains(id))];
+        let mut engines =
+            vec![compute.engine_bytes(&graph, loss.request(), &|id| params.trains(id), needs.batch)];
         if needs.evaluates {
-            engines.push(evaluation(&graph, compute));
+            engines.push(evaluation(&graph, compute, needs.batch));
         }
-        for (_, seq) in &needs.sets {
-            engines.push(evaluation(&record_with(model, *seq, needs.edits)?, compute));
+        for (sequences, seq) in &needs.sets {
+            engines.push(evaluation(&record_with(model, *seq, needs.edits)?, compute, *sequences));
         }
         let positions = |(sequences, seq): (usize, usize)| POSITION * sequences as f64 * seq as f64;
         let sets = needs.sets.iter().map(|set| TEST_BATCHES * positions(*set)).sum::<f64>();
@@ -103,15 +106,16 @@ impl Estimate {
         // the engines of training are gone when the arrays are made, by one of their own
         let arrays = match needs.exp {
             0 => 0.0,
-            n => exp(&graph, n) + evaluation(&graph, compute).iter().sum::<f64>() - held,
+            n => exp(&graph, n) + evaluation(&graph, compute, n).iter().sum::<f64>() - held,
         };
         // its tensors, and the bytes of the file
         let checkpoint = if needs.keeps { 2.0 * (all + initial + moments * trained) } else { 0.0 };
         Ok(Estimate {
             weights: all + undo + initial,
             optimiser: moments * trained,
-            matrices: engines.iter().map(|[matrices, _]| matrices).sum(),
-            activations: engines.iter().map(|[_, activations]| activations).sum(),
+            matrices: engines.iter().map(|[matrices, ..]| matrices).sum(),
+            activations: engines.iter().map(|[_, activations, _]| activations).sum(),
+            alike: engines.iter().map(|[.., alike]| alike).sum(),
             batches: BATCHES * positions((needs.batch, seq)) + sets + positions((needs.exp, seq)),
             moment: trained.max(checkpoint).max(arrays),
             program: PROGRAM + THREAD * compute.threads as f64,
@@ -120,8 +124,8 @@ impl Estimate {
 
     /// All of it.
     pub fn bytes(&self) -> f64 {
-        let Estimate { weights, optimiser, matrices, activations, batches, moment, program } = *self;
-        weights + optimiser + matrices + activations + batches + moment + program
+        let Estimate { weights, optimiser, matrices, activations, alike, batches, moment, program } = *self;
+        weights + optimiser + matrices + activations + alike + batches + moment + program
     }
 
     /// Refuses a run that the machine cannot hold, by the setting that has most to do with it.
@@ -131,7 +135,7 @@ impl Estimate {
     pub fn check(&self, cause: impl Fn(Part) -> Cause) -> Result<()> {
         let parts = [
             (self.weights + self.optimiser + self.matrices, Part::Weights),
-            (self.activations, Part::Sequence),
+            (self.activations + self.alike, Part::Sequence),
             (self.batches, Part::Batches),
         ];
         let largest = parts.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
@@ -169,12 +173,12 @@ pub(crate) enum Part {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Estimate { weights, optimiser, matrices, activations, batches, moment, program } = *self;
+        let Estimate { weights, optimiser, matrices, activations, alike, batches, moment, program } = *self;
         let parts = [
             ("weights", weights),
             ("optimiser", optimiser),
             ("matrices of the engines", matrices),
-            ("activations", activations),
+            ("activations", activations + alike),
             ("batches", batches),
             ("gradients or files being written", moment),
             ("the program", program),
@@ -186,12 +190,12 @@ impl fmt::Display for Estimate {
 }
 
 /// An engine that shows logits and patterns.
-fn evaluation(graph: &Graph, compute: Compute) -> [f64; 2] {
+fn evaluation(graph: &Graph, compute: Compute, sequences: usize) -> [f64; 3] {
     let mut request = Request::default().and_read(graph.logits(), RowSet::All);
     for node in graph.sites().values().filter(|node| graph.nodes()[node.index()].op.is_pattern()) {
         request = request.and_read(*node, RowSet::All);
     }
-    compute.engine_bytes(graph, &request, &|_| false)
+    compute.engine_bytes(graph, &request, &|_| false, sequences)
 }
 
 /// The largest array of `exp.npz` for so many sequences: as the engine shows it, and as it is written.
@@ -283,9 +287,12 @@ mod tests {
         let (tested, _) = estimate(|needs| needs.sets = vec![(3, SEQ)]);
         assert!(evaluated.activations > plain.activations && evaluated.matrices >= plain.matrices);
         assert_eq!(evaluated.activations, tested.activations);
+        // of two sequences, few rows are alike
+        assert!(plain.alike > 0.0 && estimate(|needs| needs.batch = 2).0.alike == 0.0);
         let (two, _) = estimate(|needs| needs.compute.threads = 2);
         assert_eq!((two.program, two.activations), (PROGRAM + 2.0 * THREAD, 2.0 * plain.activations));
-        let parts = [plain.weights, plain.optimiser, plain.matrices, plain.activations, plain.batches];
+        let parts =
+            [plain.weights, plain.optimiser, plain.matrices, plain.activations, plain.alike, plain.batches];
         assert_eq!(plain.bytes(), parts.iter().sum::<f64>() + plain.moment + plain.program);
     }
 

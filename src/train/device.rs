@@ -78,25 +78,27 @@ impl Default for Compute {
 }
 
 impl Compute {
-    /// Bytes of the machine's memory that [`engine`](Self::engine) will hold, of matrices and of activations; nothing for a GPU,
-    /// which has its own.
+    /// Bytes of the machine's memory that [`engine`](Self::engine) will hold: of matrices, of activations, and of rows that are alike in
+    /// a batch of so many sequences; nothing for a GPU, which has its own.
     pub(crate) fn engine_bytes(
         self,
         graph: &Graph,
         request: &Request,
         trains: &dyn Fn(ParamId) -> bool,
-    ) -> [f64; 2] {
+        sequences: usize,
+    ) -> [f64; 3] {
+        let (single, double) = (CpuEngine::<f32>::bytes, CpuEngine::<f64>::bytes);
         match (self.device, self.precision) {
-            (Device::Cuda, _) => [0.0; 2],
-            (Device::Cpu, Precision::Double) => CpuEngine::<f64>::bytes(graph, request, trains, self.threads),
+            (Device::Cuda, _) => [0.0; 3],
+            (Device::Cpu, Precision::Double) => double(graph, request, trains, self.threads, sequences),
             (Device::Cpu, precision) if precision.widens(graph) => {
                 let rounded =
                     graph.params().iter().filter(|param| !request.losses.is_empty() && trains(param.id));
                 let rounded = rounded.map(|param| 4.0 * param.rows as f64 * param.cols as f64).sum::<f64>();
-                let [matrices, activations] = CpuEngine::<f64>::bytes(graph, request, trains, self.threads);
-                [matrices + rounded, activations]
+                let [matrices, activations, alike] = double(graph, request, trains, self.threads, sequences);
+                [matrices + rounded, activations, alike]
             }
-            (Device::Cpu, _) => CpuEngine::<f32>::bytes(graph, request, trains, self.threads),
+            (Device::Cpu, _) => single(graph, request, trains, self.threads, sequences),
         }
     }
 
