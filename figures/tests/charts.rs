@@ -8,11 +8,11 @@ fn read(text: &str) -> Table {
 }
 
 fn panels(figure: &Figure) -> Vec<&Curves> {
-    let curves = |panel| match panel {
-        &Panel::Curves(ref curves) => curves,
-        &Panel::Map(_) => panic!("a map among curves"),
-    };
-    figure.panels.iter().map(curves).collect()
+    let curves = figure.panels.iter().map(|panel| match panel {
+        Panel::Curves(curves) => curves,
+        Panel::Map(_) => panic!("a map among curves"),
+    });
+    curves.collect()
 }
 
 fn drawn(table: &Table, options: &Chart) -> Figure {

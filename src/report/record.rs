@@ -307,7 +307,7 @@ mod tests {
             resumed: 2,
             ..RunInfo::begin()
         });
-        let names = ["took", "a step", "memory at most", "ended", "resumed", "error"].map(|name| of(name));
+        let names = ["took", "a step", "memory at most", "ended", "resumed", "error"].map(of);
         let texts = ["9.99 s", "1.25 ms", "123 MB", "then", "2 times"].map(|text| Some(text.to_string()));
         assert_eq!((&names[..5], &names[5]), (&texts[..], &None));
         let of = said(RunInfo { seconds: 10.0, error: Some("no space".into()), ..RunInfo::begin() });

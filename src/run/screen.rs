@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(header(33), "iteration       loss");
         assert_eq!(header(5), "iteration       loss"); // the first column is always there
         let mut many = Measurements::new();
-        (0..9).for_each(|i| many.insert(&format!("loss{i}"), Unit::Nats, 1.0));
+        (0..9).for_each(|i| many.insert(format!("loss{i}"), Unit::Nats, 1.0));
         assert_eq!(Screen::new(500).row(0, &many, |_| false)[0].split_whitespace().count(), 1 + COLUMNS);
     }
 
