@@ -45,6 +45,9 @@ const LARGEST_MAPPED_TABLE: usize = 8192;
 /// Maps of all positions with as many numbers as this are packed by the product itself, and no transpose of them is kept.
 const LEAST_PACKED_MAP: usize = 1 << 18;
 
+/// A sum of more terms than this becomes one value: in a long row of maps with residual streams, each would double their number.
+const MOST_TERMS: usize = 64;
+
 /// Nodes between two streams that are lowered before somebody asks for them.
 const STRETCH: usize = 256;
 
@@ -135,15 +138,21 @@ impl Lowering<'_> {
         }
     }
 
-    /// Makes the streams that are made anyway from the first to the last, `STRETCH` nodes apart: what asks for a node then goes
-    /// back no further than to these, so that the depth of the stack is bounded at any depth of the graph.
+    /// Lowers streams from the first to the last, `STRETCH` nodes apart, those that are made anyway if there are any: what asks for a
+    /// node then goes back no further than to these, so that the depth of the stack is bounded at any depth of the graph.
     fn lower_deep_graphs_in_stretches(&mut self) {
         let mut last = 0;
         for i in 0..self.graph.nodes().len() {
-            let made_anyway = self.demands[i].dense > 0 && !self.graph.is_pattern(NodeId(i));
+            let (node, demand) = (NodeId(i), &self.demands[i]);
+            if demand.rows().is_none() || self.graph.is_pattern(node) {
+                continue;
+            }
+            let (made_anyway, rows) = (demand.dense > 0, self.rows_of(node));
             if made_anyway && i - last >= STRETCH {
-                let node = NodeId(i);
-                self.dense(node, self.rows_of(node));
+                self.dense(node, rows);
+                last = i;
+            } else if i - last >= STRETCH + STRETCH / 4 {
+                self.sum(node, rows);
                 last = i;
             }
         }
@@ -275,8 +284,8 @@ impl Lowering<'_> {
         let sum = if rows == self.rows_of(node) {
             let sum = self.sum_anew(node, rows);
             match self.way {
-                Way::Cheapest => sum,
-                Way::Plain => vec![plain(self.one_value(sum, rows, self.cols(node)))],
+                Way::Cheapest if sum.len() <= MOST_TERMS => sum,
+                _ => vec![plain(self.one_value(sum, rows, self.cols(node)))],
             }
         } else {
             let all = self.sum(node, RowSet::All);

@@ -9,7 +9,7 @@ use ihead::engine::{CpuEngine, EagerEngine, Engine, LossTerm, Penalty, Request, 
 use ihead::graph::{Edit, Edits, Stream, Tokens, record};
 use ihead::internals::backend::Cpu;
 use ihead::model::{Simplified, SimplifiedArgs, Transformer, TransformerArgs};
-use ihead::nn::{Embedding, Map, ModuleExt, Params};
+use ihead::nn::{Embedding, Init, Map, ModuleExt, Param, Params};
 use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
 use ihead::run::{Inspect, Run, Schedule, activations, gradients, measure};
 use ihead::train::{Action, EmptyLoss, Loss, Step, Timeline, Trainer};
@@ -187,12 +187,27 @@ fn a_request_for_another_graph() {
     assert_eq!(small.width(foreign), 0);
 }
 
-/// Operations in a long row, each of which another than the one before.
+/// Operations in a long row.
 #[derive(Module)]
 struct Deep {
     #[module]
     embed: Embedding<usize, usize>,
+    /// Turns the numbers of a row.
+    #[param]
+    map: Param<(usize, usize)>,
+    row: Row,
     depth: usize,
+}
+
+/// What the operations of the row are.
+#[derive(Clone, Copy, Debug)]
+enum Row {
+    /// Each another than the one before.
+    Mixed,
+    /// Sums with a lookup.
+    Sums,
+    /// Maps, and sums with what comes before.
+    Maps,
 }
 
 impl ihead::graph::Model for Deep {
@@ -202,22 +217,32 @@ impl ihead::graph::Model for Deep {
         4
     }
     fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
-        (0..self.depth).fold(self.embed.forward(x), |h, i| match i % 3 {
-            0 => h.tanh(),
-            1 => h.scale(0.5),
-            _ => h.clone() + h.relu(),
+        let map = x.recorder().weight(&self.map);
+        (0..self.depth).fold(self.embed.forward(x), |h, i| match (self.row, i % 3) {
+            (Row::Mixed, 0) => h.tanh(),
+            (Row::Mixed, 1) => h.scale(0.5),
+            (Row::Mixed, _) => h.clone() + h.relu(),
+            (Row::Sums, _) => h + x.lookup(&map),
+            (Row::Maps, 0) => (h.clone() + h.linear(&map)).scale(0.5),
+            (Row::Maps, _) => h.linear(&map),
         })
     }
 }
 
 #[test]
 fn a_graph_of_thousands_of_operations() {
-    let model = Deep { embed: Embedding::new(4, 4), depth: 5_000 }.init(0);
-    let graph = record(&model, 2).unwrap();
-    assert!(graph.len() > 5_000);
-    let (request, params, batch) = (Request::loss(RowSet::All), Params::of(&model), Batch::new(1, 2));
-    let mut cpu = CpuEngine::<f32>::new(&graph, &request, &|_| true, 1).unwrap();
-    assert!(cpu.run(&params, &batch, &[], &ignore).unwrap().is_finite());
-    let mut eager = EagerEngine::<f32, _>::new(Cpu::default(), &graph, &request, &|_| true).unwrap();
-    assert!(eager.run(&params, &batch, &[], &ignore).unwrap().is_finite());
+    for (row, depth) in [(Row::Mixed, 5_000), (Row::Sums, 20_000), (Row::Maps, 5_000)] {
+        let turn = (0..16).map(|i| if (i / 4 + 1) % 4 == i % 4 { 1.0 } else { 0.0 }).collect();
+        let map = Param::new((4, 4), Init::Values(turn));
+        let model = Deep { embed: Embedding::new(4, 4), map, row, depth }.init(0);
+        let graph = record(&model, 2).unwrap();
+        assert!(graph.len() > depth);
+        let (request, params, batch) = (Request::loss(RowSet::All), Params::of(&model), Batch::new(1, 2));
+        let mut cpu = CpuEngine::<f64>::new(&graph, &request, &|_| true, 1).unwrap();
+        let loss = cpu.run(&params, &batch, &[], &ignore).unwrap();
+        assert!(loss.is_finite(), "{row:?}");
+        let mut eager = EagerEngine::<f64, _>::new(Cpu::default(), &graph, &request, &|_| true).unwrap();
+        let expected = eager.run(&params, &batch, &[], &ignore).unwrap();
+        assert!((loss - expected).abs() < 1e-6 * expected.abs(), "{row:?}: {loss} {expected}");
+    }
 }
