@@ -9,7 +9,7 @@ jobs=${JOBS:-2}
 [[ -n ${BIN:-} ]] || cargo build --release -p ihead -p ihead-figure --examples --bins
 bin=${BIN:-target/release}
 
-basic=(eval_delta=10 max_iters=500 data_args.k=5 model_args.freeze_embeddings=True model_args.freeze_output=True test_batch_size=256
+basic=(eval_delta=10 max_iters=500 data_args.k=5 model_args.dim=128 model_args.freeze_embeddings=True model_args.freeze_output=True test_batch_size=256
   num_data_workers=1)
 wo2=layers.1.attention.wo.weight wk1=layers.0.attention.wk.weight wk2=layers.1.attention.wk.weight
 
@@ -24,8 +24,8 @@ for seed in ${SEEDS:-1 2 3}; do
       --sweep data_args.fixed_special_toks=True,False model_args.n_layers=2 \
       --sweep data_args.fixed_special_toks=True model_args.n_layers=1 --jobs "$jobs"
   fi
-  # figure 4: all tokens count, and the feed-forward layer trains; a batch of 128 in place of 512
-  "$bin/examples/ihead_basic" "${basic[@]}" loss_head_only=False model_args.final_ffn=True optim_args.batch_size=128 \
+  # figure 4: all tokens count, and the feed-forward layer trains
+  "$bin/examples/ihead_basic" "${basic[@]}" loss_head_only=False model_args.final_ffn=True \
     save_dir="$runs/figure4" --sweep seed="$seed" data_args.fixed_special_toks=True,False \
     'zip(bigram_outs_train=False,True; bigram_outs_test=True,False)' --jobs "$jobs"
 done
