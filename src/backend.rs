@@ -11,8 +11,8 @@ pub(crate) use dfdx::shapes::{Axes2, Axes3, Axes4, Axis, HasShape, Rank0, Shape}
 #[cfg(feature = "cuda")]
 use dfdx::tensor::Cuda;
 pub(crate) use dfdx::tensor::{
-    Cpu, Gradients, HasErr, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, Tensor, TensorFromVec,
-    Trace,
+    Cpu, Gradients, HasErr, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tensor, TensorFromVec, Trace,
+    WithEmptyTape,
 };
 pub(crate) use dfdx::tensor_ops::{
     AdamConfig, Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, MeanTo, Momentum, PermuteTo, ReshapeTo,

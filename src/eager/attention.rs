@@ -4,18 +4,18 @@
 //! are of `[batch * heads, ...]`.
 use crate::backend::{
     Axes2, Axes3, Axes4, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, LogSumExpTo, PermuteTo,
-    ReshapeTo, Scalar, Tape, TryAdd, TryMatMul, TryMul,
+    ReshapeTo, Scalar, TryAdd, TryMatMul, TryMul, WithEmptyTape,
 };
 use crate::graph::{FixedPattern, Normaliser, Scoring};
 
 use super::constants::Constants;
-use super::{Matrix, Pattern, Stream, ops, scalar};
+use super::{Pattern, TracedMatrix, TracedPattern, TracedStream, ops, scalar};
 
 /// The columns of each head: `[batch, seq, dim]` to `[batch * heads, seq, dim / heads]`.
-fn split_heads<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    x: Stream<E, Dev, T>,
+fn split_heads<E: Scalar, Dev: EngineDevice<E>>(
+    x: TracedStream<E, Dev>,
     heads: usize,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     let (batch, seq, dim) = *x.shape();
     if heads == 1 {
         return Ok(x);
@@ -25,12 +25,12 @@ fn split_heads<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
 }
 
 /// Keys or values of `shared` heads as those of `heads` heads, of which so many in a row have the same columns.
-pub(super) fn shared<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+pub(super) fn shared<E: Scalar, Dev: EngineDevice<E>>(
     constants: &Constants<E, Dev>,
-    x: Stream<E, Dev, T>,
+    x: TracedStream<E, Dev>,
     shared: usize,
     heads: usize,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     if shared == heads {
         return Ok(x);
     }
@@ -73,7 +73,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> Masks<'_, E, Dev> {
     ) -> Result<Pattern<E, Dev>, Dev::Err> {
         let heads = self.scoring.heads;
         // the masks of a head are summed once, and only when the matrix is made
-        let each = self.constants.rows((name, &[self.node as u64]), (heads, seq * seq), |head| {
+        let each = self.constants.rows((name, &[self.node as u64]), (heads, seq * seq), &|head| {
             let mask = self.scoring.mask(head);
             (0..seq * seq).map(|i| value(mask.as_ref().map_or(0.0, |mask| mask[i]))).collect()
         })?;
@@ -83,41 +83,42 @@ impl<E: Scalar, Dev: EngineDevice<E>> Masks<'_, E, Dev> {
 }
 
 /// `scale * q_h k_h^T`, `[batch, heads, seq, seq]`.
-pub(super) fn products<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    q: Stream<E, Dev, T>,
-    k: Stream<E, Dev, T>,
+pub(super) fn products<E: Scalar, Dev: EngineDevice<E>>(
+    q: TracedStream<E, Dev>,
+    k: TracedStream<E, Dev>,
     heads: usize,
     scale: f64,
-) -> Result<Pattern<E, Dev, T>, Dev::Err> {
+) -> Result<TracedPattern<E, Dev>, Dev::Err> {
     let (batch, seq, _) = *q.shape();
     // the scale makes `q` a tensor of its own where queries and keys are the same stream
     let q = split_heads(q.try_mul(scalar::<E>(scale))?, heads)?;
-    let k: Stream<E, Dev, T> = split_heads(k, heads)?.try_permute::<_, Axes3<0, 2, 1>>()?;
-    let products: Stream<E, Dev, T> = q.try_matmul(k)?;
+    let k: TracedStream<E, Dev> = split_heads(k, heads)?.try_permute::<_, Axes3<0, 2, 1>>()?;
+    let products: TracedStream<E, Dev> = q.try_matmul(k)?;
     products.try_reshape_like(&(batch, heads, seq, seq))
 }
 
 /// `scores[b, h, t, j] + bias[h, t - j]` for the keys `j <= t`.
-pub(super) fn biased<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+pub(super) fn biased<E: Scalar, Dev: EngineDevice<E>>(
     constants: &Constants<E, Dev>,
-    scores: Pattern<E, Dev, T>,
-    bias: Matrix<E, Dev, T>,
-) -> Result<Pattern<E, Dev, T>, Dev::Err> {
+    scores: TracedPattern<E, Dev>,
+    bias: TracedMatrix<E, Dev>,
+) -> Result<TracedPattern<E, Dev>, Dev::Err> {
     let (shape, (heads, distances)) = (*scores.shape(), *bias.shape());
     let seq = shape.3;
     let entry = |head: usize, i: usize| head * distances + (i / seq).saturating_sub(i % seq);
-    let entries = constants.indices(("distances", &[distances as u64]), (heads, seq * seq), entry)?;
-    let entries: Stream<E, Dev, T> = bias.try_reshape_like(&(heads * distances, 1))?.try_gather(entries)?;
+    let entries = constants.indices(("distances", &[distances as u64]), (heads, seq * seq), &entry)?;
+    let entries: TracedStream<E, Dev> =
+        bias.try_reshape_like(&(heads * distances, 1))?.try_gather(entries)?;
     let by_distance = entries.try_reshape_like(&(heads, seq, seq))?;
     scores.try_add(by_distance.try_broadcast_like::<_, Axis<0>>(&shape)?)
 }
 
 /// `normaliser(scores)` over the keys `j <= t`, 0 beyond.
-pub(super) fn normalised<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+pub(super) fn normalised<E: Scalar, Dev: EngineDevice<E>>(
     constants: &Constants<E, Dev>,
-    scores: Pattern<E, Dev, T>,
+    scores: TracedPattern<E, Dev>,
     normaliser: Normaliser,
-) -> Result<Pattern<E, Dev, T>, Dev::Err> {
+) -> Result<TracedPattern<E, Dev>, Dev::Err> {
     let shape = *scores.shape();
     let seq = shape.3;
     let table = |name, value: &dyn Fn(usize, usize) -> f64| {
@@ -131,7 +132,7 @@ pub(super) fn normalised<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
         Normaliser::SoftmaxOffByOne => {
             let scores = scores.try_add(unseen()?)?;
             // sum / (1 + sum) is the sigmoid of the sum's logarithm
-            let some = scores.retaped::<T>().try_logsumexp::<_, Axis<3>>()?.try_sigmoid()?;
+            let some = scores.with_empty_tape().try_logsumexp::<_, Axis<3>>()?.try_sigmoid()?;
             scores.try_softmax::<Axis<3>>()?.try_mul(some.try_broadcast_like::<_, Axis<3>>(&shape)?)
         }
         Normaliser::Relu => scores.try_relu()?.try_mul(seen()?),
@@ -165,12 +166,12 @@ pub(super) fn fixed<E: Scalar, Dev: EngineDevice<E>>(
 }
 
 /// The chosen heads of `other`, the rest of `base`.
-pub(super) fn spliced<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+pub(super) fn spliced<E: Scalar, Dev: EngineDevice<E>>(
     (constants, node): (&Constants<E, Dev>, usize),
-    base: Pattern<E, Dev, T>,
-    other: Pattern<E, Dev, T>,
+    base: TracedPattern<E, Dev>,
+    other: TracedPattern<E, Dev>,
     chosen: &[bool],
-) -> Result<Pattern<E, Dev, T>, Dev::Err> {
+) -> Result<TracedPattern<E, Dev>, Dev::Err> {
     let shape = *base.shape();
     let these = |wanted: bool| {
         let value = |_, head: usize| f64::from(u8::from(chosen[head] == wanted));
@@ -182,18 +183,18 @@ pub(super) fn spliced<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
 }
 
 /// `out[t]_h = sum_j pattern[h, t, j] v[j]_h`, the heads side by side: `[batch, seq, dim]`.
-pub(super) fn mix<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    pattern: Pattern<E, Dev, T>,
-    v: Stream<E, Dev, T>,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+pub(super) fn mix<E: Scalar, Dev: EngineDevice<E>>(
+    pattern: TracedPattern<E, Dev>,
+    v: TracedStream<E, Dev>,
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     let (shape, heads) = (*v.shape(), pattern.shape().1);
     let (batch, seq, dim) = shape;
     let pattern = pattern.try_reshape_like(&(batch * heads, seq, seq))?;
-    let mixed: Stream<E, Dev, T> = pattern.try_matmul(split_heads(v, heads)?)?;
+    let mixed: TracedStream<E, Dev> = pattern.try_matmul(split_heads(v, heads)?)?;
     if heads == 1 {
         return Ok(mixed);
     }
-    let by_heads: Pattern<E, Dev, T> = mixed.try_reshape_like(&(batch, heads, seq, dim / heads))?;
-    let beside: Pattern<E, Dev, T> = by_heads.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
+    let by_heads: TracedPattern<E, Dev> = mixed.try_reshape_like(&(batch, heads, seq, dim / heads))?;
+    let beside: TracedPattern<E, Dev> = by_heads.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
     beside.try_reshape_like(&shape)
 }

@@ -33,7 +33,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> Constants<E, Dev> {
         (rows, cols): (usize, usize),
         value: impl Fn(usize, usize) -> f64,
     ) -> Result<Matrix<E, Dev>, Dev::Err> {
-        self.rows((name, numbers), (rows, cols), |row| (0..cols).map(|col| value(row, col)).collect())
+        self.rows((name, numbers), (rows, cols), &|row| (0..cols).map(|col| value(row, col)).collect())
     }
 
     /// The same matrix from the values of each row.
@@ -41,7 +41,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> Constants<E, Dev> {
         &self,
         (name, numbers): (&'static str, &[u64]),
         (rows, cols): (usize, usize),
-        row: impl Fn(usize) -> Vec<f64>,
+        row: &dyn Fn(usize) -> Vec<f64>,
     ) -> Result<Matrix<E, Dev>, Dev::Err> {
         let key = key(name, numbers, (rows, cols));
         if let Some(known) = self.matrices.borrow().get(&key) {
@@ -58,7 +58,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> Constants<E, Dev> {
         &self,
         (name, numbers): (&'static str, &[u64]),
         (rows, cols): (usize, usize),
-        value: impl Fn(usize, usize) -> usize,
+        value: &dyn Fn(usize, usize) -> usize,
     ) -> Result<Indices<Dev>, Dev::Err> {
         let key = key(name, numbers, (rows, cols));
         if let Some(known) = self.indices.borrow().get(&key) {
@@ -91,7 +91,7 @@ mod tests {
         for (name, numbers, shape) in [("b", [1], (2, 2)), ("a", [2], (2, 2)), ("a", [1], (1, 2))] {
             assert_eq!(of(name, &numbers, shape, 5.0)[..2], [5.0, 6.0]);
         }
-        let rows = |value| constants.indices(("a", &[]), (1, 2), |_, c| value + c).unwrap().as_vec();
+        let rows = |value| constants.indices(("a", &[]), (1, 2), &|_, c| value + c).unwrap().as_vec();
         assert_eq!((rows(3), rows(4)), (vec![3, 4], vec![3, 4]));
     }
 }

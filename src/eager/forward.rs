@@ -2,8 +2,8 @@
 use std::cell::OnceCell;
 
 use crate::backend::{
-    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, Merge, NoneTape, OwnedTape, ReshapeTo,
-    Scalar, SplitTape, Tape, TryAdd, TryMul,
+    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, Merge, OwnedTape, ReshapeTo, Scalar,
+    SplitTape, TryAdd, TryMul,
 };
 use crate::data::Batch;
 use crate::engine::{Patches, RowLists, RowSet};
@@ -14,7 +14,7 @@ use super::attention::{self, Masks};
 use super::constants::{Constants, Indices};
 use super::needs::Needs;
 use super::ops::{self, Place};
-use super::{Matrix, Pattern, Stream, scalar, weights};
+use super::{Matrix, Pattern, Stream, TracedMatrix, TracedPattern, TracedStream, scalar, weights};
 
 /// The value of a node.
 #[derive(Clone)]
@@ -113,28 +113,25 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
             if !needs.weights[i] || matches!(weight.op, WeightOp::Param(_)) {
                 continue;
             }
-            this.weights[i] = Some(if needs.traced_weights[i] {
-                let (value, tape): (_, OwnedTape<E, Dev>) =
-                    weights::evaluate(constants, (i, weight), |w| this.weight(w))?;
+            let (value, tape) = weights::evaluate(constants, (i, weight), |w| this.weight(w))?.split_tape();
+            this.weights[i] = Some(value);
+            if needs.traced_weights[i] {
                 this.tape = this.tape.merge(tape);
-                value
-            } else {
-                weights::evaluate::<E, Dev, NoneTape>(constants, (i, weight), |w| this.weight(w))?.0
-            });
+            }
         }
         for (i, node) in graph.nodes().iter().enumerate() {
             if !needs.nodes[i] {
                 continue;
             }
-            this.nodes[i] = Some(if let Op::Patched { slot, .. } = node.op {
-                part.patched(&constants.device, patches, slot)?
-            } else if needs.traced_nodes[i] {
-                let (value, tape) = this.node::<OwnedTape<E, Dev>>(i, node, part)?;
+            if let Op::Patched { slot, .. } = node.op {
+                this.nodes[i] = Some(part.patched(&constants.device, patches, slot)?);
+                continue;
+            }
+            let (value, tape) = this.node(i, node, part)?;
+            this.nodes[i] = Some(value);
+            if needs.traced_nodes[i] {
                 this.tape = this.tape.merge(tape);
-                value
-            } else {
-                this.node::<NoneTape>(i, node, part)?.0
-            });
+            }
         }
         Ok(this)
     }
@@ -165,22 +162,22 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
 
     /// The rows of a table that positions look up, `[batch, seq, dim]`. What is the same in every sequence, or at every position, is
     /// looked up once: on a GPU the gradient of a lookup is added row by row, and waits for itself where many rows are one.
-    fn lookup<T: Tape<E, Dev>>(
+    fn lookup(
         &self,
-        table: Matrix<E, Dev, T>,
+        table: TracedMatrix<E, Dev>,
         index: Index,
         part: &MicroBatch,
-    ) -> Result<Stream<E, Dev, T>, Dev::Err> {
+    ) -> Result<TracedStream<E, Dev>, Dev::Err> {
         let (shape, constants) = ((part.batch, part.seq, table.shape().1), self.constants);
         match index {
             Index::Positions => {
-                let rows = constants.indices(("positions", &[]), (1, part.seq), |_, t| t)?;
-                let rows: Stream<E, Dev, T> = table.try_gather(rows)?;
+                let rows = constants.indices(("positions", &[]), (1, part.seq), &|_, t| t)?;
+                let rows: TracedStream<E, Dev> = table.try_gather(rows)?;
                 rows.try_reshape_like(&(shape.1, shape.2))?.try_broadcast_like::<_, Axis<0>>(&shape)
             }
             Index::First => {
-                let row: Stream<E, Dev, T> =
-                    table.try_gather(constants.indices(("first", &[]), (1, 1), |_, _| 0)?)?;
+                let row: TracedStream<E, Dev> =
+                    table.try_gather(constants.indices(("first", &[]), (1, 1), &|_, _| 0)?)?;
                 row.try_reshape_like(&(shape.2,))?.try_broadcast_like::<_, Axes2<0, 1>>(&shape)
             }
             Index::Tokens => table.try_gather(self.tokens(part)?),
@@ -197,17 +194,17 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
     }
 
     /// Computes node `i` from those before it, on a tape of its own.
-    fn node<T: Tape<E, Dev>>(
+    fn node(
         &self,
         i: usize,
         node: &Node,
         part: &MicroBatch,
-    ) -> Result<(Value<E, Dev>, T), Dev::Err> {
+    ) -> Result<(Value<E, Dev>, OwnedTape<E, Dev>), Dev::Err> {
         let (batch, seq, constants) = (part.batch, part.seq, self.constants);
         let device = &constants.device;
-        let stream = |id: NodeId| self.stream(id).retaped::<T>();
-        let weight = |id: WeightId| self.weight(id).retaped::<T>();
-        let pattern = |value: Pattern<E, Dev, T>| {
+        let stream = |id: NodeId| -> TracedStream<E, Dev> { self.stream(id).retaped() };
+        let weight = |id: WeightId| -> TracedMatrix<E, Dev> { self.weight(id).retaped() };
+        let pattern = |value: TracedPattern<E, Dev>| {
             let (value, tape) = value.split_tape();
             Ok((Value::Pattern(value), tape))
         };
@@ -219,7 +216,7 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
             Op::Scale { x, by } => stream(x).try_mul(scalar::<E>(by))?,
             Op::Gain { x, gain } => ops::gain(stream(x), weight(gain))?,
             Op::Rows { ref op, ref inputs, heads } => {
-                let by_heads = |x: Stream<E, Dev, T>| {
+                let by_heads = |x: TracedStream<E, Dev>| {
                     let width = x.shape().2;
                     x.try_reshape_like(&(batch, seq * heads, width / heads))
                 };
@@ -230,7 +227,8 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
             Op::Shift { x, by } => ops::shift(constants, stream(x), by)?,
             Op::Columns { x, first } => ops::columns(constants, stream(x), node.cols, Place::From(first))?,
             Op::Concat(ref inputs) => {
-                let mut sum: Stream<E, Dev, T> = device.try_zeros_like(&(batch, seq, node.cols))?.retaped();
+                let mut sum: TracedStream<E, Dev> =
+                    device.try_zeros_like(&(batch, seq, node.cols))?.retaped();
                 let mut first = 0;
                 for input in inputs {
                     let x = stream(*input);
@@ -241,12 +239,12 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
                 sum
             }
             Op::Mix { pattern, v, value_heads } => {
-                let pattern = self.pattern(pattern).retaped::<T>();
+                let pattern: TracedPattern<E, Dev> = self.pattern(pattern).retaped();
                 let heads = pattern.shape().1;
                 attention::mix(pattern, attention::shared(constants, stream(v), value_heads, heads)?)?
             }
             Op::Patched { .. } => unreachable!("the values of patched sites are not computed"),
-            Op::Zero => device.try_zeros_like(&(batch, seq, node.cols))?.retaped::<T>(),
+            Op::Zero => device.try_zeros_like(&(batch, seq, node.cols))?.retaped(),
             Op::Pattern { q, k, ref scoring } => {
                 let k = attention::shared(constants, stream(k), scoring.key_heads, scoring.heads)?;
                 let mut scores = attention::products(stream(q), k, scoring.heads, scoring.scale)?;
@@ -265,7 +263,8 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
                 return pattern(attention::fixed(device, rule, &part.x, heads, seq)?.retaped());
             }
             Op::SplicedPattern { base, other, ref chosen } => {
-                let [base, other] = [base, other].map(|p| self.pattern(p).retaped::<T>());
+                let [base, other]: [TracedPattern<E, Dev>; 2] =
+                    [base, other].map(|p| self.pattern(p).retaped());
                 return pattern(attention::spliced((constants, i), base, other, chosen)?);
             }
         };

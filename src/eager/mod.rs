@@ -34,16 +34,26 @@ pub(crate) use open::on_gpu;
 pub use open::open;
 pub(crate) use resident::{Held, OnDevice, Resident};
 
-use crate::backend::{EngineDevice, HasShape, NoneTape, Scalar, Tape, Tensor, TryAdd, TryMul, TrySub};
+use crate::backend::{EngineDevice, HasShape, NoneTape, OwnedTape, Scalar, Tensor, TryAdd, TryMul, TrySub};
 
 /// A weights-only matrix `[rows, cols]`.
 type Matrix<E, Dev, T = NoneTape> = Tensor<(usize, usize), E, Dev, T>;
 
 /// An activation `[batch, seq, dim]`.
-pub(crate) type Stream<E, Dev, T = NoneTape> = Tensor<(usize, usize, usize), E, Dev, T>;
+type Stream<E, Dev, T = NoneTape> = Tensor<(usize, usize, usize), E, Dev, T>;
 
 /// An attention pattern `[batch, heads, seq, seq]`.
 type Pattern<E, Dev, T = NoneTape> = Tensor<(usize, usize, usize, usize), E, Dev, T>;
+
+/// A matrix and the tape of its making. All operations are computed on tapes, also those that nothing differentiates: then the
+/// tape is dropped with what it holds. So each operation of dfdx is compiled once, and not once with a tape and once without.
+type TracedMatrix<E, Dev> = Matrix<E, Dev, OwnedTape<E, Dev>>;
+
+/// An activation and the tape of its making.
+pub(crate) type TracedStream<E, Dev> = Stream<E, Dev, OwnedTape<E, Dev>>;
+
+/// A pattern and the tape of its making.
+type TracedPattern<E, Dev> = Pattern<E, Dev, OwnedTape<E, Dev>>;
 
 /// A factor in the scalar type of the engine.
 pub(crate) fn scalar<E: Scalar>(x: f64) -> E {
@@ -52,10 +62,10 @@ pub(crate) fn scalar<E: Scalar>(x: f64) -> E {
 
 /// A function of each element that dfdx does not have: `f` gives its value and its derivative. It is computed as
 /// `f(x_0) + f'(x_0) (x - x_0)` with the values `x_0` as constants, which has the value and the gradient of `f`.
-pub(crate) fn linearised<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    x: Stream<E, Dev, T>,
+pub(crate) fn linearised<E: Scalar, Dev: EngineDevice<E>>(
+    x: TracedStream<E, Dev>,
     f: impl Fn(f64) -> (f64, f64),
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     let (device, shape, values) = (x.device().clone(), *x.shape(), x.as_vec());
     let at: Vec<(f64, f64, f64)> = values
         .into_iter()

@@ -3,55 +3,55 @@
 //! dfdx refuses two operands of one operation that are the same tensor (or views of it): see [`double`]. On a GPU it sums the
 //! gradient of a matrix that multiplies a batch one sequence at a time, so all rows of all sequences are multiplied as one matrix.
 use crate::backend::{
-    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, PermuteTo, ReshapeTo, Scalar, Tape, TryAdd,
-    TryMatMul, TryMul,
+    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd,
+    TryMatMul, TryMul, WithEmptyTape,
 };
 
 use super::constants::Constants;
-use super::{Matrix, Stream, scalar};
+use super::{TracedMatrix, TracedStream, scalar};
 
 /// `out[b, t] = W x[b, t]`, `[batch, seq, out]`.
-pub(super) fn linear<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    x: Stream<E, Dev, T>,
-    weight: Matrix<E, Dev, T>,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+pub(super) fn linear<E: Scalar, Dev: EngineDevice<E>>(
+    x: TracedStream<E, Dev>,
+    weight: TracedMatrix<E, Dev>,
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     times(x, weight.try_permute::<_, Axes2<1, 0>>()?)
 }
 
 /// `out[b, t] = x[b, t] matrix`, `[batch, seq, cols]`.
-pub(super) fn times<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    x: Stream<E, Dev, T>,
-    matrix: Matrix<E, Dev, T>,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+pub(super) fn times<E: Scalar, Dev: EngineDevice<E>>(
+    x: TracedStream<E, Dev>,
+    matrix: TracedMatrix<E, Dev>,
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     let ((batch, seq, dim), (_, cols)) = (*x.shape(), *matrix.shape());
-    let rows: Matrix<E, Dev, T> = x.try_reshape_like(&(batch * seq, dim))?;
+    let rows: TracedMatrix<E, Dev> = x.try_reshape_like(&(batch * seq, dim))?;
     rows.try_matmul(matrix)?.try_reshape_like(&(batch, seq, cols))
 }
 
 /// `x + x`.
-pub(super) fn double<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    x: Stream<E, Dev, T>,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+pub(super) fn double<E: Scalar, Dev: EngineDevice<E>>(
+    x: TracedStream<E, Dev>,
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     x.try_mul(scalar::<E>(2.0))
 }
 
 /// `gain * x`, element by element along `dim`; `gain` is `[1, dim]`.
-pub(super) fn gain<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    x: Stream<E, Dev, T>,
-    gain: Matrix<E, Dev, T>,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+pub(super) fn gain<E: Scalar, Dev: EngineDevice<E>>(
+    x: TracedStream<E, Dev>,
+    gain: TracedMatrix<E, Dev>,
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     let shape = *x.shape();
     let gain = gain.try_reshape_like(&(shape.2,))?;
     x.try_mul(gain.try_broadcast_like::<_, Axes2<0, 1>>(&shape)?)
 }
 
 /// Rotary positions: `out = cos * x + sin * turned(x)`, where `turned` takes each pair `(a, b)` to `(-b, a)`.
-pub(super) fn rotate<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+pub(super) fn rotate<E: Scalar, Dev: EngineDevice<E>>(
     constants: &Constants<E, Dev>,
-    x: Stream<E, Dev, T>,
+    x: TracedStream<E, Dev>,
     heads: usize,
     theta: f64,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     let shape = *x.shape();
     let (_, seq, dim) = shape;
     let width = dim / heads;
@@ -67,22 +67,22 @@ pub(super) fn rotate<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
     let numbers = [heads as u64, theta.to_bits()];
     let cos = constants.matrix(("cos", &numbers), (seq, dim), |t, c| angle(t, c).cos())?;
     let sin = constants.matrix(("sin", &numbers), (seq, dim), |t, c| angle(t, c).sin())?;
-    let turned = times(x.retaped::<T>(), turn.retaped())?;
+    let turned = times(x.with_empty_tape(), turn.retaped())?;
     let along = x.try_mul(cos.try_broadcast_like::<_, Axis<0>>(&shape)?)?;
     along.try_add(turned.try_mul(sin.try_broadcast_like::<_, Axis<0>>(&shape)?)?)
 }
 
 /// `out[b, t] = x[b, t - by]`, zeros before.
-pub(super) fn shift<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+pub(super) fn shift<E: Scalar, Dev: EngineDevice<E>>(
     constants: &Constants<E, Dev>,
-    x: Stream<E, Dev, T>,
+    x: TracedStream<E, Dev>,
     by: usize,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     let shape = *x.shape();
     let (batch, seq, dim) = shape;
     let from = |b: usize, t: usize| b * seq + t.saturating_sub(by);
-    let from = constants.indices(("shifted", &[by as u64]), (batch, seq), from)?;
-    let moved: Stream<E, Dev, T> = x.try_reshape_like(&(batch * seq, dim))?.try_gather(from)?;
+    let from = constants.indices(("shifted", &[by as u64]), (batch, seq), &from)?;
+    let moved: TracedStream<E, Dev> = x.try_reshape_like(&(batch * seq, dim))?.try_gather(from)?;
     let there = |_, t: usize| f64::from(u8::from(t >= by));
     let there = constants.matrix(("there", &[by as u64]), (1, seq), there)?.try_reshape_like(&(seq,))?;
     moved.try_mul(there.try_broadcast_like::<_, Axes2<0, 2>>(&shape)?)
@@ -98,12 +98,12 @@ pub(super) enum Place {
 }
 
 /// Some columns of a stream as columns of `[batch, seq, width]`: a product with a matrix of zeros and ones.
-pub(super) fn columns<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+pub(super) fn columns<E: Scalar, Dev: EngineDevice<E>>(
     constants: &Constants<E, Dev>,
-    x: Stream<E, Dev, T>,
+    x: TracedStream<E, Dev>,
     width: usize,
     place: Place,
-) -> Result<Stream<E, Dev, T>, Dev::Err> {
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
     let (name, first) = match place {
         Place::From(first) => ("columns from", first),
         Place::To(first) => ("columns to", first),
@@ -118,10 +118,10 @@ pub(super) fn columns<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
 }
 
 /// The chosen rows `[n, width]` of a stream, in order; `rows` count through `batch * seq`.
-pub(super) fn chosen<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-    x: Stream<E, Dev, T>,
+pub(super) fn chosen<E: Scalar, Dev: EngineDevice<E>>(
+    x: TracedStream<E, Dev>,
     rows: Vec<usize>,
-) -> Result<Matrix<E, Dev, T>, Dev::Err> {
+) -> Result<TracedMatrix<E, Dev>, Dev::Err> {
     let (device, n) = (x.device().clone(), rows.len());
     let (batch, seq, width) = *x.shape();
     let x = x.try_reshape_like(&(batch * seq, width))?;

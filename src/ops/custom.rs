@@ -2,9 +2,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::backend::{
-    Dim, EngineDevice, HasShape, PermuteTo, ReshapeTo, Scalar, Tape, TryAdd, TryMatMul, TrySub,
-};
+use crate::backend::{Dim, EngineDevice, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd, TryMatMul, TrySub};
 use crate::eager::scalar;
 use crate::graph::{Stream, Weight};
 use crate::kernels::Element;
@@ -223,10 +221,10 @@ impl Operation for Custom {
     }
 
     /// `f(x_0) + J (x - x_0)` with the values `x_0` of the inputs as constants: it has the value and the gradients of `f`.
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    fn dfdx<E: Scalar, Dev: EngineDevice<E>>(
         &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+        inputs: Vec<DfdxStream<E, Dev>>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         let device = inputs[0].device().clone();
         let (batch, seq, _) = *inputs[0].shape();
         let rows = batch * seq;
@@ -250,7 +248,7 @@ impl Operation for Custom {
             }
         }
         let out = out.into_iter().map(scalar::<E>).collect();
-        let mut sum: DfdxStream<E, Dev, T> = device.try_tensor_from_vec(out, (batch, seq, width))?.retaped();
+        let mut sum: DfdxStream<E, Dev> = device.try_tensor_from_vec(out, (batch, seq, width))?.retaped();
         for ((x, jacobian), w) in inputs.into_iter().zip(jacobians).zip(widths) {
             let held = device.try_tensor_from_vec(x.as_vec(), (batch, seq, w))?;
             let away = x.try_sub(held)?.try_reshape_like(&(rows, 1, w))?;

@@ -1,5 +1,5 @@
 //! GELU (Hendrycks and Gimpel 2016), exact and in the form with a hyperbolic tangent.
-use crate::backend::{EngineDevice, Scalar, Tape};
+use crate::backend::{EngineDevice, Scalar};
 use crate::kernels::Element;
 use crate::kernels::lanes::{self, Lanes, kernel};
 
@@ -121,9 +121,9 @@ impl Unary for Gelu {
         backward(dx, dy, x);
     }
 
-    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        x: DfdxStream<E, Dev, T>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>>(
+        x: DfdxStream<E, Dev>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         // dfdx has a GELU, whose derivative is wrong
         crate::eager::linearised(x, |x| {
             (x * phi_double(x), phi_double(x) + x * DENSITY * (-0.5 * x * x).exp())
@@ -143,9 +143,9 @@ impl Unary for GeluTanh {
         backward_tanh(dx, dy, x);
     }
 
-    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        x: DfdxStream<E, Dev, T>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>>(
+        x: DfdxStream<E, Dev>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         x.try_fast_gelu()
     }
 }

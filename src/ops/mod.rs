@@ -32,8 +32,8 @@ pub(crate) use silu::Silu;
 pub(crate) use softmax::Softmax;
 pub(crate) use tanh::Tanh;
 
-use crate::backend::{EngineDevice, Scalar, Tape};
-use crate::eager::Stream as DfdxStream;
+use crate::backend::{EngineDevice, Scalar};
+use crate::eager::TracedStream as DfdxStream;
 use crate::kernels::Element;
 
 /// One row of an operation, as its backward pass sees it.
@@ -69,10 +69,10 @@ pub(crate) trait Operation {
     fn backward<E: Element>(&self, which: usize, row: &Row<'_, E>, d_input: &mut [E]);
 
     /// The same by dfdx's operations, for streams `[batch, seq, dim]`.
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    fn dfdx<E: Scalar, Dev: EngineDevice<E>>(
         &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err>;
+        inputs: Vec<DfdxStream<E, Dev>>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err>;
 }
 
 /// Which row the backward pass of a [`Unary`] operation reads.
@@ -99,9 +99,9 @@ pub(crate) trait Unary {
     fn row_back<E: Element>(dx: &mut [E], dy: &[E], known: &[E]);
 
     /// The same by dfdx's operations, for a stream `[batch, seq, dim]`.
-    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        x: DfdxStream<E, Dev, T>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err>;
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>>(
+        x: DfdxStream<E, Dev>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err>;
 }
 
 impl<F: Unary> Operation for F {
@@ -134,10 +134,10 @@ impl<F: Unary> Operation for F {
         F::row_back(d_input, row.d_out, known);
     }
 
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    fn dfdx<E: Scalar, Dev: EngineDevice<E>>(
         &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+        inputs: Vec<DfdxStream<E, Dev>>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         F::by_dfdx(only(inputs))
     }
 }
@@ -203,10 +203,10 @@ macro_rules! operations {
             fn backward<E: Element>(&self, which: usize, row: &Row<'_, E>, d_input: &mut [E]) {
                 match self { $(RowOp::$Op(op) => op.backward(which, row, d_input)),+ }
             }
-            fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+            fn dfdx<E: Scalar, Dev: EngineDevice<E>>(
                 &self,
-                inputs: Vec<DfdxStream<E, Dev, T>>,
-            ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+                inputs: Vec<DfdxStream<E, Dev>>,
+            ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
                 match self { $(RowOp::$Op(op) => op.dfdx(inputs)),+ }
             }
         }

@@ -1,7 +1,7 @@
 //! The product of two streams, element by element.
 use std::ops::Mul;
 
-use crate::backend::{Dim, EngineDevice, Scalar, Tape, TryMul};
+use crate::backend::{Dim, EngineDevice, Scalar, TryMul};
 use crate::eager::scalar;
 use crate::graph::{Stream, Weight};
 use crate::kernels::{Element, mul};
@@ -60,10 +60,10 @@ impl Operation for Multiply {
         mul(d_input, row.d_out, row.inputs[1 - which]);
     }
 
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    fn dfdx<E: Scalar, Dev: EngineDevice<E>>(
         &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+        inputs: Vec<DfdxStream<E, Dev>>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         let mut inputs = inputs.into_iter();
         let (Some(a), Some(b)) = (inputs.next(), inputs.next()) else {
             unreachable!("the width of two inputs was checked when the operation was recorded")

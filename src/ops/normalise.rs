@@ -1,5 +1,5 @@
 //! The normalisation of a layer norm; gain and bias are operations of their own, so that two norms of one stream share it.
-use crate::backend::{Axis, Dim, EngineDevice, Scalar, Tape};
+use crate::backend::{Axis, Dim, EngineDevice, Scalar};
 use crate::graph::Stream;
 use crate::kernels::{Element, norm_row, norm_row_back};
 
@@ -52,10 +52,10 @@ impl Operation for Normalise {
         norm_row_back(d_input, false, row.d_out, row.out, row.kept);
     }
 
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    fn dfdx<E: Scalar, Dev: EngineDevice<E>>(
         &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+        inputs: Vec<DfdxStream<E, Dev>>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         only(inputs).try_normalize::<Axis<2>>(self.eps)
     }
 }

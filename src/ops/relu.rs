@@ -1,5 +1,5 @@
 //! The ReLU.
-use crate::backend::{EngineDevice, Scalar, Tape};
+use crate::backend::{EngineDevice, Scalar};
 use crate::kernels::Element;
 
 use super::{DfdxStream, Reads, Unary, methods};
@@ -25,9 +25,9 @@ impl Unary for Relu {
         crate::kernels::relu_back(dx, false, dy, y);
     }
 
-    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        x: DfdxStream<E, Dev, T>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>>(
+        x: DfdxStream<E, Dev>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         x.try_relu()
     }
 }

@@ -1,5 +1,7 @@
 //! The normalisation of an RMS norm (Zhang and Sennrich 2019).
-use crate::backend::{Axis, BroadcastTo, Dim, EngineDevice, HasShape, MeanTo, Scalar, Tape, TryAdd, TryMul};
+use crate::backend::{
+    Axis, BroadcastTo, Dim, EngineDevice, HasShape, MeanTo, Scalar, TryAdd, TryMul, WithEmptyTape,
+};
 use crate::eager::scalar;
 use crate::graph::Stream;
 use crate::kernels::Element;
@@ -76,13 +78,13 @@ impl Operation for RmsNormalise {
         backward(d_input, row.d_out, row.out, row.kept);
     }
 
-    fn dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
+    fn dfdx<E: Scalar, Dev: EngineDevice<E>>(
         &self,
-        inputs: Vec<DfdxStream<E, Dev, T>>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+        inputs: Vec<DfdxStream<E, Dev>>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         let x = only(inputs);
         let shape = *x.shape();
-        let mean = x.retaped::<T>().try_square()?.try_mean::<_, Axis<2>>()?;
+        let mean = x.with_empty_tape().try_square()?.try_mean::<_, Axis<2>>()?;
         let inverse = mean.try_add(scalar::<E>(self.eps))?.try_sqrt()?.try_recip()?;
         x.try_mul(inverse.try_broadcast_like::<_, Axis<2>>(&shape)?)
     }

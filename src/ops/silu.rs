@@ -1,5 +1,5 @@
 //! SiLU.
-use crate::backend::{EngineDevice, Scalar, Tape, TryMul};
+use crate::backend::{EngineDevice, Scalar, TryMul, WithEmptyTape};
 use crate::kernels::Element;
 use crate::kernels::lanes::{self, kernel};
 
@@ -47,10 +47,10 @@ impl Unary for Silu {
         backward(dx, dy, x);
     }
 
-    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        x: DfdxStream<E, Dev, T>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
-        let gate = x.retaped::<T>().try_sigmoid()?;
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>>(
+        x: DfdxStream<E, Dev>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
+        let gate = x.with_empty_tape().try_sigmoid()?;
         x.try_mul(gate)
     }
 }

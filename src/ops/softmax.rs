@@ -1,5 +1,5 @@
 //! Softmax over the width of a row.
-use crate::backend::{Axis, EngineDevice, Scalar, Tape};
+use crate::backend::{Axis, EngineDevice, Scalar};
 use crate::kernels::Element;
 
 use super::{DfdxStream, Reads, Unary, methods};
@@ -27,9 +27,9 @@ impl Unary for Softmax {
         crate::kernels::softmax_row_back(dx, y, y.len(), E::one());
     }
 
-    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        x: DfdxStream<E, Dev, T>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>>(
+        x: DfdxStream<E, Dev>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         x.try_softmax::<Axis<2>>()
     }
 }

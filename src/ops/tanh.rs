@@ -1,5 +1,5 @@
 //! The hyperbolic tangent.
-use crate::backend::{EngineDevice, Scalar, Tape};
+use crate::backend::{EngineDevice, Scalar};
 use crate::kernels::Element;
 use crate::kernels::lanes::{self, kernel};
 
@@ -61,9 +61,9 @@ impl Unary for Tanh {
         backward(dx, dy, y);
     }
 
-    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>, T: Tape<E, Dev>>(
-        x: DfdxStream<E, Dev, T>,
-    ) -> Result<DfdxStream<E, Dev, T>, Dev::Err> {
+    fn by_dfdx<E: Scalar, Dev: EngineDevice<E>>(
+        x: DfdxStream<E, Dev>,
+    ) -> Result<DfdxStream<E, Dev>, Dev::Err> {
         x.try_tanh()
     }
 }
