@@ -446,6 +446,8 @@ def check_own(browser, folder):
     assert browser.run("$$('#charts h3').map((h) => h.textContent)") == ["Losses and divergences", "Accuracies and other shares", "Recalls of the weights"]
     assert browser.run("$$('#chart-recalls .u-label').map((l) => l.textContent)") == ["iteration", "copies"]
     assert close(browser.run("$$('#runs tr').find((r) => r.cells[0].textContent.startsWith('copies')).cells[1].textContent"), rows[-1]["copies"])
+    ticks = browser.run("$$('#changes .tick').map((t) => parseFloat(t.style.left))")  # snapshots of 120 steps, each where it was taken
+    assert len(ticks) == 3 and all(abs(tick - 100 * at / 120) < 0.01 for tick, at in zip(ticks, [0, 50, 100])), ticks
     assert "#" in browser.run("$$('.strip .token').map((w) => w.textContent)")  # the marker's name
     assert (folder / "own.svg").read_text().startswith("<svg")
 

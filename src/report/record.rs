@@ -1,5 +1,5 @@
 //! What a page says of a run.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::config::by_key;
 use crate::io::text_if_there;
 use crate::run::RunInfo;
-use crate::train::Timeline;
+use crate::train::{Schedule, Stretch, Timeline};
 use crate::{Error, Result};
 
 use super::View;
@@ -17,6 +17,12 @@ const NUMBER: usize = 9;
 
 /// Settings of a run's place and pace, which change none of its numbers.
 const BESIDE: [&str; 7] = ["save_dir", "root_dir", "threads", "overwrite", "resume", "report", "figures"];
+
+/// The most marks of one change on the line of a run.
+const MARKS: usize = 60;
+
+/// The longest name of a run.
+const LONG: usize = 60;
 
 /// The fewest evaluations that are kept.
 const FEWEST: usize = 50;
@@ -165,15 +171,34 @@ impl Record {
             Ok(timeline) => timeline.stretches(),
             Err(_) => return vec![json!({ "when": "", "from": null, "to": null, "what": text })],
         };
-        let change =
-            |s: crate::train::Stretch| json!({ "when": s.when, "from": s.from, "to": s.to, "what": s.what });
+        let change = |s: Stretch| {
+            let mut change = json!({ "when": s.when, "from": s.from, "to": s.to, "what": s.what });
+            if let Some(at) = self.repeated(&s) {
+                change["at"] = at.into();
+            }
+            change
+        };
         stretches.into_iter().map(change).collect()
+    }
+
+    /// The iterations of the run at which something happens that happens more than once; nothing if they are too many to tell
+    /// apart.
+    fn repeated(&self, stretch: &Stretch) -> Option<Vec<usize>> {
+        let when: Schedule = stretch.from.is_none().then(|| stretch.when.parse().ok())??;
+        let end = self.info.iterations;
+        let at: Vec<usize> = (0..end).filter(|i| when.contains(*i, Some(end))).take(MARKS + 1).collect();
+        (at.len() <= MARKS).then_some(at)
     }
 }
 
-/// Gives each run a short name of its own: the settings in which it differs from others, or its folder.
+/// Gives each run a name of its own: the settings in which it differs from others, or its folder. Of a name that is long the
+/// middle is left out, where the names are still different without it.
 pub(super) fn named(mut runs: Vec<Value>) -> Vec<Value> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
+    let text = |value: &Value| match value.as_str() {
+        Some("") => "''".into(),
+        Some(text) => text.into(),
+        None => value.to_string(),
+    };
     let of = |run: &Value, key: &str| run["settings"].get(key).map_or("-".into(), text);
     let mut keys: Vec<String> = Vec::new();
     for run in &runs {
@@ -183,34 +208,46 @@ pub(super) fn named(mut runs: Vec<Value>) -> Vec<Value> {
     keys.retain(|key| {
         !BESIDE.contains(&key.as_str()) && runs.iter().any(|run| of(run, key) != of(&runs[0], key))
     });
+    let whole = |run: &Value| run["dir"].as_str().unwrap_or("").to_string();
     let folder = |run: &Value| {
-        let dir = run["dir"].as_str().unwrap_or("").to_string();
-        Path::new(&dir).file_name().map_or(dir.clone(), |name| name.to_string_lossy().into_owned())
+        Path::new(&whole(run)).file_name().map_or(whole(run), |name| name.to_string_lossy().into_owned())
     };
     let by_settings = |run: &Value| {
         let short = |key: &str| key.rsplit('.').next().unwrap_or(key).to_string();
         let parts = keys.iter().map(|key| format!("{} = {}", short(key), of(run, key)));
         parts.collect::<Vec<_>>().join(", ")
     };
-    let whole = |run: &Value| run["dir"].as_str().unwrap_or("").to_string();
-    let distinct = |name: &dyn Fn(&Value) -> String| {
-        let mut names: Vec<String> = runs.iter().map(name).collect();
-        let few = names.iter().all(|name| !name.is_empty() && name.chars().count() <= 60);
-        names.sort();
-        names.windows(2).all(|pair| pair[0] != pair[1]) && few
-    };
-    let several = runs.len() > 1 && keys.len() <= 3;
-    let name: &dyn Fn(&Value) -> String = match () {
-        () if several && distinct(&by_settings) => &by_settings,
-        () if distinct(&folder) => &folder,
-        () => &whole,
-    };
-    let names: Vec<String> = runs.iter().map(name).collect();
+    let all = |name: &dyn Fn(&Value) -> String| runs.iter().map(name).collect::<Vec<String>>();
+    let mut ways = vec![all(&folder), all(&whole)];
+    if runs.len() > 1 && (1..=3).contains(&keys.len()) {
+        ways.insert(0, all(&by_settings));
+    }
+    let is_short = |names: &&Vec<String>| names.iter().all(|name| name.chars().count() <= LONG);
+    let shortened = || ways.iter().map(|names| names.iter().map(|name| without_middle(name)).collect());
+    let names = ways.iter().filter(|names| are_distinct(names)).find(is_short).cloned();
+    let names = names.or_else(|| shortened().find(|names: &Vec<String>| are_distinct(names)));
+    let names = names.unwrap_or_else(|| all(&whole));
     for (run, name) in runs.iter_mut().zip(names) {
         run["name"] = name.into();
     }
     number_alike(&mut runs);
     runs
+}
+
+/// Whether no two names are the same, and none is empty.
+fn are_distinct(names: &[String]) -> bool {
+    let different: BTreeSet<&String> = names.iter().collect();
+    different.len() == names.len() && names.iter().all(|name| !name.is_empty())
+}
+
+/// A name in at most [`LONG`] characters.
+fn without_middle(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= LONG {
+        return name.into();
+    }
+    let (first, last) = (LONG / 2, LONG - LONG / 2 - 1);
+    letters[..first].iter().chain(&['…']).chain(&letters[letters.len() - last..]).collect()
 }
 
 /// Replaces what makes each run what it is by the number of the first run that has it in common.
@@ -327,7 +364,21 @@ mod tests {
             [json!({ "when": "", "from": null, "to": null, "what": "no such change" })]
         );
         assert_eq!(changes("3: freeze(pe)").len(), 1);
+        assert!(changes("3: freeze(pe)")[0].get("at").is_none());
         assert!(record(0).changes().is_empty());
+    }
+
+    #[test]
+    fn what_happens_more_than_once_has_a_mark_for_each_time_unless_they_are_many() {
+        let at = |text: &str| {
+            let mut of = record(0);
+            of.info.made_of.insert("timeline".into(), text.into());
+            of.info.iterations = 300;
+            of.changes()[0].get("at").cloned()
+        };
+        assert_eq!(at("every 100: snapshot"), Some(json!([0, 100, 200])));
+        assert_eq!(at("every 4: snapshot"), None);
+        assert_eq!(at("every 5: snapshot").unwrap().as_array().unwrap().len(), 60);
     }
 
     #[test]
@@ -365,6 +416,32 @@ mod tests {
         assert_eq!(names(vec![four("x/a", 1), four("x/b", 2)]), ["a", "b"]);
         let lacks = run("x/b", json!({}));
         assert_eq!(names(vec![run("x/a", json!({ "k": 3 })), lacks]), ["k = 3", "k = -"]);
+        let empty = run("x/b", json!({ "k": "" }));
+        assert_eq!(names(vec![run("x/a", json!({ "k": "z" })), empty]), ["k = z", "k = ''"]);
+    }
+
+    #[test]
+    fn of_names_that_are_all_too_long_the_middle_is_left_out() {
+        let named = |dirs: [String; 2], texts: [String; 2]| {
+            let runs = dirs.into_iter().zip(texts);
+            let runs = runs.map(|(dir, text)| json!({ "dir": dir, "settings": { "a.text": text } }));
+            let named = super::named(runs.collect());
+            named.iter().map(|run| run["name"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+        };
+        let long = |end: &str| "x".repeat(60) + end;
+        let (start, end) = ("x".repeat(30), "x".repeat(28));
+        // by settings, of 60 letters: 30, the sign, 29
+        let by_settings = named([long("a"), long("b")], [long("1"), long("2")]);
+        let start_of_text = format!("text = {}", "x".repeat(23));
+        assert_eq!(by_settings, [format!("{start_of_text}…{end}1"), format!("{start_of_text}…{end}2")]);
+        assert_eq!(by_settings[0].chars().count(), 60);
+        // by folders, where only the middle of the settings differs
+        let in_the_middle = |middle: &str| long(middle) + &long("");
+        let by_folder = named([long("a"), long("b")], [in_the_middle("1"), in_the_middle("2")]);
+        assert_eq!(by_folder, [format!("{start}…{end}a"), format!("{start}…{end}b")]);
+        // whole, where the middle is all that differs
+        let dirs = [in_the_middle("a"), in_the_middle("b")];
+        assert_eq!(named(dirs.clone(), [in_the_middle("1"), in_the_middle("2")]), dirs);
     }
 
     #[test]

@@ -7,14 +7,20 @@ function changeIterations() {
   return [...new Set(all.filter((at) => at !== null && at > 0))];
 }
 
-/** A bar over the iterations of a run, from one to another. */
-function changeBar(run, { from, to }) {
+/** A change over the iterations of a run: a bar from one to another, or a mark for each time. */
+function changeBars(run, { from, to, at }) {
   const end = Math.max(run.done, 1);
   const share = (at) => `${(100 * Math.min(at, end)) / end}%`;
-  const bar = element("span", { class: from === null ? "often" : from === to ? "moment" : "span" });
-  bar.style.left = share(from ?? 0);
+  const placed = (name, first) => {
+    const bar = element("span", { class: name });
+    bar.style.left = share(first);
+    return bar;
+  };
+  const lane = (...bars) => element("td", { class: "lane", "aria-hidden": "true" }, ...bars);
+  if (at) return lane(...at.map((iteration) => placed("tick", iteration)));
+  const bar = placed(from === null ? "often" : from === to ? "moment" : "span", from ?? 0);
   if (from !== to || from === null) bar.style.width = `calc(${share(to ?? end)} - ${share(from ?? 0)})`;
-  return element("td", { class: "lane", "aria-hidden": "true" }, bar);
+  return lane(bar);
 }
 
 function drawTimeline() {
@@ -27,7 +33,7 @@ function drawTimeline() {
     const names = group.length === visible.length ? "all runs" : group.map(({ run }) => run.name).join("; ");
     if (run.changes.length === 0) return element("p", {}, runs.length > 1 ? `Nothing changed on the way in ${names}.` : "Nothing changed on the way.");
     const title = runs.length > 1 ? element("h3", {}, names) : null;
-    const rows = run.changes.map((change) => [change.when, element("td", {}, element("code", {}, change.what)), changeBar(run, change)]);
+    const rows = run.changes.map((change) => [change.when, element("td", {}, element("code", {}, change.what)), changeBars(run, change)]);
     const axis = element("th", { class: "lane", "aria-hidden": "true" }, element("span", { class: "zero" }, "0"), element("span", { class: "end" }, String(run.done)));
     return element("div", { class: "wide" }, title, table("What changed at which iterations.", ["iterations", "change", axis], rows));
   });
