@@ -25,6 +25,9 @@ pub(super) enum Value<E: Scalar, Dev: EngineDevice<E>> {
     Pattern(Pattern<E, Dev>),
 }
 
+/// The value of a node, and the tape of its making.
+type TracedValue<E, Dev> = (Value<E, Dev>, OwnedTape<E, Dev>);
+
 /// Some whole sequences of a batch.
 pub(super) struct MicroBatch {
     /// Number of the first.
@@ -194,12 +197,7 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
     }
 
     /// Computes node `i` from those before it, on a tape of its own.
-    fn node(
-        &self,
-        i: usize,
-        node: &Node,
-        part: &MicroBatch,
-    ) -> Result<(Value<E, Dev>, OwnedTape<E, Dev>), Dev::Err> {
+    fn node(&self, i: usize, node: &Node, part: &MicroBatch) -> Result<TracedValue<E, Dev>, Dev::Err> {
         let (batch, seq, constants) = (part.batch, part.seq, self.constants);
         let device = &constants.device;
         let stream = |id: NodeId| -> TracedStream<E, Dev> { self.stream(id).retaped() };
