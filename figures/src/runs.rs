@@ -194,6 +194,7 @@ type Key = Vec<Value>;
 
 fn text_of(value: &Value) -> String {
     match value {
+        Value::String(text) if text.is_empty() => "''".into(),
         Value::String(text) => text.clone(),
         Value::Number(number) => number.as_f64().map_or(number.to_string(), |x| format!("{x}")),
         Value::Null => "-".into(),

@@ -71,6 +71,12 @@ fn lines_stand_in_the_order_of_numbers_or_as_they_come() {
         labels("a,b,iter,loss\n2,x,0,1\n1,x,0,1\n1,y,0,1\n"),
         ["a = 2, b = x", "a = 1, b = x", "a = 1, b = y"]
     );
+    // a text that is empty is no setting that is absent
+    let mut table = read("freeze,iter,loss\nx,0,1\n,0,1\n");
+    table.frame.rows[0][0] = "".into();
+    let figure = drawn(&table, &y(&["loss"]));
+    let names: Vec<&str> = panels(&figure)[0].series.iter().map(|s| s.label.as_str()).collect();
+    assert_eq!(names, ["freeze = ''", "freeze = -"]);
     // what is the same everywhere, and what is averaged over, names nothing
     assert_eq!(labels("run,status,a,seed,iter,loss\nr,done,1,1,0,1\nq,done,1,2,0,1\n"), [""]);
 }
