@@ -21,6 +21,9 @@ const BESIDE: [&str; 7] = ["save_dir", "root_dir", "threads", "overwrite", "resu
 /// The most marks of one change on the line of a run.
 const MARKS: usize = 60;
 
+/// The most iterations that are looked through for them.
+const LOOKED_THROUGH: usize = 1_000_000;
+
 /// The longest name of a run.
 const LONG: usize = 60;
 
@@ -182,10 +185,10 @@ impl Record {
     }
 
     /// The iterations of the run at which something happens that happens more than once; nothing if they are too many to tell
-    /// apart.
+    /// apart, or to look through.
     fn repeated(&self, stretch: &Stretch) -> Option<Vec<usize>> {
         let when: Schedule = stretch.from.is_none().then(|| stretch.when.parse().ok())??;
-        let end = self.info.iterations;
+        let end = Some(self.info.iterations).filter(|end| *end <= LOOKED_THROUGH)?;
         let at: Vec<usize> = (0..end).filter(|i| when.contains(*i, Some(end))).take(MARKS + 1).collect();
         (at.len() <= MARKS).then_some(at)
     }
@@ -370,13 +373,15 @@ mod tests {
 
     #[test]
     fn what_happens_more_than_once_has_a_mark_for_each_time_unless_they_are_many() {
-        let at = |text: &str| {
+        let within = |iterations: usize, text: &str| {
             let mut of = record(0);
             of.info.made_of.insert("timeline".into(), text.into());
-            of.info.iterations = 300;
+            of.info.iterations = iterations;
             of.changes()[0].get("at").cloned()
         };
+        let at = |text: &str| within(300, text);
         assert_eq!(at("every 100: snapshot"), Some(json!([0, 100, 200])));
+        assert_eq!(within(usize::MAX, "every 100: snapshot"), None);
         assert_eq!(at("every 4: snapshot"), None);
         assert_eq!(at("every 5: snapshot").unwrap().as_array().unwrap().len(), 60);
     }
