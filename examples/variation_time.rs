@@ -165,8 +165,7 @@ fn time<M: Model>(
     let threads = args.threads.unwrap_or(Compute::default().threads);
     let compute = Compute { device: args.device, threads, precision: args.precision };
     let optim: Optim = args.optim.parse()?;
-    let mut trainer = Trainer::new(model);
-    (trainer.optim, trainer.loss, trainer.edits, trainer.compute) = (optim, loss, edits, compute);
+    let mut trainer = Trainer::new(model).optim(optim).loss(loss).edits(edits).compute(compute);
     let mut seconds = Seconds(Vec::new());
     trainer.run(batches, Some(args.steps + 2), &mut seconds)?;
     if let Some(folder) = &args.weights {

@@ -120,7 +120,7 @@ struct Sweeping {
 
 impl Arguments {
     /// Splits `args`, which begin after the name of the program; `keys` are those that exist, for messages.
-    pub fn split(args: impl IntoIterator<Item = String>, keys: &[&str]) -> Self {
+    pub fn split(args: Vec<String>, keys: &[&str]) -> Self {
         let (mut split, mut sweeping) = (Self::default(), Sweeping::default());
         let mut args = (1..).zip(args).peekable();
         while let Some((number, arg)) = args.next() {

@@ -48,7 +48,7 @@ pub fn main<A: Config>(run: impl FnOnce(A) -> Result<(), Error>) -> ExitCode {
 pub fn main_with<A: Config>(run: impl FnOnce(Parsed<A>) -> Result<(), Error>) -> ExitCode {
     let mut args = std::env::args_os();
     let program = args.next().map_or("PROGRAM".into(), |program| file_name(&program));
-    let parsed = unicode(args).and_then(|args| Parser::new().program(program).sweeps().parse(args));
+    let parsed = unicode(args.collect()).and_then(|args| Parser::new().program(program).sweeps().parse(args));
     match parsed {
         Ok(parsed) => {
             report("warning", &parsed.warnings);
@@ -58,20 +58,25 @@ pub fn main_with<A: Config>(run: impl FnOnce(Parsed<A>) -> Result<(), Error>) ->
                 Err(error) => output::failed(&error),
             }
         }
-        Err(Exit::Sweep(order)) => match sweep::sweep::<A>(&order) {
-            Ok((outcome, warnings)) => {
-                report("warning", &warnings);
-                match outcome {
-                    Outcome::Done(text) => Exit::Print { text, warnings: Vec::new() }.report(),
-                    Outcome::Failed(text) => {
-                        let _ = std::io::stderr().write_all(text.as_bytes());
-                        ExitCode::from(RUNS_FAILED)
-                    }
+        Err(Exit::Sweep(order)) => swept(sweep::sweep::<A>(&order)),
+        Err(exit) => exit.report(),
+    }
+}
+
+/// The status of a sweep, and what it prints at the end.
+fn swept(outcome: Result<(Outcome, Vec<Problem>), Vec<Problem>>) -> ExitCode {
+    match outcome {
+        Ok((outcome, warnings)) => {
+            report("warning", &warnings);
+            match outcome {
+                Outcome::Done(text) => Exit::Print { text, warnings: Vec::new() }.report(),
+                Outcome::Failed(text) => {
+                    let _ = std::io::stderr().write_all(text.as_bytes());
+                    ExitCode::from(RUNS_FAILED)
                 }
             }
-            Err(problems) => Exit::Fail(problems).report(),
-        },
-        Err(exit) => exit.report(),
+        }
+        Err(problems) => Exit::Fail(problems).report(),
     }
 }
 
@@ -101,7 +106,7 @@ fn file_name(program: &OsString) -> String {
 }
 
 /// The arguments as text, or which of them are not.
-fn unicode(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Exit> {
+fn unicode(args: Vec<OsString>) -> Result<Vec<String>, Exit> {
     let (mut texts, mut problems) = (Vec::new(), Vec::new());
     for (number, arg) in (1..).zip(args) {
         match arg.into_string() {

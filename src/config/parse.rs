@@ -3,12 +3,12 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::arguments::{Arguments, Print};
 use super::resolve::Resolution;
 use super::tree::Reader;
-use super::{Config, Order, Origin, Problem, completions, file, help, json_schema};
+use super::{Config, Derived, Order, Origin, Problem, Schema, completions, file, help, json_schema};
 
 /// A configuration, with the origin of each value and the warnings about it.
 #[derive(Clone, Debug)]
@@ -77,10 +77,16 @@ pub fn parse<A: Config>(args: impl IntoIterator<Item = String>) -> Result<Parsed
 /// Options of [`parse`].
 #[derive(Clone, Debug)]
 pub struct Parser<A> {
+    options: Options,
+    config: PhantomData<fn() -> A>,
+}
+
+/// The options, whatever is read.
+#[derive(Clone, Debug)]
+struct Options {
     program: String,
     derived: Vec<String>,
     sweeps: bool,
-    config: PhantomData<fn() -> A>,
 }
 
 impl<A: Config> Default for Parser<A> {
@@ -92,42 +98,99 @@ impl<A: Config> Default for Parser<A> {
 impl<A: Config> Parser<A> {
     /// The options of [`parse`] at their defaults.
     pub fn new() -> Self {
-        Self { program: "PROGRAM".into(), derived: Vec::new(), sweeps: false, config: PhantomData }
+        let options = Options { program: "PROGRAM".into(), derived: Vec::new(), sweeps: false };
+        Self { options, config: PhantomData }
     }
 
     /// Sets the name of the program that the help shows. Words that the program takes beside its settings may follow, as in
     /// `collect DIR...`; completions are for the first word.
     pub fn program(mut self, name: impl Into<String>) -> Self {
-        self.program = name.into();
+        self.options.program = name.into();
         self
     }
 
     /// Names dotted keys that a `--config` file may hold besides those of the schema. They are not read.
     pub fn derived<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
-        self.derived.extend(keys.into_iter().map(Into::into));
+        self.options.derived.extend(keys.into_iter().map(Into::into));
         self
     }
 
     /// Offers sweeps in the help and in completions, if there is a setting for the folder of a run.
     pub(super) fn sweeps(mut self) -> Self {
-        self.sweeps = A::schema().settings().iter().any(|keyed| keyed.key == "save_dir");
+        self.options.sweeps = A::schema().settings().iter().any(|keyed| keyed.key == "save_dir");
         self
     }
 
     /// Reads a command line, as [`parse`].
     pub fn parse(&self, args: impl IntoIterator<Item = String>) -> Result<Parsed<A>, Exit> {
-        let schema = A::schema();
-        let mut resolution = Resolution::new(&schema, &self.derived);
+        let mut made = Made::<A>(None);
+        let read = self.options.read(args.into_iter().collect(), &A::schema(), &mut made)?;
+        let Read { warnings, origins, once } = read;
+        // nothing was refused, so it has been made
+        let args = made.0.ok_or_else(|| Exit::Fail(Vec::new()))?;
+        Ok(Parsed { args, warnings, origins, once })
+    }
+}
+
+/// What a command line says besides the configuration.
+struct Read {
+    warnings: Vec<Problem>,
+    origins: Vec<(String, Origin)>,
+    once: bool,
+}
+
+/// A configuration that is made of values, and then asked about them; its type is not known.
+trait Making {
+    /// Makes it of all its values, nested.
+    fn make(&mut self, values: &Map<String, Value>) -> Result<(), Vec<Problem>>;
+    fn validate(&self) -> Vec<Problem>;
+    fn warnings(&self) -> Vec<Problem>;
+    fn derivations(&self) -> Vec<Derived>;
+    fn to_json(&self) -> Value;
+}
+
+/// The configuration, once it is made.
+struct Made<A>(Option<A>);
+
+impl<A: Config> Making for Made<A> {
+    fn make(&mut self, values: &Map<String, Value>) -> Result<(), Vec<Problem>> {
+        self.0 = Some(Reader::new(values).finish()?);
+        Ok(())
+    }
+
+    fn validate(&self) -> Vec<Problem> {
+        self.0.as_ref().map_or_else(Vec::new, Config::validate)
+    }
+
+    fn warnings(&self) -> Vec<Problem> {
+        self.0.as_ref().map_or_else(Vec::new, Config::warnings)
+    }
+
+    fn derivations(&self) -> Vec<Derived> {
+        self.0.as_ref().map_or_else(Vec::new, Config::derivations)
+    }
+
+    fn to_json(&self) -> Value {
+        let mut value = self.0.as_ref().map_or(Value::Null, Config::to_value);
+        value.sort_all_objects();
+        value
+    }
+}
+
+impl Options {
+    /// Reads a command line, whatever configuration is made of it.
+    fn read(&self, args: Vec<String>, schema: &Schema, made: &mut dyn Making) -> Result<Read, Exit> {
+        let mut resolution = Resolution::new(schema, &self.derived);
         let arguments = Arguments::split(args, &resolution.keys());
         let print = |text| Err(Exit::Print { text, warnings: Vec::new() });
         match arguments.print {
-            _ if arguments.help => return print(help::help(&self.program, &schema, self.sweeps)),
+            _ if arguments.help => return print(help::help(&self.program, schema, self.sweeps)),
             Some(Print::Completions(shell)) if arguments.problems.is_empty() => {
                 let name = self.program.split_whitespace().next().unwrap_or_default();
-                return print(completions::completions(shell, name, &schema, self.sweeps));
+                return print(completions::completions(shell, name, schema, self.sweeps));
             }
             Some(Print::Schema) if arguments.problems.is_empty() => {
-                return print(format!("{:#}\n", json_schema::json_schema(&schema)));
+                return print(format!("{:#}\n", json_schema::json_schema(schema)));
             }
             _ => {}
         }
@@ -146,21 +209,17 @@ impl<A: Config> Parser<A> {
                 false => Exit::Fail(resolution.problems),
             });
         }
-        let args: A = configuration(&mut resolution).map_err(Exit::Fail)?;
+        configuration(&mut resolution, made).map_err(Exit::Fail)?;
         let mut warnings = resolution.idle();
-        warnings.extend(resolution.set_by_someone(args.warnings()));
+        warnings.extend(resolution.set_by_someone(made.warnings()));
         match arguments.print {
             Some(Print::Explanation) => {
-                let text = help::explain(&resolution.entries, &warnings, &args.derivations());
-                Err(Exit::Print { text, warnings: Vec::new() })
+                print(help::explain(&resolution.entries, &warnings, &made.derivations()))
             }
-            Some(_) => {
-                let parsed = Parsed { args, warnings, origins: Vec::new(), once: false };
-                Err(Exit::Print { text: file::text(parsed.to_json()), warnings: parsed.warnings })
-            }
+            Some(_) => Err(Exit::Print { text: file::text(made.to_json()), warnings }),
             None => {
                 let origins = resolution.entries.into_iter().map(|entry| (entry.key, entry.origin)).collect();
-                Ok(Parsed { args, warnings, origins, once: arguments.once })
+                Ok(Read { warnings, origins, once: arguments.once })
             }
         }
     }
@@ -168,26 +227,21 @@ impl<A: Config> Parser<A> {
 
 /// The configuration of nested values: a key that they lack has its default, one too many is a problem.
 pub(super) fn from_value<A: Config>(values: &Value) -> Result<A, Vec<Problem>> {
-    let schema = A::schema();
+    let (schema, mut made) = (A::schema(), Made(None));
     let mut resolution = Resolution::new(&schema, &[]);
     resolution.lay(values, None);
-    configuration(&mut resolution)
+    configuration(&mut resolution, &mut made)?;
+    made.0.ok_or_else(Vec::new)
 }
 
-/// The typed configuration; its fields are checked together unless a value was refused, which leaves a stand-in.
-fn configuration<A: Config>(resolution: &mut Resolution<'_>) -> Result<A, Vec<Problem>> {
+/// Makes the configuration; its fields are checked together unless a value was refused, which leaves a stand-in.
+fn configuration(resolution: &mut Resolution<'_>, made: &mut dyn Making) -> Result<(), Vec<Problem>> {
     let mut problems = std::mem::take(&mut resolution.problems);
-    if resolution.refused {
-        return Err(problems);
-    }
-    match Reader::new(&resolution.tree()).finish::<A>() {
-        Ok(args) => {
-            problems.extend(args.validate());
-            if problems.is_empty() { Ok(args) } else { Err(problems) }
-        }
-        Err(more) => {
-            problems.extend(more);
-            Err(problems)
+    if !resolution.refused {
+        match made.make(&resolution.tree()) {
+            Ok(()) => problems.extend(made.validate()),
+            Err(more) => problems.extend(more),
         }
     }
+    if resolution.refused || !problems.is_empty() { Err(problems) } else { Ok(()) }
 }

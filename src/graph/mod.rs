@@ -8,6 +8,7 @@
 //!
 //! An expression that is written twice, such as `h.linear(&wk)`, is recorded as one node and computed once. (Not so your own
 //! operations, [`Stream::pointwise`] and [`Stream::rows`]: keep their result in a variable.)
+mod any_model;
 mod display;
 mod edits;
 mod fixed;
@@ -21,6 +22,7 @@ mod site;
 mod stream;
 mod weight;
 
+pub use any_model::AnyModel;
 pub use edits::{Edit, Edits};
 pub use fixed::FixedPattern;
 pub use graph::{Graph, NodeId, PatchedSite};

@@ -319,52 +319,72 @@ pub fn record<M: Model, T: Dim>(model: &M, seq: T) -> Result<Graph> {
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: &Edits) -> Result<Graph> {
-    let (mut names, mut refused) = (HashMap::new(), None);
-    model.visit("", &mut |name, _, tensor| {
-        refused = refused.take().or_else(|| tensor.init().problem(name, &tensor.dims()));
-        names.entry(tensor.id()).or_insert_with(|| name.to_string());
-    });
-    let recorder = Recorder { edits: Rc::new(edits.clone()), names: Rc::new(names), ..Recorder::default() };
-    refused.into_iter().for_each(|error| recorder.refuse(error));
     let vocab = model.vocab();
-    recorder.graph_mut().seq = seq.size();
-    recorder.graph_mut().vocab = vocab.size();
-    if seq.size() == 0 || vocab.size() == 0 {
-        let found = format!("{} positions, {} tokens", seq.size(), vocab.size());
-        recorder.misfit("record", found, "one at least of each");
-    }
+    let recorder = Recorder::begin(model, seq.size(), vocab.size(), edits);
     let logits = model.forward(&Tokens { recorder: recorder.clone(), seq, vocab });
-    let error = finish(&recorder, logits).err();
-    if let Some(error) = recorder.refused.take().or(error) {
-        return Err(error);
-    }
-    let graph = recorder.graph().clone();
-    edits.unknown(&graph).map_or(Ok(graph), Err)
+    let fits = recorder.check_logits(logits.recorder(), logits.id(), logits.dim().size());
+    let logits = fits.map(|()| recorder.site().stream("logits", logits).id());
+    recorder.end(logits, edits)
 }
 
-/// Checks of a recording that no single operation can make.
-fn finish<T: Dim, V: Dim>(recorder: &Recorder, logits: Stream<T, V>) -> Result<()> {
-    if !recorder.owns(logits.recorder()) {
-        return Err(Error::misfit("logits", "a stream of another recording", "one of this model"));
+impl Recorder {
+    /// A recording of sequences of `seq` tokens, before its first operation.
+    fn begin(model: &dyn Module, seq: usize, vocab: usize, edits: &Edits) -> Recorder {
+        let (mut names, mut refused) = (HashMap::new(), None);
+        model.visit("", &mut |name, _, tensor| {
+            refused = refused.take().or_else(|| tensor.init().problem(name, &tensor.dims()));
+            names.entry(tensor.id()).or_insert_with(|| name.to_string());
+        });
+        let recorder =
+            Recorder { edits: Rc::new(edits.clone()), names: Rc::new(names), ..Recorder::default() };
+        refused.into_iter().for_each(|error| recorder.refuse(error));
+        recorder.graph_mut().seq = seq;
+        recorder.graph_mut().vocab = vocab;
+        if seq == 0 || vocab == 0 {
+            let found = format!("{seq} positions, {vocab} tokens");
+            recorder.misfit("record", found, "one at least of each");
+        }
+        recorder
     }
-    let (vocab, width) = (recorder.graph().vocab, logits.dim().size());
-    if width != vocab {
-        let found = recorder.graph().node_words(logits.id());
-        recorder.misfit("logits", found, &format!("a logit for each of {vocab} tokens"));
+
+    /// Refuses logits of another recording, and those that are not one for each token.
+    fn check_logits(&self, of: &Recorder, logits: NodeId, width: usize) -> Result<()> {
+        if !self.owns(of) {
+            return Err(Error::misfit("logits", "a stream of another recording", "one of this model"));
+        }
+        let vocab = self.graph().vocab;
+        if width != vocab {
+            let found = self.graph().node_words(logits);
+            self.misfit("logits", found, &format!("a logit for each of {vocab} tokens"));
+        }
+        Ok(())
     }
-    let logits = recorder.site().stream("logits", logits);
-    recorder.graph_mut().logits = Some(logits.id());
-    let graph = recorder.graph();
-    if let Some(param) = graph.params().iter().find(|param| param.name.is_none()) {
-        let ParamInfo { rows, cols, .. } = param;
-        let found = format!("a parameter [{rows}, {cols}] that no field of the model names");
-        return Err(Error::misfit("forward", found, "`#[module]` or `#[param]` on each field"));
+
+    /// The graph, or the first of what does not fit.
+    fn end(&self, logits: Result<NodeId>, edits: &Edits) -> Result<Graph> {
+        let error = logits.and_then(|logits| self.check_whole(logits)).err();
+        if let Some(error) = self.refused.take().or(error) {
+            return Err(error);
+        }
+        let graph = self.graph().clone();
+        edits.unknown(&graph).map_or(Ok(graph), Err)
     }
-    if let Some(i) = graph.nodes().iter().position(|node| node.cols == 0) {
-        return Err(Error::misfit(graph.node_words(NodeId(i)), "no columns", "one at least"));
-    }
-    match graph.weights().iter().position(|weight| weight.rows == 0 || weight.cols == 0) {
-        Some(i) => Err(Error::misfit(graph.weight_words(WeightId(i)), "no elements", "one at least")),
-        None => Ok(()),
+
+    /// Checks of a recording that no single operation can make.
+    fn check_whole(&self, logits: NodeId) -> Result<()> {
+        self.graph_mut().logits = Some(logits);
+        let graph = self.graph();
+        if let Some(param) = graph.params().iter().find(|param| param.name.is_none()) {
+            let ParamInfo { rows, cols, .. } = param;
+            let found = format!("a parameter [{rows}, {cols}] that no field of the model names");
+            return Err(Error::misfit("forward", found, "`#[module]` or `#[param]` on each field"));
+        }
+        if let Some(i) = graph.nodes().iter().position(|node| node.cols == 0) {
+            return Err(Error::misfit(graph.node_words(NodeId(i)), "no columns", "one at least"));
+        }
+        match graph.weights().iter().position(|weight| weight.rows == 0 || weight.cols == 0) {
+            Some(i) => Err(Error::misfit(graph.weight_words(WeightId(i)), "no elements", "one at least")),
+            None => Ok(()),
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::config::{Config, Derived, Problem};
 use crate::data::{
     Batch, BatchOptions, Batches, BigramData, Counts, NumpyRng, TriggerOptions, TriggerTask, sample,
 };
-use crate::graph::{Edits, Model};
+use crate::graph::{AnyModel, Edits};
 use crate::nn::{Module, ModuleExt};
 use crate::{Error, Result};
 
@@ -253,7 +253,7 @@ impl RunArgs {
     /// model.
     pub fn check_memory(
         &self,
-        model: &impl Model,
+        model: &dyn AnyModel,
         data: &DataArgs,
         optim: &OptimArgs,
         exp: usize,
@@ -288,7 +288,7 @@ impl RunArgs {
     }
 
     /// Refuses edits that do not fit the model, by the name of their setting.
-    pub(super) fn check_edits(&self, model: &impl Model, seq: usize) -> Result<()> {
+    pub(super) fn check_edits(&self, model: &dyn AnyModel, seq: usize) -> Result<()> {
         self.edits.check(model, seq).map_err(|error| error.of_part("edits"))
     }
 

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::data::Batch;
-use crate::graph::{Graph, Model};
+use crate::graph::{AnyModel, Graph};
 use crate::io::Npz;
 use crate::run::{Patches, read_whole};
 use crate::train::Compute;
@@ -23,7 +23,7 @@ use crate::train::Compute;
 /// If the file cannot be written, or the batch does not fit the graph.
 pub fn write_exp(
     path: &Path,
-    model: &impl Model,
+    model: &dyn AnyModel,
     graph: &Graph,
     batch: &Batch,
     compute: Compute,

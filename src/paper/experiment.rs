@@ -3,9 +3,9 @@ use std::path::PathBuf;
 
 use crate::data::{Batch, Batches};
 use crate::engine::Request;
-use crate::graph::{Model, record_with};
+use crate::graph::{AnyModel, Graph, Model};
 use crate::probe::{Metric, WeightProbe};
-use crate::run::{Alone, Logging, Run, Schedule};
+use crate::run::{Earlier, Logging, Run, Schedule};
 use crate::train::optim::Optim;
 use crate::train::{EmptyLoss, Loss, Monitor, Timeline};
 use crate::{Error, Result, output};
@@ -60,7 +60,7 @@ impl<M: Model> Experiment<M> {
     /// If the settings do not fit the model or the machine; then no file has been touched. Later, if a file cannot be
     /// written, the run diverges, or a signal stops it.
     pub fn run(self) -> Result<()> {
-        self.start(true, &mut Alone)
+        self.start(true, None)
     }
 
     /// Trains like [`run`](Self::run), but prints nothing and calls `watch` after each step.
@@ -68,7 +68,7 @@ impl<M: Model> Experiment<M> {
     /// # Errors
     /// As for [`run`](Self::run).
     pub fn watch(self, watch: &mut dyn Monitor<M>) -> Result<()> {
-        self.start(false, watch)
+        self.start(false, Some(watch))
     }
 
     /// Returns the folder of the run's files, `save_dir` inside `root_dir`, or `None` if the run has none.
@@ -76,56 +76,34 @@ impl<M: Model> Experiment<M> {
         self.run.save_dir.as_ref().map(|dir| self.run.root_dir.join(dir))
     }
 
-    fn start(self, lines: bool, watch: &mut dyn Monitor<M>) -> Result<()> {
-        if self.run.save_dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
-            return Err(Error::config("save_dir", "empty; expected a folder, or null to keep no files"));
-        }
-        let (save_dir, compute) = (self.save_dir(), self.run.compute());
-        let timeline = self.timeline.and(self.run.timeline.clone());
-        if lines {
-            self.run.warnings(&timeline, self.measured.is_some()).iter().for_each(output::warn);
-        }
-        let earlier = self.run.earlier()?;
-        self.run.check_edits(&self.model, self.batches.task().seq_length())?;
-        let Experiment { run: args, model, batches, exp_batch, measured, .. } = self;
-        let graph = record_with(&model, batches.task().seq_length(), &args.edits)?;
-        compute.engine(&graph, &Request::default(), &|_| false)?; // is the device there?
-        if self.empty_loss == EmptyLoss::Refused && args.reprobe.is_none() {
-            let mend = "give the task triggers whose outputs can be known (data_args.k), or say loss_head_only=False";
-            let refused = |error| Error::config("loss_head_only", format!("{error}; {mend}"));
-            self.loss.check(&graph, batches.clone()).map_err(refused)?;
-        }
-
-        let logging = Logging {
-            lines: lines && args.log != Log::Quiet,
-            paper: args.log == Log::Paper,
-            probes_apart: args.log_probes,
-            attention_norms: args.log_norms,
-            norms: measured.as_ref().is_some_and(|measured| measured.norms),
-            records: measured.is_some(),
-            not_applicable: Some(-1.0),
-        };
-        let mut run = Run::new(model, batches)
+    fn start(mut self, lines: bool, watch: Option<&mut dyn Monitor<M>>) -> Result<()> {
+        let save_dir = self.save_dir();
+        self.timeline = self.timeline.and(self.run.timeline.clone());
+        let measures = self.measured.is_some();
+        let opening =
+            Opening { args: &self.run, batches: &self.batches, save_dir: &save_dir, measures, lines };
+        let (earlier, graph) = opening.check(&self.model, &self.timeline, (&self.loss, self.empty_loss))?;
+        let logging = opening.logging(self.measured.as_ref().is_some_and(|measured| measured.norms));
+        let Experiment { run: args, exp_batch, .. } = self;
+        let mut run = Run::new(self.model, self.batches)
             .optim(self.optim)
             .loss(self.loss)
             .empty_loss(self.empty_loss)
-            .timeline(timeline)
-            .edits(args.edits)
-            .compute(compute)
+            .timeline(self.timeline)
+            .edits(args.edits.clone())
+            .compute(args.compute())
             .schedule(Schedule::every(args.eval_delta))
             .logging(logging)
             .exp(exp_batch.as_ref().filter(|_| save_dir.is_some()).map_or(0, |batch| batch.batch))
-            .settings(kept(&self.params));
-        if let Some(measured) = measured {
+            .settings(kept(&self.params))
+            .earlier(earlier)
+            .checkpoint_every(args.checkpoint_every)
+            .on_divergence(args.on_divergence);
+        if let Some(measured) = self.measured {
             run = run
                 .on_training(measured.metrics)
                 .on(&self.test_batch, [measured.test])
                 .weights(measured.recalls);
-        }
-        for (key, wanted) in [("report", args.report), ("figures", args.figures)] {
-            if wanted && save_dir.is_none() && args.reprobe.is_none() {
-                return Err(Error::config(key, "true, but there is no save_dir, the folder of the run"));
-            }
         }
         if args.report {
             run = run.report();
@@ -133,24 +111,81 @@ impl<M: Model> Experiment<M> {
         if args.figures {
             run = run.figures();
         }
+        if args.tensorboard {
+            run = run.tensorboard();
+        }
         if let Some(dir) = &args.reprobe {
             return run.reprobe(dir).map(drop);
         }
         if let Some(dir) = &save_dir {
             run = run.save_to(dir);
         }
-        run = run.earlier(earlier).checkpoint_every(args.checkpoint_every).on_divergence(args.on_divergence);
-        if args.tensorboard {
-            run = run.tensorboard();
+        match watch {
+            Some(watch) => run.train_watched(args.max_iters, watch)?,
+            None => run.train_on(args.max_iters)?,
+        };
+        match save_dir.zip(exp_batch) {
+            Some((dir, batch)) => run.written_after(&dir.join("exp.npz"), |path, model| {
+                write_exp(path, model, &graph, &batch, args.compute())
+            }),
+            None => Ok(()),
         }
-        run.train_watched(args.max_iters, watch)?;
-        match (save_dir, exp_batch) {
-            (Some(dir), Some(batch)) => {
-                let written = write_exp(&dir.join("exp.npz"), run.model(), &graph, &batch, compute);
-                written.map_err(|error| run.failed(error))?;
-                run.written()
+    }
+}
+
+/// What is seen to before a run is made.
+struct Opening<'a> {
+    args: &'a RunArgs,
+    batches: &'a Batches,
+    save_dir: &'a Option<PathBuf>,
+    /// Whether something is measured.
+    measures: bool,
+    /// Whether lines are printed.
+    lines: bool,
+}
+
+impl Opening<'_> {
+    /// Refuses what does not fit, by the names of the settings. Returns what happens to an earlier run, and the recorded model.
+    fn check(
+        &self,
+        model: &dyn AnyModel,
+        timeline: &Timeline,
+        (loss, empty_loss): (&Loss, EmptyLoss),
+    ) -> Result<(Earlier, Graph)> {
+        let (args, seq) = (self.args, self.batches.task().seq_length());
+        if args.save_dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
+            return Err(Error::config("save_dir", "empty; expected a folder, or null to keep no files"));
+        }
+        if self.lines {
+            args.warnings(timeline, self.measures).iter().for_each(output::warn);
+        }
+        let earlier = args.earlier()?;
+        args.check_edits(model, seq)?;
+        let graph = model.record_edited(seq, &args.edits)?;
+        args.compute().engine(&graph, &Request::default(), &|_| false)?; // is the device there?
+        if empty_loss == EmptyLoss::Refused && args.reprobe.is_none() {
+            let mend = "give the task triggers whose outputs can be known (data_args.k), or say loss_head_only=False";
+            let refused = |error| Error::config("loss_head_only", format!("{error}; {mend}"));
+            loss.check(&graph, self.batches.clone()).map_err(refused)?;
+        }
+        for (key, wanted) in [("report", args.report), ("figures", args.figures)] {
+            if wanted && self.save_dir.is_none() && args.reprobe.is_none() {
+                return Err(Error::config(key, "true, but there is no save_dir, the folder of the run"));
             }
-            _ => Ok(()),
+        }
+        Ok((earlier, graph))
+    }
+
+    fn logging(&self, norms: bool) -> Logging {
+        let args = self.args;
+        Logging {
+            lines: self.lines && args.log != Log::Quiet,
+            paper: args.log == Log::Paper,
+            probes_apart: args.log_probes,
+            attention_norms: args.log_norms,
+            norms,
+            records: self.measures,
+            not_applicable: Some(-1.0),
         }
     }
 }

@@ -18,13 +18,7 @@ pub trait StateDict {
 
     /// The weight of this name, or the only one of the module of this name.
     fn find_short(&self, name: &str) -> Option<Matrix> {
-        self.find(name).or_else(|| {
-            let names = self.names();
-            match names::stands_for(name, names.iter().map(String::as_str))[..] {
-                [one] if !name.contains('*') => self.find(one),
-                _ => None,
-            }
-        })
+        self.find(name).or_else(|| self.find(only(name, &self.names())?))
     }
 
     /// The weight of this name, or the only one of the module of this name.
@@ -32,16 +26,7 @@ pub trait StateDict {
     /// # Errors
     /// If there is none: the nearest name is in the message.
     fn matrix(&self, name: &str) -> Result<Matrix> {
-        self.find_short(name).ok_or_else(|| {
-            let names = self.names();
-            let short = names.iter().filter_map(|name| name.strip_suffix(".weight"));
-            let known = names.iter().map(String::as_str);
-            match names.iter().any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
-            {
-                true => unknown("weight", name, known),
-                false => Error::unknown("weight", name, known.chain(short)),
-            }
-        })
+        self.find_short(name).ok_or_else(|| no_weight(name, &self.names()))
     }
 
     /// The names that a pattern stands for, in order: a name, a pattern with `*` for any characters, or either for the path of
@@ -50,16 +35,38 @@ pub trait StateDict {
     /// # Errors
     /// If it stands for none: the nearest name is in the message.
     fn matching(&self, pattern: &str) -> Result<Vec<String>> {
-        let names = self.names();
-        let names = || names.iter().map(String::as_str);
-        let found: Vec<String> = names::stands_for(pattern, names()).into_iter().map(String::from).collect();
-        if found.is_empty() { Err(unknown("weight", pattern, names())) } else { Ok(found) }
+        meant(pattern, &self.names())
     }
 
     /// Whether there is a weight of this name.
     fn has(&self, name: &str) -> bool {
         self.names().iter().any(|known| known == name)
     }
+}
+
+/// The one name that a name without `*` stands for.
+fn only<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
+    match names::stands_for(name, names.iter().map(String::as_str))[..] {
+        [one] if !name.contains('*') => Some(one),
+        _ => None,
+    }
+}
+
+/// There is no weight of this name.
+fn no_weight(name: &str, names: &[String]) -> Error {
+    let short = names.iter().filter_map(|name| name.strip_suffix(".weight"));
+    let known = names.iter().map(String::as_str);
+    match names.iter().any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))) {
+        true => unknown("weight", name, known),
+        false => Error::unknown("weight", name, known.chain(short)),
+    }
+}
+
+/// The names that a pattern stands for.
+fn meant(pattern: &str, names: &[String]) -> Result<Vec<String>> {
+    let names = || names.iter().map(String::as_str);
+    let found: Vec<String> = names::stands_for(pattern, names()).into_iter().map(String::from).collect();
+    if found.is_empty() { Err(unknown("weight", pattern, names())) } else { Ok(found) }
 }
 
 /// A stored state dict ([`io::read`](crate::io::read)).

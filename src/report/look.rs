@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::data::Batch;
 use crate::engine::{AnyEngine, ParamSource, Read, Request, RowSet};
-use crate::graph::{Edits, Graph, Model, NodeId, record_with};
+use crate::graph::{AnyModel, Edits, Graph, NodeId};
 use crate::kernels::{Element, cross_entropy_row};
 use crate::nn::{AnyParam, ModuleExt, ParamId, Values};
 use crate::probe::attribution::{self, Term};
@@ -23,9 +23,9 @@ const SEQUENCES: usize = 4;
 const POSITIONS: usize = 256;
 
 /// A run of which a view is made.
-pub struct Looked<'a, M> {
+pub struct Looked<'a> {
     /// The model; only the saved weights are read, not its own.
-    pub model: &'a M,
+    pub model: &'a dyn AnyModel,
     /// The batch whose first sequences are viewed.
     pub batch: &'a Batch,
     /// The edits of sites with which the run began.
@@ -44,9 +44,9 @@ impl View {
     ///
     /// # Errors
     /// If there are no stored weights, or they are not of this model.
-    pub fn of_run<M: Model>(dir: &Path, of: &Looked<'_, M>, name: impl Fn(u32) -> String) -> Result<View> {
+    pub fn of_run(dir: &Path, of: &Looked<'_>, name: impl Fn(u32) -> String) -> Result<View> {
         let stored = crate::io::stored(dir)?;
-        let graph = record_with(of.model, of.batch.seq.clamp(1, 2), of.edits)?;
+        let graph = of.model.record_edited(of.batch.seq.clamp(1, 2), of.edits)?;
         let patterns = patterns(&graph);
         let heads = patterns.iter().map(|(site, _)| site.heads).sum();
         let room = Room { moments: stored.len(), sequences: of.batch.batch, positions: of.batch.seq };
@@ -70,7 +70,7 @@ impl View {
         let mut used: Vec<u32> = batch.x.iter().chain(&batch.y).copied().collect();
         for (iteration, path) in thinned(stored, shown.moments) {
             let edits = of.timeline.edits_at(iteration, of.iterations, of.edits);
-            let graph = record_with(of.model, batch.seq, &edits)?;
+            let graph = of.model.record_edited(batch.seq, &edits)?;
             let weights = Stored::read(&path, of.model)?;
             let seen = see(&graph, &weights, &batch, of.compute)?;
             used.extend(seen.sequences.iter().flat_map(|seen| seen.top.iter().map(|(token, _)| *token)));
@@ -171,7 +171,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn read(path: &Path, model: &impl Model) -> Result<Stored> {
+    fn read(path: &Path, model: &dyn AnyModel) -> Result<Stored> {
         let mut stored = crate::io::read_all_of(path, model)?;
         let values =
             |(name, _, tensor): (String, _, &dyn AnyParam)| Some((tensor.id(), stored.remove(&name)?.values));

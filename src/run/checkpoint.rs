@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::data::StreamPosition;
-use crate::graph::{Edits, Model};
+use crate::graph::{AnyModel, Edits};
 use crate::io::Array;
 use crate::nn::{ModuleExt, Role, Values};
 use crate::probe::Unit;
 use crate::train::optim::{Optim, Optimizer, ParamState, State};
-use crate::train::{Cursor, Trainer};
+use crate::train::{Cursor, Training};
 use crate::{Error, Result};
 
 /// The file in a run's folder.
@@ -71,27 +71,28 @@ pub(super) struct Written {
 }
 
 impl Checkpoint {
-    /// What `trainer` is now, with the rest that it does not know.
-    pub fn of<M: Model>(
-        trainer: &Trainer<M>,
+    /// What a run is now, with the rest that it does not know.
+    pub fn of(
+        model: &dyn AnyModel,
+        training: &Training,
         data: StreamPosition,
         written: Written,
         settings: Value,
     ) -> Result<Checkpoint> {
         let mut tensors = BTreeMap::new();
         let mut frozen = Vec::new();
-        for (name, role, tensor) in trainer.model.tensors() {
+        for (name, role, tensor) in model.tensors() {
             if role == Role::Param && !tensor.trains() {
                 frozen.push(name.clone());
             }
             let array = Array { shape: tensor.dims(), values: tensor.data().clone() };
             tensors.insert(format!("weights/{name}"), array);
         }
-        for (name, values) in trainer.initial().into_iter().flatten() {
+        for (name, values) in training.initial().into_iter().flatten() {
             tensors.insert(format!("initial/{name}"), flat(values.clone()));
         }
         let mut steps = BTreeMap::new();
-        for (name, state) in trainer.optim.state() {
+        for (name, state) in training.optim.state() {
             steps.insert(name.clone(), state.steps);
             for (moment, values) in state.moments {
                 tensors.insert(format!("optim/{moment}/{name}"), flat(values));
@@ -99,11 +100,11 @@ impl Checkpoint {
         }
         let rest = Rest {
             format: FORMAT,
-            cursor: trainer.cursor(),
+            cursor: training.cursor(),
             data,
-            optim: trainer.optim.without_state()?,
+            optim: training.optim.without_state()?,
             steps,
-            edits: trainer.edits.clone(),
+            edits: training.edits.clone(),
             frozen,
             written,
             settings,
@@ -134,14 +135,14 @@ impl Checkpoint {
         Ok(Checkpoint { rest, tensors })
     }
 
-    /// Makes `trainer` what it was.
+    /// Makes a run what it was.
     ///
     /// # Errors
     /// If the model has other parameters than the checkpoint.
-    pub fn restore<M: Model>(self, trainer: &mut Trainer<M>) -> Result<()> {
+    pub fn restore(self, model: &mut dyn AnyModel, training: &mut Training) -> Result<()> {
         let Checkpoint { rest, mut tensors } = self;
-        trainer.model.set_storage(trainer.compute.precision.storage())?;
-        for (name, _, tensor) in trainer.model.tensors() {
+        model.set_storage(training.compute.precision.storage())?;
+        for (name, _, tensor) in model.tensors() {
             let found = tensors.get(&format!("weights/{name}"));
             let shape =
                 found.ok_or_else(|| Error::unknown("weight in the checkpoint", &name, []))?.shape.clone();
@@ -166,19 +167,19 @@ impl Checkpoint {
                 _ => {}
             }
         }
-        optim.prepare(&trainer.model)?;
+        optim.prepare(model)?;
         optim.restore(state)?;
         let mut written = Ok(());
-        trainer.model.visit_mut("", &mut |name, _, tensor| {
+        model.visit_mut("", &mut |name, _, tensor| {
             if let (Ok(()), Some(array)) = (&written, tensors.remove(name)) {
                 written = tensor.put(array.values);
                 tensor.set_trains(!rest.frozen.iter().any(|frozen| frozen == name));
             }
         });
         written?;
-        trainer.optim = optim;
-        trainer.edits = rest.edits;
-        trainer.go_on(rest.cursor, initial);
+        training.optim = optim;
+        training.edits = rest.edits;
+        training.go_on(rest.cursor, initial);
         Ok(())
     }
 }

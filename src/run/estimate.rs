@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::Result;
 use crate::engine::{Request, RowSet};
-use crate::graph::{Edits, Graph, Model, record_with};
+use crate::graph::{AnyModel, Edits, Graph};
 use crate::nn::{ModuleExt, Params, Role, Storage};
 use crate::train::optim::Optim;
 use crate::train::{Compute, Loss, OnDivergence, Timeline};
@@ -72,7 +72,7 @@ impl Estimate {
     ///
     /// # Errors
     /// If the model cannot be recorded, or the loss does not fit it.
-    pub fn of(model: &impl Model, needs: &Needs<'_>) -> Result<Estimate> {
+    pub fn of(model: &dyn AnyModel, needs: &Needs<'_>) -> Result<Estimate> {
         let Needs { seq, compute, .. } = *needs;
         let width = match compute.precision.storage() {
             Storage::Single => 4.0,
@@ -87,7 +87,7 @@ impl Estimate {
                 trained += if role == Role::Param && tensor.trains() { bytes } else { 0.0 };
             }
         }
-        let graph = record_with(model, seq, needs.edits)?;
+        let graph = model.record_edited(seq, needs.edits)?;
         let (params, loss) = (Params::of(model), needs.loss.resolve(&graph)?);
         let moments = needs.optim.moments() as f64;
         let initial = if needs.timeline.needs_initial() { all } else { 0.0 };
@@ -98,7 +98,7 @@ impl Estimate {
             engines.push(evaluation(&graph, compute, needs.batch));
         }
         for (sequences, seq) in &needs.sets {
-            engines.push(evaluation(&record_with(model, *seq, needs.edits)?, compute, *sequences));
+            engines.push(evaluation(&model.record_edited(*seq, needs.edits)?, compute, *sequences));
         }
         let positions = |(sequences, seq): (usize, usize)| POSITION * sequences as f64 * seq as f64;
         let sets = needs.sets.iter().map(|set| TEST_BATCHES * positions(*set)).sum::<f64>();
@@ -299,7 +299,7 @@ mod tests {
     /// The largest array of `exp.npz`: here the patterns of two heads, 16 wide at each position, as 32 bits and twice.
     #[test]
     fn what_is_written_at_the_end_counts_where_it_is_largest() {
-        let graph = record_with(&model(), SEQ, &Edits::default()).unwrap();
+        let graph = model().record_edited(SEQ, &Edits::default()).unwrap();
         assert_eq!(exp(&graph, 100), 2.0 * 4.0 * (100 * SEQ * 2 * SEQ) as f64);
         let (plain, all) = estimate(|_| {});
         assert_eq!(estimate(|needs| needs.exp = 1).0.moment, all);

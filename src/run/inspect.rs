@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use crate::data::Batch;
 use crate::engine::{AnyEngine, Read, Request, RowSet};
-use crate::graph::{Edit, Edits, Graph, Model, NodeId, record_with};
+use crate::graph::{AnyModel, Edit, Edits, Graph, NodeId};
 use crate::io::Array;
 use crate::kernels::Element;
 use crate::nn::{AnyParam, ModuleExt, Params, Values};
@@ -34,7 +34,7 @@ use super::patches::Patches;
 /// # Errors
 /// If the model lacks a site that is measured, two metrics have one name, or the batch does not fit the model.
 pub fn measure(
-    model: &impl Model,
+    model: &dyn AnyModel,
     metrics: impl IntoIterator<Item = Metric>,
     batch: &Batch,
 ) -> Result<Measurements> {
@@ -60,7 +60,7 @@ pub fn measure(
 ///
 /// # Errors
 /// If there is no such site (the nearest name is in the message), or the batch does not fit the model.
-pub fn activations(model: &impl Model, batch: &Batch, site: &str) -> Result<Array> {
+pub fn activations(model: &dyn AnyModel, batch: &Batch, site: &str) -> Result<Array> {
     Inspect::new(model).activations(batch, site)
 }
 
@@ -68,7 +68,7 @@ pub fn activations(model: &impl Model, batch: &Batch, site: &str) -> Result<Arra
 ///
 /// # Errors
 /// If the batch does not fit the model.
-pub fn gradients(model: &impl Model, batch: &Batch, loss: &Loss) -> Result<Gradients> {
+pub fn gradients(model: &dyn AnyModel, batch: &Batch, loss: &Loss) -> Result<Gradients> {
     Inspect::new(model).gradients(batch, loss)
 }
 
@@ -113,16 +113,16 @@ impl Gradients {
 /// assert!(gradients.of("layers.1.attention.wk.weight")?.values.iter().any(|g| *g != 0.0));
 /// # Ok::<(), ihead::Error>(())
 /// ```
-pub struct Inspect<'a, M> {
-    model: &'a M,
+pub struct Inspect<'a> {
+    model: &'a dyn AnyModel,
     edits: Edits,
     patches: Patches,
     compute: Compute,
 }
 
-impl<'a, M: Model> Inspect<'a, M> {
+impl<'a> Inspect<'a> {
     /// Makes an inspection of a model without edits, on all cores.
-    pub fn new(model: &'a M) -> Self {
+    pub fn new(model: &'a dyn AnyModel) -> Self {
         Inspect { model, edits: Edits::default(), patches: Patches::default(), compute: Compute::default() }
     }
 
@@ -225,13 +225,13 @@ impl<'a, M: Model> Inspect<'a, M> {
 
     fn graph(&self, batch: &Batch) -> Result<Graph> {
         check_length("the batch", batch.seq, self.model)?;
-        record_with(self.model, batch.seq, &self.edits)
+        self.model.record_edited(batch.seq, &self.edits)
     }
 }
 
 /// Refuses sequences that are longer than a model takes.
-pub(super) fn check_length(what: &str, seq: usize, model: &impl Model) -> Result<()> {
-    match model.max_seq() {
+pub(super) fn check_length(what: &str, seq: usize, model: &dyn AnyModel) -> Result<()> {
+    match model.seq_limit() {
         Some(most) if seq > most => Err(Error::misfit(
             what,
             format!("sequences of {seq} tokens"),
@@ -243,7 +243,7 @@ pub(super) fn check_length(what: &str, seq: usize, model: &impl Model) -> Result
 
 /// The values of a node for every sequence of a batch.
 pub(crate) fn read_whole(
-    model: &impl Model,
+    model: &dyn AnyModel,
     graph: &Graph,
     batch: &Batch,
     node: NodeId,

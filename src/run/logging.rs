@@ -1,8 +1,8 @@
 //! Which measurements a run prints and writes.
-use crate::graph::Model;
+use crate::graph::AnyModel;
 use crate::nn::ModuleExt;
 use crate::probe::{Measurements, Unit};
-use crate::train::Step;
+use crate::train::Taken;
 
 /// Which measurements a run prints, and how it writes them.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,8 @@ impl Logging {
     /// The lines of an evaluation; `is_probe` tells the probes of weights from other numbers.
     pub(super) fn lines(
         &self,
-        step: &Step<'_, impl Model>,
+        model: &dyn AnyModel,
+        step: Taken<'_>,
         record: &Measurements,
         is_probe: impl Fn(&str) -> bool,
     ) -> Vec<String> {
@@ -64,16 +65,16 @@ impl Logging {
             lines.push(format!("memory probes: {}", probes.trim_start_matches(", ")));
         }
         if self.attention_norms {
-            lines.push(attention_norms(step));
+            lines.push(attention_norms(model, step));
         }
         lines
     }
 }
 
 /// `norm_NAME` (after the update) and `gradnorm_NAME` of each parameter that trains.
-pub(super) fn norms(step: &Step<'_, impl Model>) -> Measurements {
+pub(super) fn norms(model: &dyn AnyModel, step: Taken<'_>) -> Measurements {
     let mut record = Measurements::new();
-    for (name, param) in step.model.training() {
+    for (name, param) in model.training() {
         let gradient = step.gradients.iter().find(|(n, _)| *n == name);
         record.insert(format!("norm_{name}"), Unit::Norm, param.norm());
         record.insert(format!("gradnorm_{name}"), Unit::Norm, gradient.map(|(_, g)| g.norm()));
@@ -82,9 +83,9 @@ pub(super) fn norms(step: &Step<'_, impl Model>) -> Measurements {
 }
 
 /// One line with the norms of attention matrices and of their gradients.
-fn attention_norms(step: &Step<'_, impl Model>) -> String {
+fn attention_norms(model: &dyn AnyModel, step: Taken<'_>) -> String {
     let mut line = String::from("norms:");
-    for (name, _, tensor) in step.model.tensors() {
+    for (name, _, tensor) in model.tensors() {
         let wanted =
             ["wq", "wk", "wv", "wo"].iter().any(|w| name.ends_with(&format!("attention.{w}.weight")));
         if wanted {

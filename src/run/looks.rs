@@ -3,12 +3,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::data::{NumpyRng, sample};
-use crate::graph::{Edits, Model};
+use crate::graph::{AnyModel, Edits, Model};
 use crate::report::{Looked, Page, View};
 use crate::train::Timeline;
 use crate::{Error, Result};
 
 use super::Run;
+use super::work::Work;
 
 /// Sequences that are drawn for a run without a test set.
 const SEQUENCES: usize = 4;
@@ -47,17 +48,19 @@ impl<M: Model> Run<M> {
     /// # Ok::<(), ihead::Error>(())
     /// ```
     pub fn report(mut self) -> Self {
-        self.looks.report = true;
+        self.parts().1.looks.report = true;
         self
     }
 
     /// Draws `curves.svg` and `attention.svg` into the folder when the run ends. It calls the program `plot` of the
     /// crate `ihead-figure`, which must be in the folder of this program or on the `PATH`.
     pub fn figures(mut self) -> Self {
-        self.looks.figures = true;
+        self.parts().1.looks.figures = true;
         self
     }
+}
 
+impl Work {
     /// Refuses what cannot be made, before the first step.
     pub(super) fn check_looks(&mut self) -> Result<()> {
         if self.looks.wanted() && self.dir.is_none() {
@@ -69,7 +72,7 @@ impl<M: Model> Run<M> {
 
     /// Keeps the edits with which the run begins, and finds the program that draws if it is needed.
     pub(super) fn prepare_looks(&mut self) -> Result<()> {
-        self.looks.edits = self.trainer.edits.clone();
+        self.looks.edits = self.training.edits.clone();
         if self.looks.figures {
             self.looks.plot = find_plot().ok_or_else(|| {
                 Error::usage(
@@ -82,17 +85,23 @@ impl<M: Model> Run<M> {
     }
 
     /// Makes the report and the figures of this run.
-    pub(super) fn look(&mut self) -> Result<()> {
+    pub fn look(&self, model: &dyn AnyModel) -> Result<()> {
         let Some(dir) = self.dir.clone() else { return Ok(()) };
-        self.look_at(&dir, &self.trainer.timeline, self.trainer.cursor().iteration)
+        self.look_at(model, &dir, &self.training.timeline, self.training.cursor().iteration)
     }
 
     /// Makes the report and the figures of the run in a folder, into it; `timeline` is what changed in its `iterations`.
-    pub(super) fn look_at(&self, dir: &Path, timeline: &Timeline, iterations: usize) -> Result<()> {
+    pub fn look_at(
+        &self,
+        model: &dyn AnyModel,
+        dir: &Path,
+        timeline: &Timeline,
+        iterations: usize,
+    ) -> Result<()> {
         if !self.looks.wanted() {
             return Ok(());
         }
-        let task = self.batches().task();
+        let task = self.batches.task();
         let drawn = match self.wanted.sets.first() {
             Some(_) => None,
             None => Some(sample(&**task, &mut NumpyRng::new(&[0]), SEQUENCES)?),
@@ -100,12 +109,12 @@ impl<M: Model> Run<M> {
         let batch = drawn.as_ref().or(self.wanted.sets.first().map(|set| &set.batch));
         let Some(batch) = batch else { return Ok(()) };
         let looked = Looked {
-            model: &self.trainer.model,
+            model,
             batch,
             edits: &self.looks.edits,
             timeline,
             iterations,
-            compute: self.trainer.compute,
+            compute: self.training.compute,
         };
         View::of_run(dir, &looked, |token| task.token_name(token))?.write(dir)?;
         if self.looks.report {

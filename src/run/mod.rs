@@ -59,6 +59,7 @@ mod signals;
 mod table;
 mod tensorboard;
 mod training;
+mod work;
 
 pub use earlier::{Earlier, Resume};
 pub use every::CheckpointEvery;
@@ -68,7 +69,6 @@ pub use inspect::{Gradients, Inspect, activations, gradients, measure};
 pub use logging::Logging;
 pub use patches::{at_positions, mean_ablation};
 pub use table::{Cell, Table};
-pub(crate) use training::Alone;
 pub use training::Run;
 
 pub use crate::train::Schedule;

@@ -1,7 +1,7 @@
 //! Activation patching and mean ablation.
 use crate::data::Batch;
 use crate::engine::AnyEngine;
-use crate::graph::{Edit, Edits, Model};
+use crate::graph::{AnyModel, Edit, Edits};
 use crate::io::Array;
 use crate::{Error, Result};
 
@@ -86,7 +86,7 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
 /// # Errors
 /// If the model has no such site, the site is a pattern, or the batch does not fit the model.
 pub fn mean_ablation<'a>(
-    model: &impl Model,
+    model: &dyn AnyModel,
     batch: &Batch,
     sites: impl IntoIterator<Item = &'a str>,
 ) -> Result<Edits> {

@@ -1,12 +1,11 @@
 //! All that a run measures.
 use std::collections::BTreeMap;
 
-use crate::backend::Dim;
 use crate::data::Batch;
-use crate::graph::{Edits, Model, record_with};
+use crate::graph::{AnyModel, Edits};
 use crate::nn::Params;
 use crate::probe::{Measurements, Metric, Unit, WeightProbe, measure_weights};
-use crate::train::{Compute, Edited, Initial, Step, WeightEdit, initial_of};
+use crate::train::{Compute, Edited, Initial, Taken, WeightEdit, initial_of};
 use crate::{Error, Result};
 
 use super::evaluator::Evaluator;
@@ -45,7 +44,7 @@ pub(super) struct Probes {
 
 impl Wanted {
     /// Refuses names that are given twice, test sets that are too long for the model and weight edits that do not fit it.
-    pub fn check(&self, model: &impl Model) -> Result<()> {
+    pub fn check(&self, model: &dyn AnyModel) -> Result<()> {
         self.check_names()?;
         for set in &self.sets {
             check_length("a test batch", set.batch.seq, model)?;
@@ -55,8 +54,8 @@ impl Wanted {
     }
 
     /// Makes it, once it is [`check`](Self::check)ed, ready for a model, on training batches of `seq` tokens, with these sites edited.
-    pub fn open<M: Model>(self, model: &M, seq: usize, edits: &Edits, compute: Compute) -> Result<Probes> {
-        measure_weights(&self.weights, model)?;
+    pub fn open(self, model: &dyn AnyModel, seq: usize, edits: &Edits, compute: Compute) -> Result<Probes> {
+        measure_weights(&self.weights, model.weights())?;
         let needs_initial = self.sets.iter().flat_map(|set| &set.edited).any(WeightEdit::needs_initial);
         let initial = if needs_initial { initial_of(model) } else { Initial::new() };
         let mut probes = Probes { wanted: self, seq, compute, initial, training: None, sets: vec![] };
@@ -84,9 +83,9 @@ impl Wanted {
 
 impl Probes {
     /// Makes the engines anew, for other edits.
-    pub fn reopen<M: Model>(&mut self, model: &M, edits: &Edits) -> Result<()> {
+    pub fn reopen(&mut self, model: &dyn AnyModel, edits: &Edits) -> Result<()> {
         let open = |metrics: &[Metric], seq| {
-            Evaluator::new(metrics.to_vec(), &record_with(model, seq, edits)?, self.compute)
+            Evaluator::new(metrics.to_vec(), &model.record_edited(seq, edits)?, self.compute)
         };
         let training = &self.wanted.training;
         self.training = if training.is_empty() { None } else { Some(open(training, self.seq)?) };
@@ -96,7 +95,7 @@ impl Probes {
     }
 
     /// The metrics of the training batch.
-    pub fn before(&mut self, model: &impl Model, batch: &Batch) -> Result<Measurements> {
+    pub fn before(&mut self, model: &dyn AnyModel, batch: &Batch) -> Result<Measurements> {
         match &mut self.training {
             Some(evaluator) => evaluator.run(&Params::of(model), batch),
             None => Ok(Measurements::new()),
@@ -105,11 +104,15 @@ impl Probes {
 
     /// What `before` gave, with the loss of the step in front unless it has a loss, and its terms if there are several; then
     /// test sets and weights.
-    pub fn after<M: Model>(&mut self, before: Measurements, step: &Step<'_, M>) -> Result<Measurements> {
-        let (loss, model) = (step.loss, step.model);
+    pub fn after(
+        &mut self,
+        before: Measurements,
+        model: &dyn AnyModel,
+        step: Taken<'_>,
+    ) -> Result<Measurements> {
         let mut record = Measurements::new();
         if before.entries().iter().all(|entry| entry.name != "loss") {
-            record.insert("loss", Unit::Nats, loss);
+            record.insert("loss", Unit::Nats, step.loss);
         }
         for (name, value) in step.terms.iter().filter(|_| step.terms.len() > 1) {
             record.insert(format!("loss_{name}"), Unit::Nats, *value);
@@ -120,24 +123,24 @@ impl Probes {
     }
 
     /// Test sets and weights.
-    pub fn of_model(&mut self, model: &impl Model) -> Result<Measurements> {
+    pub fn of_model(&mut self, model: &dyn AnyModel) -> Result<Measurements> {
         let mut record = Measurements::new();
         for (evaluator, set) in self.sets.iter_mut().zip(&self.wanted.sets) {
             let edited = Edited::new(model, &set.edited, &self.initial)?;
             record.extend(evaluator.run(&edited, &set.batch)?);
         }
-        record.extend(measure_weights(&self.wanted.weights, model)?);
+        record.extend(measure_weights(&self.wanted.weights, model.weights())?);
         Ok(record)
     }
 
     /// What a guess reaches, of the numbers for which this is known.
-    pub fn chances<M: Model>(&self, model: &M) -> Result<BTreeMap<String, f64>> {
-        let vocab = model.vocab().size();
+    pub fn chances(&self, model: &dyn AnyModel) -> Result<BTreeMap<String, f64>> {
+        let vocab = model.vocab_size();
         let metrics = self.wanted.training.iter().chain(self.wanted.sets.iter().flat_map(|set| &set.metrics));
         let mut found: BTreeMap<String, f64> =
             metrics.filter_map(|metric| Some((metric.name().into(), metric.chance(vocab)?))).collect();
         for probe in &self.wanted.weights {
-            found.extend(probe.chance(model)?.map(|chance| (probe.name().to_string(), chance)));
+            found.extend(probe.chance(model.weights())?.map(|chance| (probe.name().to_string(), chance)));
         }
         Ok(found)
     }

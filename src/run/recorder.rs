@@ -4,9 +4,9 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use crate::data::{Batch, Loader};
-use crate::graph::{Edits, Model};
+use crate::graph::{AnyModel, Edits};
 use crate::probe::Measurements;
-use crate::train::{Monitor, Progress, Step, Trainer};
+use crate::train::{Progress, Subject, Taken, Training};
 use crate::{Error, Result};
 
 use super::checkpoint::{Checkpoint, Written};
@@ -34,59 +34,67 @@ pub(super) struct Recorder {
     pub identity: Value,
 }
 
-/// A recorder during some iterations, and the user's own monitor beside it.
-pub(super) struct Watch<'a, M> {
+/// A recorder during some iterations, in front of the model and what watches it.
+pub(super) struct Watch<'a> {
     pub recorder: &'a mut Recorder,
     pub progress: Progress,
     /// The table on a terminal.
     pub screen: &'a mut Option<Screen>,
     /// The number of steps of the run.
     pub steps: usize,
-    pub own: &'a mut dyn Monitor<M>,
+    pub subject: &'a mut dyn Subject,
 }
 
-impl<M: Model> Monitor<M> for Watch<'_, M> {
+impl Subject for Watch<'_> {
+    fn model(&self) -> &dyn AnyModel {
+        self.subject.model()
+    }
+
+    fn model_mut(&mut self) -> &mut dyn AnyModel {
+        self.subject.model_mut()
+    }
+
     fn reads(&self, iteration: usize) -> bool {
         let recorder = &*self.recorder;
         recorder.schedule.contains(iteration, Some(self.steps))
             || recorder.is_due(iteration + 1)
-            || self.own.reads(iteration)
+            || self.subject.reads(iteration)
     }
 
-    fn before_update(&mut self, iteration: usize, model: &M, batch: &Batch) -> Result<()> {
+    fn before_update(&mut self, iteration: usize, batch: &Batch) -> Result<()> {
         let recorder = &mut *self.recorder;
         if recorder.schedule.contains(iteration, Some(self.steps)) {
-            recorder.before = Some(recorder.probes.before(model, batch)?);
+            recorder.before = Some(recorder.probes.before(self.subject.model(), batch)?);
         }
-        self.own.before_update(iteration, model, batch)
+        self.subject.before_update(iteration, batch)
     }
 
-    fn edited(&mut self, model: &M, edits: &Edits) -> Result<()> {
-        self.recorder.probes.reopen(model, edits)?;
-        self.own.edited(model, edits)
+    fn edited(&mut self, edits: &Edits) -> Result<()> {
+        self.recorder.probes.reopen(self.subject.model(), edits)?;
+        self.subject.edited(edits)
     }
 
-    fn snapshot(&mut self, iteration: usize, model: &M) -> Result<()> {
+    fn snapshot(&mut self, iteration: usize) -> Result<()> {
         if let Some(outputs) = &self.recorder.outputs {
-            outputs.snapshot(iteration, model)?;
+            outputs.snapshot(iteration, self.subject.model())?;
         }
-        self.own.snapshot(iteration, model)
+        self.subject.snapshot(iteration)
     }
 
-    fn after_update(&mut self, step: &Step<'_, M>) -> Result<()> {
-        self.recorder.done = step.iteration + 1;
-        self.recorder.written.seconds_of_steps += step.times.step.as_secs_f64();
+    fn after_update(&mut self, taken: Taken<'_>) -> Result<()> {
+        self.recorder.done = taken.iteration + 1;
+        self.recorder.written.seconds_of_steps += taken.times.step.as_secs_f64();
         if let Some(before) = self.recorder.before.take() {
-            self.recorder.record(step, before, &self.progress, self.screen)?;
+            let model = self.subject.model();
+            self.recorder.record(model, taken, before, &self.progress, self.screen)?;
         }
-        self.own.after_update(step)?;
-        self.progress.advance(|| format!("loss {:.3}", step.loss));
+        self.subject.after_update(taken)?;
+        self.progress.advance(|| format!("loss {:.3}", taken.loss));
         Ok(())
     }
 
-    fn between(&mut self, trainer: &Trainer<M>, loader: &Loader) -> Result<()> {
-        self.own.between(trainer, loader)?;
-        self.recorder.between(trainer, loader)
+    fn between(&mut self, training: &Training, loader: &Loader) -> Result<()> {
+        self.recorder.between(self.subject.model(), training, loader)
     }
 }
 
@@ -97,10 +105,10 @@ impl Recorder {
     }
 
     /// Between two steps: a checkpoint if one is due, and whether something wants the run to stop.
-    fn between<M: Model>(&mut self, trainer: &Trainer<M>, loader: &Loader) -> Result<()> {
+    fn between(&mut self, model: &dyn AnyModel, training: &Training, loader: &Loader) -> Result<()> {
         // one that has become due since the step began is written after the next step, for which the model is brought to the host
-        if trainer.is_current() && self.is_due(self.done) {
-            let checkpoint = self.checkpoint(trainer, loader)?;
+        if training.is_current() && self.is_due(self.done) {
+            let checkpoint = self.checkpoint(model, training, loader)?;
             self.describe();
             self.outputs.as_mut().map_or(Ok(()), |outputs| outputs.checkpoint(&checkpoint))?;
         }
@@ -112,9 +120,10 @@ impl Recorder {
     }
 
     /// The end of a run, good or bad: its last weights and `run.json`.
-    pub fn end<M: Model>(
+    pub fn end(
         &mut self,
-        trainer: &Trainer<M>,
+        model: &dyn AnyModel,
+        training: &Training,
         loader: &Loader,
         trained: Result<()>,
     ) -> Result<()> {
@@ -122,16 +131,14 @@ impl Recorder {
             return trained;
         }
         self.describe();
-        let checkpoint = self.checkpoint(trainer, loader)?;
+        let checkpoint = self.checkpoint(model, training, loader)?;
         let history = &self.history;
         let records = || history.records().iter().map(|(i, record)| line(*i, record)).collect();
-        self.outputs
-            .as_mut()
-            .map_or(Ok(()), |outputs| outputs.end(&trainer.model, checkpoint, records, trained))
+        self.outputs.as_mut().map_or(Ok(()), |outputs| outputs.end(model, checkpoint, records, trained))
     }
 
     /// What the run is now.
-    fn checkpoint<M: Model>(&self, trainer: &Trainer<M>, loader: &Loader) -> Result<Checkpoint> {
+    fn checkpoint(&self, model: &dyn AnyModel, training: &Training, loader: &Loader) -> Result<Checkpoint> {
         let mut written = self.written.clone();
         written.seconds = self.seconds();
         if let Some(outputs) = &self.outputs {
@@ -140,7 +147,7 @@ impl Recorder {
         for entry in self.history.records().last().into_iter().flat_map(|(_, record)| record.entries()) {
             written.units.insert(entry.name.clone(), entry.unit);
         }
-        Checkpoint::of(trainer, trainer.position(loader), written, self.identity.clone())
+        Checkpoint::of(model, training, training.position(loader), written, self.identity.clone())
     }
 
     fn seconds(&self) -> f64 {
@@ -163,25 +170,26 @@ impl Recorder {
     }
 
     /// One evaluation.
-    fn record<M: Model>(
+    fn record(
         &mut self,
-        step: &Step<'_, M>,
+        model: &dyn AnyModel,
+        step: Taken<'_>,
         before: Measurements,
         progress: &Progress,
         screen: &mut Option<Screen>,
     ) -> Result<()> {
         let of_batch: Vec<String> = before.entries().iter().map(|entry| entry.name.clone()).collect();
-        let mut record = self.probes.after(before, step)?;
+        let mut record = self.probes.after(before, model, step)?;
         let lines = match screen {
             Some(screen) => screen.row(step.iteration, &record, |name| of_batch.iter().any(|of| of == name)),
-            None => self.logging.lines(step, &record, |name| self.probes.is_of_weights(name)),
+            None => self.logging.lines(model, step, &record, |name| self.probes.is_of_weights(name)),
         };
         lines.iter().try_for_each(|line| progress.line(line))?;
         if !self.logging.records {
             return Ok(());
         }
         if self.logging.norms {
-            record.extend(logging::norms(step));
+            record.extend(logging::norms(model, step));
         }
         if let Some(number) = self.logging.not_applicable {
             record = record.not_applicable_as(number);

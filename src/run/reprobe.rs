@@ -2,11 +2,12 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::graph::Model;
+use crate::graph::{AnyModel, Model};
 use crate::probe::Measurements;
 use crate::train::Timeline;
 
 use super::recorder::labelled;
+use super::work::Work;
 use super::{Run, Table};
 
 impl<M: Model> Run<M> {
@@ -23,17 +24,24 @@ impl<M: Model> Run<M> {
     /// If something of this run does not fit (as for [`train`](Self::train)), there are no stored weights, or they are not
     /// of this model; then no file is touched.
     pub fn reprobe(&mut self, dir: impl AsRef<Path>) -> Result<Vec<(String, Measurements)>> {
-        let dir = dir.as_ref();
+        let (model, work) = self.parts();
+        work.reprobe(model, dir.as_ref())
+    }
+}
+
+impl Work {
+    /// [`Run::reprobe`].
+    pub fn reprobe(&mut self, model: &mut dyn AnyModel, dir: &Path) -> Result<Vec<(String, Measurements)>> {
         let stored = crate::io::stored(dir)?;
         self.prepare_looks()?;
-        let mut probes = self.check()?.probes;
-        let batch = self.batches().clone().next_batch()?;
+        let mut probes = self.check(model)?.probes;
+        let batch = self.batches.clone().next_batch()?;
         let mut records = Vec::new();
         for (iteration, path) in stored {
             let name = iteration.map_or("final".to_string(), |iteration| iteration.to_string());
-            crate::io::load(&path, &mut self.trainer.model)?;
-            let mut record = probes.before(&self.trainer.model, &batch)?;
-            record.extend(probes.of_model(&self.trainer.model)?);
+            crate::io::load(&path, model)?;
+            let mut record = probes.before(model, &batch)?;
+            record.extend(probes.of_model(model)?);
             records.push((name, record));
         }
         let line = |(name, record): &(String, Measurements)| {
@@ -41,7 +49,7 @@ impl<M: Model> Run<M> {
         };
         let text: String = records.iter().map(line).collect();
         crate::io::write_atomically(&dir.join("reprobe.jsonl"), text.as_bytes())?;
-        self.look_at(dir, &Timeline::default(), 0)?;
+        self.look_at(model, dir, &Timeline::default(), 0)?;
         if self.logging.lines {
             crate::output::print(table(&records))?;
         }

@@ -17,7 +17,12 @@ use crate::run::Status;
 /// If there is no folder, if another process runs there, if it holds a finished run with other settings and the program
 /// cannot continue it; and those of `run`.
 pub(crate) fn once<A: Config>(parsed: Parsed<A>, run: impl FnOnce(Parsed<A>) -> Result<()>) -> Result<()> {
-    let values = parsed.to_json();
+    let (values, mut taken) = (parsed.to_json(), Some((parsed, run)));
+    with_values(values, &mut || taken.take().map_or(Ok(()), |(parsed, run)| run(parsed)))
+}
+
+/// The same for a program with these settings.
+fn with_values(values: Value, run: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     let text = |key: &str| values.get(key).and_then(Value::as_str).map(PathBuf::from);
     let Some(save_dir) = text("save_dir").filter(|dir| !dir.as_os_str().is_empty()) else {
         return Err(Error::config("save_dir", "--once needs the folder of the run: give save_dir=FOLDER"));
@@ -41,7 +46,7 @@ pub(crate) fn once<A: Config>(parsed: Parsed<A>, run: impl FnOnce(Parsed<A>) -> 
     let mut record =
         Record { status: Status::Running, settings, started: folder::now(), seconds: None, error: None };
     place.write(&record)?;
-    let outcome = run(parsed);
+    let outcome = run();
     record.seconds = Some(started.elapsed().as_secs_f64());
     record.status = match &outcome {
         Ok(()) => place.own_status().filter(|own| *own != Status::Running).unwrap_or(Status::Done),

@@ -54,7 +54,18 @@ pub(crate) struct Planned {
 
 /// The runs that `order` asks for, each with its settings checked.
 pub(crate) fn plan<A: Config>(order: &Order) -> Result<Plan, Vec<Problem>> {
-    let schema = A::schema();
+    let read = |line| {
+        let parsed = Parser::<A>::new().parse(line)?;
+        Ok((parsed.to_json(), parsed.warnings))
+    };
+    plan_of(order, &A::schema(), &read)
+}
+
+/// A command line as settings, with the warnings about them.
+type Reading<'a> = dyn Fn(Vec<String>) -> Result<(Value, Vec<Problem>), Exit> + 'a;
+
+/// The same for a program of this schema, whose command line `read` reads.
+fn plan_of(order: &Order, schema: &Schema, read: &Reading<'_>) -> Result<Plan, Vec<Problem>> {
     let settings = schema.settings();
     let has = |key: &str| settings.iter().find(|keyed| keyed.key == key);
     if has("save_dir").is_none() {
@@ -63,7 +74,7 @@ pub(crate) fn plan<A: Config>(order: &Order) -> Result<Plan, Vec<Problem>> {
             "a sweep needs a setting `save_dir`, the folder of a run, and {name} has none: add `save_dir: Option<PathBuf>`"
         ))]);
     }
-    let combinations = combinations(order, &schema)?;
+    let combinations = combinations(order, schema)?;
     let taken = |key: &str| {
         order.base.iter().any(|arg| arg.split('=').next() == Some(key))
             || combinations.iter().flatten().any(|(set, _)| set == key)
@@ -80,10 +91,9 @@ pub(crate) fn plan<A: Config>(order: &Order) -> Result<Plan, Vec<Problem>> {
     let mut folders = None;
     for set in combinations {
         let line = order.base.iter().cloned().chain(set.iter().map(|(key, text)| format!("{key}={text}")));
-        match Parser::<A>::new().parse(line) {
-            Ok(parsed) => {
-                warnings.extend(parsed.warnings.iter().cloned());
-                let mut values = parsed.to_json();
+        match read(line.collect()) {
+            Ok((mut values, warned)) => {
+                warnings.extend(warned);
                 folders.get_or_insert_with(|| (text(&values, "save_dir"), text(&values, "root_dir")));
                 values = compared(values);
                 if !seen.insert(values.to_string()) {

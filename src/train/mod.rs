@@ -5,6 +5,7 @@
 mod device;
 mod divergence;
 mod loss;
+mod monitor;
 pub mod optim;
 mod progress;
 mod resident;
@@ -16,10 +17,13 @@ mod weight_edit;
 pub use device::{Compute, Device, Precision};
 pub use divergence::OnDivergence;
 pub use loss::{EmptyLoss, Loss};
+pub use monitor::{Monitor, Step, Times};
 pub use progress::Progress;
 pub use schedule::Schedule;
 pub use timeline::{Action, Curve, Stretch, Timeline};
-pub use trainer::{Cursor, Monitor, Step, Times, Trainer};
+pub use trainer::{Cursor, Trainer};
 pub use weight_edit::WeightEdit;
 
+pub(crate) use monitor::{Subject, Taken, Unwatched, Watched};
+pub(crate) use trainer::Training;
 pub(crate) use weight_edit::{Edited, Initial, initial_of};

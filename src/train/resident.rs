@@ -1,18 +1,17 @@
 //! Steps whose parameters stay on the device: the model on the host is brought up to date when something reads it.
 use std::collections::HashMap;
 
-use crate::backend::Dim;
 use crate::data::Batch;
 use crate::eager::{Held, Resident};
 use crate::engine::AnyEngine;
-use crate::graph::Model;
+use crate::graph::AnyModel;
 use crate::nn::{ModuleExt, ParamId, Params, Values};
 use crate::{Error, Result};
 
 use super::divergence::{self, OnDivergence};
 use super::loss::{Found, Resolved};
 use super::optim::{Optimizer, State};
-use super::trainer::{Gradients, Trainer};
+use super::trainer::{Gradients, Training};
 
 /// What takes the steps.
 pub(super) enum Stepper {
@@ -34,19 +33,19 @@ pub(super) enum Copies {
     Ahead,
 }
 
-impl<M: Model> Trainer<M> {
+impl Training {
     /// Whether the model and the optimiser are those after the last step.
     pub(crate) fn is_current(&self) -> bool {
         self.copies != Copies::Ahead
     }
 
     /// The names of the parameters that train.
-    fn names(&self) -> HashMap<ParamId, String> {
-        self.model.training().into_iter().map(|(name, param)| (param.id(), name)).collect()
+    fn names(model: &dyn AnyModel) -> HashMap<ParamId, String> {
+        model.training().into_iter().map(|(name, param)| (param.id(), name)).collect()
     }
 
-    fn load(&mut self, resident: &mut dyn Resident) -> Result<()> {
-        let (names, state, params) = (self.names(), self.optim.state(), Params::of(&self.model));
+    fn load(&mut self, model: &dyn AnyModel, resident: &mut dyn Resident) -> Result<()> {
+        let (names, state, params) = (Self::names(model), self.optim.state(), Params::of(model));
         let known = |id: ParamId| names.get(&id).and_then(|name| state.get(name)).cloned();
         resident.load(&Held { single: &params, double: &params }, &known)?;
         self.copies = Copies::Same;
@@ -57,19 +56,19 @@ impl<M: Model> Trainer<M> {
     ///
     /// # Errors
     /// If a weight is not finite and the run ends then: the weights are those before.
-    pub(super) fn fetch(&mut self, resident: &dyn Resident) -> Result<()> {
+    pub(super) fn fetch(&mut self, model: &mut dyn AnyModel, resident: &dyn Resident) -> Result<()> {
         if self.is_current() {
             return Ok(());
         }
         if self.on_divergence == OnDivergence::Stop {
-            self.undo.keep(&self.model);
+            self.undo.keep(model);
         }
-        let names = self.names();
+        let names = Self::names(model);
         let remembered = |id: ParamId| Some((names.get(&id)?.clone(), resident.state(id)?));
         let state: State = resident.trained().into_iter().filter_map(remembered).collect();
         self.optim.remember(state)?;
         let mut put: Result<(), Error> = Ok(());
-        self.model.visit_mut("", &mut |_, _, tensor| {
+        model.visit_mut("", &mut |_, _, tensor| {
             if let Some(values) = resident.values(tensor.id())
                 && put.is_ok()
             {
@@ -78,39 +77,40 @@ impl<M: Model> Trainer<M> {
         });
         put?;
         self.copies = Copies::Same;
-        self.check_weights(self.cursor().iteration, "after the last steps")
+        self.check_weights(model, self.cursor().iteration, "after the last steps")
     }
 
     /// One step on the device; the gradients come to the host, and the model is brought up to date, if something `reads` them.
     pub(super) fn step_on(
         &mut self,
+        model: &mut dyn AnyModel,
         resident: &mut dyn Resident,
         resolved: &Resolved,
         batch: &Batch,
         reads: bool,
     ) -> Result<(Found, Gradients)> {
         if self.copies == Copies::Absent {
-            self.load(resident)?;
+            self.load(model, resident)?;
         }
-        let positions = resolved.positions(batch, Dim::size(&self.model.vocab()))?;
+        let positions = resolved.positions(batch, model.vocab_size())?;
         let loss = resident.run(batch, &positions)?;
         let mut gradients: Vec<(String, Values)> = Vec::new();
         if reads || !loss.is_finite() {
-            for (name, param) in self.model.training() {
+            for (name, param) in model.training() {
                 gradients.extend(resident.gradient(param.id()).map(|gradient| (name, gradient)));
             }
         }
-        let found = resolved.finish(loss, resident.terms(), &self.model, &mut gradients);
+        let found = resolved.finish(loss, resident.terms(), model, &mut gradients);
         if let Some(message) = divergence::found(found.loss, &gradients).filter(|_| !self.has_diverged()) {
             // weights that were broken by an earlier step are told of first
-            self.fetch(resident)?;
+            self.fetch(model, resident)?;
             self.diverges(self.cursor().iteration, message)?;
         }
-        let names = self.names();
+        let names = Self::names(model);
         resident.update(&|id| self.optim.rule(names.get(&id).map_or("", String::as_str)))?;
         self.copies = Copies::Ahead;
         if reads {
-            self.fetch(resident)?;
+            self.fetch(model, resident)?;
         }
         Ok((found, gradients))
     }

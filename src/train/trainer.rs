@@ -1,56 +1,26 @@
 //! The training loop.
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::backend::Dim;
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Batches, Loader, LoaderOptions, StreamPosition};
 use crate::engine::{AnyEngine, ParamSource};
-use crate::graph::{Edits, Graph, Model, record_with};
+use crate::graph::{AnyModel, Edits, Graph, Model};
 use crate::nn::{AnyParam, ModuleExt, ParamId, Params, Values, ValuesMut};
+use crate::{Error, Result};
 
 use super::divergence::{self, OnDivergence, Undo};
 use super::loss::{Found, Resolved};
+use super::monitor::{Monitor, Subject, Taken, Times, Watched};
 use super::optim::{AdamW, Optim, Optimizer};
 use super::resident::{Copies, Stepper};
 use super::timeline::refuse_patches;
 use super::weight_edit::{Initial, initial_of};
 use super::{Action, Compute, EmptyLoss, Loss, Timeline};
 
-/// The time that a step took.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Times {
-    /// The time spent waiting for the batch.
-    pub data: Duration,
-    /// The time of the forward pass, the backward pass and the update.
-    pub step: Duration,
-    /// The time since the run began.
-    pub total: Duration,
-}
-
 /// The gradient of each parameter that trains, by name.
 pub(super) type Gradients = Vec<(String, Values)>;
-
-/// A finished step, as a [`Monitor`] sees it.
-pub struct Step<'a, M> {
-    /// The iteration, from 0.
-    pub iteration: usize,
-    /// Its batch.
-    pub batch: &'a Batch,
-    /// The model after the update; an earlier one where it stays on a GPU ([`Monitor::reads`]).
-    pub model: &'a M,
-    /// The loss before the update; NaN if it selects no position.
-    pub loss: f64,
-    /// The terms of the loss before the update and before their weights, by name.
-    pub terms: &'a [(String, f64)],
-    /// The gradient of each parameter that trains, by name, of this step, in the precision of the run; none where they stay on a
-    /// GPU ([`Monitor::reads`]).
-    pub gradients: &'a [(String, Values)],
-    /// The time that the step took.
-    pub times: Times,
-}
 
 /// The position of a run: the iteration of the next step, and how many of its changes the timeline has already made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,65 +29,6 @@ pub struct Cursor {
     pub iteration: usize,
     /// Changes of this iteration that have been made.
     pub applied: usize,
-}
-
-/// A monitor watches a training loop, in order to measure or log. A closure that takes a [`Step`] is a monitor.
-pub trait Monitor<M> {
-    /// Whether something is read at this iteration besides batches, losses and times: the model, gradients, the optimiser. On a GPU they
-    /// are brought to the host for the iterations that need them; at others, a model is that of an earlier step and there are no
-    /// gradients. `true` unless it is implemented.
-    fn reads(&self, iteration: usize) -> bool {
-        let _ = iteration;
-        true
-    }
-
-    /// Called with each batch, before the update.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn before_update(&mut self, iteration: usize, model: &M, batch: &Batch) -> Result<()> {
-        let _ = (iteration, model, batch);
-        Ok(())
-    }
-
-    /// Called when the timeline has changed the edits of sites.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn edited(&mut self, model: &M, edits: &Edits) -> Result<()> {
-        let _ = (model, edits);
-        Ok(())
-    }
-
-    /// Called when the timeline asks for a snapshot, before the step of the iteration.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn snapshot(&mut self, iteration: usize, model: &M) -> Result<()> {
-        let _ = (iteration, model);
-        Ok(())
-    }
-
-    /// Called after each update.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn after_update(&mut self, step: &Step<'_, M>) -> Result<()>;
-
-    /// Called between two steps, with all the state from which the next step continues.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn between(&mut self, trainer: &Trainer<M>, loader: &Loader) -> Result<()> {
-        let _ = (trainer, loader);
-        Ok(())
-    }
-}
-
-impl<M, F: FnMut(&Step<'_, M>) -> Result<()>> Monitor<M> for F {
-    fn after_update(&mut self, step: &Step<'_, M>) -> Result<()> {
-        self(step)
-    }
 }
 
 /// The training loop alone. [`Run`](crate::run::Run) contains one and adds measurements and files.
@@ -146,7 +57,12 @@ impl<M, F: FnMut(&Step<'_, M>) -> Result<()>> Monitor<M> for F {
 pub struct Trainer<M> {
     /// The model.
     pub model: M,
-    /// Its optimiser.
+    training: Training,
+}
+
+/// How a model is trained: the optimiser, the loss, what changes, where it is computed, and how far it has come.
+pub(crate) struct Training {
+    /// The optimiser.
     pub optim: Optim,
     /// What changes during the run.
     pub timeline: Timeline,
@@ -183,8 +99,90 @@ struct Changed {
 impl<M: Model> Trainer<M> {
     /// Trains `model` by AdamW with learning rate 0.001, over all positions, on all cores, with an empty timeline.
     pub fn new(model: M) -> Self {
-        Trainer {
-            model,
+        Trainer { model, training: Training::default() }
+    }
+
+    /// Sets the optimiser.
+    pub fn optim(mut self, optim: impl Into<Optim>) -> Self {
+        self.training.optim = optim.into();
+        self
+    }
+
+    /// Sets the loss.
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.training.loss = loss;
+        self
+    }
+
+    /// Sets what happens if the loss selects no position of the first batch; without it, that is refused.
+    pub fn empty_loss(mut self, empty_loss: EmptyLoss) -> Self {
+        self.training.empty_loss = empty_loss;
+        self
+    }
+
+    /// Sets the changes that happen during the run.
+    pub fn timeline(mut self, timeline: Timeline) -> Self {
+        self.training.timeline = timeline;
+        self
+    }
+
+    /// Edits some of the model's sites from the first step on.
+    pub fn edits(mut self, edits: Edits) -> Self {
+        self.training.edits = edits;
+        self
+    }
+
+    /// Sets the device, the precision and the number of threads.
+    pub fn compute(mut self, compute: Compute) -> Self {
+        self.training.compute = compute;
+        self
+    }
+
+    /// Sets what happens when a loss, a gradient or a weight is not finite; without it the run ends.
+    pub fn on_divergence(mut self, then: OnDivergence) -> Self {
+        self.training.on_divergence = then;
+        self
+    }
+
+    /// The position of the run: which step comes next.
+    pub fn cursor(&self) -> Cursor {
+        self.training.cursor
+    }
+
+    /// The model as it is trained on sequences of `seq` tokens: recorded with the edits.
+    ///
+    /// # Errors
+    /// If an edit does not fit the model, or is a patch: a run has no other activations to put in.
+    pub fn graph(&self, seq: usize) -> Result<Graph> {
+        self.training.graph(&self.model, seq)
+    }
+
+    /// Refuses what cannot be trained for `steps` steps (`None`: until it is stopped) on these batches: the timeline, the
+    /// optimiser's groups, a loss over nothing, parameters without values or with values beyond the precision of the run.
+    ///
+    /// # Errors
+    /// If there is such a thing; its name is in the message.
+    pub fn check(&self, batches: &Batches, steps: Option<usize>) -> Result<()> {
+        self.training.check(&self.model, batches, steps)
+    }
+
+    /// Trains for `max_iters` steps, or until the monitor returns an error.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check); if the device is not there, or data or monitor fail.
+    pub fn run(
+        &mut self,
+        batches: Batches,
+        max_iters: Option<usize>,
+        monitor: &mut dyn Monitor<M>,
+    ) -> Result<()> {
+        self.training.run(&mut Watched { model: &mut self.model, monitor }, batches, max_iters)
+    }
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Training {
             optim: Optim::AdamW(AdamW::new(1e-3)),
             timeline: Timeline::default(),
             loss: Loss::next_token(),
@@ -200,7 +198,10 @@ impl<M: Model> Trainer<M> {
             copies: Copies::default(),
         }
     }
+}
 
+/// The loop, the same for every model.
+impl Training {
     /// The position of the run: which step comes next.
     pub fn cursor(&self) -> Cursor {
         self.cursor
@@ -225,36 +226,29 @@ impl<M: Model> Trainer<M> {
     ///
     /// # Errors
     /// If they cannot be kept in the precision that is asked for.
-    pub(crate) fn prepare(&mut self) -> Result<()> {
-        self.model.set_storage(self.compute.precision.storage())?;
-        self.optim.prepare(&self.model)?;
+    pub(crate) fn prepare(&mut self, model: &mut dyn AnyModel) -> Result<()> {
+        model.set_storage(self.compute.precision.storage())?;
+        self.optim.prepare(model)?;
         if self.initial.is_none() && self.timeline.needs_initial() {
-            self.initial = Some(initial_of(&self.model));
+            self.initial = Some(initial_of(model));
         }
         Ok(())
     }
 
-    /// The model as it is trained on sequences of `seq` tokens: recorded with the edits.
-    ///
-    /// # Errors
-    /// If an edit does not fit the model, or is a patch: a run has no other activations to put in.
-    pub fn graph(&self, seq: usize) -> Result<Graph> {
-        let graph = record_with(&self.model, seq, &self.edits)?;
+    /// [`Trainer::graph`].
+    pub(crate) fn graph(&self, model: &dyn AnyModel, seq: usize) -> Result<Graph> {
+        let graph = model.record_edited(seq, &self.edits)?;
         refuse_patches(&graph)?;
         Ok(graph)
     }
 
-    /// Refuses what cannot be trained for `steps` steps (`None`: until it is stopped) on these batches: the timeline, the
-    /// optimiser's groups, a loss over nothing, parameters without values or with values beyond the precision of the run.
-    ///
-    /// # Errors
-    /// If there is such a thing; its name is in the message.
-    pub fn check(&self, batches: &Batches, steps: Option<usize>) -> Result<()> {
+    /// [`Trainer::check`].
+    pub(crate) fn check(&self, model: &dyn AnyModel, batches: &Batches, steps: Option<usize>) -> Result<()> {
         let seq = batches.task().seq_length();
-        self.timeline.check(&self.model, seq, &self.edits, steps)?;
-        self.optim.check(&self.model)?;
-        let graph = self.graph(seq)?;
-        self.check_values(&graph)?;
+        self.timeline.check(model, seq, &self.edits, steps)?;
+        self.optim.check(model)?;
+        let graph = self.graph(model, seq)?;
+        self.check_values(model, &graph)?;
         match self.empty_loss {
             EmptyLoss::Refused => self.loss.check(&graph, batches.clone()),
             EmptyLoss::Allowed => Ok(()),
@@ -265,48 +259,40 @@ impl<M: Model> Trainer<M> {
     ///
     /// # Errors
     /// If there is one; its name is in the message.
-    pub fn check_values(&self, graph: &Graph) -> Result<()> {
-        let params = Params::of(&self.model);
+    pub(crate) fn check_values(&self, model: &dyn AnyModel, graph: &Graph) -> Result<()> {
+        let params = Params::of(model);
         graph.params().iter().try_for_each(|param| ParamSource::<f64>::check(&params, param.id))?;
-        self.model.check_storage(self.compute.precision.storage())
+        model.check_storage(self.compute.precision.storage())
     }
 
-    /// Trains for `max_iters` steps, or until the monitor returns an error.
-    ///
-    /// # Errors
-    /// Those of [`check`](Self::check); if the device is not there, or data or monitor fail.
-    pub fn run(
-        &mut self,
-        batches: Batches,
-        max_iters: Option<usize>,
-        monitor: &mut dyn Monitor<M>,
-    ) -> Result<()> {
+    /// [`Trainer::run`].
+    fn run(&mut self, subject: &mut dyn Subject, batches: Batches, max_iters: Option<usize>) -> Result<()> {
         let seq = batches.task().seq_length();
-        self.check(&batches, max_iters)?;
+        self.check(subject.model(), &batches, max_iters)?;
         let mut loader = Loader::new(batches, LoaderOptions::default())?;
         self.cursor = Cursor::default();
-        self.steps(seq, &mut loader, max_iters.unwrap_or(usize::MAX), monitor)
+        self.steps(subject, seq, &mut loader, max_iters.unwrap_or(usize::MAX))
     }
 
     /// Takes the steps up to iteration `end`, with batches of `loader`, whose sequences have `seq` tokens; the timeline has
     /// been checked.
     ///
     /// # Errors
-    /// Those of [`run`](Self::run).
-    pub fn steps(
+    /// Those of [`Trainer::run`].
+    pub(crate) fn steps(
         &mut self,
+        subject: &mut dyn Subject,
         seq: usize,
         loader: &mut Loader,
         end: usize,
-        monitor: &mut dyn Monitor<M>,
     ) -> Result<()> {
-        self.prepare()?;
+        self.prepare(subject.model_mut())?;
         self.has_batch = false;
         self.copies = Copies::Absent;
         let mut stepper = None;
-        let taken = self.take(seq, loader, end, monitor, &mut stepper);
+        let taken = self.take(subject, seq, loader, end, &mut stepper);
         let fetched = match &stepper {
-            Some((Stepper::Device(resident), _)) => self.fetch(resident.as_ref()),
+            Some((Stepper::Device(resident), _)) => self.fetch(subject.model_mut(), resident.as_ref()),
             _ => Ok(()),
         };
         taken.and(fetched)
@@ -314,33 +300,33 @@ impl<M: Model> Trainer<M> {
 
     fn take(
         &mut self,
+        subject: &mut dyn Subject,
         seq: usize,
         loader: &mut Loader,
         end: usize,
-        monitor: &mut dyn Monitor<M>,
         stepper: &mut Option<(Stepper, Resolved)>,
     ) -> Result<()> {
         let begin = Instant::now();
-        let mut graph = self.graph(seq)?;
+        let mut graph = self.graph(subject.model(), seq)?;
         while self.cursor.iteration < end {
             let iteration = self.cursor.iteration;
-            let reads = monitor.reads(iteration);
+            let reads = subject.reads(iteration);
             let acts = self.timeline.actions(iteration, Some(end)).next().is_some();
             if let Some((Stepper::Device(resident), _)) = stepper
                 && (reads || acts)
             {
-                self.fetch(resident.as_ref())?;
+                self.fetch(subject.model_mut(), resident.as_ref())?;
             }
-            let changed = self.apply(iteration, Some(end), monitor)?;
+            let changed = self.apply(subject, iteration, Some(end))?;
             if acts {
                 self.copies = Copies::Absent;
             }
             if changed.edits {
-                graph = self.graph(seq)?;
-                monitor.edited(&self.model, &self.edits)?;
+                graph = self.graph(subject.model(), seq)?;
+                subject.edited(&self.edits)?;
             }
             if changed.edits || changed.trains || stepper.is_none() {
-                *stepper = Some(self.stepper(&graph)?);
+                *stepper = Some(self.stepper(subject.model(), &graph)?);
             }
             let asked = Instant::now();
             let batch = loader.next_batch()?;
@@ -349,21 +335,23 @@ impl<M: Model> Trainer<M> {
             if let Some((Stepper::Device(resident), _)) = stepper
                 && !resident.fits(batch.batch)
             {
-                let (engine, resolved) = self.engine(&graph)?;
+                let (engine, resolved) = self.engine(subject.model(), &graph)?;
                 *stepper = Some((Stepper::Host(engine), resolved));
             }
             let Some((stepper, resolved)) = stepper else { continue };
-            monitor.before_update(iteration, &self.model, &batch)?;
+            subject.before_update(iteration, &batch)?;
             let started = Instant::now();
             let (Found { loss, terms }, gradients) = match stepper {
-                Stepper::Host(engine) => self.step(engine, resolved, &batch)?,
-                Stepper::Device(resident) => self.step_on(resident.as_mut(), resolved, &batch, reads)?,
+                Stepper::Host(engine) => self.step(subject.model_mut(), engine, resolved, &batch)?,
+                Stepper::Device(resident) => {
+                    self.step_on(subject.model_mut(), resident.as_mut(), resolved, &batch, reads)?
+                }
             };
             let times = Times { data, step: started.elapsed(), total: begin.elapsed() };
             (self.cursor, self.has_batch) = (Cursor { iteration: iteration + 1, applied: 0 }, false);
-            let (model, gradients, terms) = (&self.model, &gradients[..], &terms[..]);
-            monitor.after_update(&Step { iteration, batch: &batch, model, loss, terms, gradients, times })?;
-            monitor.between(self, loader)?;
+            let (gradients, terms) = (&gradients[..], &terms[..]);
+            subject.after_update(Taken { iteration, batch: &batch, loss, terms, gradients, times })?;
+            subject.between(self, loader)?;
         }
         Ok(())
     }
@@ -371,9 +359,9 @@ impl<M: Model> Trainer<M> {
     /// Makes the changes of an iteration.
     fn apply(
         &mut self,
+        subject: &mut dyn Subject,
         iteration: usize,
         steps: Option<usize>,
-        monitor: &mut dyn Monitor<M>,
     ) -> Result<Changed> {
         let mut changed = Changed::default();
         let rate = self.timeline.learning_rate(iteration);
@@ -382,11 +370,11 @@ impl<M: Model> Trainer<M> {
         for action in actions.into_iter().skip(self.cursor.applied) {
             match action {
                 Action::Freeze(pattern) => {
-                    self.model.freeze(&pattern)?;
+                    subject.model_mut().freeze(&pattern)?;
                     changed.trains = true;
                 }
                 Action::Release(pattern) => {
-                    self.model.release(&pattern)?;
+                    subject.model_mut().release(&pattern)?;
                     changed.trains = true;
                 }
                 Action::LearningRate(rate) => self.optim.set_learning_rate(rate),
@@ -399,11 +387,12 @@ impl<M: Model> Trainer<M> {
                     changed.edits = true;
                 }
                 Action::Weights(edit) => {
-                    self.undo.keep(&self.model);
-                    edit.change(&mut self.model, self.initial.as_ref().unwrap_or(&Initial::new()))?;
-                    self.check_weights(iteration, &format!("after {edit}"))?;
+                    let model = subject.model_mut();
+                    self.undo.keep(model);
+                    edit.change(model, self.initial.as_ref().unwrap_or(&Initial::new()))?;
+                    self.check_weights(model, iteration, &format!("after {edit}"))?;
                 }
-                Action::Snapshot => monitor.snapshot(iteration, &self.model)?,
+                Action::Snapshot => subject.snapshot(iteration)?,
                 Action::Optim(optim) => {
                     self.optim = *optim;
                     rate.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
@@ -415,11 +404,16 @@ impl<M: Model> Trainer<M> {
     }
 
     /// Sees that all weights are finite; those before are put back if not, unless the run goes on.
-    pub(super) fn check_weights(&mut self, iteration: usize, when: &str) -> Result<()> {
-        match divergence::weight(&self.model) {
+    pub(super) fn check_weights(
+        &mut self,
+        model: &mut dyn AnyModel,
+        iteration: usize,
+        when: &str,
+    ) -> Result<()> {
+        match divergence::weight(model) {
             Some(name) if !self.diverged => {
                 if self.on_divergence == OnDivergence::Stop {
-                    self.undo.restore(&mut self.model);
+                    self.undo.restore(model);
                 }
                 self.diverges(iteration, format!("{name} is not finite {when}"))
             }
@@ -441,14 +435,14 @@ impl<M: Model> Trainer<M> {
     }
 
     /// What takes the steps: on a GPU, all of a step is there unless the loss has terms of weights alone.
-    fn stepper(&self, graph: &Graph) -> Result<(Stepper, Resolved)> {
-        let (params, loss) = (Params::of(&self.model), self.loss.resolve(graph)?);
+    fn stepper(&self, model: &dyn AnyModel, graph: &Graph) -> Result<(Stepper, Resolved)> {
+        let (params, loss) = (Params::of(model), self.loss.resolve(graph)?);
         if !loss.has_weights()
             && let Some(resident) = self.compute.resident(graph, loss.request(), &|id| params.trains(id))?
         {
             return Ok((Stepper::Device(resident), loss));
         }
-        let (engine, loss) = self.engine(graph)?;
+        let (engine, loss) = self.engine(model, graph)?;
         Ok((Stepper::Host(engine), loss))
     }
 
@@ -457,8 +451,8 @@ impl<M: Model> Trainer<M> {
         self.diverged
     }
 
-    fn engine(&self, graph: &Graph) -> Result<(AnyEngine, Resolved)> {
-        let (params, loss) = (Params::of(&self.model), self.loss.resolve(graph)?);
+    fn engine(&self, model: &dyn AnyModel, graph: &Graph) -> Result<(AnyEngine, Resolved)> {
+        let (params, loss) = (Params::of(model), self.loss.resolve(graph)?);
         let engine = self.compute.engine(graph, loss.request(), &|id| params.trains(id))?;
         Ok((engine, loss))
     }
@@ -466,35 +460,35 @@ impl<M: Model> Trainer<M> {
     /// One step: the loss, and the gradient of each parameter that trains.
     fn step(
         &mut self,
+        model: &mut dyn AnyModel,
         engine: &mut AnyEngine,
         resolved: &Resolved,
         batch: &Batch,
     ) -> Result<(Found, Gradients)> {
-        let positions = resolved.positions(batch, Dim::size(&self.model.vocab()))?;
-        let loss = engine.run(&Params::of(&self.model), batch, &positions)?;
+        let positions = resolved.positions(batch, model.vocab_size())?;
+        let loss = engine.run(&Params::of(model), batch, &positions)?;
         let mut gradients = Vec::new();
-        for (name, param) in self.model.training() {
+        for (name, param) in model.training() {
             if let Some(gradient) = engine.gradient(param.id()) {
                 gradients.push((name, gradient));
             }
         }
-        let found = resolved.finish(loss, engine.terms(), &self.model, &mut gradients);
+        let found = resolved.finish(loss, engine.terms(), model, &mut gradients);
         let iteration = self.cursor.iteration;
         if let Some(message) = divergence::found(found.loss, &gradients).filter(|_| !self.diverged) {
             self.diverges(iteration, message)?;
         }
         if self.on_divergence == OnDivergence::Stop {
-            self.undo.keep(&self.model);
+            self.undo.keep(model);
         }
         let by_name: HashMap<&str, usize> =
             gradients.iter().enumerate().map(|(place, (name, _))| (name.as_str(), place)).collect();
         let place_of = |(name, _, tensor): (String, _, &dyn AnyParam)| {
             by_name.get(name.as_str()).map(|place| (tensor.id(), *place))
         };
-        let mut places: HashMap<ParamId, usize> =
-            self.model.tensors().into_iter().filter_map(place_of).collect();
+        let mut places: HashMap<ParamId, usize> = model.tensors().into_iter().filter_map(place_of).collect();
         let (optim, mut stepped) = (&mut self.optim, Ok(()));
-        self.model.visit_mut("", &mut |_, _, tensor| {
+        model.visit_mut("", &mut |_, _, tensor| {
             // a tied parameter is seen under each name, and stepped once
             let Some(place) = places.remove(&tensor.id()).filter(|_| stepped.is_ok()) else { return };
             let (name, gradient) = &gradients[place];
@@ -504,7 +498,7 @@ impl<M: Model> Trainer<M> {
             };
         });
         stepped?;
-        self.check_weights(iteration, "after the step")?;
+        self.check_weights(model, iteration, "after the step")?;
         Ok((found, gradients))
     }
 }

@@ -9,7 +9,7 @@ use crate::names::matches;
 use crate::{Error, Result};
 
 use super::fixed::FixedPattern;
-use super::{Graph, Model, record_with};
+use super::{AnyModel, Graph};
 
 /// A change of the values at a site while the model runs. It has a text form, such as `previous_token` or
 /// `scale(0.5)`.
@@ -164,8 +164,8 @@ impl Edits {
     ///
     /// # Errors
     /// If an edit names no site (the nearest name is in the message), or does not fit its site.
-    pub fn check(&self, model: &impl Model, seq: usize) -> Result<()> {
-        if self.is_empty() { Ok(()) } else { record_with(model, seq, self).map(drop) }
+    pub fn check(&self, model: &dyn AnyModel, seq: usize) -> Result<()> {
+        if self.is_empty() { Ok(()) } else { model.record_edited(seq, self).map(drop) }
     }
 
     pub(super) fn entries(&self) -> &[Entry] {

@@ -1,7 +1,7 @@
 //! What is wrong with a timeline, before the first step.
 use std::collections::BTreeSet;
 
-use crate::graph::{Edits, Graph, Model, record_with};
+use crate::graph::{AnyModel, Edits, Graph};
 use crate::nn::{ModuleExt, Role};
 use crate::train::optim::Optim;
 use crate::{Error, Result};
@@ -19,7 +19,7 @@ impl Timeline {
     /// If something does not fit: where it is a name, the nearest one is in the message. If an entry can never happen: it is
     /// after the last step, it freezes only what is frozen at that moment, releases only what trains, or ends an edit that has
     /// not begun. Of [`frozen`](Self::frozen) only the names are checked: parameters may stay frozen to the end.
-    pub fn check(&self, model: &impl Model, seq: usize, edits: &Edits, steps: Option<usize>) -> Result<()> {
+    pub fn check(&self, model: &dyn AnyModel, seq: usize, edits: &Edits, steps: Option<usize>) -> Result<()> {
         for change in &self.changes {
             match change {
                 Change::At(when, action) => {
@@ -75,7 +75,7 @@ impl Timeline {
     }
 
     /// Refuses entries that change nothing whenever they happen.
-    fn check_effects(&self, model: &impl Model, edits: &Edits, steps: Option<usize>) -> Result<()> {
+    fn check_effects(&self, model: &dyn AnyModel, edits: &Edits, steps: Option<usize>) -> Result<()> {
         let mut idle: BTreeSet<usize> =
             (0..self.changes.len()).filter(|i| self.changes[*i].may_be_idle()).collect();
         let held =
@@ -178,13 +178,13 @@ pub(super) fn entry(entry: &impl std::fmt::Display) -> String {
     format!("timeline '{entry}'")
 }
 
-fn check(action: &Action, model: &impl Model, seq: usize) -> Result<()> {
+fn check(action: &Action, model: &dyn AnyModel, seq: usize) -> Result<()> {
     match action {
         Action::Freeze(pattern) | Action::Release(pattern) => model.matching(pattern).map(drop),
         Action::LearningRate(rate) if !(rate.is_finite() && *rate >= 0.0) => {
             Err(Error::value(entry(action), rate, "a learning rate of at least 0"))
         }
-        Action::Edit(edits) => refuse_patches(&record_with(model, seq, edits)?),
+        Action::Edit(edits) => refuse_patches(&model.record_edited(seq, edits)?),
         Action::Weights(edit) => edit.check(model),
         Action::Optim(optim) if matches!(**optim, Optim::Groups(_)) => Err(Error::value(
             entry(action),

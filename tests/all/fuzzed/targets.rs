@@ -235,9 +235,13 @@ fn stopped_run() -> &'static [(String, Vec<u8>)] {
 }
 
 fn small_run(dir: &Path, resume: bool) -> Run<Simplified<usize, usize, usize>> {
-    let options = TriggerOptions { k: 1, seq_length: SEQ, ..Default::default() };
-    let task = TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options).unwrap();
-    let batches = Batches::new(Arc::new(task), BatchOptions { batch_size: 1, seed: 0, workers: 1 }).unwrap();
+    // made once: it takes longer than the rest of an input
+    static TASK: OnceLock<Arc<TriggerTask>> = OnceLock::new();
+    let task = TASK.get_or_init(|| {
+        let options = TriggerOptions { k: 1, seq_length: SEQ, ..Default::default() };
+        Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options).unwrap())
+    });
+    let batches = Batches::new(task.clone(), BatchOptions { batch_size: 1, seed: 0, workers: 1 }).unwrap();
     let run = Run::new(model(), batches).threads(1).quiet().save_to(dir);
     let run = run.checkpoint_every(CheckpointEvery::Never);
     if resume { run.resume() } else { run }

@@ -14,7 +14,7 @@ fn other_batch() -> Batch {
     sample(&task(), &mut NumpyRng::new(&[7]), 8).unwrap()
 }
 
-fn loss(inspect: &Inspect<'_, Model>, batch: &Batch) -> f64 {
+fn loss(inspect: &Inspect<'_>, batch: &Batch) -> f64 {
     inspect.measure([Metric::loss("loss")], batch).unwrap().get("loss").unwrap()
 }
 
@@ -109,7 +109,7 @@ fn a_patch_at_some_positions_is_felt_from_there_on() {
     let site = "layers.0.resid";
     let [here, there] = [&batch, &other].map(|batch| activations(&own, batch, site).unwrap());
     let mixed = at_positions(&here, &there, |_, position| position == 9).unwrap();
-    let logits = |inspect: Inspect<'_, Model>| inspect.activations(&batch, "logits").unwrap().values;
+    let logits = |inspect: Inspect<'_>| inspect.activations(&batch, "logits").unwrap().values;
     let (plain, patched) = (logits(Inspect::new(&own)), logits(Inspect::new(&own).patch(site, mixed)));
     let rows = plain.chunks(65).zip(patched.chunks(65));
     for (row, (plain, patched)) in rows.enumerate() {

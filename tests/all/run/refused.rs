@@ -149,8 +149,7 @@ fn a_loss_that_no_position_of_the_first_batch_counts_for() {
     refused(run().loss(over_nothing()), said);
     let mut allowed = run().loss(over_nothing()).empty_loss(EmptyLoss::Allowed).every(1);
     assert!(allowed.train(1).unwrap().last("loss").unwrap().is_nan());
-    let mut trainer = Trainer::new(model());
-    trainer.loss = over_nothing();
+    let mut trainer = Trainer::new(model()).loss(over_nothing());
     let error = trainer.run(batches(), Some(1), &mut |_: &Step<'_, Model>| Ok(())).unwrap_err().to_string();
     assert!(error.contains(said), "{error}");
 }

@@ -320,8 +320,8 @@ fn changes_that_happen_some_time_are_fine() {
         let mut fine = run().timeline(text.parse().unwrap()).save_to(dir.path().join("run"));
         assert!(fine.train(4).is_ok(), "{text}");
     }
-    let mut trainer = ihead::train::Trainer::new(model());
-    trainer.timeline = Timeline::default().at(1_000_000, Action::freeze(WK));
+    let timeline = Timeline::default().at(1_000_000, Action::freeze(WK));
+    let mut trainer = ihead::train::Trainer::new(model()).timeline(timeline);
     let stop = &mut |_: &Step<'_, Model>| Err(ihead::Error::usage("enough"));
     let error = trainer.run(super::batches(), None, stop).unwrap_err().to_string();
     assert_eq!(error, "enough", "a run without an end comes to everything");

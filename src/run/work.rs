@@ -1,0 +1,328 @@
+//! The work of a run, the same for every model.
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::data::{Batches, Loader, LoaderOptions};
+use crate::engine::Request;
+use crate::graph::AnyModel;
+use crate::train::{Compute, Progress, Subject, Training};
+use crate::{Error, Result};
+
+use super::checkpoint::{Checkpoint, Written};
+use super::folder::{self, Found};
+use super::inspect::check_length;
+use super::looks::Looks;
+use super::outputs::{Content, Outputs};
+use super::probes::{Probes, Wanted};
+use super::recorder::{Recorder, Watch};
+use super::screen::{End, Screen};
+use super::signals::Watching;
+use super::{
+    Cause, CheckpointEvery, Earlier, Estimate, History, Logging, Needs, Part, RunInfo, Schedule, Seeds,
+    Status, same,
+};
+
+/// All of a run but its model; it is compiled once, for every model.
+pub(super) struct Work {
+    pub training: Training,
+    pub batches: Batches,
+    pub wanted: Wanted,
+    pub schedule: Schedule,
+    pub logging: Logging,
+    pub dir: Option<PathBuf>,
+    pub earlier: Earlier,
+    pub events: bool,
+    pub every: CheckpointEvery,
+    pub settings: Option<String>,
+    pub steps: Option<usize>,
+    /// Sequences whose activations are written at the end.
+    pub exp: usize,
+    /// The report and figures that are made at the end.
+    pub looks: Looks,
+    pub started: Option<Started>,
+}
+
+/// What the checks before the first step have made.
+pub(super) struct Checked {
+    pub probes: Probes,
+    /// What the run will hold in memory.
+    pub estimate: Estimate,
+}
+
+/// What is open once the first step is taken.
+pub(super) struct Started {
+    loader: Loader,
+    recorder: Recorder,
+    /// Steps that have been asked for.
+    asked: usize,
+}
+
+impl Work {
+    /// With the defaults of [`Run::new`](super::Run::new).
+    pub fn new(batches: Batches) -> Work {
+        Work {
+            training: Training::default(),
+            batches,
+            wanted: Wanted::default(),
+            schedule: Schedule::every(25).and_last(),
+            logging: Logging::default(),
+            dir: None,
+            earlier: Earlier::Refuse,
+            events: false,
+            every: CheckpointEvery::default(),
+            settings: None,
+            steps: None,
+            exp: 0,
+            looks: Looks::default(),
+            started: None,
+        }
+    }
+
+    /// [`Run::train_watched`].
+    pub fn go_on(&mut self, subject: &mut dyn Subject, steps: Option<usize>) -> Result<History> {
+        let mut started = match self.started.take() {
+            Some(started) => started,
+            None => {
+                let model = subject.model_mut();
+                check_length("the task", self.batches.task().seq_length(), model)?;
+                self.training.check(model, &self.batches, self.steps.or(steps))?;
+                self.start(model)?
+            }
+        };
+        if let Some(outputs) = &mut started.recorder.outputs
+            && outputs.info.ended.take().is_some()
+        {
+            (outputs.info.status, outputs.info.error) = (Status::Running, None);
+            outputs.describe()?;
+        }
+        let watching = started.recorder.outputs.is_some().then(Watching::begin);
+        let done = self.training.cursor().iteration;
+        started.asked = steps.map_or(usize::MAX, |steps| started.asked.saturating_add(steps));
+        let (asked, seq) = (started.asked, self.batches.task().seq_length());
+        let left = steps.map(|_| started.asked.saturating_sub(done));
+        let progress = if self.logging.lines { Progress::new(left) } else { Progress::silent() };
+        if left == Some(0) && done > 0 {
+            progress.line(&format!(
+                "{done} iterations have been taken, {} were asked for: nothing is left to do",
+                started.asked
+            ))?;
+        }
+        let table = self.logging.lines && !self.logging.paper;
+        let mut screen = if table { Screen::of_terminal() } else { None };
+        let began = Instant::now();
+        let recorder = &mut started.recorder;
+        let mut watch = Watch { recorder, progress, screen: &mut screen, steps: asked, subject };
+        let trained = self.training.steps(&mut watch, seq, &mut started.loader, started.asked);
+        drop(watch);
+        let ended = started.recorder.end(subject.model(), &self.training, &started.loader, trained);
+        drop(watching);
+        let history = started.recorder.history.clone();
+        let dir = started.recorder.outputs.as_ref().map(|outputs| outputs.dir().to_owned());
+        self.started = Some(started);
+        if ended.as_ref().err().is_none_or(|error| error.stop().is_some()) {
+            // a run that was stopped says so, whatever else fails
+            let looked = self.look(subject.model()).map_err(|error| self.failed(error));
+            ended.and(looked)?;
+        } else {
+            ended?;
+        }
+        let (steps, last) = (self.training.cursor().iteration, history.records().last());
+        let lines = screen.map(|screen| {
+            let end =
+                End { steps, took: began.elapsed(), last: last.map(|(_, r)| r), report: self.looks.report };
+            screen.end(&end, dir.as_deref())
+        });
+        lines.into_iter().flatten().try_for_each(crate::output::line)?;
+        Ok(history)
+    }
+
+    /// Says in `run.json` what the files have taken that are written after the run's end.
+    pub fn written(&mut self) -> Result<()> {
+        let outputs = self.started.as_mut().and_then(|started| started.recorder.outputs.as_mut());
+        outputs.map_or(Ok(()), |outputs| {
+            outputs.info.peak_memory = crate::memory::peak();
+            outputs.describe()
+        })
+    }
+
+    /// Says in `run.json` that a file that belongs to the run could not be written after its end.
+    pub fn failed(&mut self, error: Error) -> Error {
+        let outputs = self.started.as_mut().and_then(|started| started.recorder.outputs.as_mut());
+        if let Some(outputs) = outputs {
+            outputs.info.status = Status::Failed;
+            outputs.info.error = Some(error.to_string());
+            let _ = outputs.describe();
+        }
+        error
+    }
+
+    /// Checks everything, then makes the files.
+    fn start(&mut self, model: &mut dyn AnyModel) -> Result<Started> {
+        let Checked { mut probes, estimate } = self.check(model)?;
+        self.check_looks()?;
+        let identity = self.identity();
+        self.training.prepare(model)?;
+        let mut written = Written::default();
+        let (mut batches, mut history) = (self.batches.clone(), History::default());
+        let outputs = match self.dir.clone() {
+            None if self.training.timeline.takes_snapshots() => {
+                let needed = "a folder for them: `save_to`, or save_dir=...";
+                return Err(Error::value("timeline", "takes snapshots", needed));
+            }
+            None => None,
+            Some(dir) if self.earlier.resumes() && folder::look(&dir)? == Found::Run => {
+                let (folder, checkpoint) = Outputs::open(&dir)?;
+                same::check(&dir, &checkpoint.rest.settings, &identity)?;
+                batches = batches.resume(&checkpoint.rest.data)?;
+                written = checkpoint.rest.written.clone();
+                let cursor = checkpoint.rest.cursor;
+                checkpoint.restore(model, &mut self.training)?;
+                probes.reopen(model, &self.training.edits)?;
+                let outputs = Outputs::reopen(
+                    folder,
+                    cursor,
+                    &written,
+                    self.events,
+                    self.describe(model, &estimate, &probes)?,
+                )?;
+                history = History::read(&outputs.dir().join("res.jsonl"), &written.units)?;
+                Some(outputs)
+            }
+            Some(dir) if self.earlier == Earlier::Resume => {
+                let mend = "resume=auto begins one where there is none";
+                return Err(Error::folder(dir, "holds no run to go on with", mend));
+            }
+            Some(dir) => {
+                let position = self.batches.position();
+                let checkpoint =
+                    Checkpoint::of(model, &self.training, position, Written::default(), identity.clone())?;
+                let content = Content {
+                    params: self.settings.as_deref(),
+                    snapshots: self.training.timeline.takes_snapshots(),
+                    events: self.events,
+                    checkpoint: &checkpoint,
+                };
+                let info = self.describe(model, &estimate, &probes)?;
+                Some(Outputs::create(&dir, self.earlier, &content, info)?)
+            }
+        };
+        let loader = Loader::new(batches, LoaderOptions::default())?;
+        let (schedule, logging) = (self.schedule.clone(), self.logging.clone());
+        let recorder = Recorder {
+            schedule,
+            probes,
+            logging,
+            outputs,
+            history,
+            before: None,
+            done: self.training.cursor().iteration,
+            began: Instant::now(),
+            written,
+            every: self.every,
+            identity,
+        };
+        Ok(Started { loader, recorder, asked: 0 })
+    }
+
+    /// What may not change when the run is continued: the settings of the program, and what they have made.
+    fn identity(&self) -> Value {
+        let options = self.batches.options();
+        let mut run = Value::Object(self.made_of());
+        run["precision"] = format!("{:?}", self.training.compute.precision).into();
+        run["batches"] =
+            json!({ "size": options.batch_size, "seed": options.seed, "workers": options.workers });
+        let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let mut identity = settings.filter(Value::is_object).unwrap_or_else(|| json!({}));
+        identity["run"] = run;
+        identity
+    }
+
+    /// Checks everything, without touching a file.
+    pub fn check(&self, model: &dyn AnyModel) -> Result<Checked> {
+        let (training, task) = (&self.training, self.batches.task());
+        let seq = task.seq_length();
+        check_length("the task", seq, model)?;
+        training.timeline.check(model, seq, &training.edits, None)?;
+        training.optim.check(model)?;
+        self.schedule.check()?;
+        let graph = training.graph(model, seq)?;
+        training.check_values(model, &graph)?;
+        if task.vocab() > graph.vocab() {
+            let (found, most) = (format!("{} tokens", task.vocab()), graph.vocab());
+            return Err(Error::misfit(
+                task.name(),
+                found,
+                format!("at most the {most} of the model's vocabulary"),
+            ));
+        }
+        self.wanted.check(model)?;
+        let estimate = self.estimate(model)?;
+        estimate.check(|part| match part {
+            Part::Weights => Cause::new("model", "all its weights"),
+            Part::Sequence => Cause::new("seq_length", format!("{seq} tokens a sequence")),
+            Part::Batches => {
+                let batch = self.batches.options().batch_size;
+                Cause::new("batch_size", format!("{batch} sequences of {seq} tokens"))
+            }
+        })?;
+        training.compute.engine(&graph, &Request::default(), &|_| false)?;
+        let probes = self.wanted.clone().open(model, seq, &training.edits, training.compute)?;
+        Ok(Checked { probes, estimate })
+    }
+
+    /// What it will hold in memory.
+    fn estimate(&self, model: &dyn AnyModel) -> Result<Estimate> {
+        let training = &self.training;
+        let needs = Needs {
+            seq: self.batches.task().seq_length(),
+            batch: self.batches.options().batch_size,
+            sets: self.wanted.sets.iter().map(|set| (set.batch.batch, set.batch.seq)).collect(),
+            evaluates: !self.wanted.training.is_empty(),
+            exp: self.exp,
+            optim: &training.optim,
+            loss: &training.loss,
+            timeline: &training.timeline,
+            edits: &training.edits,
+            compute: training.compute,
+            on_divergence: training.on_divergence,
+            keeps: self.dir.is_some(),
+        };
+        Estimate::of(model, &needs)
+    }
+
+    /// What the run is made of, as `run.json` has it.
+    fn made_of(&self) -> Map<String, Value> {
+        let (training, task) = (&self.training, self.batches.task());
+        let made_of = json!({
+            "task": { "name": task.name(), "vocab": task.vocab(), "seq_length": task.seq_length() },
+            "optim": training.optim.to_string(),
+            "loss": training.loss,
+            "timeline": training.timeline,
+            "edits": training.edits,
+            "schedule": self.schedule,
+        });
+        made_of.as_object().cloned().unwrap_or_default()
+    }
+
+    /// What `run.json` says of a run that begins.
+    fn describe(&self, model: &dyn AnyModel, estimate: &Estimate, probes: &Probes) -> Result<RunInfo> {
+        let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let Compute { device, threads, precision } = self.training.compute;
+        Ok(RunInfo {
+            device: format!("{device:?}").to_lowercase(),
+            precision: format!("{precision:?}").to_lowercase(),
+            threads,
+            seeds: Seeds {
+                data: self.batches.options().seed,
+                weights: settings.and_then(|settings| settings.get("seed")?.as_u64()),
+            },
+            made_of: self.made_of(),
+            estimated_memory: Some(estimate.bytes() as u64),
+            chances: probes.chances(model)?,
+            recalls: probes.recalls(),
+            ..RunInfo::begin()
+        })
+    }
+}
