@@ -123,6 +123,10 @@ fn attention_is_that_of_the_weights_and_sequences_that_are_asked_for() {
     let args =
         ["sequences=[3]", "snapshots=[2, 0]", "sites=[layers.1.*.pattern]", "from=4", "size=5", "heads=[0]"];
     assert_same(&plot(place.path(), &[&["run", "attention"], &args[..]].concat()), asked, 2);
+    // two patterns of sites, in this order
+    let sites = "sites=[layers.1.attention.pattern,layers.0.*.pattern]";
+    let asked = [1, 0].map(|layer| of("final.safetensors", 0, layer, "", 0..SEQ));
+    assert_same(&plot(place.path(), &["run", "attention", sites]), asked.into(), 2);
 }
 
 /// A run of any other program has kept what is drawn.

@@ -162,6 +162,23 @@ fn split_items(inside: &str, at: usize) -> Result<Vec<Piece<'_>>, Remark> {
 #[cfg(test)]
 mod tests {
     use super::integer;
+    use crate::config::{FieldType, Value};
+
+    /// A text in a list is quoted, in a list of texts that may be absent too.
+    #[test]
+    fn lists_of_optional_texts_are_read_back() {
+        let kind = Vec::<Option<String>>::kind();
+        for (items, text) in [
+            (vec![Some("a"), None, Some("b c")], "[a,null,b c]"),
+            (vec![Some("a,b"), None], "['a,b',null]"),
+            (vec![Some("")], "['']"),
+            (vec![Some("]")], "[']']"),
+        ] {
+            let value = Value::from_iter(items);
+            assert_eq!(kind.to_text(&value), text);
+            assert_eq!(kind.parse(text), Ok(value));
+        }
+    }
 
     #[test]
     fn integers_are_exact() {

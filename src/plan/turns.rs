@@ -144,3 +144,26 @@ pub(crate) fn elements(program: &Program, graph: &Graph) -> [f64; 2] {
     }
     elements
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config as _;
+    use crate::engine::{Request, RowSet};
+    use crate::graph::{WeightId, record};
+    use crate::model::{Full, FullArgs};
+    use crate::plan::lower::{Way, lower};
+
+    #[test]
+    fn maps_of_a_large_model_are_summed_in_turn_and_the_rest_by_each_thread() {
+        let args = FullArgs { max_length: 16, dim: 256, n_heads: 4, n_layers: 2, ..FullArgs::defaults() };
+        let model = Full::new(11, &args).unwrap();
+        let graph = record(&model, 16).unwrap();
+        let (graph, program) = lower(&graph, &Request::loss(RowSet::All), &|_| true, Way::Cheapest);
+        let of = |rows: usize, cols: usize| (rows * padded(cols)) as f64;
+        let maps = 2.0 * (4.0 * of(256, 256) + of(1024, 256) + of(256, 1024));
+        let of_leaf = |leaf: &WeightId| &graph.weights()[leaf.index()];
+        let all: f64 = program.leaves.iter().map(of_leaf).map(|node| of(node.rows, node.cols)).sum();
+        assert_eq!(elements(&program, &graph), [maps, all - maps]);
+    }
+}

@@ -89,6 +89,8 @@ impl Metric {
     /// use ihead::probe::{Head, Key, Metric};
     /// assert_eq!(Metric::accuracy("acc").chance(10), Some(0.1));
     /// assert_eq!(Metric::loss("loss").chance(10), Some(10f64.ln()));
+    /// assert_eq!(Metric::top_k("top3", 3).chance(10), Some(0.3));
+    /// assert_eq!(Metric::rank("rank").chance(10), Some(5.5));
     /// assert_eq!(Metric::attends("first", &Head::of_layer(0, 0), Key::First).chance(10), None);
     /// ```
     pub fn chance(&self, vocab: usize) -> Option<f64> {

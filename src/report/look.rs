@@ -344,6 +344,9 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config as _;
+    use crate::graph::record;
+    use crate::model::{Full, FullArgs};
 
     #[test]
     fn what_is_looked_at_has_bounds() {
@@ -384,11 +387,31 @@ mod tests {
         }
     }
 
+    /// With a final norm, too.
+    #[test]
+    fn what_the_terms_add_is_the_logit_less_the_mean() {
+        const SEQ: usize = 5;
+        let args = FullArgs { max_length: SEQ, dim: 8, n_heads: 2, ..FullArgs::defaults() };
+        let model = Full::new(7, &args).unwrap().init(3);
+        let batch =
+            Batch { x: vec![0, 6, 2, 3, 2], y: vec![6, 2, 3, 2, 5], marks: vec![0; SEQ], batch: 1, seq: SEQ };
+        let value = |(_, _, tensor): (String, _, &dyn AnyParam)| (tensor.id(), tensor.data().clone());
+        let weights = Stored { by_id: model.tensors().into_iter().map(value).collect() };
+        let seen = see(&record(&model, SEQ).unwrap(), &weights, &batch, Compute::default()).unwrap();
+        let logits = crate::run::activations(&model, &batch, "logits").unwrap().values;
+        let terms = seen.sequences[0].terms.chunks_exact(seen.terms.len());
+        for ((row, y), terms) in logits.chunks_exact(7).zip(&batch.y).zip(terms) {
+            let expected = row[*y as usize] - row.iter().sum::<f32>() / 7.0;
+            let found: f32 = terms.iter().sum();
+            assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
+        }
+    }
+
     #[test]
     fn what_was_seen_is_read_back() {
         let of = |sequence: usize| SeenSequence {
-            weights: [2 * 6, 6]
-                .map(|n| (0..n).map(|i| ((i + 3 * sequence) % 12) as f32 / 12.0).collect())
+            weights: [(2 * 6, 0), (6, 5)]
+                .map(|(n, shift)| (0..n).map(|i| ((i + shift + 3 * sequence) % 12) as f32 / 12.0).collect())
                 .into(),
             top: (0..3 * TOP).map(|i| (i as u32, 0.25)).collect(),
             next: vec![(0.5, 1), (0.25, 2), (0.125, 3)],

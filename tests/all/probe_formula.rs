@@ -68,6 +68,17 @@ fn the_builder_and_the_text_are_one() {
     assert_eq!(serde_json::from_str::<Recall>(&json).unwrap().to_string(), text);
 }
 
+/// A sum is added to as it is; rows that a sum has been mapped to are one term.
+#[test]
+fn sums_of_circuits() {
+    let of = |text: &str| format!("{:?}", text.parse::<Circuit>().unwrap());
+    let added = |circuit: Circuit| format!("{:?}", circuit.plus(Circuit::rows("c")));
+    let sum = || Circuit::rows("a").plus(Circuit::rows("b"));
+    assert_eq!(added(sum()), of("a + b + c"));
+    assert_eq!(added(sum().through("w")), of("((a + b) -> w) + c"));
+    assert_ne!(added(sum().through("w")), of("a + b + c"));
+}
+
 #[test]
 fn what_does_not_fit_is_told_in_one_line() {
     let told = |text: &str| {

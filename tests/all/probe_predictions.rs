@@ -125,6 +125,15 @@ fn close(found: Option<f64>, expected: f64) {
     assert!(found.is_some_and(|found| (found - expected).abs() < 1e-9), "{found:?}, expected {expected}");
 }
 
+/// Of equal logits, the first is before.
+#[test]
+fn ranks_among_equals_are_in_the_order_of_tokens() {
+    let (mut model, batch) = (simplified(), batch(3));
+    model.update("output", &mut |values| values.fill(0.0)).unwrap();
+    let (found, _) = measure(&model, vec![Metric::rank("rank")], &batch);
+    close(found.get("rank"), batch.y.iter().map(|y| f64::from(*y) + 1.0).sum::<f64>() / batch.y.len() as f64);
+}
+
 #[test]
 fn metrics_of_predictions_are_their_definitions() {
     let (model, batch) = (simplified(), batch(3));

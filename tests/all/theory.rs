@@ -68,8 +68,8 @@ fn set(model: &mut Model, name: &str, diagonal: f64, rows: usize) {
 #[test]
 fn the_first_step_is_the_closed_form() {
     let step = setting().output_step();
-    let expected = |j, k| if j == k { step.diagonal } else { step.off_diagonal };
-    check(&directions(&model(), OUTPUT), expected, (N, N));
+    let expected = step.matrix(N);
+    check(&directions(&model(), OUTPUT), |j, k| expected[j][k], (N, N));
 }
 
 /// A first step so small that the predictions stay uniform; what is compared is proportional to it.

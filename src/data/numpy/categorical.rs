@@ -25,6 +25,7 @@ const SEVERAL: u16 = 1 << 15;
 /// use ihead::data::numpy::{CategoricalRows, NumpyRng};
 /// # fn main() -> ihead::Result<()> {
 /// let flip = CategoricalRows::new([[0.0, 1.0], [1.0, 0.0]])?;
+/// assert_eq!(flip.rows(), 2);
 /// assert_eq!(flip.sample(0, &mut NumpyRng::new(&[0])), 1);
 /// # Ok(())
 /// # }

@@ -77,6 +77,11 @@ fn files_that_are_no_records() {
         file(r#"{"status": "done", "error": null, "iterations": 20, "host": "vm", "seed": 3}"#);
     let other = "4 of its 5 keys, such as 'status', are no settings of this program; expected the params.json of one of its runs";
     assert_eq!(problems(&["--config", &path]), [format!("{path}: {other}")]);
+    // half of them are settings: each of the others is named
+    let (_folder, path) = file(
+        r#"{"status": 0, "error": 0, "iterations": 0, "host": 0, "seed": 3, "shift": 1, "layers": [], "names": []}"#,
+    );
+    assert_eq!(problems(&["--config", &path]).len(), 4);
     assert_eq!(
         problems(&["--config", "no/a", "--config", "no/b"])[1],
         "--config is given twice, with 'no/a' and 'no/b'"
