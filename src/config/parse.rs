@@ -126,9 +126,7 @@ impl<A: Config> Parser<A> {
         let mut made = Made::<A>(None);
         let read = self.options.read(args.into_iter().collect(), &A::schema(), &mut made)?;
         let Read { warnings, origins, once } = read;
-        // nothing was refused, so it has been made
-        let args = made.0.ok_or_else(|| Exit::Fail(Vec::new()))?;
-        Ok(Parsed { args, warnings, origins, once })
+        Ok(Parsed { args: made.taken(), warnings, origins, once })
     }
 }
 
@@ -151,6 +149,13 @@ trait Making {
 
 /// The configuration, once it is made.
 struct Made<A>(Option<A>);
+
+impl<A> Made<A> {
+    /// It, where nothing was refused.
+    fn taken(self) -> A {
+        self.0.expect("a configuration is made of values of which none is refused")
+    }
+}
 
 impl<A: Config> Making for Made<A> {
     fn make(&mut self, values: &Map<String, Value>) -> Result<(), Vec<Problem>> {
@@ -231,17 +236,21 @@ pub(super) fn from_value<A: Config>(values: &Value) -> Result<A, Vec<Problem>> {
     let mut resolution = Resolution::new(&schema, &[]);
     resolution.lay(values, None);
     configuration(&mut resolution, &mut made)?;
-    made.0.ok_or_else(Vec::new)
+    Ok(made.taken())
 }
 
 /// Makes the configuration; its fields are checked together unless a value was refused, which leaves a stand-in.
 fn configuration(resolution: &mut Resolution<'_>, made: &mut dyn Making) -> Result<(), Vec<Problem>> {
     let mut problems = std::mem::take(&mut resolution.problems);
-    if !resolution.refused {
-        match made.make(&resolution.tree()) {
-            Ok(()) => problems.extend(made.validate()),
-            Err(more) => problems.extend(more),
+    if resolution.refused {
+        return Err(problems);
+    }
+    match made.make(&resolution.tree()) {
+        Ok(()) => problems.extend(made.validate()),
+        Err(more) => {
+            problems.extend(more);
+            return Err(problems);
         }
     }
-    if resolution.refused || !problems.is_empty() { Err(problems) } else { Ok(()) }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }

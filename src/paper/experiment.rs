@@ -82,7 +82,7 @@ impl<M: Model> Experiment<M> {
         let measures = self.measured.is_some();
         let opening =
             Opening { args: &self.run, batches: &self.batches, save_dir: &save_dir, measures, lines };
-        let (earlier, graph) = opening.check(&self.model, &self.timeline, (&self.loss, self.empty_loss))?;
+        let (earlier, graph) = opening.check(&self.model, &self.timeline, &self.loss, self.empty_loss)?;
         let logging = opening.logging(self.measured.as_ref().is_some_and(|measured| measured.norms));
         let Experiment { run: args, exp_batch, .. } = self;
         let mut run = Run::new(self.model, self.batches)
@@ -150,7 +150,8 @@ impl Opening<'_> {
         &self,
         model: &dyn AnyModel,
         timeline: &Timeline,
-        (loss, empty_loss): (&Loss, EmptyLoss),
+        loss: &Loss,
+        empty_loss: EmptyLoss,
     ) -> Result<(Earlier, Graph)> {
         let (args, seq) = (self.args, self.batches.task().seq_length());
         if args.save_dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
