@@ -29,7 +29,7 @@ use super::{CheckpointEvery, Earlier, History, Logging, Schedule};
 /// order). Data, optimiser, timeline and edits continue where they were; a monitor of your own starts again.
 ///
 /// While it trains, the first SIGINT, SIGTERM or SIGHUP stops a run with a folder after its step, with
-/// [`Error::Stopped`]; a second one ends the process.
+/// [`Error::Stopped`](crate::Error::Stopped); a second one ends the process.
 ///
 /// [The module](super) has an example.
 pub struct Run<M> {
