@@ -26,15 +26,20 @@ pub struct Parsed<A> {
 impl<A: Config> Parsed<A> {
     /// The values as nested JSON with sorted keys; numbers read back to the same bits.
     pub fn to_json(&self) -> Value {
-        let mut value = self.args.to_value();
-        value.sort_all_objects();
-        value
+        sorted(&self.args)
     }
 
     /// Where the value of a dotted key comes from.
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.origins.iter().find(|(known, _)| known == key).map(|(_, origin)| origin)
     }
+}
+
+/// The values of a configuration, with sorted keys.
+fn sorted<A: Config>(args: &A) -> Value {
+    let mut value = args.to_value();
+    value.sort_all_objects();
+    value
 }
 
 /// The reason why a command line gives no configuration: help was asked for, it has errors, or it asks for a sweep.
@@ -176,9 +181,7 @@ impl<A: Config> Making for Made<A> {
     }
 
     fn to_json(&self) -> Value {
-        let mut value = self.0.as_ref().map_or(Value::Null, Config::to_value);
-        value.sort_all_objects();
-        value
+        self.0.as_ref().map_or(Value::Null, sorted)
     }
 }
 

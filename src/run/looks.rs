@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::data::{NumpyRng, sample};
-use crate::graph::{AnyModel, Edits, Model};
+use crate::graph::{AnyModel, Edits};
 use crate::report::{Looked, Page, View};
 use crate::train::Timeline;
 use crate::{Error, Result};
@@ -25,7 +25,7 @@ pub(super) struct Looks {
     edits: Edits,
 }
 
-impl<M: Model> Run<M> {
+impl<M> Run<M> {
     /// Writes an interactive report into the folder when the run ends: `report.html`, one file that needs no network,
     /// with the settings, the curves of all that is measured, and what the model attends to and predicts in some
     /// sequences of the first test set (or of the task), at each snapshot and at the end. [`crate::report`] says more.
@@ -48,14 +48,14 @@ impl<M: Model> Run<M> {
     /// # Ok::<(), ihead::Error>(())
     /// ```
     pub fn report(mut self) -> Self {
-        self.parts().1.looks.report = true;
+        self.work.looks.report = true;
         self
     }
 
     /// Draws `curves.svg` and `attention.svg` into the folder when the run ends. It calls the program `plot` of the
     /// crate `ihead-figure`, which must be in the folder of this program or on the `PATH`.
     pub fn figures(mut self) -> Self {
-        self.parts().1.looks.figures = true;
+        self.work.looks.figures = true;
         self
     }
 }

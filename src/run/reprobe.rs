@@ -24,8 +24,7 @@ impl<M: Model> Run<M> {
     /// If something of this run does not fit (as for [`train`](Self::train)), there are no stored weights, or they are not
     /// of this model; then no file is touched.
     pub fn reprobe(&mut self, dir: impl AsRef<Path>) -> Result<Vec<(String, Measurements)>> {
-        let (model, work) = self.parts();
-        work.reprobe(model, dir.as_ref())
+        self.work.reprobe(&mut self.model, dir.as_ref())
     }
 }
 

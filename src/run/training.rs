@@ -33,8 +33,8 @@ use super::{CheckpointEvery, Earlier, History, Logging, Schedule};
 ///
 /// [The module](super) has an example.
 pub struct Run<M> {
-    model: M,
-    work: Work,
+    pub(super) model: M,
+    pub(super) work: Work,
 }
 
 impl<M: Model> Run<M> {
@@ -270,10 +270,5 @@ impl<M: Model> Run<M> {
     ) -> Result<()> {
         write(path, &self.model).map_err(|error| self.work.failed(error))?;
         self.work.written()
-    }
-
-    /// The model, and all else.
-    pub(super) fn parts(&mut self) -> (&mut M, &mut Work) {
-        (&mut self.model, &mut self.work)
     }
 }
