@@ -7,6 +7,12 @@ pub trait ParamSource<E>: Sync {
     /// Copies the values of a parameter, row-major.
     fn read(&self, param: ParamId, into: &mut [E]);
 
+    /// Borrows the values of a parameter, row-major, if it is kept in this precision; what cannot be borrowed is copied.
+    fn values(&self, param: ParamId) -> Option<&[E]> {
+        let _ = param;
+        None
+    }
+
     /// Refuses a parameter that cannot be read.
     ///
     /// # Errors

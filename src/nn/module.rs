@@ -460,6 +460,10 @@ impl<E: Element> ParamSource<E> for Params<'_> {
         }
     }
 
+    fn values(&self, id: ParamId) -> Option<&[E]> {
+        self.by_id.get(&id)?.data().borrowed()
+    }
+
     fn check(&self, id: ParamId) -> Result<()> {
         self.missing.get(&id).map_or(Ok(()), |name| Err(Error::Uninitialised { name: name.clone() }))
     }

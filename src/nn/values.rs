@@ -1,4 +1,5 @@
 //! Values of parameters, of gradients and of optimisers, in single or double precision.
+use std::any::Any;
 use std::borrow::Cow;
 
 use serde::de::Error as _;
@@ -136,6 +137,15 @@ impl Values {
                 into.iter_mut().zip(values).for_each(|(to, from)| *to = E::from_f64(*from))
             }
         }
+    }
+
+    /// Borrows the values, if this is their precision.
+    pub(crate) fn borrowed<E: Element>(&self) -> Option<&[E]> {
+        let kept: &dyn Any = match self {
+            Values::Single(values) => values,
+            Values::Double(values) => values,
+        };
+        kept.downcast_ref::<Vec<E>>().map(Vec::as_slice)
     }
 
     /// To be changed in place.

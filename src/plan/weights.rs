@@ -98,6 +98,7 @@ pub(crate) struct Weights<E> {
     /// The gradients of the others.
     by_param: BTreeMap<ParamId, Vec<E>>,
     fresh: bool,
+    /// A parameter that is kept in another precision.
     incoming: Vec<E>,
 }
 
@@ -187,10 +188,17 @@ impl<E: Element> Weights<E> {
 
     fn load_param(&mut self, i: usize, id: ParamId, params: &dyn ParamSource<E>) -> bool {
         let (rows, cols) = (self.nodes[i].rows, self.nodes[i].cols);
-        self.incoming.resize(rows * cols, E::zero());
-        params.read(id, &mut self.incoming);
+        let values = match params.values(id) {
+            Some(values) => values,
+            None => {
+                self.incoming.resize(rows * cols, E::zero());
+                params.read(id, &mut self.incoming);
+                &self.incoming
+            }
+        };
+        assert_eq!(values.len(), rows * cols, "values for as many places");
         let mut changed = false;
-        for (r, row) in self.incoming.chunks_exact(cols).enumerate() {
+        for (r, row) in values.chunks_exact(cols).enumerate() {
             let held = self.matrices[i].row_mut(r);
             if held != row {
                 held.copy_from_slice(row);
@@ -362,18 +370,15 @@ pub(crate) fn elements(
         differentiated[i] &= !(alone[i] && matches!(node.op, WeightOp::Param(_)));
     }
     let size = |node: &WeightNode| node.rows as f64 * padded(node.cols) as f64;
-    let (mut held, mut widest) = (0.0, 0.0_f64);
+    let mut held = 0.0;
     for (node, (needed, differentiated)) in nodes.iter().zip(needed.into_iter().zip(differentiated)) {
         let is_param = matches!(node.op, WeightOp::Param(_));
         held += size(node) * (f64::from(u8::from(needed)) + f64::from(u8::from(differentiated)));
         if is_param && differentiated {
             held += node.rows as f64 * node.cols as f64;
         }
-        if is_param && needed {
-            widest = widest.max(node.rows as f64 * node.cols as f64);
-        }
     }
-    held + widest
+    held
 }
 
 /// Adds the gradient of input number `which` of an operation on rows of matrices.

@@ -186,6 +186,10 @@ impl<E: Element> ParamSource<E> for Stored {
         }
     }
 
+    fn values(&self, id: ParamId) -> Option<&[E]> {
+        self.by_id.get(&id)?.borrowed()
+    }
+
     fn check(&self, id: ParamId) -> Result<()> {
         match self.by_id.contains_key(&id) {
             true => Ok(()),

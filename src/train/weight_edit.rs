@@ -199,6 +199,13 @@ impl<E: Element> ParamSource<E> for Edited<'_> {
         }
     }
 
+    fn values(&self, id: ParamId) -> Option<&[E]> {
+        match self.by_id.get(&id) {
+            Some(values) => values.borrowed(),
+            None => self.params.values(id),
+        }
+    }
+
     fn check(&self, id: ParamId) -> Result<()> {
         ParamSource::<E>::check(&self.params, id)
     }
