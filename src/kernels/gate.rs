@@ -41,10 +41,9 @@ kernel! {
         let mut start = 0;
         while start < n {
             let range = start..(start + WIDTH).min(n);
-            let [dy, x, up] = [d_out, gate, up].map(
-                #[inline(always)]
-                |row| simd.load_up_to_16(&row[range.clone()]),
-            );
+            let dy = simd.load_up_to_16(&d_out[range.clone()]);
+            let x = simd.load_up_to_16(&gate[range.clone()]);
+            let up = simd.load_up_to_16(&up[range.clone()]);
             let s = simd.div(one, simd.add(one, simd.exp(simd.sub(zero, x))));
             let dy_s = simd.mul(dy, s);
             let slope = simd.mul_add(x, simd.sub(one, s), one);

@@ -135,7 +135,7 @@ fn in_bounds<E>(x: View<'_, E>) {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{first_of_16, load_part_avx2, load_part_avx512, store_part_avx2, store_part_avx512};
+pub(super) use x86::{first, load_part_avx2, load_part_avx512, store_part_avx2, store_part_avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -144,18 +144,16 @@ mod x86 {
     use pulp::cast;
     use pulp::x86::{V3, V4};
 
-    /// All ones in the first `n` of 16 lanes.
+    /// All ones in the first `n` of `N` lanes, at most 16: a window on a constant.
     #[inline(always)]
-    pub fn first_of_16(n: usize) -> [i32; 16] {
-        std::array::from_fn(|i| -i32::from(i < n))
-    }
-
-    /// All ones in the first `n` of 8 lanes, by a window on a constant.
-    #[inline(always)]
-    fn first_of_8(n: usize) -> [i32; 8] {
-        const WINDOW: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
-        let start = 8 - n.min(8);
-        std::array::from_fn(|i| WINDOW[start + i])
+    pub fn first<const N: usize>(n: usize) -> [i32; N] {
+        const { assert!(N <= 16) };
+        #[rustfmt::skip]
+        static WINDOW: [i32; 32] = [
+            -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ];
+        *WINDOW[16 - n.min(N)..].first_chunk().unwrap_or(&[0; N])
     }
 
     /// The first elements of a slice, at most 16, then zeros.
@@ -177,7 +175,7 @@ mod x86 {
     /// The first elements of a slice, at most 8, then zeros.
     #[inline(always)]
     pub fn load_part_avx2(simd: V3, from: &[f32]) -> __m256 {
-        let mask = cast(first_of_8(from.len()));
+        let mask = cast(first::<8>(from.len()));
         // SAFETY: the instruction reads only the lanes in the mask: the first `min(8, len)` elements of the slice.
         unsafe { simd.avx._mm256_maskload_ps(from.as_ptr(), mask) }
     }
@@ -185,7 +183,7 @@ mod x86 {
     /// Writes the first lanes, as many as the slice holds.
     #[inline(always)]
     pub fn store_part_avx2(simd: V3, to: &mut [f32], v: __m256) {
-        let mask = cast(first_of_8(to.len()));
+        let mask = cast(first::<8>(to.len()));
         // SAFETY: the instruction writes only the lanes in the mask: the first `min(8, len)` elements of the slice.
         unsafe { simd.avx._mm256_maskstore_ps(to.as_mut_ptr(), mask, v) }
     }

@@ -49,7 +49,7 @@ impl Lanes<f32> for Avx2 {
     }
     #[inline(always)]
     fn keep(self, v: Pair, n: usize, fill: Pair) -> Pair {
-        let keep: [__m256; 2] = cast(raw::first_of_16(n));
+        let keep: [__m256; 2] = cast(raw::first::<WIDTH>(n));
         let avx = self.0.avx;
         [avx._mm256_blendv_ps(fill[0], v[0], keep[0]), avx._mm256_blendv_ps(fill[1], v[1], keep[1])]
     }
