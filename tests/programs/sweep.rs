@@ -238,4 +238,14 @@ fn the_paper_s_program_runs_through_a_sweep_with_its_threads_shared() {
     assert_eq!(lines(&dir.path().join("seed=1")), 1);
     let again = run("ihead_basic", &args);
     assert!(out(&again).starts_with("2 of 2 runs are finished already\n"), "{}", out(&again));
+
+    // beside a run that no sweep has made: what runs work out from their settings is no difference between them
+    let alone = format!("save_dir={}", dir.path().join("alone").display());
+    let mut args = line(&small);
+    args.extend(line(&["optim_args.batch_size=4", "num_data_workers=1", "seed=3", &alone]));
+    assert!(run("ihead_basic", &args).status.success());
+    let runs = [dir.path().to_owned()];
+    let table = ihead::sweep::collect(&runs, &ihead::sweep::Collect::default()).unwrap().table;
+    assert_eq!(table.columns[..4], ["run", "status", "seed", "iter"], "{:?}", table.columns);
+    assert_eq!(table.rows.len(), 3);
 }

@@ -81,14 +81,18 @@ fn read(dir: &Path) -> Result<Found> {
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(planned(&dir.parent().unwrap_or(Path::new("")).join(OWN))?.remove(&name))
     };
-    let settings = match record.as_ref().map(|record| record.settings.clone()) {
-        Some(settings) => Some(settings),
-        None => match json(&dir.join("params.json"))? {
-            Some(params) => Some(params),
-            None => in_plan()?,
-        },
+    let params = json(&dir.join("params.json"))?;
+    let chosen = match record.as_ref().map(|record| record.settings.clone()) {
+        None if params.is_none() => in_plan()?,
+        settings => settings,
     };
-    let pairs = by_key(&compared(settings.unwrap_or(Value::Null)));
+    // what a run has worked out from its settings, such as the size of its vocabulary, is in its parameters alone
+    let settings: BTreeMap<String, Value> = [params, chosen]
+        .into_iter()
+        .flatten()
+        .flat_map(|settings| by_key(&compared(settings)))
+        .filter(|(key, _)| !key.is_empty())
+        .collect();
     let recorded = record.as_ref().map(|record| match record.status {
         Status::Running if !place.is_locked() => Status::Killed,
         status => status,
@@ -105,7 +109,6 @@ fn read(dir: &Path) -> Result<Found> {
         Some(Status::Killed) => error.or_else(|| place.last_line()),
         _ => error,
     };
-    let settings = pairs.into_iter().filter(|(key, _)| !key.is_empty()).collect();
     Ok(Found { dir: dir.to_owned(), status, error, settings, records: records(dir)? })
 }
 

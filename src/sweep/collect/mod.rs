@@ -133,11 +133,12 @@ fn status(run: &Found) -> String {
     }
 }
 
-/// The settings that are not the same in all runs.
+/// The settings that are not the same in all runs. A run that has measured nothing may not have worked out all of them yet.
 fn differing(runs: &[Found]) -> Vec<String> {
     let keys: BTreeSet<&String> = runs.iter().flat_map(|run| run.settings.keys()).collect();
     let differs = |key: &&&String| {
-        let mut values = runs.iter().map(|run| run.settings.get(**key));
+        let known = runs.iter().filter(|run| run.settings.contains_key(**key) || !run.records.is_empty());
+        let mut values = known.map(|run| run.settings.get(**key));
         let first = values.next();
         values.any(|value| Some(value) != first)
     };
