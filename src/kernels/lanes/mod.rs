@@ -5,7 +5,8 @@
 //! the intrinsics are safe calls; loads and stores of part of a vector take pointers and are in `raw`.
 //!
 //! Every function between [`Kernel::run`] and the intrinsics is `#[inline(always)]`, closures too: only code that ends
-//! up inside the function with the instruction set enabled is compiled for it.
+//! up inside the function with the instruction set enabled is compiled for it. So kernels do without `std::array::from_fn` and
+//! without `map` of an array: these stay calls, of portable code.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
