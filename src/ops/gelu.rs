@@ -35,12 +35,12 @@ const CUBIC: f64 = 0.044_715;
 fn phi_single<E: Element, L: Lanes<E>>(simd: L, x: L::Vector) -> L::Vector {
     const P: f64 = 0.327_591_1;
     const A: [f64; 5] = [0.254_829_592, -0.284_496_736, 1.421_413_741, -1.453_152_027, 1.061_405_429];
-    let [zero, one, half] = [0.0, 1.0, 0.5].map(|c| simd.splat(E::from_f64(c)));
-    let z = simd.mul(simd.max(x, simd.sub(zero, x)), simd.splat(E::from_f64(ROOT_HALF)));
-    let t = simd.div(one, simd.mul_add(z, simd.splat(E::from_f64(P)), one));
+    let (zero, one, half) = (simd.constant(0.0), simd.constant(1.0), simd.constant(0.5));
+    let z = simd.mul(simd.max(x, simd.sub(zero, x)), simd.constant(ROOT_HALF));
+    let t = simd.div(one, simd.mul_add(z, simd.constant(P), one));
     let mut sum = zero;
-    for a in A.into_iter().rev() {
-        sum = simd.mul(t, simd.add(sum, simd.splat(E::from_f64(a))));
+    for i in (0..A.len()).rev() {
+        sum = simd.mul(t, simd.add(sum, simd.constant(A[i])));
     }
     let tail = simd.mul(half, simd.mul(sum, simd.exp(simd.sub(zero, simd.mul(z, z)))));
     // the tail beyond |x|: that is Phi(x) on the left, and 1 - Phi(x) on the right
@@ -65,7 +65,7 @@ kernel! {
     /// `dx = dy (Phi(x) + x phi(x))`.
     fn backward<'a, E>(simd; dx: &'a mut [E], dy: &'a [E], x: &'a [E]) -> () {
         if size_of::<E>() == size_of::<f32>() {
-            let [zero, half, density] = [0.0, 0.5, DENSITY].map(|c| simd.splat(E::from_f64(c)));
+            let (zero, half, density) = (simd.constant(0.0), simd.constant(0.5), simd.constant(DENSITY));
             return lanes::zip2(simd, dx, dy, x, #[inline(always)] |_, dy, x| {
                 let bell = simd.mul(density, simd.exp(simd.sub(zero, simd.mul(half, simd.mul(x, x)))));
                 simd.mul(dy, simd.mul_add(x, bell, phi_single(simd, x)))
@@ -81,10 +81,10 @@ kernel! {
 /// `1 / (1 + exp(-2 u))` with `u = sqrt(2 / pi) (x + 0.044715 x^3)`, and `x^2`.
 #[inline(always)]
 fn gate<E: Element, L: Lanes<E>>(simd: L, x: L::Vector) -> (L::Vector, L::Vector) {
-    let [zero, one] = [0.0, 1.0].map(|c| simd.splat(E::from_f64(c)));
+    let (zero, one) = (simd.constant(0.0), simd.constant(1.0));
     let square = simd.mul(x, x);
-    let (linear, cubic) = (E::from_f64(TWICE_ROOT), E::from_f64(TWICE_ROOT * CUBIC));
-    let twice_u = simd.mul(x, simd.mul_add(square, simd.splat(cubic), simd.splat(linear)));
+    let (linear, cubic) = (simd.constant(TWICE_ROOT), simd.constant(TWICE_ROOT * CUBIC));
+    let twice_u = simd.mul(x, simd.mul_add(square, cubic, linear));
     (simd.div(one, simd.add(one, simd.exp(simd.sub(zero, twice_u)))), square)
 }
 
@@ -99,8 +99,8 @@ kernel! {
     /// `dx = dy s (1 + x (1 - s) du)`, where `du` is the derivative of `2 u`.
     fn backward_tanh<'a, E>(simd; dx: &'a mut [E], dy: &'a [E], x: &'a [E]) -> () {
         let one = simd.splat(E::one());
-        let linear = simd.splat(E::from_f64(TWICE_ROOT));
-        let cubic = simd.splat(E::from_f64(3.0 * TWICE_ROOT * CUBIC));
+        let linear = simd.constant(TWICE_ROOT);
+        let cubic = simd.constant(3.0 * TWICE_ROOT * CUBIC);
         lanes::zip2(simd, dx, dy, x, #[inline(always)] |_, dy, x| {
             let (s, square) = gate(simd, x);
             let du = simd.mul_add(square, cubic, linear);

@@ -1,7 +1,7 @@
 //! The hyperbolic tangent.
 use crate::backend::{EngineDevice, Scalar};
 use crate::kernels::Element;
-use crate::kernels::lanes::{self, kernel};
+use crate::kernels::lanes::{self, Lanes, kernel};
 
 use super::{DfdxStream, Reads, Unary, methods};
 
@@ -19,18 +19,23 @@ methods! {
 const OVER: [f64; 4] = [135_135.0, 17_325.0, 378.0, 1.0];
 const UNDER: [f64; 4] = [135_135.0, 62_370.0, 3_150.0, 28.0];
 
+/// `c[0] + c[1] x + c[2] x^2 + c[3] x^3`.
+#[inline(always)]
+fn polynomial<E: Element, L: Lanes<E>>(simd: L, c: [f64; 4], x: L::Vector) -> L::Vector {
+    let high = simd.mul_add(x, simd.constant(c[3]), simd.constant(c[2]));
+    simd.mul_add(x, simd.mul_add(x, high, simd.constant(c[1])), simd.constant(c[0]))
+}
+
 kernel! {
     /// `out = tanh(x) = 1 - 2 / (exp(2 x) + 1)`; near 0, where that cancels, `x` times a fraction of polynomials. The error
     /// is a few units in the last place of the result.
     fn forward<'a, E>(simd; out: &'a mut [E], x: &'a [E]) -> () {
-        let [zero, half, one, two] = [0.0, 0.5, 1.0, 2.0].map(|c| simd.splat(E::from_f64(c)));
-        let [over, under] = [OVER, UNDER].map(|c| c.map(|c| simd.splat(E::from_f64(c))));
+        let (zero, half) = (simd.constant(0.0), simd.constant(0.5));
+        let (one, two) = (simd.constant(1.0), simd.constant(2.0));
         lanes::zip1(simd, out, x, #[inline(always)] |_, x| {
             let far = simd.sub(one, simd.div(two, simd.add(one, simd.exp(simd.add(x, x)))));
             let square = simd.mul(x, x);
-            let [over, under] = [over, under].map(#[inline(always)] |[a, b, c, d]| {
-                simd.mul_add(square, simd.mul_add(square, simd.mul_add(square, d, c), b), a)
-            });
+            let (over, under) = (polynomial(simd, OVER, square), polynomial(simd, UNDER, square));
             let near = simd.div(simd.mul(x, over), under);
             // two neighbours: their difference is exact, and so is the sum
             let size = simd.max(x, simd.sub(zero, x));

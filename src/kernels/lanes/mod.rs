@@ -31,6 +31,11 @@ pub trait Lanes<E: Element>: Copy {
 
     /// `x` in every lane.
     fn splat(self, x: E) -> Self::Vector;
+    /// A constant in every lane.
+    #[inline(always)]
+    fn constant(self, c: f64) -> Self::Vector {
+        self.splat(E::from_f64(c))
+    }
     /// The elements of an array.
     fn load(self, from: &[E; WIDTH]) -> Self::Vector;
     /// Writes all lanes.
