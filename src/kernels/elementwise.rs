@@ -2,6 +2,7 @@
 
 use super::lanes::{self, kernel};
 
+#[inline(always)]
 fn same_length(what: &str, a: usize, b: usize) {
     assert!(a == b, "{what}: slices of {a} and {b} elements");
 }

@@ -19,7 +19,10 @@ kernel! {
     /// ```
     pub fn rotate_pairs<'a, E>(_simd; row: &'a mut [E], cos: &'a [E], sin: &'a [E]) -> () {
         check(row.len(), cos.len(), sin.len());
-        for (([x, y], &c), &s) in row.as_chunks_mut().0.iter_mut().zip(cos).zip(sin) {
+        let (pairs, _) = row.as_chunks_mut();
+        let (cos, sin) = (&cos[..pairs.len()], &sin[..pairs.len()]);
+        for i in 0..pairs.len() {
+            let ([x, y], c, s) = (&mut pairs[i], cos[i], sin[i]);
             (*x, *y) = (*x * c - *y * s, *x * s + *y * c);
         }
     }
@@ -29,7 +32,10 @@ kernel! {
     /// Turns each pair back: the inverse of [`rotate_pairs`], which is also its gradient.
     pub fn rotate_pairs_back<'a, E>(_simd; row: &'a mut [E], cos: &'a [E], sin: &'a [E]) -> () {
         check(row.len(), cos.len(), sin.len());
-        for (([x, y], &c), &s) in row.as_chunks_mut().0.iter_mut().zip(cos).zip(sin) {
+        let (pairs, _) = row.as_chunks_mut();
+        let (cos, sin) = (&cos[..pairs.len()], &sin[..pairs.len()]);
+        for i in 0..pairs.len() {
+            let ([x, y], c, s) = (&mut pairs[i], cos[i], sin[i]);
             (*x, *y) = (*x * c + *y * s, *y * c - *x * s);
         }
     }

@@ -195,9 +195,10 @@ fn sum_by_token<E: Element, L: Lanes<E>>(
             }
         }
         let block = simd.transpose(block);
-        for (&token, v) in tokens[start..most].iter().zip(block) {
+        let tokens = &tokens[start..most.min(start + WIDTH)];
+        for (j, &token) in tokens.iter().enumerate() {
             let sum = &mut sums[token as usize];
-            let v = simd.add(simd.load(sum), v);
+            let v = simd.add(simd.load(sum), block[j]);
             simd.store(sum, v);
         }
     }
@@ -215,16 +216,16 @@ fn add_transposed<E: Element, L: Lanes<E>>(
 ) {
     for (part, sums) in sums.as_chunks::<WIDTH>().0.iter().enumerate() {
         let mut by_row = [simd.splat(E::zero()); WIDTH];
-        for (v, sum) in by_row.iter_mut().zip(sums) {
-            *v = simd.load(sum);
+        for i in 0..WIDTH {
+            by_row[i] = simd.load(&sums[i]);
         }
         let by_row = simd.transpose(by_row);
         for (a, query) in pattern.queries.iter().enumerate() {
             let grad = &mut grads[a * pattern.keys.len() + b];
             let columns = part * WIDTH..grad.n_cols().min((part + 1) * WIDTH);
-            for (r, v) in group.clone().zip(by_row) {
-                let to = &mut grad.row_mut(query.at(r))[columns.clone()];
-                let sum = simd.add(simd.load_up_to_16(to), v);
+            for (i, v) in by_row[..group.len()].iter().enumerate() {
+                let to = &mut grad.row_mut(query.at(group.start + i))[columns.clone()];
+                let sum = simd.add(simd.load_up_to_16(to), *v);
                 simd.store_up_to_16(to, sum);
             }
         }

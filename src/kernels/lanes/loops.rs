@@ -1,4 +1,5 @@
-//! Loops over whole slices that many kernels share.
+//! Loops over whole slices that many kernels share. They count instead of zipping slices: here `zip` stays a call, which takes as
+//! long as a short row.
 
 use super::{Lanes, WIDTH};
 use crate::kernels::Element;
@@ -12,9 +13,10 @@ pub(crate) fn zip1<E: Element, L: Lanes<E>>(
     f: impl Fn(L::Vector, L::Vector) -> L::Vector,
 ) {
     let ((out, out_end), (a, a_end)) = (out.as_chunks_mut::<WIDTH>(), a.as_chunks::<WIDTH>());
-    for (out, a) in out.iter_mut().zip(a) {
-        let v = f(lanes.load(out), lanes.load(a));
-        lanes.store(out, v);
+    let a = &a[..out.len()];
+    for i in 0..out.len() {
+        let v = f(lanes.load(&out[i]), lanes.load(&a[i]));
+        lanes.store(&mut out[i], v);
     }
     if !out_end.is_empty() {
         let v = f(lanes.load_part(out_end), lanes.load_part(a_end));
@@ -33,9 +35,10 @@ pub(crate) fn zip2<E: Element, L: Lanes<E>>(
 ) {
     let (out, out_end) = out.as_chunks_mut::<WIDTH>();
     let ((a, a_end), (b, b_end)) = (a.as_chunks::<WIDTH>(), b.as_chunks::<WIDTH>());
-    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-        let v = f(lanes.load(out), lanes.load(a), lanes.load(b));
-        lanes.store(out, v);
+    let (a, b) = (&a[..out.len()], &b[..out.len()]);
+    for i in 0..out.len() {
+        let v = f(lanes.load(&out[i]), lanes.load(&a[i]), lanes.load(&b[i]));
+        lanes.store(&mut out[i], v);
     }
     if !out_end.is_empty() {
         let v = f(lanes.load_part(out_end), lanes.load_part(a_end), lanes.load_part(b_end));
@@ -75,13 +78,14 @@ pub(crate) fn dot<E: Element, L: Lanes<E>>(lanes: L, a: &[E], b: &[E]) -> E {
     let mut sums = [lanes.splat(E::zero()); 4];
     let ((a, a_end), (b, b_end)) = (a.as_chunks::<WIDTH>(), b.as_chunks::<WIDTH>());
     let ((a4, a), (b4, b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
-    for (a, b) in a4.iter().zip(b4) {
+    let (b4, b) = (&b4[..a4.len()], &b[..a.len()]);
+    for j in 0..a4.len() {
         for i in 0..4 {
-            sums[i] = lanes.mul_add(lanes.load(&a[i]), lanes.load(&b[i]), sums[i]);
+            sums[i] = lanes.mul_add(lanes.load(&a4[j][i]), lanes.load(&b4[j][i]), sums[i]);
         }
     }
-    for (i, (a, b)) in a.iter().zip(b).enumerate() {
-        sums[i] = lanes.mul_add(lanes.load(a), lanes.load(b), sums[i]);
+    for i in 0..a.len().min(4) {
+        sums[i] = lanes.mul_add(lanes.load(&a[i]), lanes.load(&b[i]), sums[i]);
     }
     if !a_end.is_empty() {
         sums[3] = lanes.mul_add(lanes.load_part(a_end), lanes.load_part(b_end), sums[3]);

@@ -91,8 +91,15 @@ pub trait Lanes<E: Element>: Copy {
     /// `out[j] = table[index[j]]`, or `+=` when `add`. Every index is less than the table's length.
     #[inline(always)]
     fn lookup(self, out: &mut [E], add: bool, table: &[E], index: &[u32]) {
-        for (out, &i) in out.iter_mut().zip(index) {
-            *out = if add { *out + table[i as usize] } else { table[i as usize] };
+        let index = &index[..out.len()];
+        if add {
+            for i in 0..out.len() {
+                out[i] += table[index[i] as usize];
+            }
+        } else {
+            for i in 0..out.len() {
+                out[i] = table[index[i] as usize];
+            }
         }
     }
 }

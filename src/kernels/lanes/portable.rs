@@ -29,8 +29,9 @@ fn halve<E: Element>(mut v: [E; WIDTH], f: impl Fn(E, E) -> E) -> E {
     v[0]
 }
 
+/// `b` where either is NaN.
 #[inline(always)]
-fn larger<E: Element>(a: E, b: E) -> E {
+pub(super) fn larger<E: Element>(a: E, b: E) -> E {
     if a > b { a } else { b }
 }
 
