@@ -5,8 +5,7 @@ use std::arch::x86_64::{__m256, __m256i, _CMP_GT_OQ};
 use pulp::{cast, x86::V3};
 
 use super::portable::exp_constants::{HIGHEST, LN_2_HIGH, LN_2_LOW, LOWEST, P};
-use super::portable::larger;
-use super::{Lanes, WIDTH};
+use super::{Lanes, Portable, WIDTH};
 use crate::kernels::raw;
 
 /// AVX2 and FMA; the token proves that the machine has them.
@@ -96,15 +95,11 @@ impl Lanes<f32> for Avx2 {
 
     #[inline(always)]
     fn reduce_sum(self, v: Pair) -> f32 {
-        let s: [f32; 8] = cast(self.0.avx._mm256_add_ps(v[0], v[1]));
-        let s = [s[0] + s[4], s[1] + s[5], s[2] + s[6], s[3] + s[7]];
-        (s[0] + s[2]) + (s[1] + s[3])
+        Portable.reduce_sum(cast::<_, [f32; WIDTH]>(v))
     }
     #[inline(always)]
     fn reduce_max(self, v: Pair) -> f32 {
-        let s: [f32; 8] = cast(self.0.avx._mm256_max_ps(v[0], v[1]));
-        let s = [larger(s[0], s[4]), larger(s[1], s[5]), larger(s[2], s[6]), larger(s[3], s[7])];
-        larger(larger(s[0], s[2]), larger(s[1], s[3]))
+        Portable.reduce_max(cast::<_, [f32; WIDTH]>(v))
     }
 
     #[inline(always)]

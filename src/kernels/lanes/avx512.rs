@@ -5,7 +5,7 @@ use std::arch::x86_64::{__m512, __m512i, _CMP_GT_OQ};
 use pulp::{cast, x86::V4};
 
 use super::portable::exp_constants::{HIGHEST, LN_2_HIGH, LN_2_LOW, LOWEST, P};
-use super::{Lanes, WIDTH};
+use super::{Lanes, Portable, WIDTH};
 use crate::kernels::raw;
 
 /// AVX-512; the token proves that the machine has it.
@@ -139,11 +139,7 @@ impl Lanes<f32> for Avx512 {
             3 => self.lookup_pairs::<3>(out, add, table, index),
             4 => self.lookup_pairs::<4>(out, add, table, index),
             5..=8 => self.lookup_pairs::<8>(out, add, table, index),
-            _ => {
-                for (out, &i) in out.iter_mut().zip(index) {
-                    *out = if add { *out + table[i as usize] } else { table[i as usize] };
-                }
-            }
+            _ => Portable.lookup(out, add, table, index),
         }
     }
 }

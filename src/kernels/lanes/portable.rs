@@ -19,19 +19,17 @@ fn map2<E: Element>(a: [E; WIDTH], b: [E; WIDTH], f: impl Fn(E, E) -> E) -> [E; 
 /// Folds the upper half onto the lower half until one lane is left.
 #[inline(always)]
 fn halve<E: Element>(mut v: [E; WIDTH], f: impl Fn(E, E) -> E) -> E {
-    let mut n = WIDTH / 2;
-    while n > 0 {
+    for n in [8, 4, 2, 1] {
         for i in 0..n {
             v[i] = f(v[i], v[i + n]);
         }
-        n /= 2;
     }
     v[0]
 }
 
 /// `b` where either is NaN.
 #[inline(always)]
-pub(super) fn larger<E: Element>(a: E, b: E) -> E {
+fn larger<E: Element>(a: E, b: E) -> E {
     if a > b { a } else { b }
 }
 
@@ -104,7 +102,11 @@ impl<E: Element> Lanes<E> for Portable {
 
     #[inline(always)]
     fn reduce_sum(self, v: [E; WIDTH]) -> E {
-        halve(v, |a, b| a + b)
+        halve(
+            v,
+            #[inline(always)]
+            |a, b| a + b,
+        )
     }
     #[inline(always)]
     fn reduce_max(self, v: [E; WIDTH]) -> E {
