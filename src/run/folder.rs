@@ -12,8 +12,8 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use crate::io::Lock;
 use crate::{Error, Result};
 
 use super::{Earlier, RunInfo};
@@ -101,7 +101,7 @@ pub(super) fn look(dir: &Path) -> Result<Found> {
 #[derive(Debug)]
 pub(super) struct Folder {
     dir: PathBuf,
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 impl Folder {
@@ -139,7 +139,7 @@ impl Folder {
             #[cfg(unix)]
             (Some(lock), Ok(found)) => {
                 use std::os::unix::fs::MetadataExt;
-                lock.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()))
+                lock.file().metadata().is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()))
             }
             (_, Ok(_)) => true,
         }
@@ -204,8 +204,8 @@ impl Stage {
     /// If the file system refuses; an earlier run is then where it was.
     pub fn install(mut self) -> Result<Folder> {
         let failed = |e| Error::io("create", &self.target, e);
-        let Some(stage) = self.stage.take() else { return Err(busy(&self.target)) };
-        let Folder { dir: from, lock } = &stage;
+        let Some(mut stage) = self.stage.take() else { return Err(busy(&self.target)) };
+        let from = &stage.dir;
         let installed = match &mut self.there {
             Some(there) if !self.replaces => {
                 move_all(from, &self.target).map_err(failed)?;
@@ -228,8 +228,7 @@ impl Stage {
                 if there.is_some() {
                     clear_replaced(&old, &self.target)?;
                 }
-                let lock = lock.as_ref().map(File::try_clone).transpose().map_err(failed)?;
-                Some(Folder { dir: self.target.clone(), lock })
+                Some(Folder { dir: self.target.clone(), lock: stage.lock.take() })
             }
         };
         self.made.clear();
@@ -380,31 +379,23 @@ fn make_parents(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(made)
 }
 
-/// Locks a folder; without a file that is locked where the file system knows no locks.
+/// Locks a folder, where the file system knows locks.
 #[cfg(unix)]
-fn lock(dir: &Path) -> Result<Option<File>> {
+fn lock(dir: &Path) -> Result<Option<Lock>> {
     let file = File::open(dir).map_err(|e| Error::io("open", dir, e))?;
-    // who only asks whether a run goes on here holds a lock for a moment
-    for _ in 0..10 {
-        match file.try_lock() {
-            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
-            Ok(()) | Err(std::fs::TryLockError::Error(_)) => return Ok(Some(file)),
-        }
-    }
-    Err(busy(dir))
+    Lock::where_known(file).map(Some).ok_or_else(|| busy(dir))
 }
 
 /// Folders cannot be locked here.
 #[cfg(not(unix))]
-fn lock(_: &Path) -> Result<Option<File>> {
+fn lock(_: &Path) -> Result<Option<Lock>> {
     Ok(None)
 }
 
 /// Whether a process runs in a folder now.
 pub(super) fn is_locked(dir: &Path) -> bool {
     #[cfg(unix)]
-    return File::open(dir)
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)));
+    return File::open(dir).is_ok_and(|file| Lock::is_held(&file));
     #[cfg(not(unix))]
     return false;
 }

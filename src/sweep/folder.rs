@@ -3,7 +3,7 @@
 //! The run called `NAME` of the sweep in `DIR` has its files in `DIR/NAME`, and in `DIR/_sweep` its record `NAME.json`, its
 //! lock `NAME.lock` and its output `NAME.log`. They stand beside the run's folder, which belongs to the program.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Value, by_key};
-use crate::io::write_atomically;
+use crate::io::{Lock, write_atomically};
 use crate::run::Status;
 use crate::{Error, Result};
 
@@ -40,12 +40,6 @@ pub(super) struct Place {
     pub dir: PathBuf,
     own: PathBuf,
     name: String,
-}
-
-/// The right to run in a folder, until it is dropped or the process ends.
-#[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
 }
 
 impl Place {
@@ -78,29 +72,27 @@ impl Place {
     pub fn lock(&self) -> Result<Lock> {
         let path = self.file("lock");
         let failed = |e| Error::io("lock", &path, e);
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = options.map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let lock = Lock::new(open().map_err(failed)?).map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                let holder = std::fs::read_to_string(&path).unwrap_or_default();
                 let holder = holder.trim();
                 let holder = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
                 let found = format!("is running already{holder}");
-                return Err(Error::folder(&self.dir, found, "wait for its end, or give another save_dir"));
+                Error::folder(&self.dir, found, "wait for its end, or give another save_dir")
             }
-            Err(std::fs::TryLockError::Error(e)) => return Err(failed(e)),
-        }
+            TryLockError::Error(error) => failed(error),
+        })?;
+        let mut file = lock.file();
         file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
         write!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(Lock { _file: file })
+        Ok(lock)
     }
 
     /// Whether a process runs here.
     pub fn is_locked(&self) -> bool {
         let file = OpenOptions::new().read(true).write(true).open(self.file("lock"));
-        file.is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+        file.is_ok_and(|file| Lock::is_held(&file))
     }
 
     /// The record, if there is a whole one.
