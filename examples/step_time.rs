@@ -51,7 +51,7 @@ struct Args {
     #[config(default = 0)]
     k: usize,
     /// Threads; all cores without it.
-    #[config(min = 1)]
+    #[config(min = 1, max = 1024)]
     threads: Option<usize>,
     /// Timed steps, after two that are not.
     #[config(default = 5, min = 1)]

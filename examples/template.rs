@@ -25,6 +25,9 @@ struct Args {
     learning_rate: f64,
     /// Folder of the run's files, with an interactive report, report.html; nothing is written without it.
     save_dir: Option<PathBuf>,
+    /// What happens to an earlier run in the folder: false refuses it, true and auto go on with it.
+    #[config(default = Resume::No)]
+    resume: Resume,
     /// Threads; the result does not depend on it.
     #[config(default = 2, min = 1, max = 1024)]
     threads: usize,
@@ -125,7 +128,8 @@ fn run(args: Args) -> Result<()> {
     let letters = Association::among(&(1..Vocab::default().size() as u32).collect::<Vec<_>>());
     let copies = Recall::new("copies", written.through("output.weight"), letters);
 
-    // run
+    // run; its settings are kept with it, so that only the same run is gone on with
+    let settings = settings_json(&args, []);
     let mut run = Run::new(model, batches)
         .optim(AdamW::new(args.learning_rate).weight_decay(0.01))
         .loss(Loss::next_token().over(Select::marks(2..)))
@@ -135,7 +139,7 @@ fn run(args: Args) -> Result<()> {
         .every(50);
     if let Some(dir) = args.save_dir {
         let snapshots = Timeline::default().at(Schedule::every(50), Action::Snapshot);
-        run = run.save_to(dir).timeline(snapshots).report();
+        run = run.save_to(dir).earlier(args.resume).settings(settings).timeline(snapshots).report();
     }
     let history = run.train(args.steps)?;
     ihead::output::line(history.table(&["loss", "accuracy", "looks_back", "copies"])?)?;

@@ -26,7 +26,7 @@ struct Args {
     #[config(default = 3, min = 1)]
     seeds: u64,
     /// Different items.
-    #[config(default = 24, min = 2)]
+    #[config(default = 24, min = 2, max = 65536)]
     items: u32,
 }
 

@@ -19,7 +19,7 @@ use ihead::train::optim::AdamW;
 #[derive(Config)]
 struct Args {
     /// States of a chain.
-    #[config(default = 3, min = 2)]
+    #[config(default = 3, min = 2, max = 4096)]
     states: usize,
     /// Training steps.
     #[config(default = 400, min = 1)]

@@ -25,10 +25,10 @@ struct Args {
     #[config(default = 1000, min = 1)]
     steps: usize,
     /// Positions that the model sees.
-    #[config(default = 20, min = 4)]
+    #[config(default = 20, min = 4, max = 4096)]
     length: usize,
     /// Tokens.
-    #[config(default = 6, min = 2)]
+    #[config(default = 6, min = 2, max = 4096)]
     vocab: usize,
     /// Parameter of the Dirichlet distribution of each row of the transitions; small is nearly deterministic.
     #[config(default = 0.1)]

@@ -22,7 +22,7 @@ use ihead::train::Loss;
 #[derive(Config)]
 struct Args {
     /// Tokens, and tokens of a sequence.
-    #[config(default = 32, min = 4)]
+    #[config(default = 32, min = 4, max = 4096)]
     size: usize,
     /// Sequences of a step.
     #[config(default = 40000, min = 1)]

@@ -1,6 +1,7 @@
 //! The types of sizes: `Const<N>` is known to the compiler, `usize` when the program runs, and [`Dim`] is either.
 //!
-//! They are dfdx's. All that the rest of the library uses of dfdx comes through this module, too.
+//! They are dfdx's. All that the rest of the library uses of dfdx comes through this module, too, but for the hidden
+//! `internals`.
 use std::fmt;
 use std::str::FromStr;
 

@@ -28,7 +28,7 @@
 //! # Ok::<(), ihead::Error>(())
 //! ```
 pub use crate::backend::{Const, Dim};
-pub use crate::config::Config;
+pub use crate::config::{Config, settings_json};
 pub use crate::data::{
     Batch, BatchOptions, Batches, BigramData, CausalGraph, NumpyRng, Task, TriggerOptions, TriggerTask,
     sample,
@@ -43,9 +43,11 @@ pub use crate::nn::{
     Mlp, Module, ModuleExt, Norm, Param, Positions, RelativeBias, RmsNorm, Unembed, Wiring, through,
 };
 pub use crate::ops::{Pointwise, RowWise, check_gradient};
-pub use crate::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
-pub use crate::run::{Inspect, Run, Table, activations, gradients, measure};
+pub use crate::probe::{Association, Circuit, Head, Key, Metric, Recall, Select, head_scores};
+pub use crate::run::{
+    CheckpointEvery, Earlier, Inspect, Resume, Run, Table, activations, gradients, mean_ablation, measure,
+};
 pub use crate::sweep::estimate;
 pub use crate::train::optim::{AdamW, Groups, Optim, Sgd};
-pub use crate::train::{Action, Curve, Loss, Schedule, Timeline, WeightEdit};
+pub use crate::train::{Action, Curve, Loss, Schedule, Step, Timeline, WeightEdit};
 pub use crate::{Error, Module, Result, pointwise, recall};

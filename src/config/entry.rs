@@ -18,8 +18,9 @@ const RUNS_FAILED: u8 = 1;
 
 /// Runs `run` with the configuration of this process's command line.
 ///
-/// `--help`, `--print-config` and `--explain` print and exit with status 0. What is wrong with the command line, and an
-/// error of `run`, is printed on standard error, each a line that begins with `error: `, with status 2. A run that a signal
+/// With `--help`, `--print-config`, `--explain`, `--schema`, `--completions`, `--dry-run` and `--emit`, it prints, and the
+/// status is 0. What is wrong with the command line, and an error of `run`, is printed on standard error, each a line that
+/// begins with `error: `, with status 2. A sweep ends with status 1 if one of its runs failed. A run or a sweep that a signal
 /// stopped ends with the status of that signal ([`Error::status`]); one whose output nobody reads any more, without a line.
 ///
 /// ```no_run
@@ -70,14 +71,18 @@ fn swept(outcome: Result<(Outcome, Vec<Problem>), Vec<Problem>>) -> ExitCode {
             report("warning", &warnings);
             match outcome {
                 Outcome::Done(text) => Exit::Print { text, warnings: Vec::new() }.report(),
-                Outcome::Failed(text) => {
-                    let _ = std::io::stderr().write_all(text.as_bytes());
-                    ExitCode::from(RUNS_FAILED)
-                }
+                Outcome::Failed(text) => failed(&text, RUNS_FAILED),
+                Outcome::Stopped(stop, text) => failed(&text, stop.status()),
             }
         }
         Err(problems) => Exit::Fail(problems).report(),
     }
+}
+
+/// What is said of a sweep that did not reach its end.
+fn failed(text: &str, status: u8) -> ExitCode {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::from(status)
 }
 
 impl Exit {

@@ -19,7 +19,9 @@ const LONGEST: u64 = 10_000_000;
 pub(super) fn read(path: &Path) -> Result<Value, Error> {
     let text = crate::io::read_at_most(path, LONGEST)?;
     let not_json = |error| Error::format(path, format!("not JSON: {error}"));
-    serde_json::from_slice::<Once>(&text).map(|Once(value)| value).map_err(not_json)
+    // a mark of the byte order, which some editors write, is no part of JSON
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    serde_json::from_slice::<Once>(text).map(|Once(value)| value).map_err(not_json)
 }
 
 /// A JSON value in which no object has a key twice: which of the two was meant nobody knows.

@@ -1,4 +1,5 @@
 //! A batch of sequences.
+use crate::{Error, Result};
 
 /// Sequences with their targets and marks, row-major `[batch, seq]`.
 ///
@@ -40,10 +41,32 @@ impl Batch {
         self.marks.resize(n, 0);
     }
 
+    /// Checks that `x`, `y` and `marks` have as many numbers as `batch` and `seq` say: the fields of a batch that is made by
+    /// hand need not. What takes a batch checks it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if one has more or fewer.
+    ///
+    /// ```
+    /// use ihead::data::Batch;
+    /// let batch = Batch { x: vec![1; 7], y: vec![1; 8], marks: vec![0; 8], batch: 2, seq: 4 };
+    /// let error = batch.check().unwrap_err().to_string();
+    /// assert_eq!(error, "`x` of a batch: expected shape [2, 4], found [7]");
+    /// ```
+    pub fn check(&self) -> Result<()> {
+        let expected = self.batch.checked_mul(self.seq);
+        for (what, found) in [("`x`", self.x.len()), ("`y`", self.y.len()), ("`marks`", self.marks.len())] {
+            if Some(found) != expected {
+                return Err(Error::shape(format!("{what} of a batch"), &[self.batch, self.seq], &[found]));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns `x`, `y` and `marks` of sequence `i`, each `[seq]`.
     ///
     /// # Panics
-    /// `i` is not below `batch`.
+    /// `i` is not below `batch`, or the batch is not as [`check`](Self::check) expects it.
     pub fn sequence(&self, i: usize) -> (&[u32], &[u32], &[i32]) {
         let row = i * self.seq..(i + 1) * self.seq;
         (&self.x[row.clone()], &self.y[row.clone()], &self.marks[row])

@@ -67,14 +67,17 @@ pub struct StreamPosition {
     pub workers: Vec<Position>,
 }
 
+/// The most random streams.
+const MOST_WORKERS: usize = 65_536;
+
 impl Batches {
     /// Makes the stream of batches of `task`, at its beginning.
     ///
     /// # Errors
     /// No worker, an empty batch, a batch of more than 2^28 tokens, a task of length 0.
     pub fn new(task: Arc<dyn Task>, options: BatchOptions) -> Result<Self> {
-        if options.workers == 0 {
-            return Err(Error::value("workers", 0, "at least 1"));
+        if !(1..=MOST_WORKERS).contains(&options.workers) {
+            return Err(Error::value("workers", options.workers, format!("1 to {MOST_WORKERS}")));
         }
         if options.batch_size == 0 {
             return Err(Error::value("batch_size", 0, "at least 1"));
@@ -175,6 +178,10 @@ pub fn sample(task: &dyn Task, rng: &mut NumpyRng, batch: usize) -> Result<Batch
 pub(super) fn draw(task: &dyn Task, rng: &mut NumpyRng, size: usize, batch: &mut Batch) -> Result<()> {
     batch.reshape(size, task.seq_length());
     task.fill(rng, batch);
+    let (expected, found) = ([size, task.seq_length()], [batch.batch, batch.seq]);
+    if found != expected {
+        return Err(Error::shape(format!("the batch of {}", task.name()), &expected, &found));
+    }
     let tokens = size * task.seq_length();
     for (what, found) in [("x", batch.x.len()), ("y", batch.y.len()), ("marks", batch.marks.len())] {
         if found != tokens {

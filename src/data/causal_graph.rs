@@ -39,15 +39,20 @@ pub struct CausalGraph {
     last_only: bool,
 }
 
+/// The most tokens: each sequence draws a table of so many rows and columns.
+const MOST_TOKENS: usize = 8192;
+/// The most positions.
+const MOST_POSITIONS: usize = 1 << 28;
+
 impl CausalGraph {
     /// Makes the task of a graph over positions: `parents[t]` is the parent of position `t`, an earlier position, or `None`. A
     /// sequence has as many tokens as there are entries, of which a model sees all but the last.
     ///
     /// # Errors
-    /// A parent that is not before its child, fewer than two positions, no token, or an `alpha` that is not positive.
+    /// A parent that is not before its child, fewer than two positions, no token or more than 8192, or an `alpha` that is not positive.
     pub fn new(vocab: usize, parents: Vec<Option<usize>>, alpha: f64) -> Result<Self> {
-        if vocab == 0 || u32::try_from(vocab).is_err() {
-            return Err(Error::value("vocab", vocab, format!("1 to {}", u32::MAX)));
+        if !(1..=MOST_TOKENS).contains(&vocab) {
+            return Err(Error::value("vocab", vocab, format!("1 to {MOST_TOKENS}")));
         }
         if parents.len() < 2 {
             return Err(Error::value("parents", format!("{} positions", parents.len()), "at least 2"));
@@ -66,8 +71,11 @@ impl CausalGraph {
     /// Makes the task of in-context Markov chains of `seq_length + 1` tokens: each token's parent is the previous token.
     ///
     /// # Errors
-    /// As for [`CausalGraph::new`].
+    /// As for [`CausalGraph::new`], and if there are more than 2^28 positions.
     pub fn chain(vocab: usize, seq_length: usize, alpha: f64) -> Result<Self> {
+        if seq_length > MOST_POSITIONS {
+            return Err(Error::value("seq_length", seq_length, format!("at most {MOST_POSITIONS}")));
+        }
         CausalGraph::new(vocab, (0..=seq_length).map(|t| t.checked_sub(1)).collect(), alpha)
     }
 

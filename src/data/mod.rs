@@ -9,7 +9,8 @@
 //! A [`Task`] draws sequences; the paper's (section 3 of *Birth of a Transformer*) is [`TriggerTask`], and
 //! [`CausalGraph`] draws in-context Markov chains. [`check_distribution`] compares what a task draws with what it declares. [`Batches`]
 //! is the deterministic stream of training batches, [`Loader`] the same stream drawn ahead on a background thread,
-//! [`sample`] draws a batch to measure on. Every random number is the one that the paper's NumPy code draws.
+//! [`sample`] draws a batch to measure on. The random stream is NumPy's, bit for bit. [`TriggerTask`] draws every number as
+//! the paper's code does; [`CausalGraph`] draws gamma deviates in its own way on that stream.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Activations of one sequence for the observer.
+//! Activations of a micro-batch on the host, shown to the observer one sequence at a time.
 use crate::backend::{EngineDevice, HasShape, Scalar};
 use crate::engine::Read;
 

@@ -84,7 +84,7 @@ impl Request {
     /// Checks what a run is handed against the graph.
     ///
     /// # Errors
-    /// If the sequences have another length, a token is outside the vocabulary, positions of a row set are missing, or a term
+    /// If the batch is not of its own size, the sequences have another length, a token is outside the vocabulary, positions of a row set are missing, or a term
     /// of the loss that is against distributions has none.
     pub(crate) fn check(
         &self,
@@ -92,6 +92,7 @@ impl Request {
         batch: &Batch,
         rows: &[RowLists],
     ) -> Result<(), Error> {
+        batch.check()?;
         if batch.seq != seq {
             let found = format!("a batch of sequences of {} tokens", batch.seq);
             return Err(Error::misfit("run", found, seq.to_string()));

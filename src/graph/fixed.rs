@@ -36,7 +36,7 @@ pub enum FixedPattern {
     Uniform,
     /// One given position for each position, `[seq]` or more; it must not be later.
     Parents(Arc<[u32]>),
-    /// Given weights of each query and key, `[seq, seq]`, row-major; those of keys behind the query are not read.
+    /// Given weights of each query and key, `[seq, seq]`, row-major; those of keys after the query are not read.
     Weights(Arc<[f64]>),
 }
 

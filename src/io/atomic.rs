@@ -1,14 +1,15 @@
 //! Files that are written whole or not at all.
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// Writes a file so that a reader sees either the old content or the new, even if the process is killed while it writes.
+/// Writes a file so that a reader sees either the old content or the new, even if the process is killed while it writes. Where
+/// the path is a link, the file that it leads to is written.
 ///
 /// # Errors
-/// If the folder cannot be written to; the old file stays.
+/// If the folder cannot be written to, or the path is that of a device, a pipe or a folder; what was there stays.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     write_atomically_with(path, |file| file.write_all(content))
 }
@@ -21,7 +22,8 @@ pub fn write_atomically_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> std::io::Result<()>,
 ) -> Result<()> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let target = file_to_write(path)?;
+    let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e| Error::io("write", path, e);
     if !parent.is_dir() {
         let why = if parent.exists() { "is not a folder" } else { "is not there" };
@@ -30,8 +32,20 @@ pub fn write_atomically_with(
     }
     let mut file = temporary(parent).map_err(failed)?;
     write(file.as_file_mut()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
+    file.persist(&target).map_err(|e| failed(e.error))?;
     Ok(())
+}
+
+/// The path of the file that is to be written or replaced.
+fn file_to_write(path: &Path) -> Result<PathBuf> {
+    // a link that leads nowhere is replaced, as a file would be
+    let Ok(target) = std::fs::canonicalize(path) else { return Ok(path.to_owned()) };
+    match std::fs::metadata(&target) {
+        Ok(found) if !found.is_file() => {
+            Err(Error::format(path, "no file; expected one, or a name that is free"))
+        }
+        _ => Ok(target),
+    }
 }
 
 /// The text of a file; nothing if it is not there.

@@ -1,4 +1,5 @@
-//! Files: state dicts (safetensors), arrays for NumPy (npz), and writing that is all or nothing.
+//! Files: state dicts (safetensors), arrays for NumPy (npz), writing that is all or nothing, and locks of files and
+//! folders.
 mod atomic;
 mod lock;
 mod npz;

@@ -1,4 +1,5 @@
-//! The only unsafe code of the kernels: the call into the `gemm` crate, which takes pointers and strides.
+//! The only unsafe code of the kernels: the call into the `gemm` crate, which takes pointers and strides, and loads and
+//! stores of parts of vectors.
 #![allow(unsafe_code)]
 
 use gemm_common::Parallelism;

@@ -4,7 +4,7 @@ use crate::config::{Config, Problem};
 use crate::graph::Normaliser;
 use crate::nn::{Activation, AnyFeedForward, Linear, LowRank, Map, Mlp, Wiring};
 
-/// Settings of [`super::Transformer`].
+/// Settings of a transformer of interchangeable blocks.
 #[derive(Config, Clone, Debug, PartialEq)]
 #[config(validate = TransformerArgs::problems)]
 pub struct TransformerArgs {

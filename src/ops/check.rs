@@ -15,7 +15,8 @@ const STEP: f64 = 1e-5;
 /// `widths` of its inputs, each element within `tolerance` of `max(1, largest gradient)`.
 ///
 /// # Errors
-/// If a gradient is off: which, its value, and what was expected; or if `f` refuses the widths.
+/// If a gradient is off or not finite: which, its value, and what was expected; if the backward pass changes the length of a
+/// gradient; or if `f` refuses the widths.
 ///
 /// ```
 /// use ihead::ops::{Pointwise, check_gradient, each_element};
@@ -60,6 +61,10 @@ pub fn check_gradient(f: &impl RowWise, widths: &[usize], tolerance: f64) -> Res
         let mut found: Vec<Vec<f64>> = widths.iter().map(|w| vec![0.0; *w]).collect();
         let rows: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
         f.backward(&rows, &out, &d_out, &mut found);
+        let lengths: Vec<usize> = found.iter().map(Vec::len).collect();
+        if lengths != widths {
+            return Err(Error::shape(format!("the gradients of '{}'", f.name()), widths, &lengths));
+        }
         let largest = found.iter().flatten().fold(1.0_f64, |most, g| most.max(g.abs()));
         for i in 0..widths.len() {
             for c in 0..widths[i] {
@@ -72,7 +77,8 @@ pub fn check_gradient(f: &impl RowWise, widths: &[usize], tolerance: f64) -> Res
                 along(at);
                 let gradient = found[i][c];
                 let off = (gradient - expected).abs();
-                if off.is_nan() || off > tolerance * largest {
+                let is_right = gradient.is_finite() && off <= tolerance * largest;
+                if !is_right {
                     let place =
                         format!("the gradient of '{}' is off: input {i}, column {c} at {at}", f.name());
                     return Err(Error::value(place, gradient, expected.to_string()));

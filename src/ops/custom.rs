@@ -160,10 +160,16 @@ impl Custom {
         Custom(Arc::new(f))
     }
 
-    /// The gradients of all inputs for one row.
+    /// The gradients of all inputs for one row. One whose length the operation has changed is no gradient: it becomes NaN, at
+    /// which a run stops.
     fn gradients(&self, inputs: &[&[f64]], out: &[f64], d_out: &[f64]) -> Vec<Vec<f64>> {
         let mut gradients: Vec<Vec<f64>> = inputs.iter().map(|x| vec![0.0; x.len()]).collect();
         self.0.backward(inputs, out, d_out, &mut gradients);
+        for (gradient, x) in gradients.iter_mut().zip(inputs) {
+            if gradient.len() != x.len() {
+                *gradient = vec![f64::NAN; x.len()];
+            }
+        }
         gradients
     }
 }

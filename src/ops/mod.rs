@@ -1,7 +1,7 @@
 //! Operations on rows: `out[t] = f(x[t], ...)`, each position separately.
 //!
-//! Each file holds one operation: what it computes, its gradient, its text, the methods by which a model writes it, and the
-//! form in dfdx's operations that the reference engine runs. To add one is to write such a file and to name it in the list
+//! Each file holds one kind of operation: what it computes, its gradient, its text, the methods by which a model writes it,
+//! and the form in dfdx's operations that the reference engine runs. To add one is to write such a file and to name it in the list
 //! at the end of this one; `docs/adding-an-operation.md` shows the way. An operation from outside of the library is a
 //! [`Pointwise`] or a [`RowWise`].
 mod check;

@@ -154,7 +154,7 @@ pub enum Log {
     /// On a terminal a table with few columns, elsewhere the lines of the paper's programs.
     #[default]
     Auto,
-    /// The lines of the paper's programs, with every number.
+    /// The lines of the paper's programs, with losses, accuracies and recalls. Norms are in `res.jsonl` alone.
     Paper,
     /// Nothing.
     Quiet,
@@ -189,11 +189,11 @@ pub struct RunArgs {
     /// An earlier run in the folder is replaced, all of it, when this one is ready for its first step.
     #[config(default = false)]
     pub overwrite: bool,
-    /// Continues the run in the folder: true, or auto, which begins one where there is none; false: a new run.
+    /// false: a new run. true: continues the run in the folder. auto: continues it, or begins one if there is none.
     #[config(default = Resume::No)]
     pub resume: Resume,
-    /// How often a checkpoint is written: a number of iterations, of minutes (`10 minutes`), or never. One at the
-    /// beginning and one at the end are written in any case.
+    /// How often a checkpoint is written: a number of iterations, of minutes (`10 minutes`), or never. One is written at
+    /// the beginning in any case, and one at the end unless the run diverges.
     #[config(default = CheckpointEvery::default())]
     pub checkpoint_every: CheckpointEvery,
     /// What to do when a loss, a gradient or a weight is not finite.
@@ -349,13 +349,11 @@ impl RunArgs {
                     format!("{}, but overwrite=true: a run is gone on with or replaced", self.resume);
                 Err(Error::config("resume", message))
             }
-            (true, Resume::No) => Ok(Earlier::Overwrite),
-            (false, Resume::No) => Ok(Earlier::Refuse),
+            (true, _) => Ok(Earlier::Overwrite),
             (false, Resume::Yes) if self.save_dir.is_none() => {
                 Err(Error::config("resume", "true, but there is no save_dir, the folder of the run"))
             }
-            (false, Resume::Yes) => Ok(Earlier::Resume),
-            (false, Resume::Auto) => Ok(Earlier::Auto),
+            (false, resume) => Ok(resume.into()),
         }
     }
 

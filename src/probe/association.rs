@@ -20,7 +20,7 @@ use super::{Counter, Matrix};
 /// | `self` | [`ITSELF`](Self::ITSELF) | each row with itself | all columns |
 /// | `self among {3, 7}` | [`among`](Self::among) | only these rows | these |
 /// | `previous` | [`PREVIOUS`](Self::PREVIOUS) | each row but the first with the one before | all but the last |
-/// | `previous among 0..64` | [`previous(64)`](Self::previous) | the same of these rows | their targets |
+/// | `previous among 0..64` | [`previous(64)`](Self::previous) | the same of these rows, if the row before is listed, too | their targets |
 /// | `{3: 1, 5: 2}` | [`pairs`](Self::pairs) | these | all columns |
 /// | `{3: 1, 5: 2} among 0..9` | [`of`](Self::of) | these | 0 to 8 |
 ///

@@ -18,9 +18,9 @@ const VOCABULARY: &str = "the model's vocabulary";
 /// A list of metrics, prepared for one graph.
 ///
 /// It says what an engine has to show ([`reads`](Self::reads), only the positions that a metric reads), and turns
-/// what the engine shows into [`Measurements`]. A step's predictions and patterns are measured while the step runs, one
-/// sequence at a time: they are never held for a whole batch. The record has the same bits whatever the number of
-/// threads.
+/// what the engine shows into [`Measurements`]. Predictions and patterns are measured one sequence
+/// at a time, while an engine runs the batch. The CPU engine never holds them for a whole batch. The dfdx engine holds those
+/// of a micro-batch, which on a GPU is mostly the whole batch. The record has the same bits whatever the number of threads.
 ///
 /// ```
 /// use ihead::data::Batch;
@@ -130,9 +130,10 @@ impl Evaluation {
         record
     }
 
-    fn count<E: Element>(&self, sequence: Sequence<'_>, reads: &[Read<'_, E>]) -> Vec<Counter> {
+    fn count<E: Element>(&self, sequence: Sequence<'_>, reads: &[Read<'_, E>]) -> Result<Vec<Counter>> {
         let mut observation = Observation::new(sequence, reads, &self.places);
-        self.resolved.iter().map(|metric| observation.count(metric)).collect()
+        let counters = self.resolved.iter().map(|metric| observation.count(metric)).collect();
+        observation.failed.map_or(Ok(counters), Err)
     }
 }
 
@@ -158,10 +159,9 @@ impl Pass<'_> {
     /// by [`counters`](Self::counters).
     pub fn observe<E: Element>(&self, i: usize, reads: &[Read<'_, E>]) {
         let Some(slot) = self.slots.get(i) else { return };
-        let found = match self.check(i, reads) {
-            Ok(()) => Slot::Counted(self.evaluation.count(Sequence::of(self.batch, i), reads)),
-            Err(error) => Slot::Failed(error),
-        };
+        let counted =
+            self.check(i, reads).and_then(|()| self.evaluation.count(Sequence::of(self.batch, i), reads));
+        let found = counted.map_or_else(Slot::Failed, Slot::Counted);
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 
@@ -200,7 +200,7 @@ impl Pass<'_> {
     /// The sums of each metric, added in the order of the sequences.
     ///
     /// # Errors
-    /// If a sequence was not shown, or not as it was asked for.
+    /// If a sequence was not shown, or not as it was asked for, or a predictor's answer is no distribution.
     pub fn counters(self) -> Result<Vec<Counter>> {
         let evaluation = self.evaluation;
         let mut sums = vec![Counter::default(); evaluation.metrics.len()];
@@ -209,7 +209,7 @@ impl Pass<'_> {
                 Slot::Counted(counters) => counters,
                 // nothing was asked for, so nothing was shown
                 Slot::Unseen if evaluation.reads.is_empty() => {
-                    evaluation.count::<f32>(Sequence::of(self.batch, i), &[])
+                    evaluation.count::<f32>(Sequence::of(self.batch, i), &[])?
                 }
                 Slot::Unseen => {
                     return Err(Error::misfit("metrics", format!("sequence {i} was not shown"), SHOWN));

@@ -34,7 +34,7 @@ pub mod paper;
 mod path;
 mod patterns;
 mod predictions;
-mod predictor;
+pub(crate) mod predictor;
 mod recall;
 mod record;
 mod rows;

@@ -1,12 +1,14 @@
 //! The metrics of one sequence.
 use std::sync::Arc;
 
+use crate::Error;
 use crate::engine::Read;
 use crate::kernels::{Element, argmax, cross_entropy_row};
 
 use super::attribution::{Against, NormSize};
 use super::best::{best, has_nan};
 use super::divergence::kl;
+use super::predictor::check_answer;
 use super::{By, Counter, Key, Predictor, Select, Sequence};
 
 /// A metric whose heads are numbers in a list of heads.
@@ -71,13 +73,23 @@ pub(super) struct Observation<'a, E> {
     attended: Vec<Option<Option<usize>>>,
     /// Room for a distribution, `[vocab]`.
     distribution: Vec<f64>,
+    /// What a predictor has answered that is no distribution.
+    pub failed: Option<Error>,
 }
 
 impl<'a, E: Element> Observation<'a, E> {
     pub fn new(sequence: Sequence<'a>, reads: &'a [Read<'a, E>], places: &'a Places) -> Self {
         let n = sequence.len();
         let attended = vec![None; n * places.heads.len()];
-        Observation { sequence, reads, places, predicted: vec![None; n], attended, distribution: Vec::new() }
+        Observation {
+            sequence,
+            reads,
+            places,
+            predicted: vec![None; n],
+            attended,
+            distribution: Vec::new(),
+            failed: None,
+        }
     }
 
     pub fn count(&mut self, metric: &Resolved) -> Counter {
@@ -118,7 +130,13 @@ impl<'a, E: Element> Observation<'a, E> {
                 self.distribution.clear();
                 self.distribution.resize(logits.len(), 0.0);
                 let known = predictor.predict(&self.sequence.x[..=t], &mut self.distribution);
-                known.then(|| kl(&self.distribution, logits))
+                if !known {
+                    return None;
+                }
+                if let Err(error) = check_answer(predictor.as_ref(), t + 1, &self.distribution) {
+                    self.failed.get_or_insert(error);
+                }
+                Some(kl(&self.distribution, logits))
             }
             ResolvedMeasure::Logit { read, norm, against } => {
                 let logits = self.logits(t)?;

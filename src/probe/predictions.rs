@@ -32,7 +32,7 @@ pub enum Measure {
     Loss,
     /// 1 if `argmax logits[t] = y[t]`.
     Accuracy,
-    /// 1 if at most `k - 1` tokens have a larger logit than the next token.
+    /// 1 if the rank of the next token ([`Rank`](Self::Rank)) is at most `k`.
     TopK(usize),
     /// The number of tokens with a larger logit than the next token, plus 1 (of equals the lower token is first).
     Rank,

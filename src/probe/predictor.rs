@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::data::Task;
+use crate::{Error, Result};
 
 use super::Matrix;
 
@@ -34,7 +35,8 @@ use super::Matrix;
 /// ```
 pub trait Predictor: Send + Sync {
     /// Writes the distribution of the token that follows `tokens`, `[vocab]`, which comes as zeros; `false` where there is none:
-    /// such a position is left out of a mean.
+    /// such a position is left out of a mean. Numbers that are negative or not finite, or whose sum is not 1 (to 1e-4), are an
+    /// error of who asked.
     fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool;
 
     /// The predictor in words, for messages.
@@ -42,6 +44,28 @@ pub trait Predictor: Send + Sync {
         "a predictor".into()
     }
 }
+
+/// How far from 1 the sum of a distribution may be.
+const SLACK: f64 = 1e-4;
+
+/// Checks what a predictor has answered for the position after `seen` tokens.
+///
+/// # Errors
+/// If a number is negative or not finite, or their sum is not 1.
+pub(crate) fn check_answer(predictor: &dyn Predictor, seen: usize, answer: &[f64]) -> Result<()> {
+    let said = |found: String| {
+        Err(Error::value(format!("{}, after {seen} tokens", predictor.words()), found, A_DISTRIBUTION))
+    };
+    if let Some((token, p)) = answer.iter().enumerate().find(|(_, p)| !(p.is_finite() && **p >= 0.0)) {
+        return said(format!("{p} for token {token}"));
+    }
+    match answer.iter().sum::<f64>() {
+        sum if (sum - 1.0).abs() <= SLACK => Ok(()),
+        sum => said(format!("numbers whose sum is {sum}")),
+    }
+}
+
+const A_DISTRIBUTION: &str = "a distribution of the next token: none negative, with sum 1";
 
 impl fmt::Debug for dyn Predictor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

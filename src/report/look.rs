@@ -45,6 +45,7 @@ impl View {
     /// # Errors
     /// If there are no stored weights, or they are not of this model.
     pub fn of_run(dir: &Path, of: &Looked<'_>, name: impl Fn(u32) -> String) -> Result<View> {
+        of.batch.check()?;
         let stored = crate::io::stored(dir)?;
         let graph = of.model.record_edited(of.batch.seq.clamp(1, 2), of.edits)?;
         let patterns = patterns(&graph);

@@ -27,7 +27,8 @@ impl Earlier {
     }
 }
 
-/// The setting `resume`: `false`, `true` or `auto`.
+/// The setting `resume`: `false`, `true` or `auto`. A program that has a setting of this type with this name gives it to
+/// [`Run::earlier`](super::Run::earlier), and its sweeps take up the runs that were broken off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resume {
@@ -42,6 +43,17 @@ pub enum Resume {
 
 impl Resume {
     const NAMES: [&'static str; 3] = ["false", "true", "auto"];
+}
+
+impl From<Resume> for Earlier {
+    /// `false` refuses an earlier run, `true` and `auto` continue it.
+    fn from(resume: Resume) -> Self {
+        match resume {
+            Resume::No => Earlier::Refuse,
+            Resume::Yes => Earlier::Resume,
+            Resume::Auto => Earlier::Auto,
+        }
+    }
 }
 
 impl FromStr for Resume {

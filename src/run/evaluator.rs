@@ -37,6 +37,7 @@ impl Evaluator {
     where
         P: ParamSource<f32> + ParamSource<f64>,
     {
+        batch.check()?;
         let rows = self.evaluation.rows(batch);
         let pass = self.evaluation.pass(batch, &rows);
         match &mut self.engine {

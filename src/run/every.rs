@@ -7,7 +7,8 @@ use crate::text::{Reader, setting_as_text};
 use crate::{Error, Result};
 
 /// How often a run with a folder writes a checkpoint. In any case it writes one at its beginning and at its end, also
-/// when it fails.
+/// when it fails. Only a run that diverges writes none at its end: it goes on from its last checkpoint, and what was
+/// recorded after that is removed when the run is continued.
 ///
 /// ```
 /// use ihead::run::CheckpointEvery;

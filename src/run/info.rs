@@ -91,7 +91,7 @@ pub struct RunInfo {
     pub rescued: Option<PathBuf>,
     /// The library's version.
     pub version: String,
-    /// The commit that was checked out, if the program ran in a repository.
+    /// The commit that was checked out around the program's file, or else around the current folder.
     #[serde(default)]
     pub commit: Option<String>,
     /// The command line of the program.

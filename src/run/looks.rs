@@ -53,7 +53,7 @@ impl<M> Run<M> {
     }
 
     /// Draws `curves.svg` and `attention.svg` into the folder when the run ends. It calls the program `plot` of the
-    /// crate `ihead-figure`, which must be in the folder of this program or on the `PATH`.
+    /// crate `ihead-figure`, which must be in the folder of this program, in the one above it, or on the `PATH`.
     pub fn figures(mut self) -> Self {
         self.work.looks.figures = true;
         self

@@ -202,8 +202,8 @@ impl Outputs {
         self.info.write(self.dir())
     }
 
-    /// The end of a run, good or bad: its last weights, a checkpoint and `run.json`. `records` makes all lines of `res.jsonl`,
-    /// which are wanted where the folder cannot be written any more.
+    /// The end of a run, good or bad: its last weights, a checkpoint (unless it diverged) and `run.json`. `records` makes all
+    /// lines of `res.jsonl`, which are wanted where the folder cannot be written any more.
     ///
     /// # Errors
     /// That of the run, and where it is kept; or that of a file that cannot be written.

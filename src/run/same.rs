@@ -8,9 +8,8 @@ use crate::config::by_key;
 use crate::{Error, Result};
 
 /// Settings of the programs that may change: where and how long a run goes, what is shown, when it is measured.
-const FREE: [&str; 18] = [
+const FREE: [&str; 17] = [
     "threads",
-    "max_iters",
     "eval_delta",
     "log",
     "log_norms",
@@ -29,18 +28,31 @@ const FREE: [&str; 18] = [
     "run.schedule",
 ];
 
+/// How a program may call the number of its steps, which may change as well.
+pub(crate) const STEPS: [&str; 3] = ["max_iters", "steps", "iterations"];
+
+/// What the model computes, a line a node, in what the run is made of.
+pub(super) const GRAPH: &str = "graph";
+
 /// Refuses to continue a run of other settings: each that differs is named, with what it was and what it is.
 ///
 /// # Errors
 /// If one differs that may not.
 pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
-    let (was, is) = (flat(was), flat(is));
+    let graphs = [was, is].map(|run| run.get("run").and_then(|run| run.get(GRAPH)));
+    let (mut was, mut is) = (flat(was), flat(is));
+    let key = format!("run.{GRAPH}");
+    (was.remove(&key), is.remove(&key));
     let keys: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
-    let changed =
-        keys.into_iter().filter(|key| !FREE.contains(&key.as_str()) && was.get(*key) != is.get(*key));
+    let changed = keys.into_iter().filter(|key| !may_change(key) && was.get(*key) != is.get(*key));
     let shown = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
     let mut changed: Vec<String> =
         changed.map(|key| format!("{key} was {}, is {}", shown(was.get(key)), shown(is.get(key)))).collect();
+    if let [Some(was), Some(is)] = graphs
+        && let Some((was, is)) = first_difference(was, is)
+    {
+        changed.push(format!("run.model was '{was}', is '{is}'"));
+    }
     if changed.is_empty() {
         return Ok(());
     }
@@ -49,13 +61,27 @@ pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
         changed.retain(|line| !line.starts_with("run."));
     }
     let found = format!("holds a run with other settings ({})", changed.join("; "));
-    let mend = "to go on with it, give the same ones; threads, max_iters and what is logged may change";
+    let mend =
+        "to go on with it, give the same ones; threads, the number of steps and what is logged may change";
     Err(Error::folder(dir, found, mend))
+}
+
+fn may_change(key: &str) -> bool {
+    FREE.contains(&key) || STEPS.contains(&key)
 }
 
 /// The values that are not null, by dotted key.
 fn flat(value: &Value) -> BTreeMap<String, Value> {
     by_key(value).into_iter().filter(|(_, value)| !value.is_null()).collect()
+}
+
+/// The first lines at which two lists of lines differ; a list that ends says so.
+fn first_difference<'a>(was: &'a Value, is: &'a Value) -> Option<(&'a str, &'a str)> {
+    let lines = |list: &'a Value| list.as_array().map_or(&[][..], Vec::as_slice);
+    let (was, is) = (lines(was), lines(is));
+    let line = |list: &'a [Value], i: usize| list.get(i).and_then(Value::as_str).unwrap_or("nothing");
+    let i = (0..was.len().max(is.len())).find(|i| was.get(*i) != is.get(*i))?;
+    Some((line(was, i), line(is, i)))
 }
 
 #[cfg(test)]
@@ -78,5 +104,18 @@ mod tests {
         let error = check(Path::new("r"), &was, &is).unwrap_err().to_string();
         let named = "r holds a run with other settings (optim_args.learning_rate was 0.2, is 0.1";
         assert!(error.starts_with(named), "{error}");
+    }
+
+    #[test]
+    fn another_model_is_named_by_the_first_line_that_differs() {
+        let of = |lines: &[&str]| json!({ "run": { "optim": "sgd(0.2)", "graph": lines } });
+        let (was, longer) = (of(&["n0 = a", "n1 = softmax"]), of(&["n0 = a", "n1 = softmax", "n2 = c"]));
+        let refused = |is| check(Path::new("r"), &was, &is).unwrap_err().to_string();
+        let error = refused(of(&["n0 = a", "n1 = linear"]));
+        assert!(error.contains("(run.model was 'n1 = softmax', is 'n1 = linear')"), "{error}");
+        assert!(refused(longer).contains("run.model was 'nothing', is 'n2 = c'"));
+        assert!(check(Path::new("r"), &was, &was).is_ok());
+        // a run of a version that did not keep it
+        assert!(check(Path::new("r"), &json!({ "run": { "optim": "sgd(0.2)" } }), &was).is_ok());
     }
 }

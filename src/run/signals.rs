@@ -1,9 +1,9 @@
-//! Signals, in one place: while a run has a folder, the first SIGINT, SIGTERM or SIGHUP asks it to stop after its step, a second
-//! one ends the process at once. Outside of such runs signals do what they always do.
+//! Signals, in one place: while a run has a folder, or a sweep has runs, the first SIGINT, SIGTERM or SIGHUP asks it to stop after its step, a second
+//! one ends the process at once. Otherwise signals do what they always do.
 use crate::error::Stop;
 
 /// Signals are caught while one of these is there.
-pub(super) struct Watching(());
+pub(crate) struct Watching(());
 
 #[cfg(unix)]
 mod unix {
@@ -85,7 +85,9 @@ mod unix {
 }
 
 #[cfg(unix)]
-pub(super) use unix::{caught, no_end_by_long_files};
+pub(crate) use unix::caught;
+#[cfg(unix)]
+pub(super) use unix::no_end_by_long_files;
 
 #[cfg(not(unix))]
 impl Watching {
@@ -100,6 +102,6 @@ pub(super) fn no_end_by_long_files() {}
 
 /// What has asked this process to stop.
 #[cfg(not(unix))]
-pub(super) fn caught() -> Option<Stop> {
+pub(crate) fn caught() -> Option<Stop> {
     None
 }

@@ -72,7 +72,8 @@ impl<M> Run<M> {
         self
     }
 
-    /// Sets what happens if the loss selects no position of the first batch; without it, that is an error.
+    /// Sets what happens if a term of the loss selects no position in any of the first 64 batches; without it, that is an
+    /// error.
     pub fn empty_loss(mut self, empty_loss: EmptyLoss) -> Self {
         self.work.training.empty_loss = empty_loss;
         self
@@ -144,9 +145,10 @@ impl<M> Run<M> {
         self
     }
 
-    /// Sets what happens to an earlier run in the folder. By default, an earlier run is an error.
-    pub fn earlier(mut self, earlier: Earlier) -> Self {
-        self.work.earlier = earlier;
+    /// Sets what happens to an earlier run in the folder: an [`Earlier`], or the setting [`Resume`](super::Resume) of a program.
+    /// By default, an earlier run is an error.
+    pub fn earlier(mut self, earlier: impl Into<Earlier>) -> Self {
+        self.work.earlier = earlier.into();
         self
     }
 
@@ -178,7 +180,8 @@ impl<M> Run<M> {
         self.earlier(Earlier::Resume)
     }
 
-    /// Sets how often a checkpoint is written: every ten minutes without it, and at the beginning and at the end in any case.
+    /// Sets how often a checkpoint is written: every ten minutes without it. One is written at the beginning in any case, and
+    /// one at the end, unless the run diverges; then it goes on from its last checkpoint when it is continued.
     pub fn checkpoint_every(mut self, every: CheckpointEvery) -> Self {
         self.work.every = every;
         self
@@ -196,7 +199,10 @@ impl<M> Run<M> {
         self
     }
 
-    /// Writes this text, the settings of a program in JSON, as `params.json`.
+    /// Writes this text, the settings of a program in JSON ([`settings_json`](crate::config::settings_json)), as `params.json`.
+    ///
+    /// A run that is continued has to have the same settings then, but for where and how long it runs and what is shown of it,
+    /// and reports and tables know the run by its settings.
     pub fn settings(mut self, params: impl Into<String>) -> Self {
         self.work.settings = Some(params.into());
         self
@@ -242,8 +248,8 @@ impl<M: Model> Run<M> {
     ///
     /// # Errors
     /// Before the first step, if something does not fit: unknown names, batches that do not fit the model, two
-    /// numbers of one name, parameters that were never initialised, a change that never happens, a loss over no position of the
-    /// first batch, a folder that cannot be made. Later, if data or files fail.
+    /// numbers of one name, parameters that were never initialised, a change that never happens, a loss one of whose terms
+    /// selects no position in any of the first 64 batches, a folder that cannot be made. Later, if data or files fail.
     pub fn train(&mut self, steps: usize) -> Result<History> {
         self.train_on(Some(steps))
     }

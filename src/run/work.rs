@@ -162,7 +162,7 @@ impl Work {
     fn start(&mut self, model: &mut dyn AnyModel) -> Result<Started> {
         let Checked { mut probes, estimate } = self.check(model)?;
         self.check_looks()?;
-        let identity = self.identity();
+        let identity = self.identity(model)?;
         self.training.prepare(model)?;
         let mut written = Written::default();
         let (mut batches, mut history) = (self.batches.clone(), History::default());
@@ -227,16 +227,18 @@ impl Work {
     }
 
     /// What may not change when the run is continued: the settings of the program, and what they have made.
-    fn identity(&self) -> Value {
+    fn identity(&self, model: &dyn AnyModel) -> Result<Value> {
         let options = self.batches.options();
         let mut run = Value::Object(self.made_of());
         run["precision"] = format!("{:?}", self.training.compute.precision).into();
         run["batches"] =
             json!({ "size": options.batch_size, "seed": options.seed, "workers": options.workers });
+        let graph = self.training.graph(model, self.batches.task().seq_length())?.to_string();
+        run[same::GRAPH] = graph.lines().collect::<Value>();
         let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let mut identity = settings.filter(Value::is_object).unwrap_or_else(|| json!({}));
         identity["run"] = run;
-        identity
+        Ok(identity)
     }
 
     /// Checks everything, without touching a file.
@@ -244,9 +246,19 @@ impl Work {
         let (training, task) = (&self.training, self.batches.task());
         let seq = task.seq_length();
         check_length("the task", seq, model)?;
-        training.timeline.check(model, seq, &training.edits, None)?;
+        let of_timeline = |error: Error| error.of_part("timeline");
+        training.timeline.check(model, seq, &training.edits, None).map_err(of_timeline)?;
         training.optim.check(model)?;
         self.schedule.check()?;
+        if let Some(text) = &self.settings
+            && !serde_json::from_str::<Value>(text).is_ok_and(|settings| settings.is_object())
+        {
+            return Err(Error::value(
+                "settings",
+                format!("'{text}'"),
+                "an object in JSON, as `settings_json` writes it",
+            ));
+        }
         let graph = training.graph(model, seq)?;
         training.check_values(model, &graph)?;
         if task.vocab() > graph.vocab() {

@@ -2,16 +2,18 @@
 
 use std::fs::OpenOptions;
 use std::io::IsTerminal;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::error::Stop;
 use crate::io::write_atomically;
 use crate::output;
 use crate::run::Status;
+use crate::run::signals::{Watching, caught};
 use crate::{Error, Result};
 
 use super::command::{share_of_threads, this_program};
@@ -25,10 +27,13 @@ pub(super) struct Summary {
     pub skipped: usize,
     /// The names of those that did not reach their end, and why.
     pub failed: Vec<(String, String)>,
+    /// What stopped the sweep, if it was stopped: the runs that were on their way are among the failed, the rest never began.
+    pub stopped: Option<Stop>,
     pub seconds: f64,
 }
 
-/// Runs all that is not finished, so many at a time. A run that fails takes none of the others with it.
+/// Runs all that is not finished, so many at a time. A run that fails takes none of the others with it. A signal to this
+/// process stops those that are on their way, each as if it had been sent to the run, and no other begins.
 pub(super) fn run(plan: &Plan, jobs: usize) -> Result<Summary> {
     let places = plan.runs.iter().map(|run| Place::new(&plan.dir_of(run))).collect::<Result<Vec<_>>>()?;
     if let Some(first) = places.first() {
@@ -42,8 +47,11 @@ pub(super) fn run(plan: &Plan, jobs: usize) -> Result<Summary> {
     let jobs = jobs.min(waiting.len()).max(1);
     let (next, started) = (AtomicUsize::new(0), Instant::now());
     let summary = Mutex::new(Summary { skipped: plan.runs.len() - waiting.len(), ..Summary::default() });
+    let watching = Watching::begin();
     let worker = || {
-        while let Some((run, place)) = waiting.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while caught().is_none()
+            && let Some((run, place)) = waiting.get(next.fetch_add(1, Ordering::Relaxed))
+        {
             display.begin(&run.name);
             let begun = Instant::now();
             let outcome = one(plan, run, place, jobs);
@@ -60,9 +68,11 @@ pub(super) fn run(plan: &Plan, jobs: usize) -> Result<Summary> {
             scope.spawn(worker);
         }
     });
+    drop(watching);
     display.close();
     let mut summary = summary.into_inner().unwrap_or_else(|e| e.into_inner());
     summary.failed.sort();
+    summary.stopped = caught();
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
 }
@@ -76,7 +86,11 @@ fn one(plan: &Plan, run: &Planned, place: &Place, jobs: usize) -> std::result::R
     let (out, err) = (log()?, log()?);
     let mut command = Command::new(this_program());
     command.args(plan.arguments(run, share_of_threads(jobs))).stdin(Stdio::null()).stdout(out).stderr(err);
-    let status = command.status().map_err(|e| format!("cannot be started: {e}"))?;
+    // what a terminal sends goes to this process alone, which passes it on
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let status =
+        command.spawn().and_then(|child| end_of(child)).map_err(|e| format!("cannot be started: {e}"))?;
     let last = place.last_line().unwrap_or_else(|| "it said nothing".into());
     match (status.success(), place.record().map(|record| record.status)) {
         (true, Some(Status::Done)) => Ok(()),
@@ -88,6 +102,43 @@ fn one(plan: &Plan, run: &Planned, place: &Place, jobs: usize) -> std::result::R
         _ => Err(format!("{}: {last}", ending(status))),
     }
 }
+
+/// Waits for the end of a run, and passes on what asks this process to stop. A run that has been asked as well, as by who stops
+/// all processes of a job, has half a second to end before: a second signal would end it at once.
+fn end_of(mut child: Child) -> std::io::Result<ExitStatus> {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let (begun, mut asked, mut passed_on) = (Instant::now(), None, false);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if let Some(stop) = caught() {
+            let since = *asked.get_or_insert_with(Instant::now);
+            if !passed_on && since.elapsed() >= PATIENCE {
+                passed_on = true;
+                pass_on(&child, stop);
+            }
+        }
+        // what is looked at costs a short run little of its time, and a long one nothing
+        std::thread::sleep((begun.elapsed() / 50).clamp(Duration::from_millis(1), Duration::from_millis(50)));
+    }
+}
+
+/// Asks a run to stop after its step.
+#[cfg(unix)]
+fn pass_on(child: &Child, stop: Stop) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let signal = match stop {
+        Stop::Interrupt => Signal::INT,
+        Stop::HangUp => Signal::HUP,
+        _ => Signal::TERM,
+    };
+    // one that has ended in this moment needs no signal
+    let _ = kill_process(Pid::from_child(child), signal);
+}
+
+#[cfg(not(unix))]
+fn pass_on(_: &Child, _: Stop) {}
 
 /// A line on standard output. A reader that went away is no reason to leave runs alone.
 fn say(line: &str) {

@@ -39,6 +39,7 @@ use std::fmt::Write;
 
 use crate::Result;
 use crate::config::{Config, Order, Problem, Schema};
+use crate::error::Stop;
 
 pub use collect::{Collect, Collected, Estimate, First, Frame, Rows, collect, estimate};
 pub use many::{Ran, Sweep};
@@ -54,6 +55,8 @@ pub(crate) enum Outcome {
     Done(String),
     /// Runs failed; the text is for standard error.
     Failed(String),
+    /// The sweep was stopped from outside; the text is for standard error.
+    Stopped(Stop, String),
 }
 
 /// The number of points of each axis.
@@ -90,19 +93,32 @@ fn carry_out(plan: &Plan, order: &Order) -> Result<Outcome> {
     if summary.skipped > 0 {
         let _ = write!(text, ", {} finished before", summary.skipped);
     }
-    if summary.failed.is_empty() {
+    if summary.failed.is_empty() && summary.stopped.is_none() {
         return Ok(Outcome::Done(text + "\n"));
     }
-    let _ = writeln!(text, ", {} failed:", summary.failed.len());
+    let left = plan.runs.len() - summary.done - summary.skipped - summary.failed.len();
+    if let Some(stop) = summary.stopped {
+        let _ = write!(text, ", stopped by {stop} with {left} not begun");
+    }
+    let _ = match summary.failed.len() {
+        0 => writeln!(text, "."),
+        failed => {
+            writeln!(text, ", {failed} {}:", if summary.stopped.is_some() { "broken off" } else { "failed" })
+        }
+    };
     for (name, why) in &summary.failed {
         let _ = writeln!(text, "  {name}: {why}");
     }
     let _ = writeln!(
         text,
-        "Their output is in {}; the same command takes them up again.",
-        plan.dir.join(folder::OWN).display()
+        "The output of each is in {}; {}.",
+        plan.dir.join(folder::OWN).display(),
+        plan.again()
     );
-    Ok(Outcome::Failed(text))
+    Ok(match summary.stopped {
+        Some(stop) => Outcome::Stopped(stop, text),
+        None => Outcome::Failed(text),
+    })
 }
 
 /// Numbered commands and an estimate.

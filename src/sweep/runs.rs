@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::config::{Config, Exit, Keyed, Order, Parser, Problem, Schema, Value};
 
+use crate::run::STEPS;
+
 use super::axis::{self, Axis, MOST};
 
 /// Settings that do not change what a run computes: where its files are, how it is resumed, on how many threads it runs.
@@ -79,12 +81,16 @@ fn plan_of(order: &Order, schema: &Schema, read: &Reading<'_>) -> Result<Plan, V
         order.base.iter().any(|arg| arg.split('=').next() == Some(key))
             || combinations.iter().flatten().any(|(set, _)| set == key)
     };
+    if has("reprobe").is_some() && taken("reprobe") {
+        let message = "it measures one run's snapshots, and all runs of the sweep would write over each other: leave the sweep out";
+        return Err(vec![Problem::new("reprobe", message)]);
+    }
     let takes = |key: &str, text: &str| has(key).is_some_and(|keyed| keyed.setting.parse(text).is_ok());
     let traits = Traits {
         threads: takes("threads", "1") && !taken("threads"),
-        resume: takes("resume", "auto") && !taken("resume"),
+        resume: takes("resume", "auto") && !taken("resume") && !taken("overwrite"),
         overwrite: takes("overwrite", "true") && !takes("resume", "auto") && !taken("overwrite"),
-        steps: ["max_iters", "steps", "iterations"].into_iter().find(|key| takes(key, "6")).map(String::from),
+        steps: STEPS.into_iter().find(|key| takes(key, "6")).map(String::from),
     };
     let (mut runs, mut problems, mut warnings) = (Vec::<Planned>::new(), Vec::new(), Vec::new());
     let (mut seen, mut names) = (HashSet::new(), HashSet::new());
@@ -144,6 +150,17 @@ fn plan_of(order: &Order, schema: &Schema, read: &Reading<'_>) -> Result<Plan, V
 }
 
 impl Plan {
+    /// What the same command does with the runs that did not reach their end.
+    pub fn again(&self) -> &'static str {
+        match self.traits {
+            Traits { resume: true, .. } => "the same command takes them up again",
+            Traits { overwrite: true, .. } => "the same command begins them again",
+            _ => {
+                "to begin one again, remove its folder; with a setting `resume: Resume`, the same command would take them up again"
+            }
+        }
+    }
+
     /// The runs with their settings, as JSON: from it one sees later which were not begun.
     pub fn listed(&self) -> String {
         let runs = self.runs.iter().map(|run| (run.name.clone(), run.settings.clone()));

@@ -10,6 +10,7 @@ use crate::engine::{LossTerm, Penalty, Request, RowLists, RowSet};
 use crate::graph::Graph;
 use crate::names::stands_for;
 use crate::nn::{ModuleExt, ParamId, Role, Values};
+use crate::probe::predictor::check_answer;
 use crate::probe::{Predictor, Select, Sequence};
 use crate::{Error, Result};
 
@@ -178,7 +179,8 @@ impl Loss {
     }
 }
 
-/// What a run does if its loss selects no position of the first batch.
+/// What a run does if a term of its loss selects no position in any of the first 64 batches. (More exactly: if none of them
+/// has a position for every term.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EmptyLoss {
@@ -291,23 +293,27 @@ impl Resolved {
     /// The positions of a batch that the terms are over.
     ///
     /// # Errors
-    /// If a predictor answers with something else than a distribution.
+    /// If a predictor answers with something else than a distribution, or the batch is not of its own size.
     pub fn positions(&self, batch: &Batch, vocab: usize) -> Result<Vec<RowLists>> {
+        batch.check()?;
         let rows = |(select, predictor): &(Select, Option<Arc<dyn Predictor>>)| {
             let holds = |i: usize, t: usize| select.holds(&Sequence::of(batch, i), t);
             let Some(predictor) = predictor else { return Ok(RowLists::choose(batch, holds)) };
-            let mut values = Vec::new();
+            let (mut values, mut failed) = (Vec::new(), None);
             let mut distribution = vec![0.0; vocab];
             let lists = RowLists::choose(batch, |i, t| {
                 distribution.fill(0.0);
                 let known =
                     holds(i, t) && predictor.predict(&Sequence::of(batch, i).x[..=t], &mut distribution);
                 if known {
+                    if let Err(error) = check_answer(predictor.as_ref(), t + 1, &distribution) {
+                        failed.get_or_insert(error);
+                    }
                     values.extend_from_slice(&distribution);
                 }
                 known
             });
-            lists.with_distributions(vocab, values)
+            failed.map_or_else(|| lists.with_distributions(vocab, values), Err)
         };
         self.sets.iter().map(rows).collect()
     }

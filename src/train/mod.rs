@@ -1,7 +1,7 @@
 //! Training: optimisers, losses, the timeline, and the training loop.
 //!
-//! The loop ([`Trainer`]) runs an engine, an optimiser and a timeline. It depends on no task and on no probe: a [`Monitor`] sees each step and may
-//! measure it.
+//! The loop ([`Trainer`]) runs an engine, an optimiser and a timeline. It knows no particular task and measures no probe: a
+//! [`Monitor`] sees each step and may measure it.
 mod device;
 mod divergence;
 mod loss;

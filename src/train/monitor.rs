@@ -31,8 +31,8 @@ pub struct Step<'a, M> {
     pub loss: f64,
     /// The terms of the loss before the update and before their weights, by name.
     pub terms: &'a [(String, f64)],
-    /// The gradient of each parameter that trains, by name, of this step, in the precision of the run; none where they stay on a
-    /// GPU ([`Monitor::reads`]).
+    /// The gradient of each parameter that trains and reaches the loss, by name, of this step, in the precision of the run; none
+    /// where they stay on a GPU ([`Monitor::reads`]).
     pub gradients: &'a [(String, Values)],
     /// The time that the step took.
     pub times: Times,

@@ -114,7 +114,8 @@ impl<M: Model> Trainer<M> {
         self
     }
 
-    /// Sets what happens if the loss selects no position of the first batch; without it, that is refused.
+    /// Sets what happens if a term of the loss selects no position in any of the first 64 batches; without it, that is
+    /// refused.
     pub fn empty_loss(mut self, empty_loss: EmptyLoss) -> Self {
         self.training.empty_loss = empty_loss;
         self

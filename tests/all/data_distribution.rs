@@ -164,7 +164,7 @@ fn graphs_that_cannot_be_are_refused() {
     let error = |vocab, parents: &[Option<usize>], alpha| {
         CausalGraph::new(vocab, parents.to_vec(), alpha).err().unwrap().to_string()
     };
-    assert_eq!(error(0, &[None, None], 1.0), "vocab: 0; expected 1 to 4294967295");
+    assert_eq!(error(0, &[None, None], 1.0), "vocab: 0; expected 1 to 8192");
     assert_eq!(error(2, &[None], 1.0), "parents: 1 positions; expected at least 2");
     let late = error(2, &[None, Some(1)], 1.0);
     assert_eq!(late, "parents: position 1 has the parent 1; expected an earlier position");

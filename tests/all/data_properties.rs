@@ -162,7 +162,7 @@ fn streams_that_cannot_be_made_are_refused_by_key() {
         Batches::new(Arc::new(task), options).err().expect("refused").to_string()
     };
     let base = BatchOptions::default;
-    assert_eq!(message(BatchOptions { workers: 0, ..base() }), "workers: 0; expected at least 1");
+    assert_eq!(message(BatchOptions { workers: 0, ..base() }), "workers: 0; expected 1 to 65536");
     assert_eq!(message(BatchOptions { batch_size: 0, ..base() }), "batch_size: 0; expected at least 1");
     let most = "expected at most 268435456 tokens in all";
     for batch_size in [1 << 21, usize::MAX] {

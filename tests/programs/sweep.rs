@@ -139,6 +139,44 @@ fn a_second_process_in_the_same_folder_is_refused_and_a_killed_one_leaves_it_fre
     assert!(third.status.success(), "{}", err(&third));
 }
 
+/// The runs of a sweep that have begun, and how the sweep ends that gets this signal.
+#[cfg(unix)]
+#[test]
+fn a_signal_to_a_sweep_stops_its_runs_after_their_steps_and_the_same_command_takes_them_up() {
+    let sweep = Sweep::new();
+    let args = |steps: &str| {
+        let axis = ["--sweep", "learning_rate=0.001,0.002,0.003", "--jobs", "2"];
+        sweep.args(&[&[steps, "threads=1"], &axis[..]].concat())
+    };
+    let mut command = Command::new(program("template"));
+    let child =
+        command.args(args("steps=2000000000")).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = (0..1200).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        ["learning_rate=0.001", "learning_rate=0.002"]
+            .iter()
+            .all(|run| sweep.dir().join(run).join("res.jsonl").exists())
+    });
+    crate::faults::signal(&child, "TERM");
+    let output = child.wait_with_output().unwrap();
+    assert!(begun, "the runs did not begin within a minute");
+    assert_eq!(output.status.code(), Some(143), "{}", err(&output));
+    let said = err(&output);
+    assert!(said.contains("stopped by SIGTERM with 1 not begun, 2 broken off:"), "{said}");
+    assert!(said.contains("learning_rate=0.001: stopped: SIGTERM after "), "{said}");
+    assert!(said.contains("; the same command takes them up again."), "{said}");
+    assert_eq!(sweep.folders(), ["learning_rate=0.001", "learning_rate=0.002"]);
+    for run in sweep.folders() {
+        assert_eq!(sweep.record(&run)["status"], "stopped");
+        assert!(sweep.dir().join(&run).join("final.safetensors").exists());
+    }
+
+    let again = run("template", &args("steps=1"));
+    assert!(again.status.success(), "{}", err(&again));
+    assert_eq!(sweep.folders().len(), 3);
+    assert!(sweep.folders().iter().all(|run| sweep.record(run)["status"] == "done"));
+}
+
 #[test]
 fn a_dry_run_numbers_the_commands_estimates_and_writes_nothing() {
     let sweep = Sweep::new();

@@ -105,7 +105,7 @@ fn main() -> ExitCode {
             fail(format!("no run is given: write plot RUN... [{}] [KEY=VALUE]...", KINDS.join("|")))
         }
         Ok(_) if kinds.len() > 1 => {
-            fail(format!("two kinds are given, {kinds:?}; expected one of {}", KINDS.join(", ")))
+            fail(format!("{} kinds are given; expected one of {}", kinds.len(), KINDS.join(", ")))
         }
         Ok(parsed) => {
             let dirs: Vec<PathBuf> = dirs.into_iter().map(PathBuf::from).collect();

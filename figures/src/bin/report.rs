@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use ihead::config::{Exit, Parser, Problem, words};
 use ihead::report::Page;
-use ihead::{Config, Result, output};
+use ihead::{Config, Error, Result, output};
 use ihead_figure::again;
 
 /// Makes a page of runs to look at, one HTML file that needs no network: `report RUN... [KEY=VALUE]...`.
@@ -37,6 +37,9 @@ fn main() -> ExitCode {
 }
 
 fn report(dirs: &[PathBuf], args: &Args) -> Result<()> {
+    if args.out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("html")) {
+        return Err(Error::value("out", format!("'{}'", args.out.display()), "a file that ends in .html"));
+    }
     let mut page = Page::of_runs(dirs)?;
     let without: Vec<PathBuf> = page.dirs().filter(|dir| !page.has_view(dir)).map(PathBuf::from).collect();
     for dir in without {

@@ -1,5 +1,5 @@
-//! The instructions of a lowered program, each in a file of its own: what it reads and writes, its forward and backward pass,
-//! and its text.
+//! The instructions of a lowered program, each kind in a file of its own: what it reads and writes, its forward and
+//! backward pass, and its text.
 //!
 //! [`Instruction`] has no default methods and [`Instr`] is matched in one place, here, so that the compiler lists what a new
 //! instruction lacks.

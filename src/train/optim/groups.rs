@@ -72,7 +72,8 @@ impl Groups {
     ///
     /// # Errors
     /// If a pattern matches no parameter (the nearest name is in the message), a parameter is in two groups, or a group
-    /// names a parameter that is frozen for good. A pattern with `*` may match frozen parameters beside others.
+    /// names a parameter that is frozen when the run begins, even if the timeline releases it. A pattern with `*` may match
+    /// frozen parameters beside others.
     pub fn check(&self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
         for (pattern, _) in self.groups.iter().filter(|(pattern, _)| !pattern.contains('*')) {
             for name in model.matching(pattern)? {

@@ -78,11 +78,12 @@ impl From<AdamW> for Optim {
 }
 
 impl Optim {
-    /// Checks the names of its groups against the parameters of a model.
+    /// Checks its numbers, and the names of its groups against the parameters of a model.
     ///
     /// # Errors
-    /// Those of [`Groups::check`].
+    /// If a number is negative or not finite, a `beta` is 1 or more; those of [`Groups::check`].
     pub fn check(&self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
+        self.check_numbers()?;
         if let Optim::Groups(groups) = self { groups.check(model) } else { Ok(()) }
     }
 

@@ -56,6 +56,33 @@ impl Optim {
     }
 }
 
+impl Optim {
+    /// Checks the numbers that it was made of, as its text is checked when it is read.
+    ///
+    /// # Errors
+    /// If one is negative or not finite, or a `beta` is 1 or more.
+    pub(super) fn check_numbers(&self) -> Result<()> {
+        let (name, values): (_, Vec<_>) = match self {
+            Optim::Sgd(sgd) => ("sgd", SGD.iter().zip(sgd.settings()).collect()),
+            Optim::AdamW(adamw) => ("adamw", ADAMW.iter().zip(adamw.settings()).collect()),
+            Optim::Groups(groups) => {
+                groups.groups().try_for_each(|(_, optim)| optim.check_numbers())?;
+                return groups.others().check_numbers();
+            }
+        };
+        for ((key, _), value) in values {
+            let said = |expected: &str| Err(Error::value(format!("{key} of {name}"), value, expected));
+            if !(value.is_finite() && value >= 0.0) {
+                return said("a finite number of at least 0");
+            }
+            if key.starts_with("beta") && value >= 1.0 {
+                return said("a number from 0 to less than 1");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// `key=value` of one of the `known` settings that is not `given` yet.
 fn setting<'a>(
     reader: &mut Reader<'a>,

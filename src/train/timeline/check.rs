@@ -48,6 +48,17 @@ impl Timeline {
                 ));
             }
         }
+        for change in &self.changes {
+            let Change::At(when, Action::LearningRate(_)) = change else { continue };
+            let within = |rate: &&&Rate| {
+                let (start, end) = (rate.during.start, rate.during.end);
+                (start..end.min(start.saturating_add(MOST))).any(|iteration| when.contains(iteration, steps))
+            };
+            if let Some(rate) = rates.iter().find(within) {
+                let found = format!("while '{}' sets the rate of each iteration", entry(rate));
+                return Err(Error::value(entry(change), found, "times apart"));
+            }
+        }
         // a run of no steps changes nothing, and says so of no entry
         let steps = steps.filter(|steps| *steps > 0);
         self.check_times(steps)?;

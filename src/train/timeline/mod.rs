@@ -19,8 +19,9 @@ use crate::{Error, Result};
 
 use super::Schedule;
 
-/// All that changes during a run. A change is made at the beginning of an iteration, before its step; the changes of one
-/// iteration are made in the order in which they were added.
+/// All that changes during a run. A change is made at the beginning of an iteration, before its step. Of the changes of one
+/// iteration, the ends of `START..END: freeze` are made first, then their beginnings, then the others in the order in which
+/// they were added.
 ///
 /// Its text, on a command line and in `run.json`, is a list of `WHEN: CHANGE`. `WHEN` is a [`Schedule`] or, for
 /// learning rates and `freeze`, `START..END`:

@@ -88,7 +88,9 @@ fn reads_come_once_a_sequence_at_the_positions_that_were_asked_for() {
     };
     let loss = engine(&graph, &request, &tiny).run(&Values::of(&tiny), &batch, &rows, &observe).unwrap();
     assert!(loss.is_nan());
-    assert_eq!(seen.into_inner().unwrap(), [0, 1, 2, 3, 4]);
+    let mut seen = seen.into_inner().unwrap();
+    seen.sort(); // several threads look at what was computed
+    assert_eq!(seen, [0, 1, 2, 3, 4]);
 }
 
 #[test]

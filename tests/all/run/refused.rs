@@ -11,7 +11,8 @@ use ihead::internals::backend::Cpu;
 use ihead::model::{Simplified, SimplifiedArgs, Transformer, TransformerArgs};
 use ihead::nn::{Embedding, Init, Map, ModuleExt, Param, Params};
 use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
-use ihead::run::{Inspect, Run, Schedule, activations, gradients, measure};
+use ihead::run::{Inspect, Resume, Run, Schedule, activations, gradients, measure};
+use ihead::train::optim::{AdamW, Groups, Optim, Sgd};
 use ihead::train::{Action, EmptyLoss, Loss, Step, Timeline, Trainer};
 
 use super::{Model, batches, model, run, test_batch};
@@ -70,6 +71,29 @@ fn batches_that_do_not_fit_the_model() {
         "token 65 of the model's vocabulary, which has tokens 0 to 64",
     );
 
+    // fields that do not agree
+    let cut = |change: fn(&mut Batch)| {
+        let mut batch = test_batch();
+        change(&mut batch);
+        batch
+    };
+    let batches = [
+        (cut(|batch| batch.x.truncate(127)), "`x` of a batch: expected shape [8, 16], found [127]"),
+        (cut(|batch| batch.y.clear()), "`y` of a batch: expected shape [8, 16], found [0]"),
+        (cut(|batch| batch.marks.push(0)), "`marks` of a batch: expected shape [8, 16], found [129]"),
+        (cut(|batch| batch.batch = 9), "`x` of a batch: expected shape [9, 16], found [128]"),
+    ];
+    for (batch, said) in &batches {
+        refused(run().on(batch, [Metric::loss("l").over(Select::marks(2..))]), said);
+        let loss = Loss::next_token().over(Select::marks(2..));
+        let errors = [
+            measure(&model(), [Metric::loss("l").over(Select::marks(2..))], batch).unwrap_err(),
+            activations(&model(), batch, "logits").unwrap_err(),
+            gradients(&model(), batch, &loss).map(drop).unwrap_err(),
+        ];
+        errors.iter().for_each(|error| assert!(error.to_string().contains(said), "{error}"));
+    }
+
     struct Wide;
     impl Task for Wide {
         fn vocab(&self) -> usize {
@@ -84,6 +108,77 @@ fn batches_that_do_not_fit_the_model() {
     }
     let wide = Batches::new(Arc::new(Wide), BatchOptions { batch_size: 4, seed: 0, workers: 1 }).unwrap();
     refused(Run::new(model(), wide), "66 tokens; expected at most the 65 of the model's vocabulary");
+}
+
+#[test]
+fn an_answer_that_is_no_distribution() {
+    for (answer, said) in [
+        (f64::NAN, "after 1 tokens: NaN for token 0"),
+        (-1.0, "after 1 tokens: -1 for token 0"),
+        (0.0, "after 1 tokens: numbers whose sum is 0"),
+        (5.0, "after 1 tokens: numbers whose sum is 325"),
+    ] {
+        let rule = move |_: &[u32], distribution: &mut [f64]| {
+            distribution.fill(answer);
+            true
+        };
+        let error = measure(&model(), [Metric::kl("kl", rule)], &test_batch()).unwrap_err().to_string();
+        assert!(error.contains(said) && error.contains("expected a distribution"), "{error}");
+        let error = gradients(&model(), &test_batch(), &Loss::against(rule)).map(drop).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    let uniform = |_: &[u32], distribution: &mut [f64]| {
+        distribution.fill(1.0 / 65.0);
+        true
+    };
+    assert!(measure(&model(), [Metric::kl("kl", uniform)], &test_batch()).is_ok());
+}
+
+#[test]
+fn numbers_of_an_optimiser() {
+    let numbers = [
+        (Optim::from(Sgd::new(-1.0)), "learning_rate of sgd: -1; expected a finite number of at least 0"),
+        (Sgd::new(0.1).momentum(f64::NAN).into(), "momentum of sgd: NaN"),
+        (
+            AdamW::new(0.1).betas(0.9, 1.5).into(),
+            "beta2 of adamw: 1.5; expected a number from 0 to less than 1",
+        ),
+        (AdamW::new(0.1).eps(-1.0).into(), "eps of adamw: -1"),
+        (
+            Groups::new(Sgd::new(0.1).into()).group("output.weight", Sgd::new(-2.0).into()).into(),
+            "learning_rate of sgd: -2",
+        ),
+    ];
+    numbers.into_iter().for_each(|(optim, said)| refused(run().optim(optim), said));
+}
+
+#[test]
+fn settings_that_are_no_object() {
+    refused(run().settings("{not json"), "settings: '{not json'; expected an object in JSON");
+    refused(run().settings("[1]"), "settings: '[1]'");
+}
+
+/// Without settings of a program, the model is all that tells two runs apart.
+#[test]
+fn a_continued_run_of_another_model() {
+    use ihead::graph::Normaliser;
+    let dir = tempfile::tempdir().unwrap();
+    let of = |normaliser| {
+        let args = TransformerArgs {
+            layers: 1,
+            dim: 8,
+            heads: 1,
+            max_length: 16,
+            normaliser,
+            ..TransformerArgs::defaults()
+        };
+        let model = Transformer::new(65, &args).unwrap().init(0);
+        Run::new(model, batches()).threads(1).quiet().save_to(dir.path().join("run")).earlier(Resume::Auto)
+    };
+    of(Normaliser::Softmax).train(2).unwrap();
+    let error = of(Normaliser::Linear).train(4).unwrap_err().to_string();
+    assert!(error.contains("run.model was '") && error.contains("', is '"), "{error}");
+    assert_eq!(of(Normaliser::Softmax).train(4).unwrap().iterations().last(), Some(3));
 }
 
 #[test]

@@ -85,7 +85,8 @@ fn other_settings_are_refused_by_name_and_change_nothing() {
     ] {
         let error = place.refused("ihead_basic", &["max_iters=9", "resume=true", changed]);
         assert!(
-            error.contains(key) && error.contains("threads, max_iters and what is logged may change"),
+            error.contains(key)
+                && error.contains("threads, the number of steps and what is logged may change"),
             "{error}"
         );
     }
