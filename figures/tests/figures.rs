@@ -297,7 +297,7 @@ fn the_program_draws_runs_and_says_what_is_wrong() {
     assert!(error(&[&whole, "y=[acc_ent]"]).contains("did you mean 'acc_end'"));
     assert!(error(&[&whole, "out=a.pdf"]).contains(".svg or .png"));
     assert!(error(&[&whole, "attention"]).contains("run.json"));
-    assert!(error(&[&whole, "paper", "table"]).contains("two kinds"));
+    assert!(error(&[&whole, "paper", "table"]).contains("2 kinds are given"));
     assert!(error(&["no/such/folder"]).contains("no/such/folder"));
     assert_eq!(PAPER.len(), 2);
 }

@@ -82,7 +82,12 @@ fn folders_that_hold_no_run_and_places_that_cannot_be_written_are_named() {
     check(
         REPORT,
         place.path(),
-        &[(&["run", "out=empty"], &["cannot write empty"]), (&["run", "ouf=a"], &["'ouf'", "out"])],
+        &[
+            (&["run", "out=empty"], &["out: 'empty'", "a file that ends in .html"]),
+            (&["run", "out=run/run.json"], &["out: 'run/run.json'", "a file that ends in .html"]),
+            (&["run", "out=run/nothing.html/page.html"], &["cannot write run/nothing.html/page.html"]),
+            (&["run", "ouf=a"], &["'ouf'", "out"]),
+        ],
     );
     let cases: [(&[&str], &[&str]); 14] = [
         // these two ended the process, or asked for a file of the kind's name

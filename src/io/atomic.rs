@@ -42,7 +42,8 @@ fn file_to_write(path: &Path) -> Result<PathBuf> {
     let Ok(target) = std::fs::canonicalize(path) else { return Ok(path.to_owned()) };
     match std::fs::metadata(&target) {
         Ok(found) if !found.is_file() => {
-            Err(Error::format(path, "no file; expected one, or a name that is free"))
+            let why = "no file; expected one, or a name that is free";
+            Err(Error::io("write", path, std::io::Error::new(std::io::ErrorKind::InvalidInput, why)))
         }
         _ => Ok(target),
     }
@@ -129,6 +130,28 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_what_is_no_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        write_atomically(&at("file"), b"old").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        write_atomically(&at("link"), b"new").unwrap();
+        assert!(at("link").is_symlink());
+        assert_eq!(std::fs::read(at("file")).unwrap(), b"new");
+        let socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", at("null")).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        for name in ["socket", "null", "folder"] {
+            let error = write_atomically(&at(name), b"new").unwrap_err().to_string();
+            let said =
+                format!("cannot write {}: no file; expected one, or a name that is free", at(name).display());
+            assert_eq!(error, said);
+        }
+        drop(socket);
     }
 
     /// A file that is damaged, or a folder of its name, is not taken for none.

@@ -88,3 +88,48 @@ pub fn check_gradient(f: &impl RowWise, widths: &[usize], tolerance: f64) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The identity, with a backward pass of its own.
+    struct Wrong(fn(&mut Vec<f64>));
+
+    impl RowWise for Wrong {
+        fn name(&self) -> &str {
+            "wrong"
+        }
+
+        fn width(&self, inputs: &[usize]) -> std::result::Result<usize, String> {
+            Ok(inputs[0])
+        }
+
+        fn forward(&self, inputs: &[&[f64]], out: &mut [f64]) {
+            out.copy_from_slice(inputs[0]);
+        }
+
+        fn backward(&self, _: &[&[f64]], _: &[f64], d_out: &[f64], d_inputs: &mut [Vec<f64>]) {
+            d_inputs[0].copy_from_slice(d_out);
+            self.0(&mut d_inputs[0]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_gradient_is_refused() {
+        let refused = |change| check_gradient(&Wrong(change), &[4], 1e-6).unwrap_err().to_string();
+        assert!(check_gradient(&Wrong(|_| {}), &[4], 1e-6).is_ok());
+        assert!(check_gradient(&Wrong(|_| {}), &[4], f64::NAN).is_err());
+        for (change, said) in [
+            (
+                (|d| d[1] = f64::INFINITY) as fn(&mut Vec<f64>),
+                "the gradient of 'wrong' is off: input 0, column 1",
+            ),
+            (|d| d.fill(f64::INFINITY), "the gradient of 'wrong' is off: input 0, column 0"),
+            (Vec::clear, "the gradients of 'wrong': expected shape [4], found [0]"),
+            (|d| d.push(1.0), "the gradients of 'wrong': expected shape [4], found [5]"),
+        ] {
+            assert!(refused(change).starts_with(said), "{}", refused(change));
+        }
+    }
+}

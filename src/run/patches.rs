@@ -65,7 +65,8 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
 }
 
 /// Makes the edits of a mean ablation: they replace each of these streams by its mean over the sequences and positions of a
-/// batch.
+/// batch. A site is written as in [`Edits`]: `layers.1.attention.mixed[0]` is head 0 alone of a site that has heads, and `*` in
+/// a name stands for any characters.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -77,7 +78,7 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
 /// let sizes = SimplifiedArgs { max_length: 4, dim: 16, ..SimplifiedArgs::defaults() };
 /// let model = Simplified::new(10, &sizes)?.init(0);
 /// let batch = Batch { x: vec![7, 1, 7, 1], y: vec![1, 7, 1, 2], marks: vec![0; 4], batch: 1, seq: 4 };
-/// let edits = mean_ablation(&model, &batch, ["layers.0.attention.out"])?;
+/// let edits = mean_ablation(&model, &batch, ["layers.0.attention.out", "layers.*.attention.mixed[0]"])?;
 /// let found = Inspect::new(&model).edits(edits).measure([Metric::loss("loss")], &batch)?;
 /// assert!(found.get("loss").is_some());
 /// # Ok::<(), ihead::Error>(())
@@ -90,8 +91,11 @@ pub fn mean_ablation<'a>(
     batch: &Batch,
     sites: impl IntoIterator<Item = &'a str>,
 ) -> Result<Edits> {
+    let mut asked = sites.into_iter().map(|site| format!("{site}=ablate").parse::<Edits>());
+    let asked = asked.try_fold(Edits::default(), |all, one| one.map(|one| all.and(one)))?;
+    let graph = model.record_edited(batch.seq, &Edits::default())?;
     let mut edits = Edits::default();
-    for site in sites {
+    for (site, heads) in asked.named(&graph)? {
         let found = activations(model, batch, site)?;
         let [_, _, dim] = found.shape[..] else {
             let place = format!("mean ablation of '{site}'");
@@ -103,7 +107,7 @@ pub fn mean_ablation<'a>(
         }
         let rows = (batch.batch * batch.seq).max(1) as f64;
         mean.iter_mut().for_each(|sum| *sum /= rows);
-        edits = edits.with(site, Edit::Row(mean));
+        edits = edits.on_heads(site, heads.iter().copied(), Edit::Row(mean));
     }
     Ok(edits)
 }

@@ -42,7 +42,8 @@ pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
     let graphs = [was, is].map(|run| run.get("run").and_then(|run| run.get(GRAPH)));
     let (mut was, mut is) = (flat(was), flat(is));
     let key = format!("run.{GRAPH}");
-    (was.remove(&key), is.remove(&key));
+    was.remove(&key);
+    is.remove(&key);
     let keys: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let changed = keys.into_iter().filter(|key| !may_change(key) && was.get(*key) != is.get(*key));
     let shown = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);

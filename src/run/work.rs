@@ -246,8 +246,7 @@ impl Work {
         let (training, task) = (&self.training, self.batches.task());
         let seq = task.seq_length();
         check_length("the task", seq, model)?;
-        let of_timeline = |error: Error| error.of_part("timeline");
-        training.timeline.check(model, seq, &training.edits, None).map_err(of_timeline)?;
+        training.timeline.check(model, seq, &training.edits, None)?;
         training.optim.check(model)?;
         self.schedule.check()?;
         if let Some(text) = &self.settings

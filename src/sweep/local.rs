@@ -89,8 +89,7 @@ fn one(plan: &Plan, run: &Planned, place: &Place, jobs: usize) -> std::result::R
     // what a terminal sends goes to this process alone, which passes it on
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let status =
-        command.spawn().and_then(|child| end_of(child)).map_err(|e| format!("cannot be started: {e}"))?;
+    let status = command.spawn().and_then(end_of).map_err(|e| format!("cannot be started: {e}"))?;
     let last = place.last_line().unwrap_or_else(|| "it said nothing".into());
     match (status.success(), place.record().map(|record| record.status)) {
         (true, Some(Status::Done)) => Ok(()),

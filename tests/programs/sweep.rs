@@ -277,6 +277,16 @@ fn the_paper_s_program_runs_through_a_sweep_with_its_threads_shared() {
     let again = run("ihead_basic", &args);
     assert!(out(&again).starts_with("2 of 2 runs are finished already\n"), "{}", out(&again));
 
+    // nothing to take up: what was finished stays, and the rest begins again
+    let mut over = args.clone();
+    over.insert(0, "overwrite=true".into());
+    let over = run("ihead_basic", &over);
+    assert!(over.status.success(), "{}", err(&over));
+    let mut reprobe = args.clone();
+    reprobe.insert(0, "reprobe=nowhere".into());
+    let said = err(&run("ihead_basic", &reprobe));
+    assert!(said.starts_with("error: reprobe: it measures one run's snapshots"), "{said}");
+
     // beside a run that no sweep has made: what runs work out from their settings is no difference between them
     let alone = format!("save_dir={}", dir.path().join("alone").display());
     let mut args = line(&small);

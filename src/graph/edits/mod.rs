@@ -168,6 +168,21 @@ impl Edits {
         if self.is_empty() { Ok(()) } else { model.record_edited(seq, self).map(drop) }
     }
 
+    /// Each site of a recorded model that an entry names, with the heads of that entry (none for all).
+    ///
+    /// # Errors
+    /// If an entry names no site: the nearest name is in the message.
+    pub(crate) fn named<'a>(&'a self, graph: &'a Graph) -> Result<Vec<(&'a str, &'a [usize])>> {
+        if let Some(error) = self.unknown(graph) {
+            return Err(error);
+        }
+        let of = |entry: &'a Entry| {
+            let names = graph.sites().keys().filter(|name| matches(&entry.site, name));
+            names.map(|name| (name.as_str(), entry.heads.as_slice()))
+        };
+        Ok(self.entries.iter().flat_map(of).collect())
+    }
+
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }

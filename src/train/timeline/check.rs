@@ -24,7 +24,7 @@ impl Timeline {
             match change {
                 Change::At(when, action) => {
                     when.check()?;
-                    check(action, model, seq)?;
+                    check(action, model, seq).map_err(|error| error.of_part(entry(change)))?;
                 }
                 Change::Rate(rate) => rate.check()?,
                 Change::Frozen(frozen) => {
@@ -32,7 +32,7 @@ impl Timeline {
                         let found = "an end before its beginning";
                         return Err(Error::value(entry(change), found, "one at or after it"));
                     }
-                    check(&frozen.freeze, model, seq)?;
+                    check(&frozen.freeze, model, seq).map_err(|error| error.of_part(entry(change)))?;
                 }
             }
         }
@@ -55,7 +55,7 @@ impl Timeline {
                 (start..end.min(start.saturating_add(MOST))).any(|iteration| when.contains(iteration, steps))
             };
             if let Some(rate) = rates.iter().find(within) {
-                let found = format!("while '{}' sets the rate of each iteration", entry(rate));
+                let found = format!("while '{rate}' sets the rate of each iteration");
                 return Err(Error::value(entry(change), found, "times apart"));
             }
         }

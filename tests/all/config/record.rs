@@ -66,6 +66,9 @@ fn files_that_are_no_records() {
     let missing = problems(&["--config", "no/such/file.json", "seed=x"]);
     assert!(missing[0].starts_with("cannot read no/such/file.json: "), "{missing:?}");
     assert_eq!(missing.len(), 2);
+    // a mark of the byte order is no part of it
+    let (_folder, path) = file("\u{feff}{\"seed\": 3}");
+    assert_eq!(args(&["--config", &path]).run.seed, 3);
     let (_folder, path) = file("{\"seed\": ");
     assert!(problems(&["--config", &path])[0].starts_with(&format!("{path}: not JSON: ")));
     let (_folder, path) = file("[1]");

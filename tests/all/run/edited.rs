@@ -1,7 +1,9 @@
 //! Edited sites in a run and in what is measured.
+use ihead::config::Config;
 use ihead::data::{Batch, NumpyRng, sample};
 use ihead::graph::{Edit, Edits};
 use ihead::io::Array;
+use ihead::model::{Transformer, TransformerArgs};
 use ihead::nn::{AnyParam, ModuleExt};
 use ihead::probe::Metric;
 use ihead::run::{Inspect, activations, at_positions, mean_ablation, measure};
@@ -147,11 +149,37 @@ fn mean_ablation_holds_a_stream_at_its_mean() {
         let mean = free.iter().map(|x| f64::from(*x)).sum::<f64>() / free.len() as f64;
         assert!(values(&held.values).iter().all(|x| (f64::from(*x) - mean).abs() < 1e-6));
     }
-    let error = mean_ablation(&own, &batch, ["layers.1.attention.pattern"]).unwrap_err().to_string();
+    let refused = |site| mean_ablation(&own, &batch, [site]).unwrap_err().to_string();
+    let error = refused("layers.1.attention.pattern");
     assert_eq!(
         error,
         "mean ablation of 'layers.1.attention.pattern': an attention pattern; expected a stream, whose mean is a row"
     );
+    assert_eq!(
+        refused("layers.1.attention.outt"),
+        "no site 'layers.1.attention.outt'; did you mean 'layers.1.attention.out'?"
+    );
+}
+
+/// The columns of one head are held at their mean, those of the others stay; a pattern of names is every site that it names.
+#[test]
+fn mean_ablation_of_a_head_leaves_the_others() {
+    let args = TransformerArgs { layers: 2, dim: 8, heads: 2, max_length: 16, ..TransformerArgs::defaults() };
+    let (own, batch) = (Transformer::new(65, &args).unwrap().init(0), test_batch());
+    let edits = mean_ablation(&own, &batch, ["layers.0.attention.mixed[1]"]).unwrap();
+    let inspect = Inspect::new(&own).edits(edits);
+    let held = inspect.activations(&batch, "layers.0.attention.mixed").unwrap().values;
+    let free = activations(&own, &batch, "layers.0.attention.mixed").unwrap().values;
+    for (i, (held, free_one)) in held.iter().zip(&free).enumerate() {
+        let column = i % 8;
+        let mean = || {
+            free.iter().skip(column).step_by(8).map(|x| f64::from(*x)).sum::<f64>() / (free.len() / 8) as f64
+        };
+        let expected = if column < 4 { f64::from(*free_one) } else { mean() };
+        assert!((f64::from(*held) - expected).abs() < 1e-6, "column {column}: {held}, expected {expected}");
+    }
+    let both = mean_ablation(&own, &batch, ["layers.*.attention.mixed[1]"]).unwrap();
+    assert_eq!(both.sites().collect::<Vec<_>>(), ["layers.0.attention.mixed", "layers.1.attention.mixed"]);
 }
 
 #[test]

@@ -201,6 +201,11 @@ fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
         ("0: learning_rate(-1)", "expected a number of at least 0"),
         ("5..5: linear(0, 1)", "an end that is not after its beginning; expected one that is"),
         ("0..9: linear(0, 1), 8..12: cosine(1, 0)", ": at the same time as '0..9: linear(0, 1)'"),
+        (
+            "3: learning_rate(1), 0..9: linear(0, 1)",
+            ": while '0..9: linear(0, 1)' sets the rate of each iteration",
+        ),
+        ("every 4: learning_rate(1), 5..9: linear(0, 1)", ": while '5..9: linear(0, 1)' sets the rate"),
         ("3: cosine(1, 0)", "expected two iterations"),
         ("0..9: cosin(1, 0)", "did you mean 'cosine'?"),
         ("0: edit(layers.0.attention.patern=previous_token)", "did you mean 'layers.0.attention.pattern'?"),
