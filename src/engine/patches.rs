@@ -25,8 +25,18 @@ impl<E: Element> Patches<E> {
         let mut expected = self.shape(slot);
         let batch = shape.first().copied().unwrap_or_default();
         expected.insert(0, batch);
-        if shape != expected || values.len() != expected.iter().product::<usize>() {
-            return Err(Error::shape(format!("activations for '{site}'"), &expected, shape));
+        let activations = || format!("activations for '{site}'");
+        let elements = expected.iter().product::<usize>();
+        if shape == expected && values.len() != elements {
+            let found = format!("{} values", values.len());
+            return Err(Error::misfit(
+                activations(),
+                found,
+                format!("{elements}, as the shape {shape:?} says"),
+            ));
+        }
+        if shape != expected {
+            return Err(Error::shape(activations(), &expected, shape));
         }
         if self.sites[slot].heads.is_some() {
             let seen_later = |(row, weights): (usize, &[E])| {

@@ -21,6 +21,9 @@ pub(super) fn squares(mlp: bool) -> f64 {
 /// Bytes of a layer besides its values: names, instructions, buffers of a few numbers.
 const LAYER: f64 = 1e5;
 
+/// A layer whose matrices hold more than so many times `dim^2` numbers has a hidden layer that was chosen large.
+const OF_A_HIDDEN_LAYER: f64 = 64.0;
+
 /// The sizes of a model.
 pub(super) struct Sizes {
     pub vocab: usize,
@@ -45,11 +48,22 @@ impl Sizes {
         }
         let [dim, vocab, rows, layers] =
             [self.dim, self.vocab, self.max_length, self.layers].map(|n| n as f64);
-        let parameters = dim * (2.0 * vocab + rows) + layers * squares * dim * dim;
-        let Sizes { dim, max_length, layers, .. } = self;
-        let what = format!("a model of {layers} layers, dim {dim} and max_length {max_length}");
-        let (values, names) = (8.0 * parameters, LAYER * *layers as f64);
-        let key = if names > values { self.layers_key } else { "dim" };
+        let (tokens, positions) = (2.0 * dim * vocab, dim * rows);
+        let matrices = layers * squares * dim * dim;
+        let parameters = tokens + positions + matrices;
+        let what =
+            format!("a model of {} layers, dim {} and max_length {}", self.layers, self.dim, self.max_length);
+        let (values, names) = (8.0 * parameters, LAYER * layers);
+        // the setting that is to blame
+        let key = if names > values || matrices > tokens && layers > dim && squares <= OF_A_HIDDEN_LAYER {
+            self.layers_key
+        } else if positions > tokens.max(matrices) && rows > dim {
+            "max_length"
+        } else if matrices > tokens && squares > OF_A_HIDDEN_LAYER {
+            "hidden"
+        } else {
+            "dim"
+        };
         crate::memory::check(key, &what, values + names)
     }
 }

@@ -384,6 +384,7 @@ impl RunArgs {
         );
         warn(!triggers && reprobes, idle("reprobe", "for data_args.k=0, where nothing is measured"));
         warn(self.overwrite && self.save_dir.is_none(), idle("overwrite", "without save_dir"));
+        warn(self.resume == Resume::Auto && self.save_dir.is_none(), idle("resume", "without save_dir"));
         warn(self.tensorboard && self.save_dir.is_none(), idle("tensorboard", "without save_dir"));
         if let Some(end) = self.max_iters {
             for change in timeline.frozen_beyond(end) {

@@ -70,7 +70,7 @@ impl Wanted {
     fn check_names(&self) -> Result<()> {
         let sets = self.sets.iter().flat_map(|set| &set.metrics);
         let metrics = self.training.iter().chain(sets).map(Metric::name);
-        let mut seen = vec!["iter"];
+        let mut seen = vec!["iter", "run", "status"];
         for name in metrics.chain(self.weights.iter().map(WeightProbe::name)) {
             if seen.contains(&name) {
                 return Err(Error::duplicate("numbers of a run", name));

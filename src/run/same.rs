@@ -34,16 +34,21 @@ pub(crate) const STEPS: [&str; 3] = ["max_iters", "steps", "iterations"];
 /// What the model computes, a line a node, in what the run is made of.
 pub(super) const GRAPH: &str = "graph";
 
+/// A checksum of the first batch that the task draws, in what the run is made of.
+pub(super) const FIRST_BATCH: &str = "first_batch";
+
 /// Refuses to continue a run of other settings: each that differs is named, with what it was and what it is.
 ///
 /// # Errors
 /// If one differs that may not.
 pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
-    let graphs = [was, is].map(|run| run.get("run").and_then(|run| run.get(GRAPH)));
+    let part = |key: &str| [was, is].map(|run| run.get("run").and_then(|run| run.get(key)));
+    let (graphs, batches) = (part(GRAPH), part(FIRST_BATCH));
     let (mut was, mut is) = (flat(was), flat(is));
-    let key = format!("run.{GRAPH}");
-    was.remove(&key);
-    is.remove(&key);
+    for key in [GRAPH, FIRST_BATCH].map(|key| format!("run.{key}")) {
+        was.remove(&key);
+        is.remove(&key);
+    }
     let keys: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let changed = keys.into_iter().filter(|key| !may_change(key) && was.get(*key) != is.get(*key));
     let shown = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
@@ -53,6 +58,13 @@ pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
         && let Some((was, is)) = first_difference(was, is)
     {
         changed.push(format!("run.model was '{was}', is '{is}'"));
+    }
+    // where another setting is known to differ, that is why
+    if let [Some(was), Some(is)] = batches
+        && was != is
+        && changed.is_empty()
+    {
+        changed.push("run.task draws other sequences than it did".into());
     }
     if changed.is_empty() {
         return Ok(());
@@ -105,6 +117,15 @@ mod tests {
         let error = check(Path::new("r"), &was, &is).unwrap_err().to_string();
         let named = "r holds a run with other settings (optim_args.learning_rate was 0.2, is 0.1";
         assert!(error.starts_with(named), "{error}");
+    }
+
+    #[test]
+    fn a_task_that_draws_other_sequences_is_noticed_if_nothing_else_says_why() {
+        let of = |batch: u32, optim: &str| json!({ "run": { "optim": optim, "first_batch": batch } });
+        let refused = |is| check(Path::new("r"), &of(1, "sgd"), &is).unwrap_err().to_string();
+        assert!(refused(of(2, "sgd")).contains("(run.task draws other sequences than it did)"));
+        assert!(refused(of(2, "adamw")).contains("(run.optim was \"sgd\", is \"adamw\")"));
+        assert!(check(Path::new("r"), &of(1, "sgd"), &of(1, "sgd")).is_ok());
     }
 
     #[test]

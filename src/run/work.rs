@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::data::{Batches, Loader, LoaderOptions};
+use crate::data::{Batch, Batches, Loader, LoaderOptions};
 use crate::engine::Request;
 use crate::graph::AnyModel;
 use crate::train::{Compute, Progress, Subject, Training};
@@ -235,6 +235,7 @@ impl Work {
             json!({ "size": options.batch_size, "seed": options.seed, "workers": options.workers });
         let graph = self.training.graph(model, self.batches.task().seq_length())?.to_string();
         run[same::GRAPH] = graph.lines().collect::<Value>();
+        run[same::FIRST_BATCH] = checksum(&self.batches.clone().next_batch()?).into();
         let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let mut identity = settings.filter(Value::is_object).unwrap_or_else(|| json!({}));
         identity["run"] = run;
@@ -336,4 +337,13 @@ impl Work {
             ..RunInfo::begin()
         })
     }
+}
+
+/// A number that tells batches apart.
+fn checksum(batch: &Batch) -> u32 {
+    let bytes = |sum, numbers: &[u32]| {
+        numbers.iter().fold(sum, |sum, n| crc32c::crc32c_append(sum, &n.to_le_bytes()))
+    };
+    let marks: Vec<u32> = batch.marks.iter().map(|mark| *mark as u32).collect();
+    [&batch.x, &batch.y, &marks].into_iter().fold(0, |sum, numbers| bytes(sum, numbers))
 }

@@ -60,6 +60,8 @@ const PALETTES = {
   dark: ["#56b4e9", "#e69f00", "#2fc79a", "#e79ac6", "#f0e442", "#ff8a4c", "#eeeeee"],
 };
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2]];
+/** The border of a line's mark in the legend, for each of these dashes. */
+const BORDERS = ["solid", "dashed", "dotted", "double", "groove"];
 
 const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
 

@@ -178,6 +178,7 @@ function drawChart(card) {
         ...lines.map((line) => ({ label: line.label, stroke: line.colour, dash: line.dash, width: 2, points: { show: few, size: 5 }, value: (_, value, series, at) => (at === null || at === undefined ? "–" : valueAt(drawn[series - 1], at)) })),
         ...bands.flatMap(() => [edge("highest"), edge("lowest")]),
       ],
+      legend: { markers: { width: 3, dash: (_, series) => BORDERS[Math.max(0, DASHES.indexOf(lines[series - 1]?.dash))] } },
       bands: bands.map(({ line }, i) => ({ series: [lines.length + 2 * i + 1, lines.length + 2 * i + 2], fill: lighter(line.colour) })),
       hooks: {
         draw: [(chart) => drawMarks(chart, group, lines)],

@@ -24,8 +24,8 @@ function tokenText(view, token) {
 
 /** What a position is, by the marks of the task. */
 function markOf(shown, t) {
-  if (shown.marks[t] > 0) return "trigger";
-  return t > 0 && shown.marks[t - 1] > 0 ? "output" : "";
+  if (shown.marks[t] > 0) return "marked";
+  return t > 0 && shown.marks[t - 1] > 0 ? "after a mark" : "";
 }
 
 /** The name of a site, short. */
@@ -163,7 +163,7 @@ function drawPane(pane) {
   // the sequence, shaded by attention
   const words = shownHere.x.map((_, at) => {
     const mark = markOf(shownHere, at);
-    const word = element("span", { class: `token ${mark}${at === t ? " here" : ""}`, "data-at": at, title: `position ${at}${mark ? `, ${mark}` : ""}${at <= t && hasAttention ? `, weight ${shown(weights[at])}` : ""}` }, name(at));
+    const word = element("span", { class: `token ${mark.split(" ")[0]}${at === t ? " here" : ""}`, "data-at": at, title: `position ${at}${mark ? `, ${mark}` : ""}${at <= t && hasAttention ? `, weight ${shown(weights[at])}` : ""}` }, name(at));
     if (at <= t && hasAttention) word.style.setProperty("--weight", `${Math.round((100 * Math.abs(weights[at])) / most)}%`);
     if (at > t) word.classList.add("later");
     return word;
@@ -175,7 +175,7 @@ function drawPane(pane) {
     drawMap(pane.map, packed, site, head);
     pane.map.setAttribute("aria-label", `Attention of ${siteText(view.patterns[site].site)}, head ${head}, from each of ${packed.length} positions (rows) to those before it (columns). The rows of the chosen position are in the table.`);
     const order = weights.map((_, at) => at).sort((a, b) => weights[b] - weights[a]);
-    const rows = order.slice(0, 6).map((at) => [`${at}`, element("td", {}, element("code", {}, name(at))), markOf(shownHere, at) || "–", barCell(shown(weights[at]), weights[at] / most, false)]);
+    const rows = order.slice(0, 6).map((at) => [`${at}`, element("td", {}, element("code", {}, name(at))), markOf(shownHere, at).split(" ")[0] || "–", barCell(shown(weights[at]), weights[at] / most, false)]);
     pane.attention.replaceChildren(table(`Where position ${t} looks`, ["position", "token", "mark", "weight"], rows));
   } else {
     pane.attention.replaceChildren(element("p", { class: "hint" }, "The model has no attention."));
@@ -296,7 +296,7 @@ function drawViewer() {
         goTo(Math.min(length - 1, Math.floor(((event.clientY - top) / height) * length)));
       });
       const heading = element("h3", { id: `pane-${number}` }, runs.length > 1 ? swatch(number) : null, runs.length > 1 ? run.name : "What it does in a sequence");
-      const key = element("p", { class: "hint key" }, element("span", { class: "token trigger" }, "trigger"), " ", element("span", { class: "token output" }, "its output"), " ", element("span", { class: "token here" }, "position"), " the stronger its shade, the more a token is looked at");
+      const key = element("p", { class: "hint key" }, element("span", { class: "token marked" }, "marked by the task"), " (in the paper's, a trigger) ", element("span", { class: "token after" }, "after a mark"), " ", element("span", { class: "token here" }, "position"), " the stronger its shade, the more a token is looked at");
       const figure = run.view.patterns.length > 0 ? element("figure", {}, pane.map, element("figcaption", { class: "hint" }, "attention: a row for each position, a column for each that it looks at; dark is 0, yellow the most")) : null;
       pane.whole = element("article", { class: "pane", "aria-labelledby": `pane-${number}` }, heading, pane.caption, pane.strip, key, element("div", { class: "parts" }, figure, element("div", { class: "tables" }, pane.attention, pane.predicted, pane.terms)), ...run.view.notes.map((note) => element("p", { class: "hint" }, note)));
       return pane;

@@ -2,7 +2,9 @@
 use ihead::backend::Const;
 use ihead::config::{self, Config, Exit};
 use ihead::graph::{Graph, record};
-use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs};
+use ihead::model::{
+    FeedForwardKind, Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs,
+};
 use ihead::nn::{ModuleExt, Role};
 
 use super::{DIM, LENGTH, SEQ, VOCAB};
@@ -100,6 +102,17 @@ fn layers_that_no_memory_holds_are_refused_by_the_name_of_their_setting() {
     for (error, expected) in errors {
         let error = error.unwrap().to_string();
         assert!(error.starts_with(expected), "{error}");
+    }
+    // the key is that of the size that is too large
+    let base = || TransformerArgs { ff: FeedForwardKind::Mlp, ..TransformerArgs::defaults() };
+    for (args, key) in [
+        (TransformerArgs { hidden: Some(n), ..base() }, "hidden: "),
+        (TransformerArgs { max_length: n, ..base() }, "max_length: "),
+        (TransformerArgs { layers: 100_000_000, ..base() }, "layers: "),
+        (TransformerArgs { dim: 1 << 30, ..base() }, "dim: "),
+    ] {
+        let error = Transformer::new(VOCAB, &args).err().unwrap().to_string();
+        assert!(error.starts_with(key) && error.contains(" needs "), "{key}{error}");
     }
 }
 

@@ -53,7 +53,9 @@ fn two_numbers_of_one_name() {
     refused(run().on(&test_batch(), acc()).on_training(acc()), said);
     let recall = Recall::new("acc", Circuit::rows("tok_embeddings.weight"), Association::identity(65));
     refused(run().on(&test_batch(), acc()).weights([recall]), said);
-    refused(run().on(&test_batch(), [Metric::accuracy("iter")]), "named 'iter'");
+    for column in ["iter", "run", "status"] {
+        refused(run().on(&test_batch(), [Metric::accuracy(column)]), &format!("named '{column}'"));
+    }
 }
 
 #[test]
@@ -156,6 +158,34 @@ fn numbers_of_an_optimiser() {
 fn settings_that_are_no_object() {
     refused(run().settings("{not json"), "settings: '{not json'; expected an object in JSON");
     refused(run().settings("[1]"), "settings: '[1]'");
+}
+
+/// A task of one's own whose numbers have changed, without settings that say so.
+#[test]
+fn a_continued_run_of_another_task() {
+    struct Steps(u32);
+    impl Task for Steps {
+        fn vocab(&self) -> usize {
+            65
+        }
+        fn seq_length(&self) -> usize {
+            16
+        }
+        fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], _: &mut [i32]) {
+            let first = rng.below(65);
+            (0..).zip(tokens).for_each(|(t, token)| *token = (first + self.0 * t) % 65);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let of = |step| {
+        let batches =
+            Batches::new(Arc::new(Steps(step)), BatchOptions { batch_size: 4, seed: 0, workers: 1 }).unwrap();
+        Run::new(model(), batches).threads(1).quiet().save_to(dir.path().join("run")).earlier(Resume::Auto)
+    };
+    of(1).train(2).unwrap();
+    let error = of(2).train(4).unwrap_err().to_string();
+    assert!(error.contains("run.task draws other sequences than it did"), "{error}");
+    of(1).train(4).unwrap();
 }
 
 /// Without settings of a program, the model is all that tells two runs apart.
