@@ -49,7 +49,8 @@ impl CausalGraph {
     /// sequence has as many tokens as there are entries, of which a model sees all but the last.
     ///
     /// # Errors
-    /// A parent that is not before its child, fewer than two positions, no token or more than 8192, or an `alpha` that is not positive.
+    /// A parent that is not before its child, fewer than two positions, no token or more than 8192, or an `alpha` that is not
+    /// positive.
     pub fn new(vocab: usize, parents: Vec<Option<usize>>, alpha: f64) -> Result<Self> {
         if !(1..=MOST_TOKENS).contains(&vocab) {
             return Err(Error::value("vocab", vocab, format!("1 to {MOST_TOKENS}")));

@@ -84,8 +84,8 @@ impl Request {
     /// Checks what a run is handed against the graph.
     ///
     /// # Errors
-    /// If the batch is not of its own size, the sequences have another length, a token is outside the vocabulary, positions of a row set are missing, or a term
-    /// of the loss that is against distributions has none.
+    /// If the batch is not of its own size, the sequences have another length, a token is outside the vocabulary, positions of a
+    /// row set are missing, or a term of the loss that is against distributions has none.
     pub(crate) fn check(
         &self,
         (seq, vocab): (usize, usize),

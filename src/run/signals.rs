@@ -1,5 +1,5 @@
-//! Signals, in one place: while a run has a folder, or a sweep has runs, the first SIGINT, SIGTERM or SIGHUP asks it to stop after its step, a second
-//! one ends the process at once. Otherwise signals do what they always do.
+//! Signals, in one place: while a run has a folder, or a sweep has runs, the first SIGINT, SIGTERM or SIGHUP asks it to stop after
+//! its step, a second one ends the process at once. Otherwise signals do what they always do.
 use crate::error::Stop;
 
 /// Signals are caught while one of these is there.

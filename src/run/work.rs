@@ -250,14 +250,14 @@ impl Work {
         training.timeline.check(model, seq, &training.edits, None)?;
         training.optim.check(model)?;
         self.schedule.check()?;
-        if let Some(text) = &self.settings
-            && !serde_json::from_str::<Value>(text).is_ok_and(|settings| settings.is_object())
-        {
-            return Err(Error::value(
-                "settings",
-                format!("'{text}'"),
-                "an object in JSON, as `settings_json` writes it",
-            ));
+        let settings = self.settings.as_deref().map_or_else(|| Ok(json!({})), serde_json::from_str::<Value>);
+        let wrong = match settings {
+            Ok(settings) if settings.is_object() => None,
+            Ok(_) => Some("no object".to_owned()),
+            Err(error) => Some(format!("not JSON: {error}")),
+        };
+        if let Some(found) = wrong {
+            return Err(Error::value("settings", found, "an object in JSON, as `settings_json` writes it"));
         }
         let graph = training.graph(model, seq)?;
         training.check_values(model, &graph)?;

@@ -93,10 +93,11 @@ fn carry_out(plan: &Plan, order: &Order) -> Result<Outcome> {
     if summary.skipped > 0 {
         let _ = write!(text, ", {} finished before", summary.skipped);
     }
-    if summary.failed.is_empty() && summary.stopped.is_none() {
+    let left = plan.runs.len() - summary.done - summary.skipped - summary.failed.len();
+    // a signal that came when all was done has stopped nothing
+    if summary.failed.is_empty() && (summary.stopped.is_none() || left == 0) {
         return Ok(Outcome::Done(text + "\n"));
     }
-    let left = plan.runs.len() - summary.done - summary.skipped - summary.failed.len();
     if let Some(stop) = summary.stopped {
         let _ = write!(text, ", stopped by {stop} with {left} not begun");
     }

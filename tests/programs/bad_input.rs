@@ -268,7 +268,7 @@ fn what_no_machine_can_hold_is_refused_before_it_is_asked_for() {
             &["model_args.dim: ", "dim 400000000", "memory"],
         );
         let greatest = "model_args.max_length=18446744073709551615";
-        folder.refused_with(program, &[greatest], &["model_args.dim: ", "memory"]);
+        folder.refused_with(program, &[greatest], &["model_args.max_length: ", "memory"]);
         let long = ["model_args.max_length=3000000", "data_args.seq_length=3000000", "test_batch_size=1"];
         let batch = ["optim_args.batch_size=1", "model_args.dim=4"];
         folder.refused_with(
@@ -278,5 +278,9 @@ fn what_no_machine_can_hold_is_refused_before_it_is_asked_for() {
         );
         folder.refused_with(program, &["num_data_workers=99999999999"], &["num_data_workers: "]);
     }
-    folder.refused_with("ihead_full", &["model_args.n_layers=99999999999"], &["model_args.dim: ", "memory"]);
+    folder.refused_with(
+        "ihead_full",
+        &["model_args.n_layers=99999999999"],
+        &["model_args.n_layers: ", "memory"],
+    );
 }

@@ -156,8 +156,11 @@ fn numbers_of_an_optimiser() {
 
 #[test]
 fn settings_that_are_no_object() {
-    refused(run().settings("{not json"), "settings: '{not json'; expected an object in JSON");
-    refused(run().settings("[1]"), "settings: '[1]'");
+    refused(
+        run().settings("{not json"),
+        "settings: not JSON: key must be a string at line 1 column 2; expected an object in JSON",
+    );
+    refused(run().settings("[1]"), "settings: no object; expected an object in JSON");
 }
 
 /// A task of one's own whose numbers have changed, without settings that say so.
