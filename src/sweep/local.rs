@@ -86,9 +86,6 @@ fn one(plan: &Plan, run: &Planned, place: &Place, jobs: usize) -> std::result::R
     let (out, err) = (log()?, log()?);
     let mut command = Command::new(this_program());
     command.args(plan.arguments(run, share_of_threads(jobs))).stdin(Stdio::null()).stdout(out).stderr(err);
-    // what a terminal sends goes to this process alone, which passes it on
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let status = command.spawn().and_then(end_of).map_err(|e| format!("cannot be started: {e}"))?;
     let last = place.last_line().unwrap_or_else(|| "it said nothing".into());
     match (status.success(), place.record().map(|record| record.status)) {
@@ -102,10 +99,10 @@ fn one(plan: &Plan, run: &Planned, place: &Place, jobs: usize) -> std::result::R
     }
 }
 
-/// Waits for the end of a run, and passes on what asks this process to stop. A run that has been asked as well, as by who stops
-/// all processes of a job, has half a second to end before: a second signal would end it at once.
+/// Waits for the end of a run, and passes on what asks this process to stop. A run that has been asked as well, as by a terminal
+/// or by who stops all processes of a job, has five seconds to end before: a second signal would end it at once.
 fn end_of(mut child: Child) -> std::io::Result<ExitStatus> {
-    const PATIENCE: Duration = Duration::from_millis(500);
+    const PATIENCE: Duration = Duration::from_secs(5);
     let (begun, mut asked, mut passed_on) = (Instant::now(), None, false);
     loop {
         if let Some(status) = child.try_wait()? {
