@@ -54,13 +54,17 @@ impl Batch {
     /// assert_eq!(error, "`x` of a batch: expected shape [2, 4], found [7]");
     /// ```
     pub fn check(&self) -> Result<()> {
+        let expected = [self.batch, self.seq];
+        self.misfit().map_or(Ok(()), |(what, found)| {
+            Err(Error::shape(format!("`{what}` of a batch"), &expected, &[found]))
+        })
+    }
+
+    /// The first of its lists that has more or fewer numbers than `batch` and `seq` say, and how many.
+    pub(super) fn misfit(&self) -> Option<(&'static str, usize)> {
         let expected = self.batch.checked_mul(self.seq);
-        for (what, found) in [("`x`", self.x.len()), ("`y`", self.y.len()), ("`marks`", self.marks.len())] {
-            if Some(found) != expected {
-                return Err(Error::shape(format!("{what} of a batch"), &[self.batch, self.seq], &[found]));
-            }
-        }
-        Ok(())
+        let lists = [("x", self.x.len()), ("y", self.y.len()), ("marks", self.marks.len())];
+        lists.into_iter().find(|(_, found)| Some(*found) != expected)
     }
 
     /// Returns `x`, `y` and `marks` of sequence `i`, each `[seq]`.

@@ -182,11 +182,9 @@ pub(super) fn draw(task: &dyn Task, rng: &mut NumpyRng, size: usize, batch: &mut
     if found != expected {
         return Err(Error::shape(format!("the batch of {}", task.name()), &expected, &found));
     }
-    let tokens = size * task.seq_length();
-    for (what, found) in [("x", batch.x.len()), ("y", batch.y.len()), ("marks", batch.marks.len())] {
-        if found != tokens {
-            return Err(Error::shape(format!("{what} of {}", task.name()), &[tokens], &[found]));
-        }
+    if let Some((what, found)) = batch.misfit() {
+        let tokens = size * task.seq_length();
+        return Err(Error::shape(format!("{what} of {}", task.name()), &[tokens], &[found]));
     }
     let most = batch.x.iter().chain(&batch.y).fold(0, |most, token| most.max(*token));
     if (most as usize) < task.vocab() {

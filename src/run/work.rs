@@ -162,7 +162,8 @@ impl Work {
     fn start(&mut self, model: &mut dyn AnyModel) -> Result<Started> {
         let Checked { mut probes, estimate } = self.check(model)?;
         self.check_looks()?;
-        let identity = self.identity(model)?;
+        // what is compared when the run is continued, which a run without a folder is not
+        let identity = if self.dir.is_some() { self.identity(model)? } else { Value::Null };
         self.training.prepare(model)?;
         let mut written = Written::default();
         let (mut batches, mut history) = (self.batches.clone(), History::default());
@@ -236,10 +237,20 @@ impl Work {
         let graph = self.training.graph(model, self.batches.task().seq_length())?.to_string();
         run[same::GRAPH] = graph.lines().collect::<Value>();
         run[same::FIRST_BATCH] = checksum(&self.batches.clone().next_batch()?).into();
-        let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let mut identity = settings.filter(Value::is_object).unwrap_or_else(|| json!({}));
+        let mut identity = self.program_settings()?;
         identity["run"] = run;
         Ok(identity)
+    }
+
+    /// The settings of the program, an object: an empty one, if it gives none.
+    fn program_settings(&self) -> Result<Value> {
+        let settings = self.settings.as_deref().map_or_else(|| Ok(json!({})), serde_json::from_str::<Value>);
+        let found = match settings {
+            Ok(settings) if settings.is_object() => return Ok(settings),
+            Ok(_) => "no object".to_owned(),
+            Err(error) => format!("not JSON: {error}"),
+        };
+        Err(Error::value("settings", found, "an object in JSON, as `settings_json` writes it"))
     }
 
     /// Checks everything, without touching a file.
@@ -250,15 +261,7 @@ impl Work {
         training.timeline.check(model, seq, &training.edits, None)?;
         training.optim.check(model)?;
         self.schedule.check()?;
-        let settings = self.settings.as_deref().map_or_else(|| Ok(json!({})), serde_json::from_str::<Value>);
-        let wrong = match settings {
-            Ok(settings) if settings.is_object() => None,
-            Ok(_) => Some("no object".to_owned()),
-            Err(error) => Some(format!("not JSON: {error}")),
-        };
-        if let Some(found) = wrong {
-            return Err(Error::value("settings", found, "an object in JSON, as `settings_json` writes it"));
-        }
+        self.program_settings()?;
         let graph = training.graph(model, seq)?;
         training.check_values(model, &graph)?;
         if task.vocab() > graph.vocab() {
@@ -320,7 +323,7 @@ impl Work {
 
     /// What `run.json` says of a run that begins.
     fn describe(&self, model: &dyn AnyModel, estimate: &Estimate, probes: &Probes) -> Result<RunInfo> {
-        let settings = self.settings.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let settings = self.program_settings()?;
         let Compute { device, threads, precision } = self.training.compute;
         Ok(RunInfo {
             device: format!("{device:?}").to_lowercase(),
@@ -328,7 +331,7 @@ impl Work {
             threads,
             seeds: Seeds {
                 data: self.batches.options().seed,
-                weights: settings.and_then(|settings| settings.get("seed")?.as_u64()),
+                weights: settings.get("seed").and_then(Value::as_u64),
             },
             made_of: self.made_of(),
             estimated_memory: Some(estimate.bytes() as u64),

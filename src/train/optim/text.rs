@@ -57,20 +57,27 @@ impl Optim {
 }
 
 impl Optim {
+    /// Its name, and its settings with their values; none of an optimiser with groups, which has several.
+    fn numbers(&self) -> Option<(&'static str, Vec<(&'static str, f64)>)> {
+        let (name, known, values) = match self {
+            Optim::Sgd(sgd) => ("sgd", &SGD[..], sgd.settings()),
+            Optim::AdamW(adamw) => ("adamw", &ADAMW[..], adamw.settings()),
+            Optim::Groups(_) => return None,
+        };
+        Some((name, known.iter().map(|(key, _)| *key).zip(values).collect()))
+    }
+
     /// Checks the numbers that it was made of, as its text is checked when it is read.
     ///
     /// # Errors
     /// If one is negative or not finite, or a `beta` is 1 or more.
     pub(super) fn check_numbers(&self) -> Result<()> {
-        let (name, values): (_, Vec<_>) = match self {
-            Optim::Sgd(sgd) => ("sgd", SGD.iter().zip(sgd.settings()).collect()),
-            Optim::AdamW(adamw) => ("adamw", ADAMW.iter().zip(adamw.settings()).collect()),
-            Optim::Groups(groups) => {
-                groups.groups().try_for_each(|(_, optim)| optim.check_numbers())?;
-                return groups.others().check_numbers();
-            }
-        };
-        for ((key, _), value) in values {
+        if let Optim::Groups(groups) = self {
+            groups.groups().try_for_each(|(_, optim)| optim.check_numbers())?;
+            return groups.others().check_numbers();
+        }
+        let Some((name, numbers)) = self.numbers() else { return Ok(()) };
+        for (key, value) in numbers {
             let said = |expected: &str| Err(Error::value(format!("{key} of {name}"), value, expected));
             if !(value.is_finite() && value >= 0.0) {
                 return said("a finite number of at least 0");
@@ -114,15 +121,12 @@ fn setting<'a>(
 impl fmt::Display for Optim {
     /// Its settings, without its state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, values) = match self {
-            Optim::Sgd(sgd) => ("sgd", SGD.iter().zip(sgd.settings()).collect::<Vec<_>>()),
-            Optim::AdamW(adamw) => ("adamw", ADAMW.iter().zip(adamw.settings()).collect()),
-            Optim::Groups(groups) => {
-                groups.groups().try_for_each(|(pattern, optim)| write!(f, "{pattern}: {optim}; "))?;
-                return write!(f, "others: {}", groups.others());
-            }
-        };
-        let settings: Vec<String> = values.into_iter().map(|((key, _), v)| format!("{key}={v}")).collect();
+        if let Optim::Groups(groups) = self {
+            groups.groups().try_for_each(|(pattern, optim)| write!(f, "{pattern}: {optim}; "))?;
+            return write!(f, "others: {}", groups.others());
+        }
+        let Some((name, numbers)) = self.numbers() else { return Ok(()) };
+        let settings: Vec<String> = numbers.into_iter().map(|(key, v)| format!("{key}={v}")).collect();
         write!(f, "{name}({})", settings.join(", "))
     }
 }
