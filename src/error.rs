@@ -1,6 +1,7 @@
 //! The one error type of the library.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::names;
@@ -114,7 +115,7 @@ pub enum Error {
         /// What is wrong there.
         error: Box<Error>,
     },
-    /// The user's code panicked: a task, a point of a sweep.
+    /// The user's code panicked: a task, a point of a sweep, what a run calls. A panic of ihead itself is a defect of it.
     #[error("{what} panicked: {said}")]
     Panicked {
         /// Whose code it is.
@@ -308,11 +309,15 @@ impl Error {
         Self::In { part: part.into(), error: Box::new(self) }
     }
 
-    /// An [`Error::Panicked`] from what a panic left.
-    pub(crate) fn panicked(what: impl Into<String>, panic: &(dyn std::any::Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Self::Panicked { what: what.into(), said: text.unwrap_or("no message").into() }
+    /// What `work`, which calls code of the user's, gives; an [`Error::Panicked`] if it panics. `what` says whose code it is.
+    pub(crate) fn or_panicked<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            // what follows the first line of a message, as of `assert_eq!`, is in what the panic itself has printed
+            let said = text.and_then(|text| text.lines().next()).unwrap_or("no message");
+            Err(Self::Panicked { what: what.into(), said: said.into() })
+        })
     }
 
     /// Makes an [`Error::Config`]: the setting `key` does not fit.
@@ -465,7 +470,7 @@ mod tests {
             (value.to_string(), value.in_setting()),
             ("data_args.k: 70; expected at most 65".into(), "70; expected at most 65".into())
         );
-        let panic: Box<dyn std::any::Any + Send> = Box::new("no");
-        assert_eq!(Error::panicked("task", &*panic).to_string(), "task panicked: no");
+        let panicked = Error::or_panicked::<()>("task", || panic!("{}\nbecause", "no"));
+        assert_eq!(panicked.unwrap_err().to_string(), "task panicked: no");
     }
 }

@@ -1,7 +1,6 @@
 //! The training batches, drawn ahead on background threads.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
@@ -202,12 +201,8 @@ fn draw_all(
     loop {
         for stream in &mut *streams {
             let mut batch = buffers.try_recv().unwrap_or_default();
-            let outcome = catch_unwind(AssertUnwindSafe(|| draw(task, stream, size, &mut batch)));
-            let drawn = match outcome {
-                Ok(Ok(())) => Ok(Drawn { batch, position: stream.position() }),
-                Ok(Err(error)) => Err(error),
-                Err(panic) => Err(Error::panicked(task.name(), &*panic)),
-            };
+            let drawn = Error::or_panicked(task.name(), || draw(task, stream, size, &mut batch))
+                .map(|()| Drawn { batch, position: stream.position() });
             let failed = drawn.is_err();
             if sender.send(drawn).is_err() || failed {
                 return;

@@ -26,6 +26,8 @@ pub(super) struct Recorder {
     pub before: Option<Measurements>,
     /// Steps that have been taken.
     pub done: usize,
+    /// The evaluation of the last step has failed.
+    pub unmeasured: bool,
     pub began: Instant,
     /// What has been written and measured before it began, by a run that was interrupted.
     pub written: Written,
@@ -130,10 +132,17 @@ impl Recorder {
         if self.outputs.is_none() {
             return trained;
         }
+        let mut checkpoint = self.checkpoint(model, training, loader)?;
+        // an evaluation that failed is made again when the run goes on, which it does from its last checkpoint
+        if let (true, Some(outputs)) = (self.unmeasured, &self.outputs)
+            && let Ok(last) = Checkpoint::read(outputs.dir())
+        {
+            (self.done, checkpoint) = (last.rest.cursor.iteration, last);
+        }
         self.describe();
-        let checkpoint = self.checkpoint(model, training, loader)?;
-        let history = &self.history;
-        let records = || history.records().iter().map(|(i, record)| line(*i, record)).collect();
+        let (history, done) = (&self.history, self.done);
+        let kept = history.records().iter().filter(|(i, _)| *i < done);
+        let records = || kept.map(|(i, record)| line(*i, record)).collect();
         self.outputs.as_mut().map_or(Ok(()), |outputs| outputs.end(model, checkpoint, records, trained))
     }
 
@@ -179,14 +188,16 @@ impl Recorder {
         screen: &mut Option<Screen>,
     ) -> Result<()> {
         let of_batch: Vec<String> = before.entries().iter().map(|entry| entry.name.clone()).collect();
+        self.unmeasured = true;
         let mut record = self.probes.after(before, model, step)?;
+        self.unmeasured = false;
         let lines = match screen {
             Some(screen) => screen.row(step.iteration, &record, |name| of_batch.iter().any(|of| of == name)),
             None => self.logging.lines(model, step, &record, |name| self.probes.is_of_weights(name)),
         };
-        lines.iter().try_for_each(|line| progress.line(line))?;
+        let printed = || lines.iter().try_for_each(|line| progress.line(line));
         if !self.logging.records {
-            return Ok(());
+            return printed();
         }
         if self.logging.norms {
             record.extend(logging::norms(model, step));
@@ -196,7 +207,8 @@ impl Recorder {
         }
         let written = self.outputs.as_mut().map(|outputs| outputs.record(step.iteration, &record));
         self.history.push(step.iteration, record);
-        written.unwrap_or(Ok(()))
+        // a reader that has gone stops the run, which has this record then
+        written.unwrap_or(Ok(())).and_then(|()| printed())
     }
 }
 

@@ -86,9 +86,12 @@ impl Work {
             Some(started) => started,
             None => {
                 let model = subject.model_mut();
-                check_length("the task", self.batches.task().seq_length(), model)?;
-                self.training.check(model, &self.batches, self.steps.or(steps))?;
-                self.start(model)?
+                // it records the model, draws batches and asks the loss where it is
+                Error::or_panicked("the run, before its first step,", || {
+                    check_length("the task", self.batches.task().seq_length(), model)?;
+                    self.training.check(model, &self.batches, self.steps.or(steps))?;
+                    self.start(model)
+                })?
             }
         };
         if let Some(outputs) = &mut started.recorder.outputs
@@ -219,6 +222,7 @@ impl Work {
             history,
             before: None,
             done: self.training.cursor().iteration,
+            unmeasured: false,
             began: Instant::now(),
             written,
             every: self.every,

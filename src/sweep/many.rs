@@ -1,6 +1,5 @@
 //! Sweeps in code: over any closure that makes a run.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -108,8 +107,7 @@ impl<P: Sync> Sweep<P> {
                     }
                     run.train(steps)
                 };
-                let history = catch_unwind(AssertUnwindSafe(one))
-                    .unwrap_or_else(|panic| Err(Error::panicked(format!("the run {name}"), &*panic)));
+                let history = Error::or_panicked(&format!("the run {name}"), one);
                 histories.lock().unwrap_or_else(|e| e.into_inner()).push((at, history));
             }
         };

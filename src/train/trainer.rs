@@ -291,7 +291,8 @@ impl Training {
         self.has_batch = false;
         self.copies = Copies::Absent;
         let mut stepper = None;
-        let taken = self.take(subject, seq, loader, end, &mut stepper);
+        // a loss, an operation or a monitor of the user's may panic; the weights are those of a whole step then
+        let taken = Error::or_panicked("the run", || self.take(subject, seq, loader, end, &mut stepper));
         let fetched = match &stepper {
             Some((Stepper::Device(resident), _)) => self.fetch(subject.model_mut(), resident.as_ref()),
             _ => Ok(()),

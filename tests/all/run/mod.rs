@@ -1,5 +1,6 @@
 //! A run: what it measures and when, what it writes, and what it refuses before its first step.
 mod edited;
+mod panics;
 mod records;
 mod refused;
 mod timeline;

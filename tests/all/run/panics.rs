@@ -1,0 +1,135 @@
+//! Code of the user's that panics: the run fails in one line, keeps what it has, and goes on where it was.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ihead::backend::Dim;
+use ihead::graph::{Model, Stream, Tokens};
+use ihead::nn::{Init, ModuleExt, Param};
+use ihead::ops::Pointwise;
+use ihead::probe::{Metric, Select};
+use ihead::run::{Run, RunInfo, Status};
+use ihead::train::{Loss, Step};
+use ihead::{Module, Result};
+
+use super::{batches, test_batch};
+
+/// Whether the code of the user's panics.
+#[derive(Clone, Default)]
+struct Trip(Arc<AtomicBool>);
+
+impl Trip {
+    fn step(&self) {
+        assert!(!self.0.load(Ordering::Relaxed), "on purpose");
+    }
+}
+
+impl Pointwise for Trip {
+    fn name(&self) -> &str {
+        "trip"
+    }
+
+    fn value(&self, x: f64) -> f64 {
+        self.step();
+        x.tanh()
+    }
+
+    fn derivative(&self, x: f64) -> f64 {
+        1.0 - x.tanh().powi(2)
+    }
+}
+
+#[derive(Module)]
+struct Own {
+    #[param]
+    tok: Param<(usize, usize)>,
+    #[param]
+    unembed: Param<(usize, usize)>,
+    trip: Trip,
+}
+
+impl Model for Own {
+    type Vocab = usize;
+
+    fn vocab(&self) -> usize {
+        65
+    }
+
+    fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
+        let r = x.recorder();
+        x.lookup(&r.weight(&self.tok)).pointwise(self.trip.clone()).linear(&r.weight(&self.unembed))
+    }
+}
+
+/// What panics once it is told to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Operation,
+    Loss,
+    Before,
+    After,
+    Monitor,
+}
+
+/// A run each of whose places calls the user's code; only `place` panics, when `trip` says so.
+fn run(place: Place, trip: &Trip) -> Run<Own> {
+    let at = |this: Place| if place == this { trip.clone() } else { Trip::default() };
+    let matrix = || Param::new((65, 6), Init::Normal { std: 0.5 });
+    let model = Own { tok: matrix(), unembed: matrix(), trip: at(Place::Operation) }.init(0);
+    let everywhere = |trip: Trip| {
+        Select::by("everywhere", move |_, _| {
+            trip.step();
+            true
+        })
+    };
+    let uniform = |trip: Trip| {
+        move |_: &[u32], distribution: &mut [f64]| {
+            trip.step();
+            distribution.fill(1.0 / 65.0);
+            true
+        }
+    };
+    Run::new(model, batches())
+        .threads(2)
+        .quiet()
+        .every(1)
+        .loss(Loss::next_token().over(everywhere(at(Place::Loss))))
+        .on_training([Metric::kl("kl", uniform(at(Place::Before)))])
+        .on(&test_batch(), [Metric::kl("test_kl", uniform(at(Place::After)))])
+}
+
+#[test]
+fn a_panic_of_ones_own_code_is_an_error_of_the_run_which_goes_on_where_it_was() {
+    for place in [Place::Operation, Place::Loss, Place::Before, Place::After, Place::Monitor] {
+        let whole = run(place, &Trip::default()).train(6).unwrap();
+        let (dir, trip) = (tempfile::tempdir().unwrap(), Trip::default());
+        let path = dir.path().join("run");
+        let mut watch = |step: &Step<'_, Own>| -> Result<()> {
+            if place == Place::Monitor && step.iteration == 3 {
+                trip.step();
+            }
+            trip.0.store(step.iteration >= 2, Ordering::Relaxed);
+            Ok(())
+        };
+        let error = run(place, &trip).save_to(&path).train_watched(Some(6), &mut watch).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("the run panicked: on purpose"), "{place:?}: {said}");
+        // an evaluation that panicked is made again: the run goes on from its checkpoint, that of its beginning
+        let kept = [3, 3, 3, 0, 4][place as usize];
+        assert!(said.contains(&format!("{kept} iterations are kept")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        let info = RunInfo::read(&path).unwrap();
+        assert_eq!((info.status, info.error), (Status::Failed, Some(said)), "{place:?}");
+        let resumed = run(place, &Trip::default()).save_to(&path).resume().train(6).unwrap();
+        assert_eq!(resumed, whole, "{place:?}");
+    }
+}
+
+#[test]
+fn a_panic_before_the_first_step_touches_no_file() {
+    let (dir, trip) = (tempfile::tempdir().unwrap(), Trip::default());
+    trip.0.store(true, Ordering::Relaxed);
+    let path = dir.path().join("run");
+    let error = run(Place::Loss, &trip).save_to(&path).train(3).unwrap_err();
+    assert_eq!(error.to_string(), "the run, before its first step, panicked: on purpose");
+    assert!(!path.exists());
+}
