@@ -9,6 +9,8 @@ use skrifa::instance::{LocationRef, Size};
 
 use ihead::{Error, Result};
 
+use crate::palette::Stroke;
+
 /// The font, also that of the outlines.
 pub(crate) const FONT: &str = "DejaVu Sans";
 
@@ -45,18 +47,18 @@ impl<'a> Canvas<'a> {
         Canvas { area: SVGBackend::with_string(into, size).into_drawing_area() }
     }
 
+    pub fn stroke(&self, points: &[Point], colour: RGBColor, width: u32, stroke: Stroke) -> Result<()> {
+        let Stroke::Dashes(length, gap) = stroke else { return self.line(points, colour, width) };
+        let points = points.iter().copied().map(whole);
+        let path = plotters::element::DashedPathElement::new(points, length, gap, colour.stroke_width(width));
+        self.area.draw(&path).map_err(failed)
+    }
+
     pub fn line(&self, points: &[Point], colour: RGBColor, width: u32) -> Result<()> {
         let path = PathElement::new(
             points.iter().copied().map(whole).collect::<Vec<_>>(),
             colour.stroke_width(width),
         );
-        self.area.draw(&path).map_err(failed)
-    }
-
-    /// A line of dashes.
-    pub fn dashes(&self, points: &[Point], colour: RGBColor, width: u32) -> Result<()> {
-        let points = points.iter().copied().map(whole);
-        let path = plotters::element::DashedPathElement::new(points, 30, 18, colour.stroke_width(width));
         self.area.draw(&path).map_err(failed)
     }
 

@@ -57,7 +57,10 @@ pub(crate) fn axes(rows: &[&[Panel]]) -> Axes {
     };
     let x = xs.into_iter().map(|(key, values)| {
         let (low, high) = span(&values);
-        let axis = Axis::new(low, high, key.1, 6);
+        let mut axis = Axis::new(low, high, key.1, 6);
+        if key.1 {
+            axis.at_few(&values);
+        }
         (key, axis)
     });
     let y = ys.into_iter().map(|(key, values)| {
@@ -137,7 +140,7 @@ pub(crate) fn draw(
         draw_span(canvas, span, frame, x, lane, panel.spans.len())?;
     }
     for series in &panel.series {
-        let (colour, dashed) = palette::line(labels.iter().position(|l| *l == series.label).unwrap_or(0));
+        let (colour, stroke) = palette::line(labels.iter().position(|l| *l == series.label).unwrap_or(0));
         let place = |px: f64, py: f64| Some((at_x(px)?, at_y(py)?));
         let upper = series.band.iter().filter_map(|s| place(s.x, s.high));
         let mut outline: Vec<Point> = upper.collect();
@@ -148,8 +151,7 @@ pub(crate) fn draw(
         for points in pieces(series, place) {
             match points.len() {
                 0 | 1 => {}
-                _ if dashed => canvas.dashes(&points, colour, 12)?,
-                _ => canvas.line(&points, colour, 12)?,
+                _ => canvas.stroke(&points, colour, 12, stroke)?,
             }
             if series.dots || points.len() == 1 {
                 for point in points {
@@ -206,7 +208,7 @@ fn draw_span(
     let bottom = frame.top + frame.height;
     for end in [from, to] {
         if end > frame.left + 1.0 && end < frame.left + frame.width - 1.0 {
-            canvas.dashes(&[(end, frame.top), (end, bottom)], palette::GREY, 7)?;
+            canvas.stroke(&[(end, frame.top), (end, bottom)], palette::GREY, 7, palette::DASHES)?;
         }
     }
     if !frame.spans {

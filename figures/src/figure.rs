@@ -64,8 +64,7 @@ impl Entry {
     fn text(&self) -> &str {
         match self {
             Entry::Line(label) => label,
-            Entry::Mark(Mark::Output) => "output",
-            Entry::Mark(_) => "trigger",
+            Entry::Mark(mark) => mark.text(),
         }
     }
 }
@@ -315,18 +314,17 @@ impl Figure {
             for entry in line {
                 match entry {
                     Entry::Line(label) => {
-                        let (colour, dashed) =
+                        let (colour, stroke) =
                             palette::line(labels.iter().position(|l| l == label).unwrap_or(0));
-                        let sample = [(x, y), (x + 130.0, y)];
-                        if dashed {
-                            canvas.dashes(&sample, colour, 12)?
-                        } else {
-                            canvas.line(&sample, colour, 12)?
-                        }
+                        canvas.stroke(&[(x, y), (x + 130.0, y)], colour, 12, stroke)?;
                     }
                     Entry::Mark(mark) => {
-                        let colour = if *mark == Mark::Output { palette::OUTPUT } else { palette::TRIGGER };
-                        canvas.rect((x + 65.0, y - 30.0), (x + 125.0, y + 30.0), colour, 1.0)?;
+                        canvas.rect(
+                            (x + 65.0, y - 30.0),
+                            (x + 125.0, y + 30.0),
+                            maps::colour_of(*mark),
+                            1.0,
+                        )?;
                     }
                 }
                 canvas.text(entry.text(), (x + 155.0, y), NORMAL, palette::INK, At::Left)?;
@@ -388,7 +386,7 @@ fn legend(row: &[Panel]) -> Vec<Entry> {
             Panel::Curves(panel) => panel.series.iter().for_each(|s| add(Entry::Line(s.label.clone()))),
             Panel::Map(panel) => {
                 let marks = || panel.columns.iter().chain(&panel.rows).map(|(_, mark)| *mark);
-                for mark in [Mark::Trigger, Mark::Output] {
+                for mark in [Mark::Trigger, Mark::Output, Mark::Marked, Mark::After] {
                     if marks().any(|found| found == mark) {
                         add(Entry::Mark(mark));
                     }

@@ -33,6 +33,18 @@ impl Tokens {
         let texts = x.iter().map(|token| visible(&text(*token)));
         Tokens { texts: texts.collect(), marks: (0..x.len()).map(mark).collect() }
     }
+
+    /// The same tokens of a task whose marks are no triggers, which a legend then does not call so.
+    pub fn without_triggers(mut self) -> Tokens {
+        for mark in &mut self.marks {
+            *mark = match *mark {
+                Mark::Trigger => Mark::Marked,
+                Mark::Output => Mark::After,
+                other => other,
+            };
+        }
+        self
+    }
 }
 
 /// A token's text as something that can be seen.
@@ -295,11 +307,11 @@ pub(crate) fn draw(canvas: &Canvas<'_>, map: &Map, frame: Frame, scale: (f64, f6
     )
 }
 
-fn colour_of(mark: Mark) -> plotters::style::RGBColor {
+pub(crate) fn colour_of(mark: Mark) -> plotters::style::RGBColor {
     match mark {
         Mark::None => palette::INK,
-        Mark::Trigger => palette::TRIGGER,
-        Mark::Output => palette::OUTPUT,
+        Mark::Trigger | Mark::Marked => palette::TRIGGER,
+        Mark::Output | Mark::After => palette::OUTPUT,
     }
 }
 

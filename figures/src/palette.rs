@@ -22,9 +22,22 @@ pub(crate) const GREY: RGBColor = RGBColor(120, 120, 120);
 pub(crate) const TRIGGER: RGBColor = LINES[1];
 pub(crate) const OUTPUT: RGBColor = LINES[0];
 
-/// The colour of a line, and whether it is dashed: after seven lines the colours begin anew.
-pub(crate) fn line(number: usize) -> (RGBColor, bool) {
-    (LINES[number % LINES.len()], number / LINES.len() % 2 == 1)
+/// How a line is drawn. Its number in the figure decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stroke {
+    Solid,
+    /// Dashes of this length, with gaps of this length between them, in tenths of a point.
+    Dashes(i32, i32),
+}
+
+pub(crate) const DASHES: Stroke = Stroke::Dashes(30, 18);
+
+/// After seven lines the colours begin anew, with the next of these.
+const STROKES: [Stroke; 4] = [Stroke::Solid, DASHES, Stroke::Dashes(9, 14), Stroke::Dashes(70, 25)];
+
+/// The colour and the stroke of a line: the first 28 differ from each other.
+pub(crate) fn line(number: usize) -> (RGBColor, Stroke) {
+    (LINES[number % LINES.len()], STROKES[number / LINES.len() % STROKES.len()])
 }
 
 /// The step of a value between 0 and 1; NaN has none.

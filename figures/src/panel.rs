@@ -98,7 +98,7 @@ pub struct Span {
     pub label: String,
 }
 
-/// What a token of an axis is.
+/// What a token of an axis is. Its two colours are those of a token that the task has marked and of the token after one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mark {
     /// Nothing special.
@@ -108,6 +108,23 @@ pub enum Mark {
     Trigger,
     /// The output of a trigger.
     Output,
+    /// A token that a task without triggers has marked.
+    Marked,
+    /// A token after a marked one.
+    After,
+}
+
+impl Mark {
+    /// What a legend calls it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Mark::None => "",
+            Mark::Trigger => "trigger",
+            Mark::Output => "output",
+            Mark::Marked => "marked by the task",
+            Mark::After => "after a mark",
+        }
+    }
 }
 
 /// A matrix as a heat map, row 0 at the top.

@@ -102,6 +102,15 @@ impl Table {
                 "a table without rows; expected what collect writes with format=csv or format=jsonl",
             ));
         }
+        let iteration = column(&frame, "iter").unwrap_or(frame.columns.len());
+        for (row, cells) in (1..).zip(&frame.rows) {
+            // what is measured is a number; an empty cell is none
+            let text = cells.iter().enumerate().skip(iteration).find(|(_, cell)| cell.is_string());
+            if let Some((at, text)) = text {
+                let place = format!("row {row}, column '{}'", frame.columns[at]);
+                return Err(Error::format(name, format!("{place}: {text}; expected a number")));
+            }
+        }
         Ok(Table { frame, ..Table::default() })
     }
 }
@@ -248,7 +257,13 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
         frame.columns[..iteration].iter().filter(|name| !own.contains(&name.as_str())).cloned().collect();
     let over: Vec<String> = if options.over.is_empty() { vec!["seed".into()] } else { options.over.clone() };
     for (key, names) in [("over", &options.over), ("panels", &options.panels)] {
-        names.iter().try_for_each(|name| place(key, "setting", name).map(drop))?;
+        if let Some(name) = names.iter().find(|name| !settings.contains(name)) {
+            let expected = match &settings[..] {
+                [] => "a table in which runs differ; in this one they differ in none".into(),
+                known => format!("one in which they differ: {}", known.join(", ")),
+            };
+            return Err(Error::value(key, format!("no setting '{name}' in which the runs differ"), expected));
+        }
     }
     let parts = [" n", " se", " low", " high"];
     let part_of = |name: &str| {
@@ -364,7 +379,8 @@ fn metrics(measured: &[String], table: &Table, options: &Chart) -> Result<Vec<Ve
         for pattern in row.split(',').map(str::trim) {
             let found: Vec<&String> = measured.iter().filter(|name| names::matches(pattern, name)).collect();
             if found.is_empty() {
-                return Err(Error::unknown("measured number", pattern, measured.iter().map(String::as_str)));
+                let known = measured.iter().map(String::as_str);
+                return Err(Error::unknown("measured number", pattern, known).of_part("y"));
             }
             let new: Vec<String> =
                 found.into_iter().filter(|name| !names_of.contains(name)).cloned().collect();

@@ -32,6 +32,23 @@ impl Axis {
         at.is_finite().then(|| at.clamp(0.0, 1.0))
     }
 
+    /// Ticks at the numbers that are drawn, where there are two to eight: the learning rates of a sweep.
+    pub fn at_few(&mut self, values: &[f64]) {
+        let mut distinct: Vec<f64> = Vec::new();
+        for value in values {
+            if !distinct.contains(value) {
+                distinct.push(*value);
+            }
+            if distinct.len() > 8 {
+                return;
+            }
+        }
+        if distinct.len() > 1 {
+            distinct.sort_by(f64::total_cmp);
+            self.ticks = distinct;
+        }
+    }
+
     /// The end of the axis.
     pub fn high(&self) -> f64 {
         self.high
@@ -137,6 +154,17 @@ mod tests {
         // with many powers every second or third is written
         assert_eq!(Axis::new(1.0, 1e7, true, 5).texts(), ["1", "100", "10,000", "10⁶"]);
         assert_eq!(Axis::new(1.0, 1e5, true, 5).ticks.len(), 6);
+    }
+
+    #[test]
+    fn few_numbers_have_ticks_of_their_own() {
+        let mut axis = Axis::new(3e-4, 3e-2, true, 5);
+        axis.at_few(&[3e-2, 3e-4, 1e-3, 3e-3, 3e-4]);
+        assert_eq!(axis.texts(), ["3\u{b7}10\u{207b}\u{2074}", "0.001", "0.003", "0.03"]);
+        let before = axis.clone();
+        axis.at_few(&[1e-3]);
+        axis.at_few(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+        assert_eq!(axis, before);
     }
 
     #[test]

@@ -139,6 +139,8 @@ fn tables_are_read_as_collect_writes_them_and_faults_are_named() {
     let error = |text: &str| Table::read("a table", text).unwrap_err().to_string();
     assert!(error("{\"iter\": 0}\n[1]\n").contains("line 2: expected a JSON object"));
     assert!(error("a,b\n1\n").contains("not CSV"));
+    let said = error("lr,iter,loss\n0.1,0,2\nhigh,1,abc\n");
+    assert!(said.contains("row 2, column 'loss': \"abc\"; expected a number"), "{said}");
 }
 
 /// Stretches belong to iterations: over another axis, or without the runs' folders, there are none.

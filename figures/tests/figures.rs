@@ -72,7 +72,7 @@ fn a_setting_can_be_the_axis_or_a_panel() {
 
     let error =
         chart(&table(), &Chart { y: vec!["los".into()], ..Chart::default() }).unwrap_err().to_string();
-    assert_eq!(error, "no measured number 'los'; did you mean 'loss'?");
+    assert_eq!(error, "y: no measured number 'los'; did you mean 'loss'?");
     assert!(chart(&table(), &Chart { panels: vec!["lrr".into()], ..Chart::default() }).is_err());
     let error =
         chart(&table(), &Chart { x: Some("status".into()), ..Chart::default() }).unwrap_err().to_string();

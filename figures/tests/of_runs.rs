@@ -142,7 +142,7 @@ fn attention_of_another_program_is_that_of_its_view() {
     let batch = view.batch();
     let of = |moment: usize, sequence: usize, layer: usize, when: &str, range| {
         let (x, _, marks) = batch.sequence(sequence);
-        let tokens = Tokens::new(x, marks, |token| view.token(token).to_string());
+        let tokens = Tokens::new(x, marks, |token| view.token(token).to_string()).without_triggers();
         let site = format!("layers.{layer}.attention.pattern");
         let pattern = view.pattern(moment, sequence, &site).unwrap();
         panels(&pattern, &format!("layer {layer}{when}"), range, &tokens)
@@ -152,4 +152,24 @@ fn attention_of_another_program_is_that_of_its_view() {
     let asked = vec![of(1, 3, 0, ", iteration 2", 7..SEQ)];
     let args = ["sequences=[3]", "snapshots=[2]", "sites=[layers.0.attention.pattern]", "from=7"];
     assert_same(&plot(place.path(), &[&["run", "attention"], &args[..]].concat()), asked, 1);
+}
+
+/// The paper's program records no evaluation of a task without triggers: there is attention to be drawn, and no curve.
+#[test]
+fn a_run_without_records_has_attention_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    for k in [0, 3] {
+        let run = dir.path().join(format!("k={k}"));
+        let line = format!(
+            "data_args.k={k} loss_head_only=False data_args.seq_length={SEQ} optim_args.batch_size=4 num_data_workers=1 \
+             model_args.dim=16 max_iters=2 log=quiet figures=true save_dir={}",
+            run.display()
+        );
+        let Ok(parsed) = parse::<ihead_basic::Args>(line.split(' ').map(String::from)) else {
+            panic!("settings")
+        };
+        ihead_basic::experiment(&parsed.args).unwrap().run().unwrap();
+        let drawn = ["curves", "attention"].map(|kind| run.join(format!("{kind}.svg")).exists());
+        assert_eq!(drawn, [k > 0, true], "k={k}");
+    }
 }

@@ -89,13 +89,30 @@ fn folders_that_hold_no_run_and_places_that_cannot_be_written_are_named() {
             (&["run", "ouf=a"], &["'ouf'", "out"]),
         ],
     );
-    let cases: [(&[&str], &[&str]); 14] = [
+    let cases: [(&[&str], &[&str]); 21] = [
         // these two ended the process, or asked for a file of the kind's name
         (&["run", "width=2000", "dpi=10000", "out=a.png"], &["dpi: 10000", "a smaller picture"]),
         (&["run", "atention"], &["no run or kind of figure 'atention'", "did you mean 'attention'?"]),
         (&["run", "attention", "sequences=[]"], &["sequences: none", "at least one"]),
         (&["run", "attention", "from=16"], &["from: 16", "a position below 16"]),
-        (&["run", "over=[x]"], &["over: no setting 'x'; expected one of ", "iter"]),
+        (&["run", "over=[x]"], &["over: no setting 'x' in which the runs differ", "they differ in none"]),
+        (&["run", "panels=[loss]"], &["panels: no setting 'loss' in which the runs differ"]),
+        (&["run", "y=[lss]"], &["y: no measured number 'lss'", "'loss'"]),
+        (
+            &["run", "attention", "sites=[layers]"],
+            &["sites: no attention pattern 'layers'", "expected one of "],
+        ),
+        (&["run", "attention", "heads=[9]"], &["heads: head 9 of an attention pattern"]),
+        (&["run", "associations", "recalls=['x: tok -> output => self']"], &["recalls: ", "no weight 'tok"]),
+        // a setting of another kind of figure
+        (
+            &["run", "attention", "y=[loss]"],
+            &["y: belongs to figures of kind paper, curves, table", "attention"],
+        ),
+        (
+            &["run", "recalls=['x: a => self']"],
+            &["recalls: belongs to figures of kind associations", "curves"],
+        ),
         (&["run", "x=lr"], &["x: no column 'lr'; expected one of ", "iter"]),
         (&["nowhere"], &["cannot read nowhere"]),
         (&["empty"], &["empty", "holds no run"]),
@@ -146,6 +163,9 @@ fn damaged_files_of_a_run_are_named_and_no_page_is_made_of_them() {
         assert_ne!(text, damaged, "{file}");
         std::fs::write(&path, damaged).unwrap();
         check(REPORT, place.path(), &[(&["run"], words)]);
+        if file == "run.json" {
+            check(PLOT, place.path(), &[(&["run"], words)]);
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl<M> Run<M> {
         self
     }
 
-    /// Draws `curves.svg` and `attention.svg` into the folder when the run ends. It calls the program `plot` of the
+    /// Draws `attention.svg` and, if something was measured, `curves.svg` into the folder when the run ends. It calls the program `plot` of the
     /// crate `ihead-figure`, which must be in the folder of this program, in the one above it, or on the `PATH`.
     pub fn figures(mut self) -> Self {
         self.work.looks.figures = true;
@@ -121,7 +121,10 @@ impl Work {
             Page::of_runs(&[dir.to_path_buf()])?.write(&dir.join("report.html"))?;
         }
         if self.looks.figures {
-            for kind in ["curves", "attention"] {
+            // a run that has recorded no evaluation, as the paper's program without triggers, has no curves
+            let measured =
+                crate::io::text_if_there(&dir.join("res.jsonl"))?.is_some_and(|text| !text.is_empty());
+            for kind in ["curves", "attention"].into_iter().filter(|kind| measured || *kind != "curves") {
                 draw(&self.looks.plot, dir, kind)?;
             }
         }

@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ihead::config::{Exit, Parser, Problem, words};
+use ihead::config::{Exit, Origin, Parsed, Parser, Problem, words};
 use ihead::data::{Batch, BigramData};
 use ihead::graph::Model;
 use ihead::internals::names::nearest;
@@ -112,10 +112,38 @@ fn main() -> ExitCode {
             if let Some((word, kind)) = dirs.iter().find_map(|dir| like_a_kind(dir)) {
                 return fail(format!("no run or kind of figure '{word}'; did you mean '{kind}'?"));
             }
+            let foreign = foreign(kind.as_deref(), &parsed);
+            if !foreign.is_empty() {
+                return Exit::Fail(foreign).report();
+            }
             let done = plot(&dirs, kind.as_deref(), &parsed.args);
             done.map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
         }
     }
+}
+
+/// Settings of some kinds of figure, with these kinds; a figure without a kind is one of curves.
+const OF_KINDS: [(&[&str], &[&str]); 4] = [
+    (&["y", "x", "panels", "over", "band", "log_x", "log_y"], &["paper", "curves", "table"]),
+    (&["sequences", "from", "sites", "heads"], &["attention"]),
+    (&["size", "snapshots"], &["attention", "associations"]),
+    (&["recalls"], &["associations"]),
+];
+
+/// Settings that were given and that this kind of figure does not have.
+fn foreign(kind: Option<&str>, parsed: &Parsed<Args>) -> Vec<Problem> {
+    let kind = kind.unwrap_or("curves");
+    let is_given = |key: &str| parsed.origin(key).is_some_and(|origin| *origin != Origin::Default);
+    let problem = |key: &str, kinds: &[&str]| {
+        Problem::new(
+            key,
+            format!("belongs to figures of kind {}; this one is of kind {kind}", kinds.join(", ")),
+        )
+    };
+    let others = OF_KINDS.iter().filter(|(_, kinds)| !kinds.contains(&kind));
+    others
+        .flat_map(|(keys, kinds)| keys.iter().filter(|key| is_given(key)).map(|key| problem(key, kinds)))
+        .collect()
 }
 
 /// A word that is no path and was perhaps meant as a kind of figure.
@@ -252,7 +280,8 @@ fn patterns(
             let one = one_of(batch, *sequence)?;
             let tokens =
                 Tokens::new(&one.x, &one.marks, |token| text.token(token).unwrap_or("?").to_string());
-            for site in sites(args, graph.sites().keys().map(String::as_str))? {
+            let all = graph.sites().iter().filter(|(_, node)| graph.is_pattern(**node));
+            for site in sites(args, all.map(|(site, _)| site.as_str()))? {
                 let array = activations(model, &one, &site)?;
                 let when = if weights.len() > 1 || when != "final" { when } else { "" };
                 panels.extend(heads(&array, &site, when, &tokens, args)?);
@@ -281,6 +310,7 @@ fn kept(dir: &Path, view: &View, args: &Args) -> Result<Vec<Panel>> {
         for sequence in &args.sequences {
             let one = one_of(&batch, *sequence)?;
             let tokens = Tokens::new(&one.x, &one.marks, |token| view.token(token).to_string());
+            let tokens = tokens.without_triggers();
             for site in sites(args, view.sites())? {
                 let array = view.pattern(moment, *sequence, &site)?;
                 panels.extend(heads(&array, &site, &when, &tokens, args)?);
@@ -300,7 +330,7 @@ fn one_of(batch: &Batch, sequence: usize) -> Result<Batch> {
     Ok(Batch { x: x.to_vec(), y: y.to_vec(), marks: marks.to_vec(), batch: 1, seq: batch.seq })
 }
 
-/// The sites that are asked for: by default all that are patterns of layers, or all patterns where none has that name.
+/// The patterns `known` that are asked for: by default those of layers, or all where none has that name.
 fn sites<'a>(args: &Args, known: impl Iterator<Item = &'a str>) -> Result<Vec<String>> {
     let known: Vec<&str> = known.collect();
     let patterns: Vec<&str> = match &args.sites[..] {
@@ -312,7 +342,8 @@ fn sites<'a>(args: &Args, known: impl Iterator<Item = &'a str>) -> Result<Vec<St
         let matched = known.iter().filter(|site| ihead::internals::names::matches(pattern, site));
         let matched: Vec<String> = matched.map(|site| site.to_string()).collect();
         if matched.is_empty() && !args.sites.is_empty() {
-            return Err(Error::unknown("site", pattern, known));
+            let message = format!("no attention pattern '{pattern}'; expected one of {}", known.join(", "));
+            return Err(Error::config("sites", message));
         }
         found.extend(matched);
         if args.sites.is_empty() && !found.is_empty() {
@@ -341,7 +372,8 @@ fn heads(array: &Array, site: &str, when: &str, tokens: &Tokens, args: &Args) ->
         let head_text = if heads > 1 { format!(", head {head}") } else { String::new() };
         let when = if when.is_empty() { String::new() } else { format!(", {when}") };
         let title = format!("{place}{head_text}{when}");
-        Ok(attention(title, array, 0, *head, args.from..to, tokens)?.into())
+        let map = attention(title, array, 0, *head, args.from..to, tokens);
+        Ok(map.map_err(|error| error.of_part("heads"))?.into())
     };
     chosen.iter().map(panel).collect()
 }
@@ -364,7 +396,8 @@ fn associations(dirs: &[PathBuf], args: &Args) -> Result<Figure> {
                     Some(text.token(i as u32)?.to_string())
                 };
                 let title = format!("{title}, {when}");
-                row.push(association(title, recall, &stored, args.size, name)?.into());
+                let map = association(title, recall, &stored, args.size, name);
+                row.push(map.map_err(|error| error.of_part("recalls"))?.into());
             }
         }
     }

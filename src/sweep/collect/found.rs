@@ -76,7 +76,8 @@ pub(super) fn planned(own: &Path) -> Result<BTreeMap<String, Value>> {
 
 fn read(dir: &Path) -> Result<Found> {
     let place = Place::new(dir)?;
-    let (record, info) = (place.record(), RunInfo::read(dir).ok());
+    let record = place.record();
+    let info = dir.join("run.json").exists().then(|| RunInfo::read(dir)).transpose()?;
     let in_plan = || -> Result<Option<Value>> {
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(planned(&dir.parent().unwrap_or(Path::new("")).join(OWN))?.remove(&name))
