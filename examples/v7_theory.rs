@@ -10,6 +10,7 @@
 //!
 //! Exact: in the reverse order the keys' gradients are zero (`tests/all/theory.rs`).
 use ihead::Config;
+use ihead::config::Problem;
 use ihead::data::{NumpyRng, sample};
 use ihead::nn::ModuleExt;
 use ihead::paper::theory::{Embeddings, SingleTrigger, TwoSteps};
@@ -20,6 +21,7 @@ use ihead::train::Loss;
 
 /// Single gradient steps against the theorem.
 #[derive(Config)]
+#[config(validate = Args::widths)]
 struct Args {
     /// Tokens, and tokens of a sequence.
     #[config(default = 32, min = 4, max = 4096)]
@@ -30,6 +32,13 @@ struct Args {
     /// Widths of random embeddings.
     #[config(default = vec![32, 64, 128, 256])]
     dims: Vec<usize>,
+}
+
+impl Args {
+    fn widths(&self) -> Vec<Problem> {
+        let wrong = self.dims.iter().filter(|dim| !(1..=65_536).contains(*dim));
+        wrong.map(|dim| Problem::new("dims", format!("{dim}; expected widths from 1 to 65536"))).collect()
+    }
 }
 
 type Model = TwoSteps<usize, usize, usize>;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Value, by_key};
 use crate::io::{Lock, write_atomically};
-use crate::run::Status;
+use crate::run::{STEPS, Status};
 use crate::{Error, Result};
 
 /// The folder of a sweep's own files.
@@ -146,6 +146,20 @@ pub(super) fn differences(before: &Value, now: &Value) -> Vec<String> {
     pairs.filter(|(_, a, b)| a != b).map(|(key, a, b)| format!("{key} was {a} and is {b}")).collect()
 }
 
+/// Whether two settings differ in the number of steps alone, of which `before` has more.
+pub(super) fn is_longer(before: &Value, now: &Value) -> bool {
+    let (before_flat, now_flat) = (by_key(before), by_key(now));
+    let mut longer = false;
+    before_flat.len() == now_flat.len()
+        && before_flat.iter().zip(&now_flat).all(|((key, before), (same, now))| {
+            let steps = |value: &Value| value.as_u64().filter(|_| STEPS.contains(&key.as_str()));
+            let more = steps(before).zip(steps(now)).is_some_and(|(before, now)| before > now);
+            longer |= more;
+            key == same && (more || before == now)
+        })
+        && longer
+}
+
 /// Now, in seconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
@@ -179,6 +193,22 @@ mod tests {
         assert_eq!(last(panic).as_deref(), Some("task panicked"));
         // of a long output only the end is read
         assert_eq!(last(&format!("{}\nthe end", "x".repeat(100_000))).as_deref(), Some("the end"));
+    }
+
+    #[test]
+    fn settings_of_more_steps_are_longer_and_others_are_not() {
+        let of = |steps: Value, rate: f64| json!({ "max_iters": steps, "optim": { "rate": rate } });
+        let longer = |before, now| is_longer(&before, &now);
+        assert!(longer(of(json!(9), 0.1), of(json!(8), 0.1)));
+        assert!(
+            !longer(of(json!(8), 0.1), of(json!(8), 0.1)) && !longer(of(json!(8), 0.1), of(json!(9), 0.1))
+        );
+        assert!(
+            !longer(of(json!(9), 0.1), of(json!(8), 0.2)) && !longer(of(json!(9), 0.1), of(json!(null), 0.1))
+        );
+        assert!(!longer(json!({ "max_iters": 9, "seed": 2 }), json!({ "max_iters": 8, "size": 2 })));
+        assert!(!longer(json!({ "max_iters": 9, "seed": 2 }), json!({ "max_iters": 8 })));
+        assert!(!longer(json!({ "dim": 9 }), json!({ "dim": 8 })));
     }
 
     #[test]

@@ -37,6 +37,11 @@ fn with_values(values: Value, run: &mut dyn FnMut() -> Result<()>) -> Result<()>
         if differences.is_empty() {
             return output::line(format_args!("{} holds this run, finished", place.dir.display()));
         }
+        // to go on with it would take no step, and its record is that of its own settings
+        if goes_on && folder::is_longer(&before.settings, &settings) {
+            let dir = place.dir.display();
+            return output::line(format_args!("{dir} holds this run, finished ({})", differences.join(", ")));
+        }
         if !goes_on {
             let found = format!("holds a finished run with other settings ({})", differences.join(", "));
             return Err(Error::folder(&place.dir, found, "remove it, or give another save_dir"));

@@ -99,6 +99,10 @@ fn plan_of(order: &Order, schema: &Schema, read: &Reading<'_>) -> Result<Plan, V
         let line = order.base.iter().cloned().chain(set.iter().map(|(key, text)| format!("{key}={text}")));
         match read(line.collect()) {
             Ok((mut values, warned)) => {
+                if text(&values, "resume").as_deref() == Some("true") {
+                    let message = "a run that has not begun cannot go on: leave it out, and the sweep goes on with those that have";
+                    return Err(vec![Problem::new("resume", message)]);
+                }
                 warnings.extend(warned);
                 folders.get_or_insert_with(|| (text(&values, "save_dir"), text(&values, "root_dir")));
                 values = compared(values);

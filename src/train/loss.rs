@@ -167,11 +167,10 @@ impl Loss {
             if let Place::Engine(i) = place
                 && counted[*i] == 0
             {
-                let (name, alone) = (&term.name, Loss { terms: vec![term.clone()] });
-                let found = format!(
-                    "no position of the first batch, or of {} after it, counts for '{name}' ({alone})",
-                    LOOKED_AT - 1
-                );
+                let (name, alone) = (&term.name, Loss { terms: vec![term.clone()] }.to_string());
+                let named = if alone.starts_with(name) { String::new() } else { format!("{name}, ") };
+                let found =
+                    format!("no position of the first {LOOKED_AT} batches counts for '{named}{alone}'");
                 return Err(Error::value("loss", found, "some, since nothing trains by it otherwise"));
             }
         }

@@ -328,7 +328,11 @@ impl Training {
                 subject.edited(&self.edits)?;
             }
             if changed.edits || changed.trains || stepper.is_none() {
+                let begins = stepper.is_none();
                 *stepper = Some(self.stepper(subject.model(), &graph)?);
+                if (begins || changed.trains) && subject.model().training().is_empty() {
+                    crate::output::warn(format_args!("nothing trains from iteration {iteration} on"));
+                }
             }
             let asked = Instant::now();
             let batch = loader.next_batch()?;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::case::{Case, json_lines, tensors};
 use crate::npz;
-use crate::process::{line, program, run};
+use crate::process::{SMALL, line, program, run};
 
 fn golden(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(case)
@@ -235,4 +235,15 @@ fn a_timeline_that_does_not_fit_is_refused_with_the_nearest_name() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(2) && error.contains(said), "{timeline}: {error}");
     }
+}
+
+#[test]
+fn a_run_in_which_nothing_trains_says_so_once() {
+    let timeline = "timeline=2: freeze(*), 4: snapshot, 5: edit(embed.tokens=ablate)";
+    let dir = tempfile::tempdir().unwrap();
+    let save = format!("save_dir={}", dir.path().join("run").display());
+    let output = run("ihead_basic", &line(&[&SMALL[..], &["max_iters=7", timeline, &save]].concat()));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said, "warning: nothing trains from iteration 2 on\n");
 }

@@ -277,6 +277,19 @@ fn the_paper_s_program_runs_through_a_sweep_with_its_threads_shared() {
     let again = run("ihead_basic", &args);
     assert!(out(&again).starts_with("2 of 2 runs are finished already\n"), "{}", out(&again));
 
+    // fewer steps than were taken: nothing is left to do, and the records say what the runs are
+    let mut fewer = args.clone();
+    fewer[0] = "max_iters=2".into();
+    let fewer = run("ihead_basic", &fewer);
+    assert!(fewer.status.success(), "{}", err(&fewer));
+    let of_sweep = |file: &str| std::fs::read_to_string(dir.path().join("_sweep").join(file)).unwrap();
+    assert!(of_sweep("seed=1.json").contains("\"max_iters\": 3"));
+    assert!(of_sweep("seed=1.log").ends_with("holds this run, finished (max_iters was 3 and is 2)\n"));
+    let mut resumed = args.clone();
+    resumed.insert(0, "resume=true".into());
+    let said = err(&run("ihead_basic", &resumed));
+    assert!(said.starts_with("error: resume: a run that has not begun cannot go on: leave it out"), "{said}");
+
     // nothing to take up: what was finished stays, and the rest begins again
     let mut over = args.clone();
     over.insert(0, "overwrite=true".into());

@@ -273,7 +273,8 @@ fn parameters_without_values_on_the_dfdx_engine() {
 #[test]
 fn a_loss_that_no_position_of_the_first_batch_counts_for() {
     let over_nothing = || Loss::next_token().over(Select::marks(90..));
-    let said = "loss: no position of the first batch, or of 63 after it, counts for 'next_token'";
+    let said =
+        "loss: no position of the first 64 batches counts for 'next_token over marks >= 90'; expected some";
     refused(run().loss(over_nothing()), said);
     let mut allowed = run().loss(over_nothing()).empty_loss(EmptyLoss::Allowed).every(1);
     assert!(allowed.train(1).unwrap().last("loss").unwrap().is_nan());
