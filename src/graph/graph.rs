@@ -86,6 +86,8 @@ pub struct Graph {
     /// Where nodes and matrices like one that is asked for are to be looked for.
     alike: HashMap<u64, Vec<usize>>,
     pub(super) sites: BTreeMap<String, NodeId>,
+    /// The heads of sites whose columns are heads side by side.
+    pub(super) heads: BTreeMap<NodeId, usize>,
     patched: Vec<PatchedSite>,
     pub(super) logits: Option<NodeId>,
     pub(super) seq: usize,
@@ -116,6 +118,11 @@ impl Graph {
     /// Returns the node of the site with this name, or `None` if there is no such site.
     pub fn site(&self, name: &str) -> Option<NodeId> {
         self.sites.get(name).copied()
+    }
+
+    /// How many heads the columns of a stream are, side by side; `None` where nobody has said so.
+    pub(crate) fn heads(&self, node: NodeId) -> Option<usize> {
+        self.heads.get(&node).copied()
     }
 
     /// Returns the patched sites. An engine must be given values for each of them ([`crate::engine::Engine::patch`]).

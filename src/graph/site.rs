@@ -81,6 +81,9 @@ impl Site {
                 (Err(error), _) => self.recorder.refuse(error),
             }
         }
+        if let Some(heads) = heads {
+            self.recorder.graph_mut().heads.insert(x.id(), heads);
+        }
         self.recorder.name(path, x.id());
         x
     }

@@ -31,7 +31,7 @@
 //! ```
 use std::fmt;
 
-use crate::graph::{Graph, Index, NodeId, Op};
+use crate::graph::{Graph, Index, NodeId, Op, WeightId, WeightOp};
 use crate::kernels::Element;
 use crate::ops::{Normalise, RmsNormalise, RowOp};
 
@@ -153,6 +153,7 @@ impl Split<'_> {
         let op = self.graph.nodes()[node.index()].op.clone();
         let normed = above.iter().any(|op| norm_of(op).is_some());
         let inside = match op {
+            Op::Add(..) | Op::Gain { .. } if self.edited_heads(node) => return self.leaf(node, above),
             Op::Add(a, b) => {
                 self.descend(a, above, true);
                 self.descend(b, above, true);
@@ -220,8 +221,10 @@ impl Split<'_> {
             Op::Linear { x, weight } => (x, Some(weight)),
             _ => (node, None),
         };
-        let Op::Mix { pattern, .. } = self.graph.nodes()[mix.index()].op else { return Vec::new() };
-        let (heads, width) = (self.graph.nodes()[pattern.index()].cols, self.graph.nodes()[mix.index()].cols);
+        let width = self.graph.nodes()[mix.index()].cols;
+        let Some(heads) = self.head_count(mix).filter(|heads| width.is_multiple_of(*heads)) else {
+            return Vec::new();
+        };
         (0..heads)
             .map(|head| {
                 let each = width / heads;
@@ -234,6 +237,36 @@ impl Split<'_> {
                 }
             })
             .collect()
+    }
+
+    /// How many heads the columns of a stream are, side by side: of attention, also where some of its heads are edited.
+    fn head_count(&self, node: NodeId) -> Option<usize> {
+        self.graph.heads(node).or_else(|| match self.graph.nodes()[node.index()].op {
+            Op::Mix { pattern, .. } => Some(self.graph.nodes()[pattern.index()].cols),
+            Op::Gain { x, gain } if self.is_constant(gain) => self.head_count(x),
+            Op::Add(a, b) if [a, b].iter().all(|part| self.is_masked(*part)) => {
+                self.head_count(a).or_else(|| self.head_count(b))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether a stream is what an edit of some heads has left: the heads that are kept, or these and the edited ones.
+    fn edited_heads(&self, node: NodeId) -> bool {
+        let parts = match self.graph.nodes()[node.index()].op {
+            Op::Add(a, b) => vec![a, b],
+            _ => vec![node],
+        };
+        parts.iter().all(|part| self.is_masked(*part)) && self.head_count(node).is_some()
+    }
+
+    /// Whether each column of a stream is multiplied by a constant, as heads are kept or left out.
+    fn is_masked(&self, node: NodeId) -> bool {
+        matches!(self.graph.nodes()[node.index()].op, Op::Gain { gain, .. } if self.is_constant(gain))
+    }
+
+    fn is_constant(&self, weight: WeightId) -> bool {
+        matches!(self.graph.weights()[weight.index()].op, WeightOp::Constant(_))
     }
 
     fn name(&self, node: NodeId) -> String {

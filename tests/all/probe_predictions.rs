@@ -6,7 +6,7 @@ use ihead::data::{Batch, NumpyRng, Task};
 use ihead::engine::CpuEngine;
 use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, Read, Request, RowSet};
-use ihead::graph::{Model, record};
+use ihead::graph::{AnyModel, Graph, Model, record};
 use ihead::internals::backend::Cpu;
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
 use ihead::nn::{Module, ModuleExt, Params, norm};
@@ -39,10 +39,19 @@ fn measure<M: Model + Module>(
     metrics: Vec<Metric>,
     batch: &Batch,
 ) -> (Measurements, Vec<Vec<f64>>) {
-    let graph = record(model, batch.seq).unwrap();
-    let evaluation = Evaluation::new(metrics, &graph, 0).unwrap();
+    measure_edited(model, &record(model, batch.seq).unwrap(), metrics, batch)
+}
+
+/// The same of a graph of the model.
+fn measure_edited<M: Model + Module>(
+    model: &M,
+    graph: &Graph,
+    metrics: Vec<Metric>,
+    batch: &Batch,
+) -> (Measurements, Vec<Vec<f64>>) {
+    let evaluation = Evaluation::new(metrics, graph, 0).unwrap();
     let request = Request::reads(evaluation.reads().to_vec());
-    let extended = evaluation.graph(&graph);
+    let extended = evaluation.graph(graph);
     let mut plan = CpuEngine::<f64>::new(extended, &request, &|_| false, 2).unwrap();
     let mut eager = EagerEngine::<f64, Cpu>::new(Cpu::default(), extended, &request, &|_| false).unwrap();
     let rows = evaluation.rows(batch);
@@ -203,14 +212,19 @@ fn metrics_of_predictions_are_their_definitions() {
 
 /// The sum of the terms against the logits, for each comparison.
 fn check_terms<M: Model + Module>(model: &M, expected: &[&str]) {
-    let (batch, graph) = (batch(3), record(model, SEQ).unwrap());
-    assert_eq!(terms(&graph), expected);
+    check_terms_of(model, &record(model, SEQ).unwrap(), expected);
+}
+
+/// The same for a graph of the model.
+fn check_terms_of<M: Model + Module>(model: &M, graph: &Graph, expected: &[&str]) {
+    let batch = batch(3);
+    assert_eq!(terms(graph), expected);
     for against in [Against::Zero, Against::Mean, Against::BestOther, Against::Token(4)] {
         let over = |metric: Metric| metric.over(Select::marks(2..));
-        let mut all: Vec<Metric> = metrics("adds.", &graph, against).map(over).collect();
+        let mut all: Vec<Metric> = metrics("adds.", graph, against).map(over).collect();
         all.push(over(Metric::logit("sum", against)));
-        let (found, logits) = measure(model, all, &batch);
-        let parts: f64 = terms(&graph).iter().map(|term| found.get(&format!("adds.{term}")).unwrap()).sum();
+        let (found, logits) = measure_edited(model, graph, all, &batch);
+        let parts: f64 = terms(graph).iter().map(|term| found.get(&format!("adds.{term}")).unwrap()).sum();
         close(found.get("sum"), parts);
         close(
             Some(parts),
@@ -249,6 +263,39 @@ fn terms_of_a_normed_model_of_many_heads_add_up_to_the_logits() {
     let args = FullArgs { n_heads: 2, no_wo: true, no_ffn: true, ..FullArgs::defaults() };
     let model = full(&args);
     assert_eq!(terms(&record(&model, SEQ).unwrap()).len(), 7);
+}
+
+/// An edit of a head leaves the terms of its layer apart, so that one sees what the others write when it is gone.
+#[test]
+fn terms_of_heads_stay_apart_where_some_of_them_are_edited() {
+    for no_wo in [false, true] {
+        let model = full(&FullArgs { n_heads: 4, no_wo, ..FullArgs::defaults() });
+        let plain = record(&model, SEQ).unwrap();
+        let names = terms(&plain);
+        let expected: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(expected.len(), 2 + 2 * 5 + 1, "{expected:?}");
+        for edits in [
+            "layers.1.attention.pattern[1]=ablate",
+            "layers.1.attention.pattern[0]=uniform, layers.1.attention.pattern[3]=ablate",
+            "layers.1.attention.mixed[1]=ablate",
+            "layers.0.attention.mixed[2]=scale(0.5), layers.1.attention.pattern[1]=previous_token",
+            "layers.1.attention.v[1]=ablate",
+        ] {
+            let edited = model.record_edited(SEQ, &edits.parse().unwrap()).unwrap();
+            check_terms_of(&model, &edited, &expected);
+        }
+        // the ablated head adds nothing, the others what they did
+        let edits = "layers.1.attention.pattern[1]=ablate".parse().unwrap();
+        let edited = model.record_edited(SEQ, &edits).unwrap();
+        let of = |graph: &Graph, head: usize| {
+            let name = expected[2 + 5 + head];
+            assert!(name.starts_with("layers.1.attention.") && name.ends_with(&format!("[{head}]")), "{name}");
+            let metric = Metric::logit_from("term", name, Against::Zero);
+            measure_edited(&model, graph, vec![metric], &batch(2)).0.get("term").unwrap()
+        };
+        assert_eq!(of(&edited, 1), 0.0);
+        assert!(of(&plain, 1) != 0.0 && of(&edited, 0) != 0.0);
+    }
 }
 
 #[test]
