@@ -47,11 +47,16 @@ impl View {
     pub fn of_run(dir: &Path, of: &Looked<'_>, name: impl Fn(u32) -> String) -> Result<View> {
         of.batch.check()?;
         let stored = crate::io::stored(dir)?;
-        let graph = of.model.record_edited(of.batch.seq.clamp(1, 2), of.edits)?;
-        let patterns = patterns(&graph);
-        let heads = patterns.iter().map(|(site, _)| site.heads).sum();
+        let moments: Vec<Option<usize>> = stored.iter().map(|(iteration, _)| *iteration).collect();
+        let edits = of.timeline.edits_at(&moments, of.iterations, of.edits);
+        let mut different = edits.clone();
+        different.dedup();
+        let seq = of.batch.seq.clamp(1, 2);
+        let graphs = different.iter().map(|edits| of.model.record_edited(seq, edits));
+        let parts = Parts::of(&graphs.collect::<Result<Vec<_>>>()?);
+        let heads = parts.patterns.iter().map(|site| site.heads).sum();
         let room = Room { moments: stored.len(), sequences: of.batch.batch, positions: of.batch.seq };
-        let shown = room.within(heads, attribution::terms(&graph).len());
+        let shown = room.within(heads, parts.terms.len());
         let batch = first(of.batch, &shown);
         let mut view = View {
             format: FORMAT,
@@ -62,21 +67,19 @@ impl View {
                     Shown { x: x.to_vec(), y: y.to_vec(), marks: marks.to_vec() }
                 })
                 .collect(),
-            patterns: vec![],
-            terms: vec![],
+            patterns: parts.patterns.clone(),
+            terms: parts.terms.clone(),
             top: TOP,
             moments: vec![],
             notes: room.notes(&shown),
         };
         let mut used: Vec<u32> = batch.x.iter().chain(&batch.y).copied().collect();
-        for (iteration, path) in thinned(stored, shown.moments) {
-            let edits = of.timeline.edits_at(iteration, of.iterations, of.edits);
+        for ((iteration, path), edits) in thinned(stored.into_iter().zip(edits).collect(), shown.moments) {
             let graph = of.model.record_edited(batch.seq, &edits)?;
             let weights = Stored::read(&path, of.model)?;
-            let seen = see(&graph, &weights, &batch, of.compute)?;
-            used.extend(seen.sequences.iter().flat_map(|seen| seen.top.iter().map(|(token, _)| *token)));
-            view.moments.push(seen.moment(iteration));
-            (view.patterns, view.terms) = (seen.patterns, seen.terms);
+            let seen = see(&graph, &parts, &weights, &batch, of.compute)?;
+            used.extend(seen.iter().flat_map(|seen| seen.top.iter().map(|(token, _)| *token)));
+            view.moments.push(moment(&seen, parts.patterns.len(), iteration));
         }
         view.tokens = used.into_iter().map(|token| (token, name(token))).collect();
         Ok(view)
@@ -155,15 +158,33 @@ fn first(batch: &Batch, shown: &Room) -> Batch {
     kept
 }
 
-/// The attention patterns of a graph, each once.
-fn patterns(graph: &Graph) -> Vec<(Heads, NodeId)> {
-    let mut found: Vec<(Heads, NodeId)> = Vec::new();
-    for (site, node) in graph.sites() {
-        if graph.is_pattern(*node) && found.iter().all(|(_, known)| known != node) {
-            found.push((Heads { site: site.clone(), heads: graph.nodes()[node.index()].cols }, *node));
+/// What is looked at in each moment. An edit that the timeline makes may leave out some of it, or add to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Parts {
+    /// The attention patterns; of several sites with one pattern in every moment, the first.
+    patterns: Vec<Heads>,
+    /// The names of the terms of the logits.
+    terms: Vec<String>,
+}
+
+impl Parts {
+    /// All that is in one of these graphs.
+    fn of(graphs: &[Graph]) -> Parts {
+        let mut parts = Parts::default();
+        let sites = graphs.iter().flat_map(|graph| graph.sites().iter().map(move |site| (graph, site)));
+        for (graph, (site, node)) in sites.filter(|(graph, (_, node))| graph.is_pattern(**node)) {
+            let alike = |known: &str| graphs.iter().all(|graph| graph.site(known) == graph.site(site));
+            if !parts.patterns.iter().any(|known| known.site == *site || alike(&known.site)) {
+                parts.patterns.push(Heads { site: site.clone(), heads: graph.width(*node) });
+            }
         }
+        for term in graphs.iter().flat_map(attribution::terms) {
+            if !parts.terms.contains(&term) {
+                parts.terms.push(term);
+            }
+        }
+        parts
     }
-    found
 }
 
 /// Stored weights, for a model that keeps its own.
@@ -203,13 +224,6 @@ impl<E: Element> ParamSource<E> for Stored {
     }
 }
 
-/// What is seen of a batch.
-struct Seen {
-    patterns: Vec<Heads>,
-    terms: Vec<String>,
-    sequences: Vec<SeenSequence>,
-}
-
 /// What is seen of a sequence.
 #[derive(Default)]
 struct SeenSequence {
@@ -223,31 +237,36 @@ struct SeenSequence {
     terms: Vec<f32>,
 }
 
-/// Runs a batch and keeps what is looked at.
-fn see(graph: &Graph, weights: &Stored, batch: &Batch, compute: Compute) -> Result<Seen> {
+/// Runs a batch and keeps what is looked at, for each sequence.
+fn see(
+    graph: &Graph,
+    parts: &Parts,
+    weights: &Stored,
+    batch: &Batch,
+    compute: Compute,
+) -> Result<Vec<SeenSequence>> {
     let mut graph = graph.clone();
-    let found = patterns(&graph);
-    let terms = attribution::split(&mut graph);
-    let mut nodes: Vec<NodeId> = found.iter().map(|(_, node)| *node).collect();
+    let mut found = attribution::split(&mut graph);
+    let mut nodes: Vec<NodeId> = Vec::new();
     let mut place = |node: NodeId| {
         nodes.iter().position(|known| *known == node).unwrap_or_else(|| {
             nodes.push(node);
             nodes.len() - 1
         })
     };
+    let patterns: Vec<(Option<usize>, usize)> =
+        parts.patterns.iter().map(|known| (graph.site(&known.site).map(&mut place), known.heads)).collect();
     let logits = place(graph.logits());
-    let places: Vec<Places> = terms
-        .iter()
-        .map(|term| Places {
-            logits: place(term.logits),
-            norm: term.norm.as_ref().map(|norm| (place(norm.term), place(norm.whole))),
-        })
-        .collect();
+    let mut placed = |name: &String| {
+        let term = found.swap_remove(found.iter().position(|term| term.name == *name)?);
+        let norm = term.norm.as_ref().map(|norm| (place(norm.term), place(norm.whole)));
+        Some(PlacedTerm { logits: place(term.logits), norm, term })
+    };
+    let terms: Vec<Option<PlacedTerm>> = parts.terms.iter().map(&mut placed).collect();
     let request = Request::reads(nodes.iter().map(|node| (*node, RowSet::All)).collect());
     let mut engine = compute.engine(&graph, &request, &|_| false)?;
     let slots: Vec<Mutex<SeenSequence>> = (0..batch.batch).map(|_| Mutex::default()).collect();
-    let heads: Vec<usize> = found.iter().map(|(site, _)| site.heads).collect();
-    let looks = Looks { heads: &heads, logits, terms: &terms, places: &places };
+    let looks = Looks { patterns: &patterns, logits, terms: &terms };
     let keep = |i: usize, seen: SeenSequence| {
         *slots[i].lock().unwrap_or_else(PoisonError::into_inner) = seen;
     };
@@ -259,38 +278,37 @@ fn see(graph: &Graph, weights: &Stored, batch: &Batch, compute: Compute) -> Resu
             engine.run(weights, batch, &[], &|i, reads| keep(i, looks.at(batch.sequence(i).1, reads)))?
         }
     };
-    Ok(Seen {
-        patterns: found.into_iter().map(|(site, _)| site).collect(),
-        terms: terms.into_iter().map(|term| term.name).collect(),
-        sequences: slots
-            .into_iter()
-            .map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner))
-            .collect(),
-    })
+    Ok(slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
 }
 
-/// Where a term is among the reads.
-struct Places {
+/// A term, and where it is among the reads.
+struct PlacedTerm {
+    term: Term,
     logits: usize,
     /// The term and the whole stream, before a final norm.
     norm: Option<(usize, usize)>,
 }
 
-/// What is looked at, among the reads.
+/// What is looked at, among the reads. What a moment has not is zero.
 struct Looks<'a> {
-    heads: &'a [usize],
+    /// The place of each pattern, and its heads.
+    patterns: &'a [(Option<usize>, usize)],
     logits: usize,
-    terms: &'a [Term],
-    places: &'a [Places],
+    terms: &'a [Option<PlacedTerm>],
 }
 
 impl Looks<'_> {
     fn at<E: Element>(&self, targets: &[u32], reads: &[Read<'_, E>]) -> SeenSequence {
         let mut seen = SeenSequence::default();
-        for (read, heads) in reads.iter().zip(self.heads) {
-            let rows = (0..*heads).flat_map(|h| (0..read.rows).map(move |t| (h, t)));
-            let weights = rows.flat_map(|(h, t)| &read.head_row(h, t)[..=t]).map(|w| w.to_f64() as f32);
-            seen.weights.push(weights.collect());
+        for (place, heads) in self.patterns {
+            let rows = || (0..*heads).flat_map(|h| (0..targets.len()).map(move |t| (h, t)));
+            seen.weights.push(match place.map(|place| &reads[place]) {
+                Some(read) => rows()
+                    .flat_map(|(h, t)| &read.head_row(h, t)[..=t])
+                    .map(|weight| weight.to_f64() as f32)
+                    .collect(),
+                None => rows().flat_map(|(_, t)| std::iter::repeat_n(0.0, t + 1)).collect(),
+            });
         }
         for (t, target) in targets.iter().enumerate() {
             let (row, y) = (reads[self.logits].row(t), *target as usize);
@@ -303,47 +321,53 @@ impl Looks<'_> {
                 (0..TOP).map(|i| order.get(i).map_or((0, 0.0), |token| (*token as u32, probability(*token))));
             seen.top.extend(top);
             seen.next.push((probability(y), rank));
-            for (term, places) in self.terms.iter().zip(self.places) {
-                let row = reads[places.logits].row(t);
-                let mean = row.iter().map(|v| v.to_f64()).sum::<f64>() / row.len() as f64;
-                let scale = match (&term.norm, places.norm) {
-                    (Some(norm), Some((one, whole))) => norm.scale(reads[one].row(t), reads[whole].row(t)),
-                    _ => 1.0,
-                };
-                seen.terms.push((scale * (row[y].to_f64() - mean)) as f32);
-            }
+            seen.terms.extend(self.terms.iter().map(|term| match term {
+                Some(term) => term.value(reads, t, y) as f32,
+                None => 0.0,
+            }));
         }
         seen
     }
 }
 
-impl Seen {
-    /// Rounded and packed.
-    fn moment(&self, iteration: Option<usize>) -> Moment {
-        let ends = |p: usize| {
-            let all = self.sequences.iter().flat_map(|seen| &seen.weights[p]).filter(|w| w.is_finite());
-            all.fold([0.0f32, 0.0], |[low, high], w| [low.min(*w), high.max(*w)])
+impl PlacedTerm {
+    /// What it adds at a position to the logit of `token` minus the mean logit.
+    fn value<E: Element>(&self, reads: &[Read<'_, E>], t: usize, token: usize) -> f64 {
+        let row = reads[self.logits].row(t);
+        let mean = row.iter().map(|v| v.to_f64()).sum::<f64>() / row.len() as f64;
+        let scale = match (&self.term.norm, self.norm) {
+            (Some(norm), Some((one, whole))) => norm.scale(reads[one].row(t), reads[whole].row(t)),
+            _ => 1.0,
         };
-        let ranges: Vec<[f32; 2]> = (0..self.patterns.len()).map(ends).collect();
-        let terms = self.sequences.iter().flat_map(|seen| &seen.terms).filter(|term| term.is_finite());
-        let largest = terms.fold(0.0f32, |most, term| most.max(term.abs()));
-        let small = |value: f64, most: f64| (value.clamp(0.0, 1.0) * most).round() as u16;
-        let packed = |seen: &SeenSequence| {
-            let weights = seen.weights.iter().zip(&ranges);
-            let mut bytes: Vec<u8> =
-                weights.flat_map(|(weights, range)| weights.iter().map(|w| byte(*w, *range))).collect();
-            for (top, (probability, rank)) in seen.top.chunks_exact(TOP).zip(&seen.next) {
-                let tokens = top.iter().map(|(token, _)| u16::try_from(*token).unwrap_or(u16::MAX));
-                let shares = top.iter().map(|(_, share)| small(*share, 65535.0));
-                let next = [small(*probability, 65535.0), u16::try_from(*rank).unwrap_or(u16::MAX)];
-                bytes.extend(tokens.chain(shares).chain(next).flat_map(u16::to_le_bytes));
-            }
-            let term = |value: &f32| (value / largest.max(f32::MIN_POSITIVE) * 32767.0).round() as i16;
-            bytes.extend(seen.terms.iter().map(term).flat_map(i16::to_le_bytes));
-            base64::encode(&bytes)
-        };
-        Moment { iteration, largest, data: self.sequences.iter().map(packed).collect(), ranges }
+        scale * (row[token].to_f64() - mean)
     }
+}
+
+/// What was seen in a moment, with so many patterns, rounded and packed.
+fn moment(sequences: &[SeenSequence], patterns: usize, iteration: Option<usize>) -> Moment {
+    let ends = |p: usize| {
+        let all = sequences.iter().flat_map(|seen| &seen.weights[p]).filter(|w| w.is_finite());
+        all.fold([0.0f32, 0.0], |[low, high], w| [low.min(*w), high.max(*w)])
+    };
+    let ranges: Vec<[f32; 2]> = (0..patterns).map(ends).collect();
+    let terms = sequences.iter().flat_map(|seen| &seen.terms).filter(|term| term.is_finite());
+    let largest = terms.fold(0.0f32, |most, term| most.max(term.abs()));
+    let small = |value: f64, most: f64| (value.clamp(0.0, 1.0) * most).round() as u16;
+    let packed = |seen: &SeenSequence| {
+        let weights = seen.weights.iter().zip(&ranges);
+        let mut bytes: Vec<u8> =
+            weights.flat_map(|(weights, range)| weights.iter().map(|w| byte(*w, *range))).collect();
+        for (top, (probability, rank)) in seen.top.chunks_exact(TOP).zip(&seen.next) {
+            let tokens = top.iter().map(|(token, _)| u16::try_from(*token).unwrap_or(u16::MAX));
+            let shares = top.iter().map(|(_, share)| small(*share, 65535.0));
+            let next = [small(*probability, 65535.0), u16::try_from(*rank).unwrap_or(u16::MAX)];
+            bytes.extend(tokens.chain(shares).chain(next).flat_map(u16::to_le_bytes));
+        }
+        let term = |value: &f32| (value / largest.max(f32::MIN_POSITIVE) * 32767.0).round() as i16;
+        bytes.extend(seen.terms.iter().map(term).flat_map(i16::to_le_bytes));
+        base64::encode(&bytes)
+    };
+    Moment { iteration, largest, data: sequences.iter().map(packed).collect(), ranges }
 }
 
 #[cfg(test)]
@@ -402,14 +426,43 @@ mod tests {
             Batch { x: vec![0, 6, 2, 3, 2], y: vec![6, 2, 3, 2, 5], marks: vec![0; SEQ], batch: 1, seq: SEQ };
         let value = |(_, _, tensor): (String, _, &dyn AnyParam)| (tensor.id(), tensor.data().clone());
         let weights = Stored { by_id: model.tensors().into_iter().map(value).collect() };
-        let seen = see(&record(&model, SEQ).unwrap(), &weights, &batch, Compute::default()).unwrap();
+        let graph = record(&model, SEQ).unwrap();
+        let parts = Parts::of(std::slice::from_ref(&graph));
+        let seen = see(&graph, &parts, &weights, &batch, Compute::default()).unwrap();
         let logits = crate::run::activations(&model, &batch, "logits").unwrap().values;
-        let terms = seen.sequences[0].terms.chunks_exact(seen.terms.len());
+        let terms = seen[0].terms.chunks_exact(parts.terms.len());
         for ((row, y), terms) in logits.chunks_exact(7).zip(&batch.y).zip(terms) {
             let expected = row[*y as usize] - row.iter().sum::<f32>() / 7.0;
             let found: f32 = terms.iter().sum();
             assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
         }
+    }
+
+    /// Edits of the timeline give a moment other terms, and make one pattern of several.
+    #[test]
+    fn what_a_moment_has_not_is_zero() {
+        const SEQ: usize = 4;
+        let args = FullArgs { max_length: SEQ, dim: 8, n_heads: 2, no_ffn: true, ..FullArgs::defaults() };
+        let model = Full::new(7, &args).unwrap().init(3);
+        let batch =
+            Batch { x: vec![0, 6, 2, 3], y: vec![6, 2, 3, 2], marks: vec![0; SEQ], batch: 1, seq: SEQ };
+        let graph = |edits: &str| AnyModel::record_edited(&model, SEQ, &edits.parse().unwrap()).unwrap();
+        let graphs =
+            [graph(""), graph("layers.*.attention.pattern=uniform"), graph("layers.1.attention.out=ablate")];
+        let parts = Parts::of(&graphs);
+        let sites: Vec<&str> = parts.patterns.iter().map(|heads| heads.site.as_str()).collect();
+        assert_eq!(sites, ["layers.0.attention.pattern", "layers.1.attention.pattern"]);
+        assert_eq!(parts.terms[4..6], ["layers.1.attention.out[0]", "layers.1.attention.out[1]"]);
+        let value = |(_, _, tensor): (String, _, &dyn AnyParam)| (tensor.id(), tensor.data().clone());
+        let weights = Stored { by_id: model.tensors().into_iter().map(value).collect() };
+        let seen = graphs.map(|graph| see(&graph, &parts, &weights, &batch, Compute::default()).unwrap());
+        let [whole, uniform, ablated] = seen.each_ref().map(|seen| &seen[0]);
+        assert_eq!(uniform.weights[0], uniform.weights[1]);
+        assert_eq!(uniform.weights[1].len(), 2 * SEQ * (SEQ + 1) / 2);
+        let last = |seen: &SeenSequence| seen.terms[(SEQ - 1) * parts.terms.len()..][4..6].to_vec();
+        assert!(last(whole).iter().all(|term| *term != 0.0));
+        assert_eq!(last(ablated), [0.0, 0.0]);
+        assert_eq!(ablated.terms.len(), SEQ * parts.terms.len());
     }
 
     #[test]
@@ -423,22 +476,16 @@ mod tests {
             terms: (0..6).map(|i| (i as f32 - 2.0) * (1.0 + sequence as f32)).collect(),
         };
         let sites = [("a", 2), ("b", 1)].map(|(site, heads)| Heads { site: site.into(), heads });
-        let seen = Seen {
-            patterns: sites.into(),
-            terms: vec!["one".into(), "two".into()],
-            sequences: vec![of(0), of(1)],
-        };
-        let moment = seen.moment(Some(7));
+        let (patterns, seen) = (Vec::from(sites), [of(0), of(1)]);
+        let moment = super::moment(&seen, 2, Some(7));
         assert_eq!((moment.iteration, moment.largest), (Some(7), 6.0));
         // what there is room for is measured in the bytes that a view takes
         let room = Room { moments: 1, sequences: 2, positions: 3 };
         assert_eq!(room.bytes(3, 2), moment.bytes());
         assert_eq!(Room { moments: 5, ..room }.bytes(3, 2), 5 * moment.bytes());
         let three = SeenSequence { terms: vec![1.0; 3 * 3], ..of(0) };
-        let of_three =
-            Seen { patterns: seen.patterns.clone(), terms: vec![String::new(); 3], sequences: vec![three] };
-        assert_eq!(Room { sequences: 1, ..room }.bytes(3, 3), of_three.moment(None).bytes());
-        for (i, one) in seen.sequences.iter().enumerate() {
+        assert_eq!(Room { sequences: 1, ..room }.bytes(3, 3), super::moment(&[three], 2, None).bytes());
+        for (i, one) in seen.iter().enumerate() {
             let bytes = base64::decode(&moment.data[i]).unwrap();
             let (words, _) = bytes[18..].as_chunks::<2>();
             // at each position tokens, their shares, the share and the rank of the next token
@@ -456,14 +503,14 @@ mod tests {
             format: FORMAT,
             tokens: BTreeMap::new(),
             sequences: vec![Shown { x: vec![0; 3], y: vec![0; 3], marks: vec![0; 3] }; 2],
-            patterns: seen.patterns.clone(),
-            terms: seen.terms.clone(),
+            patterns: patterns.clone(),
+            terms: vec!["one".into(), "two".into()],
             top: TOP,
             moments: vec![moment],
             notes: vec![],
         };
-        for (i, one) in seen.sequences.iter().enumerate() {
-            for (heads, weights) in seen.patterns.iter().zip(&one.weights) {
+        for (i, one) in seen.iter().enumerate() {
+            for (heads, weights) in patterns.iter().zip(&one.weights) {
                 let found = view.pattern(0, i, &heads.site).unwrap();
                 assert_eq!(found.shape, [1, heads.heads, 3, 3]);
                 let mut weights = weights.iter();

@@ -113,6 +113,16 @@ impl View {
         if let Some(i) = self.sequences.iter().position(uneven) {
             return Some(format!("the tokens and marks of sequence {i} are not as many"));
         }
+        let length = self.sequences.first().map_or(0, |shown| shown.x.len());
+        if length == 0 {
+            return Some("it has no sequence, or one without tokens".into());
+        }
+        if let Some(i) = self.sequences.iter().position(|shown| shown.x.len() != length) {
+            return Some(format!("sequence {i} is not as long as the first"));
+        }
+        if self.moments.is_empty() {
+            return Some("it has no moment".into());
+        }
         // what a damaged file says may be beyond all sizes
         let heads = self.patterns.iter().fold(0, |sum: usize, pattern| sum.saturating_add(pattern.heads));
         let numbers = self.top.saturating_mul(2).saturating_add(2 + self.terms.len());
@@ -306,6 +316,16 @@ mod tests {
             view.fault().unwrap_or_default()
         };
         assert!(with(|view| view.sequences[1].marks.clear()).contains("sequence 1"));
+        assert!(with(|view| view.moments.clear()).contains("no moment"));
+        assert!(with(|view| view.sequences.clear()).contains("no sequence"));
+        let empty = Shown { x: vec![], y: vec![], marks: vec![] };
+        let empty = View { sequences: vec![empty.clone(), empty], ..whole.clone() };
+        assert!(empty.fault().unwrap_or_default().contains("no sequence"));
+        let shorter = with(|view| {
+            let last = &mut view.sequences[1];
+            (last.x.pop(), last.y.pop(), last.marks.pop());
+        });
+        assert!(shorter.contains("sequence 1 is not as long as the first"));
         for change in [
             (|view| view.moments[0].data[1] = "AAAA".into()) as fn(&mut View),
             |view| view.moments[0].data[0].replace_range(..1, "*"),

@@ -289,7 +289,10 @@ fn terms_of_heads_stay_apart_where_some_of_them_are_edited() {
         let edited = model.record_edited(SEQ, &edits).unwrap();
         let of = |graph: &Graph, head: usize| {
             let name = expected[2 + 5 + head];
-            assert!(name.starts_with("layers.1.attention.") && name.ends_with(&format!("[{head}]")), "{name}");
+            assert!(
+                name.starts_with("layers.1.attention.") && name.ends_with(&format!("[{head}]")),
+                "{name}"
+            );
             let metric = Metric::logit_from("term", name, Against::Zero);
             measure_edited(&model, graph, vec![metric], &batch(2)).0.get("term").unwrap()
         };

@@ -65,20 +65,34 @@ impl Timeline {
         found
     }
 
-    /// The edits that hold when a snapshot is taken at an iteration, or after the last one, in a run that began with `edits`.
-    pub(crate) fn edits_at(&self, snapshot: Option<usize>, iterations: usize, edits: &Edits) -> Edits {
+    /// The edits that hold when each of these snapshots is taken, `None` after the last iteration, in a run of so many
+    /// iterations that began with `edits`.
+    pub(crate) fn edits_at(
+        &self,
+        snapshots: &[Option<usize>],
+        iterations: usize,
+        edits: &Edits,
+    ) -> Vec<Edits> {
         let mut edits = edits.clone();
-        let end = snapshot.map_or(iterations, |i| i + 1);
+        let mut found: Vec<Option<Edits>> = vec![None; snapshots.len()];
+        let mut hold = |moment: Option<usize>, edits: &Edits| {
+            for (found, _) in found.iter_mut().zip(snapshots).filter(|(_, snapshot)| **snapshot == moment) {
+                found.get_or_insert_with(|| edits.clone());
+            }
+        };
+        let end = snapshots.iter().flatten().map(|iteration| iteration + 1).fold(iterations, usize::max);
         for iteration in 0..end {
-            for action in self.actions(iteration, snapshot.is_none().then_some(end)) {
+            for action in self.actions(iteration, Some(iterations)) {
                 match action {
-                    Action::Snapshot if snapshot == Some(iteration) => return edits,
+                    Action::Snapshot => hold(Some(iteration), &edits),
                     Action::Edit(more) => edits = edits.and(more.clone()),
                     Action::Unedit(pattern) => edits = edits.without(pattern),
                     _ => {}
                 }
             }
+            hold(Some(iteration), &edits);
         }
-        edits
+        hold(None, &edits);
+        found.into_iter().map(|found| found.unwrap_or_else(|| edits.clone())).collect()
     }
 }
