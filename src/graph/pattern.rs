@@ -121,11 +121,17 @@ impl<T: Dim> Pattern<T> {
         } else if let Some(expected) = scores.problem(q.dim().size(), k.dim().size()) {
             let found = format!("queries {} and keys {}", words(q.id()), words(k.id()));
             recorder.misfit("pattern", found, &expected);
+        } else if !scores.scale_for(q.dim().size()).is_finite() {
+            let found = format!("scores times {}", scores.scale_for(q.dim().size()));
+            recorder.misfit("pattern", found, "a finite number");
         } else {
+            let scale = scores.scale_for(q.dim().size());
+            // scores are multiplied by a number that is not below zero, since a softmax takes their largest one before
+            let q = if scale < 0.0 { &q.scale(-1.0) } else { q };
             let scoring = Scoring {
                 heads,
                 key_heads: scores.key_heads,
-                scale: scores.scale_for(q.dim().size()),
+                scale: scale.abs(),
                 bias: None,
                 masks: vec![],
                 normaliser: scores.normaliser,

@@ -1,6 +1,6 @@
 //! State dicts: safetensors files with PyTorch's names and layouts.
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -48,8 +48,12 @@ pub(crate) fn write_with<'a>(
     tensors: impl IntoIterator<Item = (&'a str, Vec<usize>, &'a Values)>,
     texts: Option<HashMap<String, String>>,
 ) -> Result<()> {
-    let mut encoded = Vec::new();
+    let mut encoded: Vec<(&str, Encoded<'_>)> = Vec::new();
+    let mut names = HashSet::new();
     for (name, shape, values) in tensors {
+        if !names.insert(name) {
+            return Err(Error::duplicate("tensors of a file", name));
+        }
         let elements: usize = shape.iter().product();
         if elements != values.len() {
             let message = format!("{name}: {} values for shape {shape:?}", values.len());

@@ -1,5 +1,4 @@
 //! The measurements of a run.
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,6 +6,7 @@ use crate::probe::{Measurements, Unit};
 use crate::{Error, Result};
 
 use super::Table;
+use super::checkpoint::Written;
 
 /// The measurements of all evaluations of a run, in order of iteration.
 ///
@@ -39,20 +39,36 @@ impl History {
         Arc::make_mut(&mut self.records).push((iteration, record));
     }
 
-    /// What a run has written into `res.jsonl`; `units` are those of its numbers.
-    pub(super) fn read(path: &Path, units: &BTreeMap<String, Unit>) -> Result<History> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+    /// What a run has written into `res.jsonl` up to its checkpoint, and what it could not write then. No file is changed.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or was changed after the run had written it.
+    pub(super) fn read(path: &Path, written: &Written) -> Result<History> {
+        let changed = |found: String| {
+            let mend = "it was changed after the run had written it; put it back, or begin again with overwrite=true";
+            Error::format(path, format!("{found}: {mend}"))
+        };
+        let mut bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let (found, known) = (bytes.len() as u64, written.records);
+        if found < known {
+            return Err(changed(format!("has {found} bytes, the checkpoint knows of {known}")));
+        }
+        bytes.truncate(known as usize);
+        bytes.extend(written.pending.bytes());
+        let text = String::from_utf8(bytes).map_err(|_| changed("is not UTF-8".into()))?;
         let mut history = History::default();
-        for line in text.lines() {
+        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+            let wrong = |why: &str| changed(format!("line {number}: {why}"));
+            let whole = line.strip_suffix('\n').ok_or_else(|| wrong("its end is not where it was"))?;
             let row: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_str(line).map_err(|e| Error::format(path, e.to_string()))?;
+                serde_json::from_str(whole).map_err(|_| wrong("not an object in JSON"))?;
             let mut record = Measurements::new();
             for (name, number) in row.iter().filter(|(name, _)| *name != "iter") {
-                record.insert(name, units.get(name).copied().unwrap_or(Unit::Count), number.as_f64());
+                let unit = written.units.get(name).copied().unwrap_or(Unit::Count);
+                record.insert(name, unit, number.as_f64());
             }
             let iteration = row.get("iter").and_then(serde_json::Value::as_u64);
-            let lacks = || Error::format(path, "a line without its iteration");
-            history.push(iteration.ok_or_else(lacks)? as usize, record);
+            history.push(iteration.ok_or_else(|| wrong("without its iteration"))? as usize, record);
         }
         Ok(history)
     }

@@ -42,6 +42,7 @@ mod evaluator;
 mod every;
 mod folder;
 mod history;
+mod identity;
 mod info;
 mod inspect;
 mod logging;

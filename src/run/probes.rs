@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use crate::data::Batch;
 use crate::graph::{AnyModel, Edits};
 use crate::nn::Params;
-use crate::probe::{Measurements, Metric, Unit, WeightProbe, measure_weights};
+use crate::probe::{Evaluation, Measure, Measurements, Metric, Unit, WeightProbe, measure_weights};
 use crate::train::{Compute, Edited, Initial, Taken, WeightEdit, initial_of};
 use crate::{Error, Result};
 
@@ -53,6 +53,15 @@ impl Wanted {
         Ok(())
     }
 
+    /// Refuses metrics that the model with these edits does not have, such as what a head adds whose layer is left out.
+    pub fn check_edited(&self, model: &dyn AnyModel, seq: usize, edits: &Edits) -> Result<()> {
+        let sets = self.sets.iter().map(|set| (&set.metrics, set.batch.seq));
+        for (metrics, seq) in sets.chain([(&self.training, seq)]) {
+            Evaluation::new(metrics.iter().cloned(), &model.record_edited(seq, edits)?, 0)?;
+        }
+        Ok(())
+    }
+
     /// Makes it, once it is [`check`](Self::check)ed, ready for a model, on training batches of `seq` tokens, with these sites edited.
     pub fn open(self, model: &dyn AnyModel, seq: usize, edits: &Edits, compute: Compute) -> Result<Probes> {
         measure_weights(&self.weights, model.weights())?;
@@ -68,9 +77,13 @@ impl Wanted {
 
     /// Refuses two numbers of one name.
     fn check_names(&self) -> Result<()> {
+        // a metric that measures a loss of the training batch may stand for the loss of the step
+        let stands_for_loss =
+            |metric: &&Metric| metric.name() == "loss" && matches!(metric.measure(), Measure::Loss);
+        let training = self.training.iter().filter(|metric| !stands_for_loss(metric));
         let sets = self.sets.iter().flat_map(|set| &set.metrics);
-        let metrics = self.training.iter().chain(sets).map(Metric::name);
-        let mut seen = vec!["iter", "run", "status"];
+        let metrics = training.chain(sets).map(Metric::name);
+        let mut seen = vec!["iter", "loss", "run", "status"];
         for name in metrics.chain(self.weights.iter().map(WeightProbe::name)) {
             if seen.contains(&name) {
                 return Err(Error::duplicate("numbers of a run", name));

@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::config::by_key;
 use crate::{Error, Result};
 
+use super::identity;
+
 /// Settings of the programs that may change: where and how long a run goes, what is shown, when it is measured.
 const FREE: [&str; 17] = [
     "threads",
@@ -37,18 +39,23 @@ pub(super) const GRAPH: &str = "graph";
 /// A checksum of the first batch that the task draws, in what the run is made of.
 pub(super) const FIRST_BATCH: &str = "first_batch";
 
+/// What the loss is for the first sequences, in what the run is made of.
+pub(super) const LOSS: &str = "first_loss";
+
+/// The parameters that train at its beginning, in what the run is made of.
+pub(super) const TRAINS: &str = "trains";
+
+/// What is compared in a way of its own.
+const PARTS: [&str; 4] = [GRAPH, FIRST_BATCH, LOSS, TRAINS];
+
 /// Refuses to continue a run of other settings: each that differs is named, with what it was and what it is.
 ///
 /// # Errors
 /// If one differs that may not.
 pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
     let part = |key: &str| [was, is].map(|run| run.get("run").and_then(|run| run.get(key)));
-    let (graphs, batches) = (part(GRAPH), part(FIRST_BATCH));
-    let (mut was, mut is) = (flat(was), flat(is));
-    for key in [GRAPH, FIRST_BATCH].map(|key| format!("run.{key}")) {
-        was.remove(&key);
-        is.remove(&key);
-    }
+    let [graphs, batches, losses, trains] = PARTS.map(part);
+    let [was, is] = [was, is].map(|run| flat(&without_parts(run)));
     let keys: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let changed = keys.into_iter().filter(|key| !may_change(key) && was.get(*key) != is.get(*key));
     let shown = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
@@ -59,12 +66,23 @@ pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
     {
         changed.push(format!("run.model was '{was}', is '{is}'"));
     }
+    if let [Some(was), Some(is)] = trains
+        && was != is
+        && changed.is_empty()
+    {
+        changed.push(format!("run.trains was {was}, is {is}"));
+    }
     // where another setting is known to differ, that is why
     if let [Some(was), Some(is)] = batches
         && was != is
         && changed.is_empty()
     {
         changed.push("run.task draws other sequences than it did".into());
+    }
+    if let [Some(was), Some(is)] = losses
+        && changed.is_empty()
+    {
+        changed.extend(other_terms(was, is));
     }
     if changed.is_empty() {
         return Ok(());
@@ -77,6 +95,31 @@ pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
     let mend =
         "to go on with it, give the same ones; threads, the number of steps and what is logged may change";
     Err(Error::folder(dir, found, mend))
+}
+
+/// The same but for what is compared in a way of its own.
+fn without_parts(run: &Value) -> Value {
+    let mut run = run.clone();
+    if let Some(made_of) = run.get_mut("run").and_then(Value::as_object_mut) {
+        PARTS.iter().for_each(|key| drop(made_of.remove(*key)));
+    }
+    run
+}
+
+/// Terms of the loss that differ though the weights and the sequences are the same.
+fn other_terms(was: &Value, is: &Value) -> Vec<String> {
+    let terms = |value: &Value| value.get("terms").and_then(Value::as_object).cloned().unwrap_or_default();
+    if was.get("weights") != is.get("weights") {
+        return Vec::new();
+    }
+    let (was, is) = (terms(was), terms(is));
+    let other = was.iter().filter_map(|(name, was)| Some((name, was, is.get(name)?)));
+    other
+        .filter(|(_, was, is)| !identity::is_same(was, is))
+        .map(|(name, was, is)| {
+            format!("run.loss: '{name}' of the first sequences with the initial weights was {was}, is {is}: an operation, a mask, a predictor or a selection of the program is another")
+        })
+        .collect()
 }
 
 fn may_change(key: &str) -> bool {

@@ -4,14 +4,16 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::data::{Batch, Batches, Loader, LoaderOptions};
+use crate::data::{Batches, Loader, LoaderOptions};
 use crate::engine::Request;
 use crate::graph::AnyModel;
+use crate::nn::ModuleExt;
 use crate::train::{Compute, Progress, Subject, Training};
 use crate::{Error, Result};
 
 use super::checkpoint::{Checkpoint, Written};
 use super::folder::{self, Found};
+use super::identity;
 use super::inspect::check_length;
 use super::looks::Looks;
 use super::outputs::{Content, Outputs};
@@ -181,18 +183,12 @@ impl Work {
                 same::check(&dir, &checkpoint.rest.settings, &identity)?;
                 batches = batches.resume(&checkpoint.rest.data)?;
                 written = checkpoint.rest.written.clone();
+                history = History::read(&folder.path().join("res.jsonl"), &written)?;
                 let cursor = checkpoint.rest.cursor;
                 checkpoint.restore(model, &mut self.training)?;
                 probes.reopen(model, &self.training.edits)?;
-                let outputs = Outputs::reopen(
-                    folder,
-                    cursor,
-                    &written,
-                    self.events,
-                    self.describe(model, &estimate, &probes)?,
-                )?;
-                history = History::read(&outputs.dir().join("res.jsonl"), &written.units)?;
-                Some(outputs)
+                let info = self.describe(model, &estimate, &probes)?;
+                Some(Outputs::reopen(folder, cursor, &written, self.events, info)?)
             }
             Some(dir) if self.earlier == Earlier::Resume => {
                 let mend = "resume=auto begins one where there is none";
@@ -238,9 +234,13 @@ impl Work {
         run["precision"] = format!("{:?}", self.training.compute.precision).into();
         run["batches"] =
             json!({ "size": options.batch_size, "seed": options.seed, "workers": options.workers });
-        let graph = self.training.graph(model, self.batches.task().seq_length())?.to_string();
-        run[same::GRAPH] = graph.lines().collect::<Value>();
-        run[same::FIRST_BATCH] = checksum(&self.batches.clone().next_batch()?).into();
+        let graph = self.training.graph(model, self.batches.task().seq_length())?;
+        let batch = self.batches.clone().next_batch()?;
+        run[same::GRAPH] = graph.to_string().lines().collect::<Value>();
+        run[same::FIRST_BATCH] = identity::of_batch(&batch).into();
+        run[same::LOSS] = identity::of_loss(model, &graph, &self.training, &batch)?;
+        let trains: Vec<String> = model.training().into_iter().map(|(name, _)| name).collect();
+        run[same::TRAINS] = trains.join(", ").into();
         let mut identity = self.program_settings()?;
         identity["run"] = run;
         Ok(identity)
@@ -277,6 +277,9 @@ impl Work {
             ));
         }
         self.wanted.check(model)?;
+        for (entry, edits) in training.timeline.edited(&training.edits) {
+            self.wanted.check_edited(model, seq, &edits).map_err(|error| error.of_part(entry))?;
+        }
         let estimate = self.estimate(model)?;
         estimate.check(|part| match part {
             Part::Weights => Cause::new("model", "all its weights"),
@@ -344,13 +347,4 @@ impl Work {
             ..RunInfo::begin()
         })
     }
-}
-
-/// A number that tells batches apart.
-fn checksum(batch: &Batch) -> u32 {
-    let bytes = |sum, numbers: &[u32]| {
-        numbers.iter().fold(sum, |sum, n| crc32c::crc32c_append(sum, &n.to_le_bytes()))
-    };
-    let marks: Vec<u32> = batch.marks.iter().map(|mark| *mark as u32).collect();
-    [&batch.x, &batch.y, &marks].into_iter().fold(0, |sum, numbers| bytes(sum, numbers))
 }

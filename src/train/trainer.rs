@@ -1,5 +1,5 @@
 //! The training loop.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -256,11 +256,15 @@ impl Training {
         }
     }
 
-    /// Refuses parameters that `graph` reads without values, and values beyond the precision of the run.
+    /// Refuses two parameters of one name, parameters that `graph` reads without values, and values beyond the precision of the run.
     ///
     /// # Errors
     /// If there is one; its name is in the message.
     pub(crate) fn check_values(&self, model: &dyn AnyModel, graph: &Graph) -> Result<()> {
+        let mut names = HashSet::new();
+        if let Some((name, ..)) = model.tensors().iter().find(|(name, ..)| !names.insert(name.as_str())) {
+            return Err(Error::duplicate("parameters of the model", name));
+        }
         let params = Params::of(model);
         graph.params().iter().try_for_each(|param| ParamSource::<f64>::check(&params, param.id))?;
         model.check_storage(self.compute.precision.storage())

@@ -111,6 +111,7 @@ impl Sample {
             "queries and keys" => Pattern::causal(&h, &n, scores).mix(&h),
             "heads" => Pattern::causal(&h, &h, Scores::new(3)).mix(&h),
             "no heads" => Pattern::causal(&h, &h, Scores::new(0)).mix(&h),
+            "endless scores" => Pattern::causal(&h, &h, Scores::new(4).scale(f64::NAN)).mix(&h),
             "key heads" => Pattern::causal(&h, &h, Scores::new(4).key_heads(3)).mix(&h),
             "no key heads" => Pattern::causal(&h, &h, Scores::new(4).key_heads(0)).mix(&h),
             "grouped keys" => Pattern::causal(&h, &h, Scores::new(4).key_heads(2)).mix(&h),
@@ -248,6 +249,7 @@ const MISFITS: &[(&str, &str)] = &[
         "no heads",
         "pattern: queries 'h' [7, 8] and keys 'h' [7, 8]; expected a number of heads that divides the width 8, not 0",
     ),
+    ("endless scores", "pattern: scores times NaN; expected a finite number"),
     (
         "key heads",
         "pattern: queries 'h' [7, 8] and keys 'h' [7, 8]; expected a number of key heads that divides the 4 heads, not 3",

@@ -21,7 +21,7 @@ const DIM: usize = 8;
 const SEQ: usize = 7;
 
 /// What stands between embeddings and unembedding, by name.
-const BODIES: [&str; 48] = [
+const BODIES: [&str; 50] = [
     "sigmoid",
     "tanh",
     "silu",
@@ -52,6 +52,8 @@ const BODIES: [&str; 48] = [
     "weight product",
     "weight softmax",
     "gate by heads",
+    "scores below zero",
+    "scores below zero, off by one",
     "window",
     "blocks",
     "strict",
@@ -188,6 +190,11 @@ impl Sample {
             "gate by heads" => {
                 let gate = gate.sigmoid().repeat_columns(DIM / 4, DIM);
                 p.shift(1).gain(&gate) + p.gain(&gate.rest())
+            }
+            "scores below zero" => Pattern::causal(&p, &q, Scores::new(2).scale(-0.4)).mix(&h),
+            "scores below zero, off by one" => {
+                let scores = Scores::new(2).scale(-0.4).normaliser(Normaliser::SoftmaxOffByOne);
+                Pattern::causal(&p, &q, scores).mix(&h)
             }
             "window" => attend(Scores::new(2)).masked(&Mask::window(3)).mix(&h),
             "blocks" => attend(Scores::new(1)).masked(&Mask::blocks(4)).mix(&h),

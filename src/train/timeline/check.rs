@@ -144,6 +144,29 @@ impl Timeline {
         Err(Error::value(entry(change), format!("changes nothing, since {why}"), "a change"))
     }
 
+    /// The edits that hold after each change of them, in a run that began with `edits`; each with the entry that has made the
+    /// last one.
+    pub(crate) fn edited(&self, edits: &Edits) -> Vec<(String, Edits)> {
+        let (mut edits, mut all) = (edits.clone(), Vec::<(String, Edits)>::new());
+        for iteration in self.iterations(None) {
+            let mut last = None;
+            for (i, action) in self.numbered(iteration, None) {
+                edits = match action {
+                    Action::Edit(more) => edits.and(more.clone()),
+                    Action::Unedit(pattern) => edits.without(pattern),
+                    _ => continue,
+                };
+                last = Some(&self.changes[i]);
+            }
+            if let Some(change) = last
+                && all.iter().all(|(_, known)| *known != edits)
+            {
+                all.push((entry(change), edits.clone()));
+            }
+        }
+        all
+    }
+
     /// The iterations at which something may change, rising: the first of them.
     fn iterations(&self, steps: Option<usize>) -> BTreeSet<usize> {
         let mut iterations = BTreeSet::new();
@@ -202,6 +225,7 @@ fn check(action: &Action, model: &dyn AnyModel, seq: usize) -> Result<()> {
             "groups of parameters",
             "one optimiser for all, as groups are set with the run",
         )),
-        Action::LearningRate(_) | Action::Unedit(_) | Action::Snapshot | Action::Optim(_) => Ok(()),
+        Action::Optim(optim) => optim.check(model),
+        Action::LearningRate(_) | Action::Unedit(_) | Action::Snapshot => Ok(()),
     }
 }

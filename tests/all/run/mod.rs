@@ -1,4 +1,5 @@
 //! A run: what it measures and when, what it writes, and what it refuses before its first step.
+mod continued;
 mod edited;
 mod panics;
 mod records;

@@ -9,7 +9,8 @@ use ihead::engine::{CpuEngine, EagerEngine, Engine, LossTerm, Penalty, Request, 
 use ihead::graph::{Edit, Edits, Stream, Tokens, record};
 use ihead::internals::backend::Cpu;
 use ihead::model::{Simplified, SimplifiedArgs, Transformer, TransformerArgs};
-use ihead::nn::{Embedding, Init, Map, ModuleExt, Param, Params};
+use ihead::nn::{Embedding, Init, Map, ModuleExt, Param, Params, Role, Visitor, VisitorMut};
+use ihead::probe::attribution::Against;
 use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
 use ihead::run::{Inspect, Resume, Run, Schedule, activations, gradients, measure};
 use ihead::train::optim::{AdamW, Groups, Optim, Sgd};
@@ -53,9 +54,13 @@ fn two_numbers_of_one_name() {
     refused(run().on(&test_batch(), acc()).on_training(acc()), said);
     let recall = Recall::new("acc", Circuit::rows("tok_embeddings.weight"), Association::identity(65));
     refused(run().on(&test_batch(), acc()).weights([recall]), said);
-    for column in ["iter", "run", "status"] {
+    for column in ["iter", "loss", "run", "status"] {
         refused(run().on(&test_batch(), [Metric::accuracy(column)]), &format!("named '{column}'"));
     }
+    // of the training batch, a loss may stand for that of the step, and nothing else
+    refused(run().on_training([Metric::accuracy("loss")]), "named 'loss'");
+    refused(run().on(&test_batch(), [Metric::loss("loss")]), "named 'loss'");
+    assert!(run().on_training([Metric::loss("loss").over(Select::first(3))]).train(1).is_ok());
 }
 
 #[test]
@@ -152,6 +157,60 @@ fn numbers_of_an_optimiser() {
         ),
     ];
     numbers.into_iter().for_each(|(optim, said)| refused(run().optim(optim), said));
+    let later = Timeline::default().at(1, Action::optim(AdamW::new(f64::NAN)));
+    refused(run().timeline(later), "learning_rate of adamw: NaN");
+}
+
+#[test]
+fn what_an_edit_of_the_timeline_leaves_nothing_of() {
+    let adds = || Metric::logit_from("adds", "layers.1.attention.out", Against::Mean);
+    let timeline = || "2: edit(layers.1.resid=ablate)".parse::<Timeline>().unwrap();
+    let said = "timeline '2: edit(layers.1.resid=ablate)': no term of the logits";
+    refused(run().on(&test_batch(), [adds()]).timeline(timeline()), said);
+    refused(run().on_training([adds()]).timeline(timeline()), said);
+}
+
+/// A module that is written by hand and gives two parameters one name.
+struct Twice {
+    tok: Param<(usize, usize)>,
+    unembed: Param<(usize, usize)>,
+}
+
+impl ihead::nn::Module for Twice {
+    fn visit<'a>(&'a self, _: &str, visitor: &mut Visitor<'a, '_>) {
+        visitor("weight", Role::Param, &self.tok);
+        visitor("weight", Role::Param, &self.unembed);
+    }
+
+    fn visit_mut(&mut self, _: &str, visitor: &mut VisitorMut<'_>) {
+        visitor("weight", Role::Param, &mut self.tok);
+        visitor("weight", Role::Param, &mut self.unembed);
+    }
+}
+
+impl ihead::graph::Model for Twice {
+    type Vocab = usize;
+
+    fn vocab(&self) -> usize {
+        65
+    }
+
+    fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
+        let r = x.recorder();
+        x.lookup(&r.weight(&self.tok)).linear(&r.weight(&self.unembed))
+    }
+}
+
+#[test]
+fn two_parameters_of_one_name() {
+    let matrix = || Param::new((65, 6), Init::Normal { std: 0.5 });
+    let twice = || Twice { tok: matrix(), unembed: matrix() }.init(0);
+    let (dir, said) = (tempfile::tempdir().unwrap(), "are named 'weight'");
+    let path = dir.path().join("run");
+    let error = Run::new(twice(), batches()).quiet().save_to(&path).train(2).unwrap_err().to_string();
+    assert!(error.contains(said) && !path.exists(), "{error}");
+    let error = ihead::io::save(&path, &twice()).unwrap_err().to_string();
+    assert!(error.contains(said) && !path.exists(), "{error}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn train<M: Model<Vocab = usize>>(
     let batches =
         Batches::new(Arc::new(task()), BatchOptions { batch_size: 2, seed: 0, workers: 1 }).unwrap();
     let test = sample(&task(), &mut NumpyRng::new(&[0]), 4).unwrap();
-    let metrics = [Metric::loss("loss"), Metric::accuracy("accuracy")];
+    let metrics = [Metric::loss("test_loss"), Metric::accuracy("accuracy")];
     let mut run = Run::new(model, batches)
         .optim(optim)
         .compute(compute)
@@ -56,7 +56,7 @@ fn train<M: Model<Vocab = usize>>(
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(record.is_object(), "{what}: {line}");
         // and the run then ends at this step, or it had better not
-        if then == OnDivergence::Stop && !record["loss"].is_number() {
+        if then == OnDivergence::Stop && !record["test_loss"].is_number() {
             assert!(diverged, "{what}: {line}");
         }
     }

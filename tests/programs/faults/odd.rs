@@ -264,3 +264,31 @@ fn files_of_somebody_else_in_the_folder_stay() {
     place.done("ihead_basic", &["max_iters=2", "overwrite=true"]);
     assert_eq!(std::fs::read_to_string(place.path("run/thesis.tex")).unwrap(), "years of work");
 }
+
+#[test]
+fn records_that_somebody_changed_are_refused_and_left_as_they_are() {
+    let place = Place::new();
+    place.done("ihead_basic", &["max_iters=6", "eval_delta=2"]);
+    let (path, info) = (place.path("run/res.jsonl"), place.path("run/run.json"));
+    let whole = std::fs::read_to_string(&path).unwrap();
+    for (changed, said) in [
+        (whole.replace('\n', "\r\n"), "line 3: its end is not where it was"),
+        (whole.replacen("\"iter\":0", "\"iter\":  0", 1), "line 3: its end is not where it was"),
+        (whole.replacen("{\"iter\":0", "[\"iter\":0", 1), "line 1: not an object in JSON"),
+        (whole.replacen("\"iter\"", "\"itre\"", 1), "line 1: without its iteration"),
+        (whole[..whole.len() - 9].into(), "the checkpoint knows of"),
+    ] {
+        assert_ne!(changed, whole);
+        std::fs::write(&path, &changed).unwrap();
+        let before = std::fs::read(&info).unwrap();
+        let error = place.refused("ihead_basic", &["max_iters=8", "eval_delta=2", "resume=true"]);
+        assert!(error.contains("res.jsonl") && error.contains(said), "{error}");
+        assert!(error.ends_with(
+            "it was changed after the run had written it; put it back, or begin again with overwrite=true"
+        ));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), changed);
+        assert_eq!(std::fs::read(&info).unwrap(), before);
+    }
+    std::fs::write(&path, &whole).unwrap();
+    place.done("ihead_basic", &["max_iters=8", "eval_delta=2", "resume=true"]);
+}

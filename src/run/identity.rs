@@ -1,0 +1,74 @@
+//! What tells runs apart whose settings are the same: the batches that they draw, and what their model and loss compute.
+use serde_json::{Map, Value, json};
+
+use crate::Result;
+use crate::data::Batch;
+use crate::graph::{AnyModel, Graph};
+use crate::nn::{ModuleExt, Params, Values};
+use crate::train::{Compute, Device, Training};
+
+/// Sequences for which the loss is computed.
+const SEQUENCES: usize = 8;
+
+/// A number that tells batches apart.
+pub(super) fn of_batch(batch: &Batch) -> u32 {
+    let bytes = |sum, numbers: &[u32]| {
+        numbers.iter().fold(sum, |sum, n| crc32c::crc32c_append(sum, &n.to_le_bytes()))
+    };
+    let marks: Vec<u32> = batch.marks.iter().map(|mark| *mark as u32).collect();
+    [&batch.x, &batch.y, &marks].into_iter().fold(0, |sum, numbers| bytes(sum, numbers))
+}
+
+/// The terms of the loss for the first sequences of a batch with the present weights, and a number that tells these apart. With
+/// the same weights, other terms are those of other code: of an operation, a mask, a predictor or a selection, of which a
+/// graph has the name alone.
+pub(super) fn of_loss(
+    model: &dyn AnyModel,
+    graph: &Graph,
+    training: &Training,
+    batch: &Batch,
+) -> Result<Value> {
+    let batch = first(batch);
+    let loss = training.loss.resolve(graph)?;
+    let compute = Compute { device: Device::Cpu, ..training.compute };
+    let mut engine = compute.engine(graph, loss.request(), &|_| false)?;
+    let positions = loss.positions(&batch, model.vocab_size())?;
+    let found = engine.run(&Params::of(model), &batch, &positions)?;
+    let found = loss.finish(found, engine.terms(), model, &mut Vec::new());
+    let terms: Map<String, Value> =
+        found.terms.into_iter().map(|(name, value)| (name, value.into())).collect();
+    Ok(json!({ "weights": of_weights(model), "terms": terms }))
+}
+
+/// The first sequences of a batch.
+fn first(batch: &Batch) -> Batch {
+    let sequences = batch.batch.min(SEQUENCES);
+    let mut few = batch.clone();
+    few.batch = sequences;
+    [&mut few.x, &mut few.y].into_iter().for_each(|tokens| tokens.truncate(sequences * batch.seq));
+    few.marks.truncate(sequences * batch.seq);
+    few
+}
+
+/// A number that tells weights apart.
+fn of_weights(model: &dyn AnyModel) -> u32 {
+    let mut bytes = Vec::new();
+    let mut sum = 0;
+    for (.., tensor) in model.tensors() {
+        bytes.clear();
+        match tensor.data() {
+            Values::Single(values) => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+            Values::Double(values) => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+        }
+        sum = crc32c::crc32c_append(sum, &bytes);
+    }
+    sum
+}
+
+/// Whether two terms of a loss are the same but for rounding, which differs between kinds of processors.
+pub(super) fn is_same(was: &Value, is: &Value) -> bool {
+    match (was.as_f64(), is.as_f64()) {
+        (Some(was), Some(is)) => (was - is).abs() <= 1e-4 * was.abs().max(is.abs()).max(1e-6),
+        _ => was == is,
+    }
+}
