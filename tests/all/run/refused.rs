@@ -8,7 +8,7 @@ use ihead::data::{Batch, BatchOptions, Batches, NumpyRng, Task};
 use ihead::engine::{CpuEngine, EagerEngine, Engine, LossTerm, Penalty, Request, RowSet, ignore};
 use ihead::graph::{Edit, Edits, Stream, Tokens, record};
 use ihead::internals::backend::Cpu;
-use ihead::model::{Simplified, SimplifiedArgs, Transformer, TransformerArgs};
+use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs};
 use ihead::nn::{Embedding, Init, Map, ModuleExt, Param, Params, Role, Visitor, VisitorMut};
 use ihead::probe::attribution::Against;
 use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
@@ -163,11 +163,20 @@ fn numbers_of_an_optimiser() {
 
 #[test]
 fn what_an_edit_of_the_timeline_leaves_nothing_of() {
-    let adds = || Metric::logit_from("adds", "layers.1.attention.out", Against::Mean);
-    let timeline = || "2: edit(layers.1.resid=ablate)".parse::<Timeline>().unwrap();
-    let said = "timeline '2: edit(layers.1.resid=ablate)': no term of the logits";
-    refused(run().on(&test_batch(), [adds()]).timeline(timeline()), said);
-    refused(run().on_training([adds()]).timeline(timeline()), said);
+    let adds = || Metric::logit_from("adds", "layers.1.attention.out[1]", Against::Mean);
+    let sizes = FullArgs { max_length: 16, dim: 8, n_heads: 2, ..FullArgs::defaults() };
+    let run = || {
+        let timeline = "2: edit(layers.1.attention.out=ablate)".parse().unwrap();
+        Run::new(Full::new(65, &sizes).unwrap().init(0), batches()).quiet().timeline(timeline)
+    };
+    let said = "timeline '2: edit(layers.1.attention.out=ablate)': no term of the logits 'layers.1.attention.out[1]'";
+    for run in [run().on(&test_batch(), [adds()]), run().on_training([adds()])] {
+        let (mut run, dir) = (run, tempfile::tempdir().unwrap());
+        let path = dir.path().join("run");
+        run = run.save_to(&path);
+        let error = run.train(3).unwrap_err().to_string();
+        assert!(error.contains(said) && !path.exists(), "{error}");
+    }
 }
 
 /// A module that is written by hand and gives two parameters one name.
