@@ -70,7 +70,7 @@ fn measure_edited<M: Model + Module>(
 
     let logits = Mutex::new(vec![Vec::new(); batch.batch]);
     let request = Request::reads(vec![(graph.logits(), RowSet::All)]);
-    let mut engine = CpuEngine::<f64>::new(&graph, &request, &|_| false, 1).unwrap();
+    let mut engine = CpuEngine::<f64>::new(graph, &request, &|_| false, 1).unwrap();
     let observe = |i: usize, reads: &[Read<'_, f64>]| {
         logits.lock().unwrap()[i] = (0..SEQ).flat_map(|t| reads[0].row(t).to_vec()).collect();
     };
