@@ -25,7 +25,7 @@ struct Args {
     learning_rate: f64,
     /// Folder of the run's files, with an interactive report, report.html; nothing is written without it.
     save_dir: Option<PathBuf>,
-    /// What happens to an earlier run in the folder: false refuses it, true and auto go on with it.
+    /// What happens to an earlier run in the folder.
     #[config(default = Resume::No)]
     resume: Resume,
     /// Threads; the result does not depend on it.

@@ -1,4 +1,5 @@
-//! The types of sizes: `Const<N>` is known to the compiler, `usize` when the program runs, and [`Dim`] is either.
+//! The types of sizes: `Const<N>` is known to the compiler, `usize` when the program runs, and [`Dim`] is either; and [`Cpu`], the device
+//! on which [`EagerEngine`](crate::engine::EagerEngine) runs without a GPU.
 //!
 //! They are dfdx's. All that the rest of the library uses of dfdx comes through this module, too, but for the hidden
 //! `internals`.
@@ -6,13 +7,14 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use dfdx::shapes::{Const, Dim};
+pub use dfdx::tensor::Cpu;
 
 pub(crate) use dfdx::dtypes::Dtype;
 pub(crate) use dfdx::shapes::{Axes2, Axes3, Axes4, Axis, HasShape, Rank0, Shape};
 #[cfg(feature = "cuda")]
 use dfdx::tensor::Cuda;
 pub(crate) use dfdx::tensor::{
-    Cpu, Gradients, HasErr, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tensor, TensorFromVec, Trace,
+    Gradients, HasErr, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tensor, TensorFromVec, Trace,
     WithEmptyTape,
 };
 pub(crate) use dfdx::tensor_ops::{

@@ -34,7 +34,7 @@ pub fn derive_config(input: TokenStream) -> TokenStream {
 ///
 /// `#[param(rename = "name")]`, and likewise of the others, gives a field another name in the state dict. Two names of one
 /// parameter (tied weights) are declared on the struct by `#[module(aliases = Self::method)]`; the method returns pairs of
-/// names, the new one and the one of the parameter.
+/// names, the new one and the one of the parameter (`ihead::nn::Unembed::aliases` has an example).
 ///
 /// On an enum whose variants hold one module or nothing, the names are those of the module.
 #[proc_macro_derive(Module, attributes(param, buffer, module))]

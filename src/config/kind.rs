@@ -82,6 +82,7 @@ impl Kind {
                 non_finite(name).map(|_| value.clone()).ok_or_else(Remark::new)
             }
             (Self::Choice(_), Value::String(name)) => self.choice(name),
+            (Self::Choice(_), Value::Bool(value)) => self.choice(&value.to_string()),
             (Self::Optional(_), Value::Null) => Ok(Value::Null),
             (Self::Optional(inner), _) => inner.check(value),
             (Self::List(inner), Value::Array(items)) => {
@@ -116,10 +117,16 @@ impl Kind {
         Ok(float_json(stored))
     }
 
-    /// The name of a choice as a value.
+    /// The name of a choice as a value; the names `true` and `false` may be written as for [`Kind::Bool`].
     pub(super) fn choice(&self, name: &str) -> Result<Value, Remark> {
         let Self::Choice(choices) = self else { return Err(Remark::new()) };
-        match choices.iter().find(|choice| choice.name == name) {
+        let called = |name: &str| choices.iter().find(|choice| choice.name == name);
+        let as_bool = || match name {
+            "True" => called("true"),
+            "False" => called("false"),
+            _ => None,
+        };
+        match called(name).or_else(as_bool) {
             Some(choice) => Ok(Value::String(choice.name.into())),
             None => Err(crate::names::hint(name, choices.iter().map(|choice| choice.name))),
         }

@@ -33,13 +33,12 @@ const CPU_SEQUENCES: usize = 8;
 /// The dfdx engine: a graph for one request, on one device.
 ///
 /// ```
-/// use ihead::internals::backend::Cpu;
+/// use ihead::backend::{Cpu, Dim};
 /// use ihead::data::Batch;
 /// use ihead::engine::EagerEngine;
 /// use ihead::engine::{Engine, Request, RowSet, ignore};
 /// use ihead::graph::{Model, Stream, Tokens, record};
 /// use ihead::nn::{Init, Module, Param, Params};
-/// use ihead::backend::Dim;
 ///
 /// #[derive(ihead::Module)]
 /// struct Bigram {

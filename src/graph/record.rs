@@ -33,6 +33,14 @@ pub(super) struct SiteEdit<'a> {
     pub heads: Option<Arc<[bool]>>,
 }
 
+/// An edit is of a head of a stream that is named without heads.
+fn without_heads(site: &str, head: usize) -> Error {
+    let found = format!("head {head} of a stream that is named without heads");
+    let expected =
+        "a pattern, or a stream that `forward` names with its heads, as in `site.heads(\"mixed\", x, heads)`";
+    Error::misfit(format!("edit of '{site}'"), found, expected)
+}
+
 impl Recorder {
     pub(crate) fn graph(&self) -> Ref<'_, Graph> {
         self.graph.borrow()
@@ -50,7 +58,10 @@ impl Recorder {
                 found.push(SiteEdit { edit: &entry.edit, heads: None });
                 continue;
             }
-            let n = heads.unwrap_or_default();
+            let Some(n) = heads else {
+                self.refuse(without_heads(site, entry.heads[0]));
+                continue;
+            };
             if let Some(head) = entry.heads.iter().find(|head| **head >= n) {
                 self.refuse(Error::index("head", *head, format!("'{site}'"), n));
                 continue;

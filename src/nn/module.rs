@@ -413,13 +413,23 @@ fn one<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Result<usize
     found.ok_or_else(|| unknown("parameter", name, names))
 }
 
-/// An unknown name; the nearest of that of a module is the pattern of its tensors.
+/// An unknown name; the nearest of that of a module is the pattern of its tensors, and that of a pattern is a pattern.
 pub(crate) fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.into_iter().collect();
     if known.iter().any(|n| n.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))) {
         return Error::Unknown { kind, name: name.into(), nearest: Some(format!("{name}.*")) };
     }
-    Error::unknown(kind, name, known)
+    let patterns: Vec<String> = known.iter().filter_map(|known| starred(name, known)).collect();
+    Error::unknown(kind, name, patterns.iter().map(String::as_str).chain(known))
+}
+
+/// Another pattern than `pattern`, for this name, with stars in the same parts; a star at the end stands for all parts from there on.
+fn starred(pattern: &str, name: &str) -> Option<String> {
+    let (wanted, parts): (Vec<&str>, Vec<&str>) = (pattern.split('.').collect(), name.split('.').collect());
+    let fits = parts.len() == wanted.len() || (parts.len() > wanted.len() && pattern.ends_with(".*"));
+    let part = |(wanted, part)| if wanted == "*" { wanted } else { part };
+    let all = || wanted.iter().copied().zip(parts).map(part).collect::<Vec<_>>().join(".");
+    (fits && wanted.contains(&"*")).then(all).filter(|starred| starred != pattern)
 }
 
 /// The parameters of a module, found by their identities: what an [`Engine`](crate::engine::Engine) reads when it runs a

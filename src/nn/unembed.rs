@@ -61,8 +61,32 @@ impl<V: Dim, D: Dim> Unembed<V, D> {
         h.linear(&self.weight(embedding, h.recorder()))
     }
 
-    /// Returns the pairs of names that `#[module(aliases = ...)]` needs ([`macro@crate::Module`]): if the unembedding is
-    /// tied, the parameter called `embedding` is also called `output`.
+    /// Returns the pairs of names that the method of `#[module(aliases = Self::method)]` returns ([`macro@crate::Module`]):
+    /// if the unembedding is tied, the parameter called `embedding` is also called `output`.
+    ///
+    /// ```
+    /// use ihead::Module;
+    /// use ihead::nn::{Embedding, ModuleExt, Unembed};
+    ///
+    /// #[derive(Module)]
+    /// #[module(aliases = Self::aliases)]
+    /// struct Model {
+    ///     #[module]
+    ///     embed: Embedding<usize, usize>,
+    ///     #[module]
+    ///     output: Unembed<usize, usize>,
+    /// }
+    ///
+    /// impl Model {
+    ///     fn aliases(&self) -> Vec<(&'static str, &'static str)> {
+    ///         self.output.aliases("output.weight", "embed.weight")
+    ///     }
+    /// }
+    ///
+    /// let model = Model { embed: Embedding::new(10, 8), output: Unembed::Tied };
+    /// assert_eq!(model.tensor("output.weight")?.id(), model.tensor("embed.weight")?.id());
+    /// # Ok::<(), ihead::Error>(())
+    /// ```
     pub fn aliases(
         &self,
         output: &'static str,

@@ -189,7 +189,7 @@ pub struct RunArgs {
     /// An earlier run in the folder is replaced, all of it, when this one is ready for its first step.
     #[config(default = false)]
     pub overwrite: bool,
-    /// false: a new run. true: continues the run in the folder. auto: continues it, or begins one if there is none.
+    /// What becomes of an earlier run in the folder.
     #[config(default = Resume::No)]
     pub resume: Resume,
     /// How often a checkpoint is written: a number of iterations, of minutes (`10 minutes`), or never. One is written at

@@ -5,10 +5,15 @@
 //! the logits exactly. A final layer norm is not linear; with its scale held at what it is for the whole stream,
 //! `W_U gain (term_i - mean(term_i)) / sqrt(var(stream) + eps)`, the terms and the norm's bias add up to the logits again.
 //!
-//! Terms are found in the recorded graph, whatever the model: [`terms`] lists them, under the names of their sites
-//! (`layers.1.attention.out`, with several heads `layers.1.attention.out[0]` and so on; else `embedding`, `positions`,
-//! `bias`). [`metrics`] makes a metric of each; [`Metric::logit`] is their sum. Nothing is computed for terms that no metric
-//! asks for.
+//! Terms are found in the recorded graph, whatever the model: [`terms`] lists them. [`metrics`] makes a metric of each;
+//! [`Metric::logit`] is their sum. Nothing is computed for terms that no metric asks for.
+//!
+//! A row of a table is called `embedding` (that of a token), `positions` (that of a position) or `bias` (one row for all
+//! positions). Every other term has the name of its site, such as `layers.1.attention.out`. A term that is no site has the
+//! name of the nearest site that it is a part of: if a mixer of your own names only `a + b`, as `layers.1.attention.out`,
+//! both `a` and `b` are called that. A part of no site but the logits is called `term`. What attention of several heads writes
+//! is a term for each head, `layers.1.attention.out[0]` and so on. Where a name is taken, `#2` stands behind that of the
+//! second term, `#3` behind that of the third.
 //!
 //! ```
 //! use ihead::config::Config;
@@ -137,7 +142,7 @@ fn norm_of(op: &Op) -> Option<(NodeId, f64, NormSize)> {
 /// Splits the logits of a graph into terms; what each adds becomes a node of the graph.
 pub(crate) fn split(graph: &mut Graph) -> Vec<Term> {
     let logits = graph.logits();
-    let mut split = Split { graph, terms: Vec::new() };
+    let mut split = Split { graph, terms: Vec::new(), around: Vec::new() };
     split.descend(logits, &mut Vec::new(), false);
     split.terms
 }
@@ -145,6 +150,8 @@ pub(crate) fn split(graph: &mut Graph) -> Vec<Term> {
 struct Split<'a> {
     graph: &'a mut Graph,
     terms: Vec<Term>,
+    /// The nodes that were split on the way to the present one, the logits first.
+    around: Vec<NodeId>,
 }
 
 impl Split<'_> {
@@ -155,8 +162,10 @@ impl Split<'_> {
         let inside = match op {
             Op::Add(..) | Op::Gain { .. } if self.edited_heads(node) => return self.leaf(node, above),
             Op::Add(a, b) => {
+                self.around.push(node);
                 self.descend(a, above, true);
                 self.descend(b, above, true);
+                self.around.pop();
                 return;
             }
             Op::Scale { x, .. } => x,
@@ -169,7 +178,9 @@ impl Split<'_> {
             _ => return self.leaf(node, above),
         };
         above.push(op);
+        self.around.push(node);
         self.descend(inside, above, summed);
+        self.around.pop();
         above.pop();
     }
 
@@ -270,13 +281,15 @@ impl Split<'_> {
     }
 
     fn name(&self, node: NodeId) -> String {
-        let site =
-            || self.graph.sites().iter().find(|(_, named)| **named == node).map(|(name, _)| name.clone());
+        let named = |node: &NodeId| self.graph.sites().iter().find(|(_, named)| *named == node);
+        // all terms flow into the logits
+        let sites_around =
+            || self.around.iter().rev().filter(|node| **node != self.graph.logits()).find_map(named);
         match self.graph.nodes()[node.index()].op {
             Op::Lookup { index: Index::Tokens, .. } => "embedding".into(),
             Op::Lookup { index: Index::Positions, .. } => "positions".into(),
             Op::Lookup { index: Index::First, .. } => "bias".into(),
-            _ => site().unwrap_or_else(|| "term".into()),
+            _ => named(&node).or_else(sites_around).map_or_else(|| "term".into(), |(name, _)| name.clone()),
         }
     }
 }

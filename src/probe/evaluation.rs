@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 use super::attribution::{self, Against, Term};
 use super::observation::{Observation, Places, Resolved, ResolvedMeasure, ResolvedNorm};
-use super::{Counter, Head, Key, Measure, Measurements, Metric, Select, Sequence};
+use super::{Counter, Head, Key, Measure, Measurements, Metric, Select, Sequence, check_name};
 
 /// What an engine has to show.
 const SHOWN: &str = "all that they read";
@@ -61,11 +61,12 @@ impl Evaluation {
     /// run.
     ///
     /// # Errors
-    /// Two metrics of one name; a head whose site the graph lacks, is no pattern, or has fewer heads; a term or a token
-    /// that the logits have not.
+    /// Two metrics of one name, or one without a name; a head whose site the graph lacks, is no pattern, or has fewer
+    /// heads; a term or a token that the logits have not.
     pub fn new(metrics: impl IntoIterator<Item = Metric>, graph: &Graph, first_set: usize) -> Result<Self> {
         let metrics: Vec<Metric> = metrics.into_iter().collect();
         for (i, metric) in metrics.iter().enumerate() {
+            check_name(metric.name())?;
             if metrics[..i].iter().any(|other| other.name() == metric.name()) {
                 return Err(Error::duplicate("metrics", metric.name()));
             }

@@ -55,6 +55,7 @@ pub use patterns::{Head, Key, KeyRule, head_scores};
 pub use predictions::{By, Measure, Metric};
 pub use predictor::{Bigram, BigramTable, Predictor, TaskDistribution, Uniform, Unigram};
 pub use recall::{Recall, Recalled};
+pub(crate) use record::check_name;
 pub use record::{Entry, Measurements, Unit, Value};
 pub use rows::Rows;
 pub use select::{Rule, Select};

@@ -143,6 +143,18 @@ impl Serialize for Measurements {
     }
 }
 
+/// Refuses a metric or a probe without a name.
+pub(crate) fn check_name(name: &str) -> crate::Result<()> {
+    if !name.is_empty() {
+        return Ok(());
+    }
+    Err(crate::Error::value(
+        "the name of a metric or a probe",
+        "empty",
+        "the name of its number in the measurements",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

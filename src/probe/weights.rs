@@ -1,7 +1,7 @@
 //! Lists of probes of weights.
 use crate::{Error, Result};
 
-use super::{Divergence, Measurements, Recall, StateDict, Unit, Value};
+use super::{Divergence, Measurements, Recall, StateDict, Unit, Value, check_name};
 
 /// A probe of the weights: a memory recall, a divergence or a norm.
 #[derive(Clone, Debug)]
@@ -99,10 +99,11 @@ impl WeightProbe {
 /// Measures a list of probes on these weights.
 ///
 /// # Errors
-/// If there is no weight of a name, shapes do not fit, or two probes have one name.
+/// If there is no weight of a name, shapes do not fit, two probes have one name, or one has none.
 pub fn measure_weights(probes: &[WeightProbe], weights: &dyn StateDict) -> Result<Measurements> {
     let mut record = Measurements::new();
     for (i, probe) in probes.iter().enumerate() {
+        check_name(probe.name())?;
         if probes[..i].iter().any(|other| other.name() == probe.name()) {
             return Err(Error::duplicate("probes", probe.name()));
         }

@@ -323,7 +323,9 @@ mod tests {
         assert!(empty.fault().unwrap_or_default().contains("no sequence"));
         let shorter = with(|view| {
             let last = &mut view.sequences[1];
-            (last.x.pop(), last.y.pop(), last.marks.pop());
+            last.x.pop();
+            last.y.pop();
+            last.marks.pop();
         });
         assert!(shorter.contains("sequence 1 is not as long as the first"));
         for change in [

@@ -2,7 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::setting_as_text;
+use crate::config::Config;
 use crate::{Error, Result};
 
 /// What a [`Run`](super::Run) does when its folder holds an earlier run.
@@ -29,13 +29,15 @@ impl Earlier {
 
 /// The setting `resume`: `false`, `true` or `auto`. A program that has a setting of this type with this name gives it to
 /// [`Run::earlier`](super::Run::earlier), and its sweeps take up the runs that were broken off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Config, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resume {
-    /// Begins a new run.
+    /// Begins a new run; an earlier one in the folder is not continued.
     #[default]
+    #[config(rename = "false")]
     No,
     /// Continues the run in the folder.
+    #[config(rename = "true")]
     Yes,
     /// Continues the run in the folder, or begins one.
     Auto,
@@ -77,5 +79,3 @@ impl fmt::Display for Resume {
         f.write_str(Resume::NAMES[*self as usize])
     }
 }
-
-setting_as_text!(Resume);

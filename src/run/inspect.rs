@@ -77,7 +77,8 @@ pub fn gradients(model: &dyn AnyModel, batch: &Batch, loss: &Loss) -> Result<Gra
 pub struct Gradients {
     /// The mean loss; NaN if it selects no position.
     pub loss: f64,
-    /// The gradient of each parameter that trains, by name; zeros where nothing that it feeds reaches the loss.
+    /// The gradient of each parameter that trains, by name; zeros where nothing that it feeds reaches the loss. The values
+    /// are in single precision, also where they were computed in double; an [`Engine`](crate::engine::Engine) in `f64` gives all bits.
     pub by_name: BTreeMap<String, Array>,
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use crate::data::Batch;
 use crate::graph::{AnyModel, Edits};
 use crate::nn::Params;
-use crate::probe::{Evaluation, Measure, Measurements, Metric, Unit, WeightProbe, measure_weights};
+use crate::probe::{
+    Evaluation, Measure, Measurements, Metric, Sequence, Unit, WeightProbe, check_name, measure_weights,
+};
 use crate::train::{Compute, Edited, Initial, Taken, WeightEdit, initial_of};
 use crate::{Error, Result};
 
@@ -62,6 +64,16 @@ impl Wanted {
         Ok(())
     }
 
+    /// Warns of metrics of fixed batches that select no position, which no training can change.
+    pub fn warn_of_empty(&self) {
+        for metric in self.sets.iter().flat_map(TestSet::empty) {
+            let (name, select) = (metric.name(), metric.select());
+            crate::output::warn(format_args!(
+                "the metric '{name}' has no value: no position of its test batch is selected ({select})"
+            ));
+        }
+    }
+
     /// Makes it, once it is [`check`](Self::check)ed, ready for a model, on training batches of `seq` tokens, with these sites edited.
     pub fn open(self, model: &dyn AnyModel, seq: usize, edits: &Edits, compute: Compute) -> Result<Probes> {
         measure_weights(&self.weights, model.weights())?;
@@ -75,7 +87,7 @@ impl Wanted {
         Ok(probes)
     }
 
-    /// Refuses two numbers of one name.
+    /// Refuses two numbers of one name, and a number without a name.
     fn check_names(&self) -> Result<()> {
         // a metric that measures a loss of the training batch may stand for the loss of the step
         let stands_for_loss =
@@ -85,12 +97,24 @@ impl Wanted {
         let metrics = training.chain(sets).map(Metric::name);
         let mut seen = vec!["iter", "loss", "run", "status"];
         for name in metrics.chain(self.weights.iter().map(WeightProbe::name)) {
+            check_name(name)?;
             if seen.contains(&name) {
                 return Err(Error::duplicate("numbers of a run", name));
             }
             seen.push(name);
         }
         Ok(())
+    }
+}
+
+impl TestSet {
+    /// The metrics that select no position of any sequence.
+    fn empty(&self) -> impl Iterator<Item = &Metric> {
+        let some_in = |metric: &Metric, i: usize| {
+            let sequence = Sequence::of(&self.batch, i);
+            (0..self.batch.seq).any(|t| metric.select().holds(&sequence, t))
+        };
+        self.metrics.iter().filter(move |metric| !(0..self.batch.batch).any(|i| some_in(metric, i)))
     }
 }
 
@@ -167,5 +191,27 @@ impl Probes {
     /// Whether a probe of weights has this name.
     pub fn is_of_weights(&self, name: &str) -> bool {
         self.wanted.weights.iter().any(|probe| probe.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Select;
+
+    /// Such a metric was silently `-` in every line of a run.
+    #[test]
+    fn a_metric_that_selects_no_position_of_its_test_batch_is_found() {
+        let (x, y) = (vec![0, 1, 2, 3], vec![1, 2, 3, 4]);
+        let batch = Batch { x, y, marks: vec![0, 0, 0, 1], batch: 2, seq: 2 };
+        let over = |name: &str, select| Metric::loss(name).over(select);
+        let metrics = vec![
+            over("known", Select::marks(2..)),
+            over("all", Select::All),
+            over("in one sequence alone", Select::marks(1..)),
+            over("early", Select::marks(1..) & Select::first(1)),
+        ];
+        let set = TestSet { batch, metrics, edited: vec![] };
+        assert_eq!(set.empty().map(Metric::name).collect::<Vec<_>>(), ["known", "early"]);
     }
 }

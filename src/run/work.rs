@@ -167,6 +167,7 @@ impl Work {
     fn start(&mut self, model: &mut dyn AnyModel) -> Result<Started> {
         let Checked { mut probes, estimate } = self.check(model)?;
         self.check_looks()?;
+        self.wanted.warn_of_empty();
         // what is compared when the run is continued, which a run without a folder is not
         let identity = if self.dir.is_some() { self.identity(model)? } else { Value::Null };
         self.training.prepare(model)?;

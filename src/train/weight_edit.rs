@@ -106,6 +106,39 @@ impl WeightEdit {
         Ok(())
     }
 
+    /// Why it changes nothing whatever the weights are, and what would; `None` if it may change something.
+    ///
+    /// # Errors
+    /// If the pattern matches no weight.
+    pub(crate) fn idle(&self, model: &(impl Module + ?Sized)) -> Result<Option<(String, String)>> {
+        if self.change == Change::Scale(1.0) {
+            return Ok(Some(("it multiplies by 1".into(), "another factor".into())));
+        }
+        let mut full = Vec::new();
+        for name in self.matching(model)? {
+            full.extend(model.tensor(&name)?.dims().into_iter().min());
+        }
+        let keeps_all = |full: &usize| self.kept(*full).is_some_and(|rank| rank >= *full);
+        let most = full.iter().copied().max().unwrap_or(0);
+        if !full.iter().all(keeps_all) {
+            return Ok(None);
+        }
+        let less = match self.change {
+            Change::RankShare(_) => "a share that leaves less".into(),
+            _ => format!("a rank of at most {}", most.saturating_sub(1)),
+        };
+        Ok(Some((format!("what it names has a rank of at most {most}"), less)))
+    }
+
+    /// The rank that it leaves of a matrix of this full rank, if it changes ranks.
+    fn kept(&self, full: usize) -> Option<usize> {
+        match self.change {
+            Change::Rank(rank) => Some(rank),
+            Change::RankShare(share) => Some((share * full as f64).round() as usize),
+            Change::Zero | Change::Scale(_) | Change::Initial => None,
+        }
+    }
+
     /// Whether it needs the initial weights.
     pub(crate) fn needs_initial(&self) -> bool {
         self.change == Change::Initial
@@ -131,14 +164,7 @@ impl WeightEdit {
             Change::Rank(_) | Change::RankShare(_) => {
                 let [rows, cols] = *shape else { return Err(Error::shape(name, &[0, 0], shape)) };
                 let full = rows.min(cols);
-                let rank = match self.change {
-                    Change::Rank(rank) => rank,
-                    Change::RankShare(share) => (share * full as f64).round() as usize,
-                    _ => full,
-                };
-                if rank >= full {
-                    return Ok(values);
-                }
+                let Some(rank) = self.kept(full).filter(|rank| *rank < full) else { return Ok(values) };
                 let cut = Matrix::new(rows, cols, values.double().into_owned())?.truncated(rank);
                 Values::Double(cut.values().to_vec())
             }

@@ -143,7 +143,12 @@ fn an_edit_without_effect_is_refused() {
             "layers.0.attention.pattern[3]=ablate",
             "head 3 of 'layers.0.attention.pattern', which has heads 0 to 2".into(),
         ),
-        ("layers.0.resid[1]=ablate", "head 1 of 'layers.0.resid', which has no heads".into()),
+        (
+            "layers.0.resid[1]=ablate",
+            "edit of 'layers.0.resid': head 1 of a stream that is named without heads; expected a pattern, or a stream that \
+             `forward` names with its heads, as in `site.heads(\"mixed\", x, heads)`"
+                .into(),
+        ),
         ("layers.0.resid=row(1, 2)", "edit of 'layers.0.resid': a row of 2 values; expected 12".into()),
         (
             "layers.0.attention.pattern=parents(0, 0)",

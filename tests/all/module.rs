@@ -211,10 +211,11 @@ fn a_range_or_a_star_is_the_name_of_no_single_tensor() {
     let mut model = transformer();
     let both = "layers.0..2.attention.wk";
     assert_eq!(model.matching(both).unwrap().len(), 2);
-    for name in [both, "layers.*.attention.wk", "layers.1*.attention.wk"] {
+    for name in [both, "layers.*.attention.wk", "layers.1*.attention.wk", "layers.*.attention.wk.weight"] {
         let read = model.tensor(name).map(drop).unwrap_err().to_string();
         let written = model.update(name, &mut |values| values.fill(1.0)).unwrap_err().to_string();
         assert!(read.starts_with(&format!("no parameter '{name}'")), "{read}");
+        assert!(!read.contains(&format!("did you mean '{name}'")), "{read}");
         assert_eq!(read, written);
     }
 }

@@ -139,6 +139,13 @@ fn groups_that_do_not_fit_the_model_are_refused() {
     assert_eq!(error(&[second, "output.weight"]), None);
     assert_eq!(error(&["layers.*"]), None, "frozen ones beside others");
     assert!(error(&["ouput.weight"]).unwrap().contains("did you mean 'output.weight'?"));
+    let said = "the optimiser's group 'layer.*': no parameter 'layer.*'; did you mean 'layers.*'?";
+    assert_eq!(error(&["layer.*"]).unwrap(), said);
+    assert!(
+        error(&["layers.*.attention.wkk.weight"])
+            .unwrap()
+            .ends_with("did you mean 'layers.*.attention.wk.weight'?")
+    );
     assert!(error(&[first, second]).unwrap().contains(&format!("{first}: in two groups")));
     assert!(error(&["layers.0.attention.wv.weight"]).unwrap().contains("frozen"));
 }
@@ -163,5 +170,7 @@ fn a_group_may_be_named_without_weight() {
     assert_eq!(restored, optim);
     let mut wrong = Groups::new(sgd(1.0)).group("layers.1.attention", sgd(0.5));
     let error = wrong.prepare(&simplified()).unwrap_err().to_string();
-    assert_eq!(error, "no parameter 'layers.1.attention'; did you mean 'layers.1.attention.*'?");
+    let said = "the optimiser's group 'layers.1.attention': no parameter 'layers.1.attention'; \
+                did you mean 'layers.1.attention.*'?";
+    assert_eq!(error, said);
 }

@@ -1,15 +1,17 @@
 //! Metrics of predictions and terms of the logits against their definitions written out.
 use std::sync::{Arc, Mutex};
 
+use ihead::Module;
+use ihead::backend::Dim;
 use ihead::config::Config;
 use ihead::data::{Batch, NumpyRng, Task};
 use ihead::engine::CpuEngine;
 use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, Read, Request, RowSet};
-use ihead::graph::{AnyModel, Graph, Model, record};
+use ihead::graph::{AnyModel, Graph, Model, Stream, Tokens, record};
 use ihead::internals::backend::Cpu;
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
-use ihead::nn::{Module, ModuleExt, Params, norm};
+use ihead::nn::{Embedding, Linear, Module, ModuleExt, Params, norm};
 use ihead::probe::attribution::{Against, metrics, terms};
 use ihead::probe::{
     Bigram, BigramTable, Evaluation, Matrix, Measurements, Metric, Predictor, Select, TaskDistribution,
@@ -68,7 +70,7 @@ fn measure_edited<M: Model + Module>(
 
     let logits = Mutex::new(vec![Vec::new(); batch.batch]);
     let request = Request::reads(vec![(graph.logits(), RowSet::All)]);
-    let mut engine = CpuEngine::<f64>::new(&graph, &request, &|_| false, 1).unwrap();
+    let mut engine = CpuEngine::<f64>::new(graph, &request, &|_| false, 1).unwrap();
     let observe = |i: usize, reads: &[Read<'_, f64>]| {
         logits.lock().unwrap()[i] = (0..SEQ).flat_map(|t| reads[0].row(t).to_vec()).collect();
     };
@@ -241,6 +243,44 @@ fn check_terms_of<M: Model + Module>(model: &M, graph: &Graph, expected: &[&str]
             }),
         );
     }
+}
+
+/// Maps of one stream: the first two are summed as one site, the third is added beside it, the fourth behind all sites.
+#[derive(Module)]
+struct Unnamed {
+    #[module]
+    embed: Embedding<usize, usize>,
+    #[module]
+    maps: Vec<Linear<usize, usize>>,
+    #[module]
+    output: Linear<usize, usize>,
+}
+
+impl Model for Unnamed {
+    type Vocab = usize;
+
+    fn vocab(&self) -> usize {
+        VOCAB
+    }
+
+    fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
+        let (site, h) = (x.site(), self.embed.forward(x));
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| self.maps[i].forward(&h).tanh());
+        let own = site.at("layers.0.attention").stream("out", a + b.scale(2.0));
+        let resid = site.stream("resid", h + own + c);
+        self.output.forward(&(resid + d))
+    }
+}
+
+/// They were called `term`, `term#2` and so on, whatever layer they were of.
+#[test]
+fn terms_without_a_site_are_called_after_the_nearest_one_that_they_are_part_of() {
+    let maps = (0..4).map(|_| Linear::new(8, 8)).collect();
+    let model = Unnamed { embed: Embedding::new(VOCAB, 8), maps, output: Linear::new(8, VOCAB) }.init(2);
+    check_terms(
+        &model,
+        &["embedding", "layers.0.attention.out", "layers.0.attention.out#2", "resid", "term"],
+    );
 }
 
 #[test]

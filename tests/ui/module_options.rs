@@ -35,4 +35,18 @@ struct MisspeltAliases {
     weight: Matrix,
 }
 
+#[derive(Module)]
+#[module(aliases = self.output.aliases("output.weight", "embed.weight"))]
+struct CalledAliases {
+    #[param]
+    weight: Matrix,
+}
+
+#[derive(Module)]
+#[module(aliases = "Self::aliases")]
+struct AliasesAsText {
+    #[param]
+    weight: Matrix,
+}
+
 fn main() {}

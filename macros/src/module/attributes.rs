@@ -1,7 +1,9 @@
 //! `#[param]`, `#[buffer]` and `#[module]`: the role of a field, and the options in parentheses.
+use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Ident, LitStr, Meta, Path};
+use syn::parse::ParseStream;
+use syn::{Attribute, Ident, LitStr, Meta, Path, Token};
 
 use crate::nearest::nearest;
 
@@ -68,11 +70,21 @@ pub(super) fn aliases(attributes: &[Attribute], errors: &mut Vec<syn::Error>) ->
             if aliases.is_some() {
                 return Err(meta.error("`aliases` is given twice"));
             }
-            aliases = Some(meta.value()?.parse()?);
+            aliases = Some(method(meta.value()?)?);
             Ok(())
         });
     }
     aliases
+}
+
+/// The path of a method, with nothing behind it but another option.
+fn method(value: ParseStream<'_>) -> syn::Result<Path> {
+    let ahead = value.fork();
+    if ahead.parse::<Path>().is_ok() && (ahead.is_empty() || ahead.peek(Token![,])) {
+        return value.parse();
+    }
+    let found: TokenStream = value.parse()?;
+    Err(syn::Error::new_spanned(found, "expected the path of a method, as in `aliases = Self::aliases`"))
 }
 
 /// Reads the options in an attribute's parentheses, of which `known` is the only one and may be there once.

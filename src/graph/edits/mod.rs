@@ -127,7 +127,7 @@ impl Edits {
     }
 
     /// Adds an edit of some heads (of all, if none is listed) of a pattern, or of a stream that has heads: the sites `q`,
-    /// `k`, `v` and `mixed` of attention.
+    /// `k`, `v` and `mixed` of attention, and what a model names by [`Site::heads`](super::Site::heads).
     pub fn on_heads(
         mut self,
         site: impl Into<String>,

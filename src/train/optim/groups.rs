@@ -76,10 +76,9 @@ impl Groups {
     /// frozen parameters beside others.
     pub fn check(&self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
         for (pattern, _) in self.groups.iter().filter(|(pattern, _)| !pattern.contains('*')) {
-            for name in model.matching(pattern)? {
+            for name in matching(pattern, model)? {
                 if !model.tensor(&name)?.trains() {
-                    let group = format!("the optimiser's group '{pattern}'");
-                    return Err(Error::value(group, "a frozen parameter", "one that trains"));
+                    return Err(Error::value(called(pattern), "a frozen parameter", "one that trains"));
                 }
             }
         }
@@ -98,7 +97,7 @@ impl Groups {
     fn members(&self, model: &(impl ModuleExt + ?Sized)) -> Result<HashMap<String, usize>> {
         let mut members: HashMap<String, usize> = HashMap::new();
         for (group, (pattern, _)) in self.groups.iter().enumerate() {
-            for name in model.matching(pattern)? {
+            for name in matching(pattern, model)? {
                 if let Some(other) = members.insert(name.clone(), group) {
                     let other = &self.groups[other].0;
                     let found = format!("in two groups of the optimiser, '{other}' and '{pattern}'");
@@ -119,6 +118,16 @@ impl Groups {
         let known = self.members.get(name).copied();
         known.or_else(|| self.groups.iter().position(|(pattern, _)| matches(pattern, name)))
     }
+}
+
+/// A group, as a message names it.
+fn called(pattern: &str) -> String {
+    format!("the optimiser's group '{pattern}'")
+}
+
+/// The parameters that the pattern of a group matches.
+fn matching(pattern: &str, model: &(impl ModuleExt + ?Sized)) -> Result<Vec<String>> {
+    model.matching(pattern).map_err(|error| error.of_part(called(pattern)))
 }
 
 impl Optimizer for Groups {

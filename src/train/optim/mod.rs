@@ -20,7 +20,8 @@ use crate::Result;
 use crate::nn::{ModuleExt, Stored};
 use crate::sealed::Sealed;
 
-/// An optimiser: it updates a parameter by its gradient.
+/// An optimiser: it updates a parameter by its gradient. It cannot be implemented elsewhere; [chapter 16](crate::guide) of the
+/// guide has a training loop with an optimiser of its own.
 pub trait Optimizer: Sealed {
     /// One update of the parameter called `name`, in the precision of its values. The state of the parameter is kept in
     /// that precision too.

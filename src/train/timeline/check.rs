@@ -13,18 +13,25 @@ const MOST: usize = 10_000;
 
 impl Timeline {
     /// Checks everything against the model and a run of `steps` steps (`None`: until it is stopped): names, sites for sequences
-    /// of `seq` tokens beside the edits of the run, ranks, numbers, and that each entry changes something.
+    /// of `seq` tokens beside the edits of the run, ranks, numbers, and that no entry is known to change nothing.
     ///
     /// # Errors
-    /// If something does not fit: where it is a name, the nearest one is in the message. If an entry can never happen: it is
-    /// after the last step, it freezes only what is frozen at that moment, releases only what trains, or ends an edit that has
-    /// not begun. Of [`frozen`](Self::frozen) only the names are checked: parameters may stay frozen to the end.
+    /// If something does not fit: where it is a name, the nearest one is in the message. If an entry changes nothing: it is
+    /// after the last step, it freezes only what is frozen at that moment, releases only what trains, ends an edit that has
+    /// not begun, leaves matrices their full rank, or multiplies weights by 1. Whether weights, or the learning rate, will have
+    /// the values already that an entry gives them, as when it sets zeros to zero, is not known before the run. Of
+    /// [`frozen`](Self::frozen) only the names are checked: parameters may stay frozen to the end.
     pub fn check(&self, model: &dyn AnyModel, seq: usize, edits: &Edits, steps: Option<usize>) -> Result<()> {
         for change in &self.changes {
             match change {
                 Change::At(when, action) => {
-                    when.check()?;
+                    when.check().map_err(|error| error.of_part(entry(change)))?;
                     check(action, model, seq).map_err(|error| error.of_part(entry(change)))?;
+                    if let Action::Weights(edit) = action
+                        && let Some((why, expected)) = edit.idle(model)?
+                    {
+                        return Err(changes_nothing(change, &why, expected));
+                    }
                 }
                 Change::Rate(rate) => rate.check()?,
                 Change::Frozen(frozen) => {
@@ -135,13 +142,13 @@ impl Timeline {
                     _ => all,
                 });
                 if all.without(pattern) == all {
-                    return Err(Error::unknown("edited site", pattern, all.sites()));
+                    return Err(Error::unknown("edited site", pattern, all.sites()).of_part(entry(change)));
                 }
                 "what it names is not edited then"
             }
             _ => return Ok(()),
         };
-        Err(Error::value(entry(change), format!("changes nothing, since {why}"), "a change"))
+        Err(changes_nothing(change, why, "a change"))
     }
 
     /// The edits that hold after each change of them, in a run that began with `edits`; each with the entry that has made the
@@ -205,6 +212,11 @@ pub fn refuse_patches(graph: &Graph) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// The error of an entry that changes nothing.
+fn changes_nothing(change: &Change, why: &str, expected: impl Into<String>) -> Error {
+    Error::value(entry(change), format!("changes nothing, since {why}"), expected)
 }
 
 /// An entry of a timeline, as a message names it.

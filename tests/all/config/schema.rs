@@ -2,6 +2,7 @@
 
 use ihead::Config;
 use ihead::config::{self, Exit, Kind, Value};
+use ihead::run::Resume;
 
 use super::Args;
 
@@ -104,4 +105,32 @@ fn fields_may_have_any_name() {
         Names { from: 1, to: 2, reader: 0, writer: 4, defaults: 5, problems: 6, group, value_0: 9 }
     );
     assert_eq!(Names::from_value(&names.to_value()), Ok(names));
+}
+
+/// The program's earlier run.
+#[derive(Config, Debug)]
+struct Continued {
+    /// An earlier run in the folder.
+    #[config(default = Resume::No)]
+    resume: Resume,
+}
+
+/// Help said `text`, and completions offered nothing.
+#[test]
+fn the_values_of_resume_are_listed_as_those_of_an_enum() {
+    let read = |line: &str| config::parse::<Continued>([line.to_string()]);
+    let Err(Exit::Print { text, .. }) = read("--help") else { panic!() };
+    assert!(text.contains("  resume=false  one of false, true, auto\n"), "{text}");
+    assert!(text.contains("        auto: Continues the run in the folder, or begins one.\n"), "{text}");
+    for (word, resume) in
+        [("false", Resume::No), ("true", Resume::Yes), ("True", Resume::Yes), ("auto", Resume::Auto)]
+    {
+        assert_eq!(read(&format!("resume={word}")).unwrap().args.resume, resume);
+        assert_eq!(resume.to_string(), word.to_lowercase());
+    }
+    let Err(Exit::Fail(problems)) = read("resume=atuo") else { panic!() };
+    assert_eq!(
+        problems[0].to_string(),
+        "resume: expected one of false, true, auto, found 'atuo'; did you mean 'auto'?"
+    );
 }

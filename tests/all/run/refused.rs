@@ -64,6 +64,19 @@ fn two_numbers_of_one_name() {
 }
 
 #[test]
+fn a_number_without_a_name() {
+    let said = "the name of a metric or a probe: empty; expected the name of its number in the measurements";
+    refused(run().on(&test_batch(), [Metric::loss("")]), said);
+    refused(run().on_training([Metric::accuracy("")]), said);
+    let recall = Recall::new("", Circuit::rows("tok_embeddings.weight"), Association::identity(65));
+    refused(run().weights([recall.clone()]), said);
+    let error = measure(&model(), [Metric::loss("")], &test_batch()).unwrap_err();
+    assert_eq!(error.to_string(), said);
+    let error = ihead::probe::measure_weights(&[recall.into()], &model()).unwrap_err();
+    assert_eq!(error.to_string(), said);
+}
+
+#[test]
 fn batches_that_do_not_fit_the_model() {
     let mut long = test_batch();
     (long.batch, long.seq) = (4, 32);

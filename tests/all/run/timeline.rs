@@ -3,7 +3,7 @@ use ihead::graph::{Edit, Edits};
 use ihead::nn::ModuleExt;
 use ihead::probe::{Matrix, Metric};
 use ihead::run::{Earlier, Inspect, Schedule};
-use ihead::train::optim::{Groups, Sgd};
+use ihead::train::optim::{Groups, Optim, Sgd};
 use ihead::train::{Action, Curve, Step, Timeline, WeightEdit};
 
 use super::{Model, model, run, test_batch};
@@ -64,6 +64,32 @@ fn weights_are_changed_once_and_can_go_back_to_the_initial_ones() {
     let cut = Matrix::from_f32(8, 8, &seen[2]).unwrap().singular_values();
     assert!(cut[0] > 0.1 && cut[1] < 1e-6, "{cut:?}");
     assert_eq!(seen[3], initial);
+}
+
+/// The step after a change follows the momentum from before, unless another optimiser comes with it.
+#[test]
+fn momentum_stays_through_a_freeze_and_changes_of_weights_and_ends_with_the_optimiser() {
+    let sgd = "sgd(learning_rate=0.1, momentum=0.9)";
+    let course = |timeline: &str| {
+        let mut seen = Vec::new();
+        let mut run = run().timeline(timeline.parse().unwrap()).optim(sgd.parse::<Optim>().unwrap());
+        let watched = run.train_watched(Some(5), &mut |step: &Step<'_, Model>| {
+            seen.push(values(step.model, WO));
+            Ok(())
+        });
+        watched.unwrap();
+        seen
+    };
+    let changes = ["zero(W)", "initial(W)", "rank(W, 1)", "rank_share(W, 0.5)", "scale(W, 2)"];
+    let changes = changes.map(|change| (format!("2: {change}").replace('W', WO), 2));
+    for (change, at) in [(format!("2: freeze({WO}), 4: release({WO})"), 4)].into_iter().chain(changes) {
+        let (goes_on, anew) = (course(&change), course(&format!("{change}, {at}: {sgd}")));
+        // the momentum is the last step over the rate: the weights differ by 0.9 of that step
+        let apart = |i: usize| (anew[at][i] - goes_on[at][i], 0.9 * (goes_on[0][i] - goes_on[1][i]));
+        let apart: Vec<(f32, f32)> = (0..anew[at].len()).map(apart).collect();
+        assert!(apart.iter().all(|(found, expected)| (found - expected).abs() < 1e-6), "{change}: {apart:?}");
+        assert!(apart.iter().any(|(found, _)| found.abs() > 1e-4), "{change}: {apart:?}");
+    }
 }
 
 #[test]
@@ -175,6 +201,12 @@ fn changes_that_no_text_can_say_are_refused_too() {
     let groups = Groups::new(Sgd::new(0.1).into()).group("output*", Sgd::new(0.2).into());
     let said = refused(Action::optim(groups));
     assert!(said.contains("groups of parameters; expected one optimiser for all"), "{said}");
+    let never = Timeline::default().at(Schedule::every(0), Action::freeze(WO));
+    let said = run().timeline(never).train(1).unwrap_err().to_string();
+    assert!(
+        said.starts_with(&format!("timeline 'every 0: freeze({WO})': schedule: every 0 iterations")),
+        "{said}"
+    );
 }
 
 #[test]
@@ -209,7 +241,7 @@ fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
         ("3: cosine(1, 0)", "expected two iterations"),
         ("0..9: cosin(1, 0)", "did you mean 'cosine'?"),
         ("0: edit(layers.0.attention.patern=previous_token)", "did you mean 'layers.0.attention.pattern'?"),
-        ("0: unedit(layers.0.*)", "no edited site 'layers.0.*'"),
+        ("0: unedit(layers.0.*)", "timeline '0: unedit(layers.0.*)': no edited site 'layers.0.*'"),
         ("0: rank(output.wieght, 2)", "did you mean 'output.weight'?"),
         ("0: rank_share(output.weight, 2)", "2; expected a share from 0 to 1"),
         ("0: rank(output.weight)", "as in rank(layers.1.ff.weight, 4)"),
@@ -303,6 +335,21 @@ fn changes_that_can_never_happen_are_said_before_the_first_step() {
             "what it names is not edited then",
         ),
         ("1: freeze(pe)".into(), "pe".into(), "pe: a buffer, which never trains"),
+        (
+            "2: rank(output, 8)".into(),
+            "2: rank(output, 8)".into(),
+            "changes nothing, since what it names has a rank of at most 8; expected a rank of at most 7",
+        ),
+        (
+            "2: rank_share(output, 0.97)".into(),
+            "2: rank_share(output, 0.97)".into(),
+            "changes nothing, since what it names has a rank of at most 8; expected a share that leaves less",
+        ),
+        (
+            "2: scale(output, 1)".into(),
+            "2: scale(output, 1)".into(),
+            "changes nothing, since it multiplies by 1",
+        ),
         ("1: zero(layers.2.*)".into(), "layers.2.*".into(), "no weight 'layers.2.*'"),
     ] {
         let error = refused(&text, 4);
@@ -317,6 +364,7 @@ fn changes_that_happen_some_time_are_fine() {
         format!("every 2: freeze({WK}), 1 3: release({WK})"),
         format!("powers of 2: freeze({WK})"), // it is frozen at 0, and later nothing is left to do
         "last: snapshot".into(),
+        "2: rank(output, 7), 3: scale(pe, 2)".into(),
         format!("0..9: freeze({WK})"),
         "2..9: linear(0, 1)".into(),
         "0: edit(layers.0.attention.pattern=previous_token), 2: unedit(layers.0.*)".into(),

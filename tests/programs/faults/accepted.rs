@@ -12,7 +12,7 @@ fn settings_that_contradict_themselves_are_refused() {
         ("timeline=1: sgd(learning_rate=1, learning_rate=2)", "each setting once, not learning_rate again"),
         (
             "edits=layers.0.attention.out[0]=ablate",
-            "edits: head 0 of 'layers.0.attention.out', which has no heads",
+            "edits: edit of 'layers.0.attention.out': head 0 of a stream that is named without heads",
         ),
         ("edits=layers.0.attention.outt=ablate", "edits: no site 'layers.0.attention.outt'; did you mean"),
         ("timeline=0..10: freez(pe)", "no change between two iterations 'freez'; did you mean 'freeze'?"),
