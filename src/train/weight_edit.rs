@@ -139,7 +139,11 @@ impl WeightEdit {
                 if rank >= full {
                     return Ok(values);
                 }
-                let cut = Matrix::new(rows, cols, values.double().into_owned())?.truncated(rank);
+                if values.iter().any(|v| !v.is_finite()) {
+                    // of a run that goes on after it has diverged: what is computed with NaN is NaN
+                    return Ok(Values::Double(vec![f64::NAN; values.len()]));
+                }
+                let cut = Matrix::new(rows, cols, values.double().into_owned())?.truncated(rank)?;
                 Values::Double(cut.values().to_vec())
             }
         })
