@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ihead::probe::{Recall, Unit, WeightProbe, measure_weights};
+use ihead::probe::{Recall, StateDict, Unit, WeightProbe, measure_weights};
 use ihead::run::Table;
 use ihead::{Config, Error, io};
 
@@ -50,9 +50,7 @@ fn run(args: Args) -> ihead::Result<()> {
     };
     let first = io::read(first)?;
     let mut probes: Vec<WeightProbe> = args.recalls.iter().cloned().map(WeightProbe::from).collect();
-    for pattern in &args.norms {
-        probes.extend(WeightProbe::norms(pattern, &first)?);
-    }
+    probes.extend(norms(&args.norms, &first)?);
     if probes.is_empty() {
         return Err(Error::value("recalls", "none", "recalls=[...] or norms=[...]"));
     }
@@ -76,4 +74,19 @@ fn run(args: Args) -> ihead::Result<()> {
         ihead::output::print(&table)?;
     }
     Ok(())
+}
+
+/// The norms of the weights that some patterns stand for, each once.
+fn norms(patterns: &[String], weights: &dyn StateDict) -> ihead::Result<Vec<WeightProbe>> {
+    let mut all = Vec::<WeightProbe>::new();
+    for pattern in patterns {
+        let found = WeightProbe::norms(pattern, weights).map_err(|error| error.of_part("norms"))?;
+        if let Some(twice) = found.iter().find(|probe| all.iter().any(|other| other.name() == probe.name())) {
+            let weight = twice.name().strip_prefix("norm_").unwrap_or(twice.name());
+            let found = format!("'{weight}' is given twice, the second time by '{pattern}'");
+            return Err(Error::value("norms", found, "each weight once"));
+        }
+        all.extend(found);
+    }
+    Ok(all)
 }

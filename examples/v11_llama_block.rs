@@ -36,6 +36,9 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<()> {
     let textbook = args.model_args.clone();
+    let model =
+        |sizes: &TransformerArgs| Transformer::new(65, sizes).map_err(|error| error.within("model_args"));
+    model(&textbook)?; // first, since it refuses what the machine cannot hold
     let rms = |args: TransformerArgs| TransformerArgs { norm: NormKind::Rms, ..args };
     let rotary = |args: TransformerArgs| TransformerArgs { positions: PositionKind::Rotary, ..args };
     let gated = |args: TransformerArgs| TransformerArgs {
@@ -59,7 +62,7 @@ fn run(args: Args) -> Result<()> {
     for (name, sizes) in kinds {
         let (mut losses, mut accuracies, mut above, mut count) = (vec![], vec![], vec![], 0);
         for seed in 0..args.seeds {
-            let model = Transformer::new(65, &sizes)?.init(seed);
+            let model = model(&sizes)?.init(seed);
             count = model.count();
             let batches = Batches::new(task.clone(), BatchOptions { batch_size: 32, seed, workers: 1 })?;
             let accuracy = Metric::accuracy("acc").over(Select::marks(2..));

@@ -90,6 +90,8 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> ihead::Result<()> {
     let (text, layers, seed) = (BigramData::tiny_shakespeare(), args.model.layers, args.seed);
+    // first, since it refuses what the machine cannot hold
+    let model = Transformer::new(text.vocab() + 1, &args.model).map_err(|error| error.within("model"))?;
     let triggers = text.encode("teo")?;
     let task = Arc::new(BackCopy(text, triggers, args.model.max_length));
     check_distribution(&*task, &mut NumpyRng::new(&[1]), 500)?;
@@ -110,11 +112,11 @@ fn run(args: Args) -> ihead::Result<()> {
             Metric::norm(format!("h_others_{layer}"), &after).over(!bos.clone()),
         ]);
     }
-    let model = Transformer::new(task.vocab(), &args.model)?.init(seed);
-    let batches = Batches::new(task, BatchOptions { batch_size: args.optim.batch_size, seed, workers: 1 })?;
+    let options = BatchOptions { batch_size: args.optim.batch_size, seed, workers: 1 };
+    let batches = Batches::new(task, options).map_err(|error| error.within("optim"))?;
     let (optim, settings) = (args.optim.optimizer(|adamw| adamw), settings_json(&args, []));
     let compute = Compute { device: args.device, ..Compute::default() };
-    let mut run = Run::new(model, batches)
+    let mut run = Run::new(model.init(seed), batches)
         .optim(optim)
         .compute(compute)
         .on(&test, metrics)

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<()> {
     let sizes = &args.model_args;
+    let model = || Simplified::new(65, sizes).map_err(|error| error.within("model_args"));
+    model()?; // first, since it refuses what the machine cannot hold
     let options = TriggerOptions { k: 5, seq_length: sizes.max_length, ..Default::default() };
     let task = Arc::new(TriggerTask::new(Arc::new(BigramData::tiny_shakespeare()), options)?);
     let test_batch = sample(&*task, &mut NumpyRng::new(&[0]), 256)?;
@@ -51,13 +53,12 @@ fn run(args: Args) -> Result<()> {
     let mut table = Table::new(["clamped", "accuracy", "above 0.5", "above 0.9", "looks back", "induction"]);
     for (name, edits) in EDITS {
         let batches = Batches::new(task.clone(), BatchOptions { batch_size: 64, seed: 1, workers: 1 })?;
-        let model = Simplified::new(65, sizes)?.init(1);
         let metrics = [
             Metric::accuracy("acc").over(known()),
             Metric::attends("looks_back", &Head::of_layer(0, 0), Key::Previous),
             Metric::attends("induction", &Head::of_layer(1, 0), Key::AfterSameToken).over(known()),
         ];
-        let mut run = Run::new(model, batches)
+        let mut run = Run::new(model()?.init(1), batches)
             .optim(AdamW::new(0.003))
             .loss(Loss::next_token().over(Select::marks(2..)))
             .edits(edits.parse::<Edits>()?)

@@ -413,7 +413,7 @@ fn counted(kind: &str, len: usize) -> String {
 }
 
 /// A text that someone gave, as a message repeats it: on one line, and no longer than one.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 100;
     let visible = |text: &str| -> String {
         let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };

@@ -114,6 +114,8 @@ struct Sweeping {
     order: Order,
     /// The option of a sweep that was given.
     given: Option<&'static str>,
+    /// The runs of a task of Slurm, if they were given.
+    per_task: Option<usize>,
     /// Whether what comes is an axis of the last `--sweep`.
     open: bool,
 }
@@ -240,6 +242,7 @@ impl Sweeping {
                 }
                 Some(n) => {
                     self.order.per_task = n;
+                    self.per_task = Some(n);
                     None
                 }
                 None => {
@@ -259,7 +262,12 @@ impl Sweeping {
             Some(_) if self.order.groups.iter().any(Vec::is_empty) => {
                 Err(Problem::general("--sweep needs an axis after it, as in --sweep KEY=1,2,4"))
             }
-            Some(_) => Ok(Some(self.order)),
+            Some(_) => match self.per_task {
+                Some(n) if self.order.emit != Some(Emit::Slurm) => Err(Problem::general(format!(
+                    "--per-task {n}: it is of --emit slurm alone, which is not asked for"
+                ))),
+                _ => Ok(Some(self.order)),
+            },
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct CausalGraph {
 
 /// The most tokens: each sequence draws a table of so many rows and columns.
 const MOST_TOKENS: usize = 8192;
+/// The largest `alpha`: above it, counts beside it are lost to rounding, and its sum overflows at last.
+const MOST_ALPHA: f64 = 1e15;
 /// The most positions.
 const MOST_POSITIONS: usize = 1 << 28;
 
@@ -50,7 +52,7 @@ impl CausalGraph {
     ///
     /// # Errors
     /// A parent that is not before its child, fewer than two positions, no token or more than 8192, or an `alpha` that is not
-    /// positive.
+    /// positive or above 1e15.
     pub fn new(vocab: usize, parents: Vec<Option<usize>>, alpha: f64) -> Result<Self> {
         if !(1..=MOST_TOKENS).contains(&vocab) {
             return Err(Error::value("vocab", vocab, format!("1 to {MOST_TOKENS}")));
@@ -64,8 +66,8 @@ impl CausalGraph {
             let found = format!("position {t} has the parent {parent}");
             return Err(Error::value("parents", found, "an earlier position"));
         }
-        let gamma = Gamma::new(alpha, 1.0).ok().filter(|_| alpha.is_finite());
-        let refuse = || Error::value("alpha", alpha, "a positive number");
+        let gamma = Gamma::new(alpha, 1.0).ok().filter(|_| alpha <= MOST_ALPHA);
+        let refuse = || Error::value("alpha", alpha, format!("a positive number, at most {MOST_ALPHA:e}"));
         Ok(CausalGraph { vocab, parents, alpha, gamma: gamma.ok_or_else(refuse)?, last_only: false })
     }
 
@@ -132,8 +134,11 @@ impl Task for CausalGraph {
         }
     }
 
+    /// There is no prediction beyond the task's own positions, and none after tokens beyond its vocabulary.
     fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
-        let Some(parent) = self.parents[tokens.len()] else {
+        let of_task = distribution.len() == self.vocab && tokens.iter().all(|x| (*x as usize) < self.vocab);
+        let Some(parent) = self.parents.get(tokens.len()).filter(|_| of_task) else { return false };
+        let Some(parent) = *parent else {
             distribution.fill(1.0 / self.vocab as f64);
             return true;
         };

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Settings of [`Loader`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoaderOptions {
-    /// How many batches each thread may draw ahead of the one that is asked for.
+    /// How many batches each thread may draw ahead of the one that is asked for: at most 65536, and as many as fit in memory.
     pub ahead: usize,
     /// The number of threads that draw; the batches do not depend on it. The paper's task needs one, a slow task of your own
     /// perhaps more.
@@ -26,6 +26,9 @@ impl Default for LoaderOptions {
         Self { ahead: 2, threads: 1 }
     }
 }
+
+/// The most batches that a thread may draw ahead.
+const MOST_AHEAD: usize = 1 << 16;
 
 /// Draws [`Batches`] ahead of time on background threads: the same batches in the same order. Dropping it stops the threads.
 ///
@@ -73,10 +76,13 @@ impl Loader {
     /// Starts to draw the next batches of `batches` on background threads.
     ///
     /// # Errors
-    /// No thread, or the system cannot start one.
+    /// No thread, more than 65536 batches ahead, or the system cannot start a thread.
     pub fn new(batches: Batches, options: LoaderOptions) -> Result<Self> {
         if options.threads == 0 {
             return Err(Error::value("threads", 0, "at least 1"));
+        }
+        if options.ahead > MOST_AHEAD {
+            return Err(Error::value("ahead", options.ahead, format!("at most {MOST_AHEAD} batches")));
         }
         let position = batches.position();
         let (task, size) = (batches.task().clone(), batches.options().batch_size);

@@ -245,8 +245,13 @@ impl Task for TriggerTask {
     }
 
     /// Exact where the triggers are known: without triggers, with fixed ones, or where a sequence shows them first.
-    /// A trigger that has not occurred yet has the distribution of outputs, one that has occurred its output.
+    /// A trigger that has not occurred yet has the distribution of outputs, one that has occurred its output. After tokens beyond
+    /// the vocabulary there is no prediction.
     fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
+        let vocab = self.vocab();
+        if distribution.len() != vocab || tokens.iter().any(|x| *x as usize >= vocab) {
+            return false;
+        }
         let shown = if self.options.show_latents { self.options.k } else { 0 };
         let triggers = match &self.triggers {
             Triggers::Fixed(fixed) => fixed,

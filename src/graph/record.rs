@@ -101,7 +101,7 @@ impl Recorder {
         }
     }
 
-    /// Makes a constant matrix `[rows, cols]` of these values, row-major. It never trains and is not saved with the weights.
+    /// Makes a constant matrix `[rows, cols]` of these values, row-major, which must be finite. It never trains and is not saved with the weights.
     ///
     /// ```
     /// use ihead::backend::Const;
@@ -118,6 +118,10 @@ impl Recorder {
         if values.len() != expected {
             let found = format!("{} values for a matrix [{r}, {c}]", values.len());
             self.misfit("constant", found, &format!("{expected} values"));
+        }
+        if let Some((at, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            let found = format!("{value} at place {at} of a matrix [{r}, {c}]");
+            self.misfit("constant", found, "finite values");
         }
         let id = self.graph_mut().constant(r, c, values.into());
         Weight::new(self.clone(), id, rows, cols)

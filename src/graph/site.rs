@@ -136,22 +136,24 @@ fn edited_pattern<T: Dim>(pattern: &Pattern<T>, edit: &Edit, site: &str) -> Resu
 /// The stream of a site after an edit.
 fn edited_stream<T: Dim, D: Dim>(x: &Stream<T, D>, edit: &Edit, site: &str) -> Result<Stream<T, D>> {
     let (seq, dim) = (x.seq().size(), x.dim().size());
-    let width = |row: &[f64]| match row.len() {
-        found if found == dim => Ok(()),
-        found => Err(misfit(site, format!("a row of {found} values"), dim.to_string())),
+    let fits = |row: &[f64]| match (row.len(), row.iter().find(|value| !value.is_finite())) {
+        (found, _) if found != dim => Err(misfit(site, format!("a row of {found} values"), dim.to_string())),
+        (_, Some(value)) => Err(misfit(site, format!("a row with {value}"), "finite values")),
+        _ => Ok(()),
     };
     match edit {
         Edit::Ablate => Ok(x.zero()),
+        Edit::Scale(by) if !by.is_finite() => Err(misfit(site, format!("scale({by})"), "a finite number")),
         Edit::Scale(by) => Ok(x.scale(*by)),
         Edit::Row(row) => {
-            width(row)?;
+            fits(row)?;
             Ok(x.held(1, row, Index::First))
         }
         Edit::Rows(rows) if rows.len() < seq => {
             Err(misfit(site, format!("{} rows", rows.len()), format!("one for each of {seq} positions")))
         }
         Edit::Rows(rows) => {
-            rows.iter().try_for_each(|row| width(row))?;
+            rows.iter().try_for_each(|row| fits(row))?;
             Ok(x.held(seq, &rows[..seq].concat(), Index::Positions))
         }
         Edit::Patch => Ok(x.patched(site)),

@@ -73,8 +73,16 @@ impl<T: Dim, D: Dim> Stream<T, D> {
         self.then(Op::Linear { weight: weight.id, x: self.id }, weight.rows)
     }
 
-    /// Multiplies by a number: `by * x`, `[seq, dim]`.
+    /// Multiplies by a number, which must be finite: `by * x`, `[seq, dim]`.
     pub fn scale(&self, by: f64) -> Self {
+        if !by.is_finite() {
+            return self.refused(
+                "scale",
+                format!("{by} times {}", self.words()),
+                "a finite number",
+                self.dim,
+            );
+        }
         if by == 1.0 { self.clone() } else { self.then(Op::Scale { x: self.id, by }, self.dim) }
     }
 
@@ -149,6 +157,9 @@ impl<T: Dim, D: Dim> Stream<T, D> {
             let found = format!("{} in {heads} heads", self.words());
             return self.refused(&op.text(), found, "a number of heads that divides the width", self.dim);
         }
+        if let Err(problem) = op.width(&[self.dim.size() / heads]) {
+            return self.refused(&op.text(), self.words(), &problem, self.dim);
+        }
         self.then(Op::Rows { op, inputs: vec![self.id], heads }, self.dim)
     }
 
@@ -160,11 +171,15 @@ impl<T: Dim, D: Dim> Stream<T, D> {
     /// Rotates queries or keys by their positions, `[seq, dim]` (rotary positions; Su and others 2021).
     ///
     /// At position `t`, each pair `(2i, 2i + 1)` of a head's columns is turned by the angle `t * theta^(-2i / head width)`, in
-    /// radians; `theta` is 10000 in most models. The heads must divide `dim` into even widths.
+    /// radians; `theta` is 10000 in most models, and must be positive and finite. The heads must divide `dim` into even widths.
     pub fn rotate(&self, heads: usize, theta: f64) -> Self {
         if heads == 0 || !self.dim.size().is_multiple_of(heads.saturating_mul(2)) {
             let found = format!("{} in {heads} heads", self.words());
             return self.refused("rotate", found, "heads of an even width: pairs are turned", self.dim);
+        }
+        if !(theta.is_finite() && theta > 0.0) {
+            let found = format!("angles of the base {theta}");
+            return self.refused("rotate", found, "a base that is positive and finite", self.dim);
         }
         self.then(Op::Rotate { x: self.id, heads, theta }, self.dim)
     }

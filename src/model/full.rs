@@ -156,6 +156,7 @@ impl<V: Dim, M: Dim, D: Dim> Full<V, M, D> {
             dim: dim.size(),
             layers: args.n_layers,
             layers_key: "n_layers",
+            hidden: None,
         };
         sizes.check(sized.problems(), 4.0 + if args.no_ffn { 0.0 } else { parts::squares(mlp) })?;
         let map = |identity: bool, frozen: bool| match (identity, frozen) {

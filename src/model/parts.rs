@@ -32,6 +32,8 @@ pub(super) struct Sizes {
     pub layers: usize,
     /// The setting that says how many layers there are.
     pub layers_key: &'static str,
+    /// The width of a hidden layer, where a setting says it.
+    pub hidden: Option<usize>,
 }
 
 impl Sizes {
@@ -51,8 +53,6 @@ impl Sizes {
         let (tokens, positions) = (2.0 * dim * vocab, dim * rows);
         let matrices = layers * squares * dim * dim;
         let parameters = tokens + positions + matrices;
-        let what =
-            format!("a model of {} layers, dim {} and max_length {}", self.layers, self.dim, self.max_length);
         let (values, names) = (8.0 * parameters, LAYER * layers);
         // the setting that is to blame
         let key = if names > values || matrices > tokens && layers > dim && squares <= OF_A_HIDDEN_LAYER {
@@ -61,9 +61,18 @@ impl Sizes {
             "max_length"
         } else if matrices > tokens && squares > OF_A_HIDDEN_LAYER {
             "hidden"
+        } else if tokens > matrices && vocab > dim {
+            "vocab_size"
         } else {
             "dim"
         };
-        crate::memory::check(key, &what, values + names)
+        crate::memory::check(key, &self.words(), values + names)
+    }
+
+    /// The model in words, for messages.
+    fn words(&self) -> String {
+        let Sizes { vocab, max_length, dim, layers, hidden, .. } = self;
+        let hidden = hidden.map_or(String::new(), |hidden| format!(", hidden {hidden}"));
+        format!("a model of {layers} layers, dim {dim}{hidden}, max_length {max_length} and {vocab} tokens")
     }
 }

@@ -128,7 +128,14 @@ impl<V: Dim, M: Dim, D: Dim> Simplified<V, M, D> {
         let sized = SimplifiedArgs { dim: width, ..args.clone() };
         let (vocab_size, rows) = (vocab.size(), max_length.size());
         let layers_key = "n_layers"; // two: no setting says so
-        let sizes = Sizes { vocab: vocab_size, max_length: rows, dim: width, layers: ffns.len(), layers_key };
+        let sizes = Sizes {
+            vocab: vocab_size,
+            max_length: rows,
+            dim: width,
+            layers: ffns.len(),
+            layers_key,
+            hidden: None,
+        };
         let most = ffns.map(|(there, mlp)| if there { parts::squares(mlp) } else { 0.0 });
         sizes.check(sized.problems(), 3.0 + most[0].max(most[1]))?;
         let root = 1.0 / (width as f64).sqrt();

@@ -92,6 +92,7 @@ impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
             dim: dim.size(),
             layers: args.layers,
             layers_key: "layers",
+            hidden: args.hidden,
         };
         sizes.check(sized.problems(), sized.squares())?;
         let frozen = args.freeze_embeddings;

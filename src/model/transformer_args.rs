@@ -176,6 +176,11 @@ impl TransformerArgs {
             );
             problems.push(Problem::new("heads", message));
         }
+        let base = self.rotary_base;
+        if self.positions == PositionKind::Rotary && !(base.is_finite() && base >= 1.0) {
+            problems
+                .push(Problem::new("rotary_base", format!("{base}, expected a finite number of at least 1")));
+        }
         let key_heads = self.key_heads();
         if key_heads == 0 || !heads.is_multiple_of(key_heads) {
             let message = format!("{key_heads}, expected a number that divides the {heads} heads");

@@ -150,6 +150,12 @@ fn same_width(inputs: &[usize]) -> Result<usize, String> {
     }
 }
 
+/// Refuses a number beside a variance that would take the root of something negative.
+fn check_eps(eps: f64) -> Result<(), String> {
+    let fits = eps.is_finite() && eps >= 0.0;
+    if fits { Ok(()) } else { Err("a finite number of at least 0 beside the mean of squares".into()) }
+}
+
 /// The only input of an operation that takes one.
 fn only<X>(inputs: Vec<X>) -> X {
     inputs.into_iter().next().expect("the width of one input was checked when the operation was recorded")

@@ -3,7 +3,7 @@ use crate::backend::{Axis, Dim, EngineDevice, Scalar};
 use crate::graph::Stream;
 use crate::kernels::{Element, norm_row, norm_row_back};
 
-use super::{DfdxStream, Operation, Row, RowOp, only, same_width};
+use super::{DfdxStream, Operation, Row, RowOp, check_eps, only, same_width};
 
 /// `(x - mean) / sqrt(var + eps)` over the width of a row, with the biased variance.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +32,7 @@ impl Operation for Normalise {
     }
 
     fn width(&self, inputs: &[usize]) -> Result<usize, String> {
+        check_eps(self.eps)?;
         same_width(inputs)
     }
 

@@ -7,7 +7,7 @@ use crate::graph::Stream;
 use crate::kernels::Element;
 use crate::kernels::lanes::{self, kernel};
 
-use super::{DfdxStream, Operation, Row, RowOp, only, same_width};
+use super::{DfdxStream, Operation, Row, RowOp, check_eps, only, same_width};
 
 /// `x / sqrt(mean(x^2) + eps)` over the width of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,6 +58,7 @@ impl Operation for RmsNormalise {
     }
 
     fn width(&self, inputs: &[usize]) -> Result<usize, String> {
+        check_eps(self.eps)?;
         same_width(inputs)
     }
 

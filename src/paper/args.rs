@@ -331,11 +331,15 @@ impl RunArgs {
         Ok(())
     }
 
+    /// Where to compute, on as many threads as were asked for.
+    fn asked(&self) -> Compute {
+        let threads = self.threads.unwrap_or(Compute::default().threads);
+        Compute { device: self.device, threads, precision: self.precision }
+    }
+
     /// Returns where to compute: the device, the precision, and at most as many threads as the machine has cores.
     pub fn compute(&self) -> Compute {
-        let cores = Compute::default().threads;
-        let threads = self.threads.map_or(cores, |threads| threads.min(cores));
-        Compute { device: self.device, threads, precision: self.precision }
+        self.asked().on_cores()
     }
 
     /// Returns what is to happen to an earlier run in the folder.
@@ -362,13 +366,6 @@ impl RunArgs {
     pub(crate) fn warnings(&self, timeline: &Timeline, triggers: bool) -> Vec<String> {
         let mut warnings = Vec::new();
         let mut warn = |is: bool, message: String| warnings.extend(is.then_some(message));
-        if let Some(threads) = self.threads {
-            let cores = self.compute().threads;
-            warn(
-                threads > cores,
-                format!("threads: {threads}, but there are {cores} cores; {cores} threads are used"),
-            );
-        }
         let reprobes = self.reprobe.is_some();
         let idle = |key: &str, when: &str| format!("{key}: has no effect {when}");
         let rootless = self.save_dir.is_none() && !self.root_dir.as_os_str().is_empty();
@@ -391,6 +388,6 @@ impl RunArgs {
                 warn(true, format!("'{change}': frozen to the last of max_iters={end} iterations"));
             }
         }
-        warnings
+        self.asked().too_many_threads().into_iter().chain(warnings).collect()
     }
 }

@@ -42,7 +42,8 @@ pub struct CpuEngine<E> {
 }
 
 impl<E: Element> CpuEngine<E> {
-    /// An engine for `graph` that computes what `request` asks for; `trains` tells which parameters get gradients.
+    /// An engine for `graph` that computes what `request` asks for; `trains` tells which parameters get gradients. It starts as many
+    /// threads as it is told to, also more than there are cores.
     ///
     /// # Errors
     /// If the request asks for an activation that the graph does not have, or for a penalty of a pattern; if the threads

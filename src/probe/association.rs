@@ -36,7 +36,38 @@ use super::{Counter, Matrix};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Association {
     rule: Rule,
-    among: Option<Vec<usize>>,
+    among: Option<Among>,
+}
+
+/// The things that an association is among.
+#[derive(Clone, Debug, PartialEq)]
+enum Among {
+    /// Those from 0 on, so many; any number, however many there are.
+    Below(usize),
+    /// These.
+    Listed(Vec<usize>),
+}
+
+impl Among {
+    fn of(things: Vec<usize>) -> Among {
+        let first = things.iter().enumerate().all(|(at, thing)| at == *thing);
+        if first { Among::Below(things.len()) } else { Among::Listed(things) }
+    }
+
+    fn holds(&self, thing: usize) -> bool {
+        match self {
+            Among::Below(n) => thing < *n,
+            Among::Listed(things) => things.contains(&thing),
+        }
+    }
+
+    /// All of them; of those beyond a table of `known` things the first, which says that they are too many.
+    fn list(&self, known: usize) -> Vec<usize> {
+        match self {
+            Among::Below(n) => (0..(*n).min(known.saturating_add(1))).collect(),
+            Among::Listed(things) => things.clone(),
+        }
+    }
 }
 
 /// The pairs and candidates of an [`Association`] for tables of known sizes.
@@ -57,18 +88,18 @@ impl Association {
 
     /// Pairs each of `n` things with itself; any of them is a candidate.
     pub fn identity(n: usize) -> Self {
-        Association { among: Some((0..n).collect()), ..Association::ITSELF }
+        Association { among: Some(Among::Below(n)), ..Association::ITSELF }
     }
 
     /// Pairs each of these things with itself, such as the fixed triggers; only these are candidates.
     pub fn among(things: &[u32]) -> Self {
         let things = things.iter().map(|thing| *thing as usize).collect();
-        Association { among: Some(things), ..Association::ITSELF }
+        Association { among: Some(Among::of(things)), ..Association::ITSELF }
     }
 
     /// Pairs each of `n` positions but the first with the one before; any but the last is a candidate.
     pub fn previous(n: usize) -> Self {
-        Association { among: Some((0..n).collect()), ..Association::PREVIOUS }
+        Association { among: Some(Among::Below(n)), ..Association::PREVIOUS }
     }
 
     /// Any pairs (input, target); every column is a candidate.
@@ -92,22 +123,24 @@ impl Association {
                 format!("not {target}, the target of input {input}"),
                 "all targets",
             )),
-            None => Ok(Association { rule: Rule::Pairs(pairs), among: Some(candidates) }),
+            None => Ok(Association { rule: Rule::Pairs(pairs), among: Some(Among::of(candidates)) }),
         }
     }
 
-    /// The pairs and candidates where there are `inputs` rows and `targets` columns.
+    /// The pairs and candidates where there are `inputs` rows and `targets` columns. Of an association of more things than both, the
+    /// first that is beyond them is the last.
     pub fn resolve(&self, inputs: usize, targets: usize) -> Pairs {
         let all = |n: usize| (0..n).collect::<Vec<_>>();
+        let among = self.among.as_ref().map(|among| among.list(inputs.max(targets)));
         match &self.rule {
             Rule::Itself => {
-                let things = self.among.clone().unwrap_or_else(|| all(inputs));
-                let candidates = self.among.clone().unwrap_or_else(|| all(targets));
+                let things = among.clone().unwrap_or_else(|| all(inputs));
+                let candidates = among.unwrap_or_else(|| all(targets));
                 Pairs { pairs: things.into_iter().map(|i| (i, i)).collect(), candidates }
             }
             Rule::Previous => {
-                let things = self.among.clone().unwrap_or_else(|| all(inputs));
-                let has = |t: usize| self.among.as_ref().is_none_or(|things| things.contains(&t));
+                let things = among.unwrap_or_else(|| all(inputs));
+                let has = |t: usize| self.among.as_ref().is_none_or(|things| things.holds(t));
                 let pairs: Vec<_> =
                     things.into_iter().filter(|t| *t > 0 && has(t - 1)).map(|t| (t, t - 1)).collect();
                 let candidates = match self.among {
@@ -117,7 +150,7 @@ impl Association {
                 Pairs { pairs, candidates }
             }
             Rule::Pairs(pairs) => {
-                let candidates = self.among.clone().unwrap_or_else(|| all(targets));
+                let candidates = among.unwrap_or_else(|| all(targets));
                 Pairs { pairs: pairs.clone(), candidates }
             }
         }
@@ -170,7 +203,7 @@ impl Pairs {
 
 impl From<ihead_formula::Association> for Association {
     fn from(written: ihead_formula::Association) -> Self {
-        Association { rule: written.rule, among: written.among }
+        Association { rule: written.rule, among: written.among.map(Among::of) }
     }
 }
 
@@ -194,7 +227,8 @@ impl fmt::Display for Association {
             }
         }
         match &self.among {
-            Some(things) => write!(f, " among {}", written(things)),
+            Some(Among::Below(n)) if *n > 1 => write!(f, " among 0..{n}"),
+            Some(things) => write!(f, " among {}", written(&things.list(1))),
             None => Ok(()),
         }
     }
@@ -225,6 +259,9 @@ mod tests {
         assert_eq!(Association::of([(0, 2), (1, 0)], [0, 2])?.recall(&scores)?, Counter { sum: 1.0, n: 2 });
         assert_eq!(Association::of([(1, 1)], 0..3)?.recall(&scores)?.mean(), Some(1.0));
         assert_eq!(Association::previous(1).recall(&scores)?.mean(), None);
+        assert_eq!(Association::identity(2), Association::among(&[0, 1]));
+        let texts = [0, 1, 2].map(|n| Association::identity(n).to_string());
+        assert_eq!(texts, ["self among {}", "self among {0}", "self among 0..2"]);
         Ok(())
     }
 
@@ -234,6 +271,14 @@ mod tests {
         let message = |e: Result<Counter>| e.unwrap_err().to_string();
         assert_eq!(
             message(Association::identity(2).recall(&scores)),
+            "row 1 of a matrix, which has one row, 0"
+        );
+        assert_eq!(
+            message(Association::identity(usize::MAX).recall(&scores)),
+            "row 2 of a matrix, which has one row, 0"
+        );
+        assert_eq!(
+            message(Association::previous(usize::MAX).recall(&scores)),
             "row 1 of a matrix, which has one row, 0"
         );
         assert_eq!(

@@ -62,7 +62,7 @@ impl Evaluation {
     ///
     /// # Errors
     /// Two metrics of one name, or one without a name; a head whose site the graph lacks, is no pattern, or has fewer
-    /// heads; a term or a token that the logits have not.
+    /// heads; a term or a token that the logits have not; a predictor of another vocabulary.
     pub fn new(metrics: impl IntoIterator<Item = Metric>, graph: &Graph, first_set: usize) -> Result<Self> {
         let metrics: Vec<Metric> = metrics.into_iter().collect();
         for (i, metric) in metrics.iter().enumerate() {
@@ -257,7 +257,11 @@ impl Wanted<'_> {
             Measure::Rank => self.of_logits(select, ResolvedMeasure::Rank),
             Measure::Probability => self.of_logits(select, ResolvedMeasure::Probability),
             Measure::Entropy => self.of_logits(select, ResolvedMeasure::Entropy),
-            Measure::Kl(predictor) => self.of_logits(select, ResolvedMeasure::Kl(predictor.clone())),
+            Measure::Kl(predictor) => {
+                let fits = predictor.check(self.graph.vocab());
+                fits.map_err(|error| error.of_part(format!("metric '{}'", metric.name())))?;
+                self.of_logits(select, ResolvedMeasure::Kl(predictor.clone()))
+            }
             Measure::Margin => self.logit(None, Against::BestOther, select)?,
             Measure::Logit { term, against } => self.logit(term.as_deref(), *against, select)?,
             Measure::Share(of) => ResolvedMeasure::Share(of.clone()),

@@ -39,6 +39,16 @@ pub trait Predictor: Send + Sync {
     /// error of who asked.
     fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool;
 
+    /// Refuses to predict for a model of `vocab` tokens. It is asked once, when a metric or a loss is resolved against a model; by
+    /// default nothing is refused.
+    ///
+    /// # Errors
+    /// If the predictor is of another vocabulary, or a number of it gives no distribution.
+    fn check(&self, vocab: usize) -> Result<()> {
+        let _ = vocab;
+        Ok(())
+    }
+
     /// The predictor in words, for messages.
     fn words(&self) -> String {
         "a predictor".into()
@@ -106,6 +116,10 @@ impl Predictor for Unigram {
         shares(tokens.iter().copied(), self.alpha, distribution)
     }
 
+    fn check(&self, _: usize) -> Result<()> {
+        check_alpha(self, self.alpha)
+    }
+
     fn words(&self) -> String {
         "the unigrams so far".into()
     }
@@ -126,9 +140,25 @@ impl Predictor for Bigram {
         shares(followed, self.alpha, distribution)
     }
 
+    fn check(&self, _: usize) -> Result<()> {
+        check_alpha(self, self.alpha)
+    }
+
     fn words(&self) -> String {
         "the bigrams so far".into()
     }
+}
+
+/// The largest number that may be added to each count: far above it, the sum of a row overflows.
+const MOST_ALPHA: f64 = 1e15;
+
+/// Refuses a number to be added to counts that gives no distribution.
+fn check_alpha(predictor: &dyn Predictor, alpha: f64) -> Result<()> {
+    if (0.0..=MOST_ALPHA).contains(&alpha) {
+        return Ok(());
+    }
+    let expected = format!("a number from 0 to {MOST_ALPHA:e}");
+    Err(Error::value("alpha", alpha, expected).of_part(predictor.words()))
 }
 
 /// `(n_j + alpha) / (n + alpha V)`; `false` without a count and without `alpha`.
@@ -160,6 +190,11 @@ impl Predictor for BigramTable {
         }
     }
 
+    fn check(&self, vocab: usize) -> Result<()> {
+        let found = [self.0.rows(), self.0.cols()];
+        if found == [vocab; 2] { Ok(()) } else { Err(Error::shape(self.words(), &[vocab; 2], &found)) }
+    }
+
     fn words(&self) -> String {
         "a table of bigrams".into()
     }
@@ -171,6 +206,16 @@ pub struct TaskDistribution(pub Arc<dyn Task>);
 impl Predictor for TaskDistribution {
     fn predict(&self, tokens: &[u32], distribution: &mut [f64]) -> bool {
         distribution.len() == self.0.vocab() && self.0.predict(tokens, distribution)
+    }
+
+    fn check(&self, vocab: usize) -> Result<()> {
+        match self.0.vocab() {
+            found if found == vocab => Ok(()),
+            found => {
+                let expected = format!("the {vocab} of the model's vocabulary");
+                Err(Error::misfit(self.words(), format!("{found} tokens"), expected))
+            }
+        }
     }
 
     fn words(&self) -> String {

@@ -118,7 +118,7 @@ impl Estimate {
             alike: engines.iter().map(|[.., alike]| alike).sum(),
             batches: BATCHES * positions((needs.batch, seq)) + sets + positions((needs.exp, seq)),
             moment: trained.max(checkpoint).max(arrays),
-            program: PROGRAM + THREAD * compute.threads as f64,
+            program: PROGRAM + THREAD * compute.on_cores().threads as f64,
         })
     }
 

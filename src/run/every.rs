@@ -36,6 +36,18 @@ impl Default for CheckpointEvery {
 }
 
 impl CheckpointEvery {
+    /// Refuses what never comes or always does: what no text says either.
+    pub(super) fn check(self) -> Result<()> {
+        let refuse = |expected| Err(Error::value("checkpoint_every", self, expected));
+        match self {
+            CheckpointEvery::Iterations(0) => refuse("at least 1 iteration"),
+            CheckpointEvery::Minutes(n) if !(n.is_finite() && n > 0.0) => {
+                refuse("a positive number of minutes")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether one is due after `done` iterations, the last one having been written so long ago.
     pub(super) fn is_due(self, done: usize, since: Duration) -> bool {
         match self {

@@ -61,9 +61,10 @@ pub(super) enum Found {
 /// Looks at a folder, after putting right what a process has left that was killed while it replaced it.
 ///
 /// # Errors
-/// If it is a file, cannot be read, or something in it stands where a file of a run should be.
+/// If it is a file, cannot be read, holds a sweep, or something in it stands where a file of a run should be.
 pub(super) fn look(dir: &Path) -> Result<Found> {
     recover(dir)?;
+    crate::sweep::refuse_sweep(dir)?;
     match std::fs::metadata(dir) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => {

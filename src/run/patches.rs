@@ -85,7 +85,7 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
 /// ```
 ///
 /// # Errors
-/// If the model has no such site, the site is a pattern, or the batch does not fit the model.
+/// If the model has no such site or no such head, the site is a pattern, the batch has no sequences or does not fit the model.
 pub fn mean_ablation<'a>(
     model: &dyn AnyModel,
     batch: &Batch,
@@ -93,6 +93,10 @@ pub fn mean_ablation<'a>(
 ) -> Result<Edits> {
     let mut asked = sites.into_iter().map(|site| format!("{site}=ablate").parse::<Edits>());
     let asked = asked.try_fold(Edits::default(), |all, one| one.map(|one| all.and(one)))?;
+    if batch.batch == 0 {
+        return Err(Error::value("batch", "no sequences", "at least one, over which a mean is taken"));
+    }
+    asked.check(model, batch.seq)?;
     let graph = model.record_edited(batch.seq, &Edits::default())?;
     let mut edits = Edits::default();
     for (site, heads) in asked.named(&graph)? {
@@ -105,7 +109,7 @@ pub fn mean_ablation<'a>(
         for row in found.values.chunks_exact(dim.max(1)) {
             mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
         }
-        let rows = (batch.batch * batch.seq).max(1) as f64;
+        let rows = batch.batch as f64 * batch.seq as f64;
         mean.iter_mut().for_each(|sum| *sum /= rows);
         edits = edits.on_heads(site, heads.iter().copied(), Edit::Row(mean));
     }

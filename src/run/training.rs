@@ -85,7 +85,7 @@ impl<M> Run<M> {
         self
     }
 
-    /// Sets the number of threads, on which the result does not depend.
+    /// Sets the number of threads, on which the result does not depend. At most one a core is started.
     pub fn threads(mut self, threads: usize) -> Self {
         self.work.training.compute.threads = threads;
         self

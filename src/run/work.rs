@@ -266,6 +266,7 @@ impl Work {
         training.timeline.check(model, seq, &training.edits, None)?;
         training.optim.check(model)?;
         self.schedule.check()?;
+        self.every.check()?;
         self.program_settings()?;
         let graph = training.graph(model, seq)?;
         training.check_values(model, &graph)?;
@@ -332,7 +333,7 @@ impl Work {
     /// What `run.json` says of a run that begins.
     fn describe(&self, model: &dyn AnyModel, estimate: &Estimate, probes: &Probes) -> Result<RunInfo> {
         let settings = self.program_settings()?;
-        let Compute { device, threads, precision } = self.training.compute;
+        let Compute { device, threads, precision } = self.training.compute.on_cores();
         Ok(RunInfo {
             device: format!("{device:?}").to_lowercase(),
             precision: format!("{precision:?}").to_lowercase(),

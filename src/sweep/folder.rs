@@ -18,6 +18,29 @@ use crate::{Error, Result};
 /// The folder of a sweep's own files.
 pub(super) const OWN: &str = "_sweep";
 
+/// Refuses the folder of a sweep as that of a run, which would hide the sweep's runs from whoever gathers them.
+///
+/// # Errors
+/// If there is a sweep in it.
+pub(crate) fn refuse_sweep(dir: &Path) -> Result<()> {
+    let holds = dir.join(OWN).is_dir();
+    let mend = "give the run a folder of its own, in it or elsewhere";
+    if holds { Err(Error::folder(dir, "holds a sweep", mend)) } else { Ok(()) }
+}
+
+/// Refuses the folder of a run as that of a sweep.
+///
+/// # Errors
+/// If there is a run in it.
+pub(super) fn refuse_run(dir: &Path) -> Result<()> {
+    let holds = OF_A_RUN.iter().any(|file| dir.join(file).is_file());
+    let mend = "give the sweep another save_dir";
+    if holds { Err(Error::folder(dir, "holds a run", mend)) } else { Ok(()) }
+}
+
+/// The files of which each alone makes a folder one of a run.
+pub(super) const OF_A_RUN: [&str; 3] = ["res.jsonl", "run.json", "params.json"];
+
 /// What is known of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {

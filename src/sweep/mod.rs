@@ -42,6 +42,7 @@ use crate::config::{Config, Order, Problem, Schema};
 use crate::error::Stop;
 
 pub use collect::{Collect, Collected, Estimate, First, Frame, Rows, collect, estimate};
+pub(crate) use folder::refuse_sweep;
 pub use many::{Ran, Sweep};
 pub(crate) use once::once;
 
@@ -76,6 +77,8 @@ pub(crate) fn sweep<A: Config>(order: &Order) -> std::result::Result<(Outcome, V
 }
 
 fn carry_out(plan: &Plan, order: &Order) -> Result<Outcome> {
+    folder::refuse_run(&plan.dir)?;
+    plan.runs.iter().try_for_each(|run| refuse_sweep(&plan.dir_of(run)))?;
     if let Some(form) = order.emit {
         return Ok(Outcome::Done(plan.emit(form, order.jobs, order.per_task)?));
     }

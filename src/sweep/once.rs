@@ -1,6 +1,6 @@
 //! A run that is done once: what the commands of a sweep are called with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::config::{Config, Parsed, Value};
@@ -14,7 +14,7 @@ use crate::run::Status;
 /// Runs `run` in the folder of its settings, unless that holds this very run, finished; writes how it ended beside the folder.
 ///
 /// # Errors
-/// If there is no folder, if another process runs there, if it holds a finished run with other settings and the program
+/// If there is no folder, if it holds a sweep or is in the folder of a run, if another process runs there, if it holds a finished run with other settings and the program
 /// cannot continue it; and those of `run`.
 pub(crate) fn once<A: Config>(parsed: Parsed<A>, run: impl FnOnce(Parsed<A>) -> Result<()>) -> Result<()> {
     let (values, mut taken) = (parsed.to_json(), Some((parsed, run)));
@@ -28,6 +28,8 @@ fn with_values(values: Value, run: &mut dyn FnMut() -> Result<()>) -> Result<()>
         return Err(Error::config("save_dir", "--once needs the folder of the run: give save_dir=FOLDER"));
     };
     let place = Place::new(&text("root_dir").unwrap_or_default().join(save_dir))?;
+    folder::refuse_sweep(&place.dir)?;
+    folder::refuse_run(place.dir.parent().unwrap_or(Path::new("")))?;
     place.create()?;
     let _lock = place.lock()?;
     let goes_on = values.get("resume").and_then(Value::as_str) == Some("auto");

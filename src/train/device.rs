@@ -1,4 +1,6 @@
 //! Where a run computes.
+use std::sync::Once;
+
 use crate::Result;
 use crate::config::Config;
 use crate::eager::{OnDevice, Resident, on_gpu};
@@ -63,7 +65,7 @@ impl Precision {
 pub struct Compute {
     /// The device.
     pub device: Device,
-    /// Threads of the CPU engine.
+    /// Threads of the CPU engine. At most one a core is started; a warning says so where there are more.
     pub threads: usize,
     /// Precision, on either device.
     pub precision: Precision,
@@ -78,6 +80,18 @@ impl Default for Compute {
 }
 
 impl Compute {
+    /// The same on at most as many threads as the machine has cores, and at least one: more would only wait for each other.
+    pub(crate) fn on_cores(self) -> Compute {
+        Compute { threads: self.threads.clamp(1, Compute::default().threads), ..self }
+    }
+
+    /// What is said of more threads than cores; nothing where there are none too many.
+    pub(crate) fn too_many_threads(self) -> Option<String> {
+        let (asked, cores) = (self.threads, self.on_cores().threads);
+        let text = || format!("threads: {asked}, but there are {cores} cores; {cores} threads are used");
+        (asked > cores).then(text)
+    }
+
     /// Bytes of the machine's memory that [`engine`](Self::engine) will hold: of matrices, of activations, and of rows that are alike in
     /// a batch of so many sequences; nothing for a GPU, which has its own.
     pub(crate) fn engine_bytes(
@@ -88,21 +102,22 @@ impl Compute {
         sequences: usize,
     ) -> [f64; 3] {
         let (single, double) = (CpuEngine::<f32>::bytes, CpuEngine::<f64>::bytes);
+        let threads = self.on_cores().threads;
         match (self.device, self.precision) {
             (Device::Cuda, _) => [0.0; 3],
-            (Device::Cpu, Precision::Double) => double(graph, request, trains, self.threads, sequences),
+            (Device::Cpu, Precision::Double) => double(graph, request, trains, threads, sequences),
             (Device::Cpu, precision) if precision.widens(graph) => {
                 let rounded =
                     graph.params().iter().filter(|param| !request.losses.is_empty() && trains(param.id));
                 let rounded = rounded.map(|param| 4.0 * param.rows as f64 * param.cols as f64).sum::<f64>();
-                let [matrices, activations, alike] = double(graph, request, trains, self.threads, sequences);
+                let [matrices, activations, alike] = double(graph, request, trains, threads, sequences);
                 [matrices + rounded, activations, alike]
             }
-            (Device::Cpu, _) => single(graph, request, trains, self.threads, sequences),
+            (Device::Cpu, _) => single(graph, request, trains, threads, sequences),
         }
     }
 
-    /// An engine for `graph` that computes what `request` asks for.
+    /// An engine for `graph` that computes what `request` asks for. Threads beyond the cores are not started, which is said once.
     ///
     /// # Errors
     /// If the device is not there, this build does not support it, or its memory does not hold one sequence.
@@ -112,17 +127,20 @@ impl Compute {
         request: &Request,
         trains: &dyn Fn(ParamId) -> bool,
     ) -> Result<AnyEngine> {
+        static SAID: Once = Once::new();
+        if let (Device::Cpu, Some(warning)) = (self.device, self.too_many_threads()) {
+            SAID.call_once(|| crate::output::warn(warning));
+        }
+        let threads = self.on_cores().threads;
         Ok(match (self.device, self.precision) {
             (Device::Cpu, Precision::Double) => {
-                AnyEngine::Double(Box::new(CpuEngine::new(graph, request, trains, self.threads)?))
+                AnyEngine::Double(Box::new(CpuEngine::new(graph, request, trains, threads)?))
             }
             (Device::Cpu, precision) if precision.widens(graph) => {
-                let engine = CpuEngine::<f64>::new(graph, request, trains, self.threads)?;
+                let engine = CpuEngine::<f64>::new(graph, request, trains, threads)?;
                 AnyEngine::Single(Box::new(Widened::new(engine, graph)))
             }
-            (Device::Cpu, _) => {
-                AnyEngine::Single(Box::new(CpuEngine::new(graph, request, trains, self.threads)?))
-            }
+            (Device::Cpu, _) => AnyEngine::Single(Box::new(CpuEngine::new(graph, request, trains, threads)?)),
             (Device::Cuda, Precision::Double) => AnyEngine::Double(Box::new(on_gpu(graph, request, trains)?)),
             (Device::Cuda, precision) if precision.widens(graph) => {
                 AnyEngine::Single(Box::new(Widened::new(on_gpu::<f64>(graph, request, trains)?, graph)))

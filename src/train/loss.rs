@@ -117,7 +117,7 @@ impl Loss {
     ///
     /// # Errors
     /// If a penalty is of no site and of no weights (the nearest name is in the message), of a pattern, or of weights at some
-    /// positions; if a weight is not finite, or two terms have one name.
+    /// positions; if a weight is not finite, two terms have one name, or a predictor is of another vocabulary.
     pub(crate) fn resolve(&self, graph: &Graph) -> Result<Resolved> {
         let mut resolved =
             Resolved { loss: self.clone(), request: Request::default(), sets: vec![], places: vec![] };
@@ -241,6 +241,8 @@ impl Resolved {
         let of_engine = match &term.kind {
             Kind::NextToken => LossTerm::NextToken { rows: self.rows(&term.select, None), weight },
             Kind::Against(predictor) => {
+                let fits = predictor.check(graph.vocab());
+                fits.map_err(|error| error.of_part(format!("the loss's term '{}'", term.name)))?;
                 self.rows(&term.select, Some(predictor.clone()));
                 LossTerm::Distribution { set: self.sets.len() - 1, weight }
             }

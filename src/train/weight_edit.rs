@@ -165,7 +165,11 @@ impl WeightEdit {
                 let [rows, cols] = *shape else { return Err(Error::shape(name, &[0, 0], shape)) };
                 let full = rows.min(cols);
                 let Some(rank) = self.kept(full).filter(|rank| *rank < full) else { return Ok(values) };
-                let cut = Matrix::new(rows, cols, values.double().into_owned())?.truncated(rank);
+                if values.iter().any(|v| !v.is_finite()) {
+                    // of a run that goes on after it has diverged: what is computed with NaN is NaN
+                    return Ok(Values::Double(vec![f64::NAN; values.len()]));
+                }
+                let cut = Matrix::new(rows, cols, values.double().into_owned())?.truncated(rank)?;
                 Values::Double(cut.values().to_vec())
             }
         })

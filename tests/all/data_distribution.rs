@@ -168,7 +168,34 @@ fn graphs_that_cannot_be_are_refused() {
     assert_eq!(error(2, &[None], 1.0), "parents: 1 positions; expected at least 2");
     let late = error(2, &[None, Some(1)], 1.0);
     assert_eq!(late, "parents: position 1 has the parent 1; expected an earlier position");
-    for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        assert!(error(2, &[None, None], alpha).ends_with("expected a positive number"));
+    for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e308, 1.1e15] {
+        let expected = "expected a positive number, at most 1e15";
+        assert!(error(2, &[None, None], alpha).ends_with(expected), "{alpha}");
+    }
+}
+
+#[test]
+fn the_largest_alpha_gives_uniform_transitions() {
+    let chain = CausalGraph::chain(3, 8, 1e15).unwrap();
+    let mut distribution = [0.0; 3];
+    assert!(chain.predict(&[0, 1, 0], &mut distribution));
+    assert!(distribution.iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-12), "{distribution:?}");
+    check_distribution(&chain, &mut NumpyRng::new(&[0]), 1000).unwrap();
+}
+
+/// The library's own predictors had an index out of bounds.
+#[test]
+fn there_is_no_prediction_beyond_a_task() {
+    let chain = CausalGraph::chain(3, 4, 1.0).unwrap();
+    let predicts = |tokens: &[u32], vocab: usize| chain.predict(tokens, &mut vec![0.0; vocab]);
+    assert!(predicts(&[0, 1, 2, 0], 3));
+    assert!(!predicts(&[0, 1, 2, 0, 1], 3) && !predicts(&[0; 99], 3));
+    assert!(!predicts(&[0, 3], 3) && !predicts(&[u32::MAX], 3));
+    assert!(!predicts(&[0, 1], 2) && !predicts(&[0, 1], 0));
+    for fixed_special_toks in [true, false] {
+        let options = TriggerOptions { k: 2, seq_length: 4, fixed_special_toks, ..Default::default() };
+        let data = Arc::new(BigramData::tiny_shakespeare());
+        let task = TriggerTask::new(data, options).unwrap();
+        assert!(!task.predict(&[1, 65], &mut [0.0; 65]) && !task.predict(&[1], &mut [0.0; 64]));
     }
 }

@@ -160,3 +160,12 @@ fn a_loader_without_threads_is_refused() {
     let message = Loader::new(stream(1), LoaderOptions { threads: 0, ahead: 1 }).err().map(|e| e.to_string());
     assert_eq!(message.as_deref(), Some("threads: 0; expected at least 1"));
 }
+
+#[test]
+fn more_batches_ahead_than_any_memory_holds_are_refused() {
+    for ahead in [usize::MAX, 1 << 40, (1 << 16) + 1] {
+        let error = Loader::new(stream(1), LoaderOptions { ahead, threads: 1 }).err().expect("refused");
+        assert_eq!(error.to_string(), format!("ahead: {ahead}; expected at most 65536 batches"));
+    }
+    assert!(Loader::new(stream(1), LoaderOptions { ahead: 1 << 16, threads: 1 }).is_ok());
+}

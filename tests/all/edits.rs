@@ -205,3 +205,20 @@ fn a_pattern_of_which_some_heads_are_edited_is_read_as_it_acts() {
     }
     assert!(plain.values[..25] != edited.values[..25]);
 }
+
+#[test]
+fn numbers_that_no_text_has_are_refused_in_code_too() {
+    let refused = |edit: Edit| {
+        let edits = Edits::default().with("layers.0.resid", edit);
+        edits.check(&full(), 6).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(Edit::Scale(f64::NAN)),
+        "edit of 'layers.0.resid': scale(NaN); expected a finite number"
+    );
+    let mut row = vec![0.0; 12];
+    row[3] = f64::NAN;
+    let expected = "edit of 'layers.0.resid': a row with NaN; expected finite values";
+    assert_eq!(refused(Edit::Row(row.clone())), expected);
+    assert_eq!(refused(Edit::Rows(vec![row; 6])), expected);
+}

@@ -6,7 +6,7 @@ use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, TriggerOpti
 use ihead::engine::Penalty;
 use ihead::model::{Transformer, TransformerArgs};
 use ihead::nn::ModuleExt;
-use ihead::probe::{Select, TaskDistribution, Uniform};
+use ihead::probe::{BigramTable, Matrix, Select, TaskDistribution, Uniform, Unigram};
 use ihead::run::{Inspect, Run, gradients};
 use ihead::train::Loss;
 
@@ -159,6 +159,14 @@ fn what_a_loss_cannot_be_of_is_said_before_the_first_step() {
     assert_eq!(
         error(Loss::next_token().weighted(f64::NAN)),
         "the loss's weight of 'next_token': NaN; expected a finite number"
+    );
+    assert_eq!(
+        error(Loss::against(BigramTable(Matrix::new(1, 65, vec![1.0 / 65.0; 65]).unwrap()))),
+        "the loss's term 'against': a table of bigrams: expected shape [65, 65], found [1, 65]"
+    );
+    assert_eq!(
+        error(Loss::against(Unigram { alpha: -1.0 })),
+        "the loss's term 'against': the unigrams so far: alpha: -1; expected a number from 0 to 1e15"
     );
     assert_eq!(
         error(Loss::penalty(Penalty::L2, "output.weight").over(Select::first(2))),

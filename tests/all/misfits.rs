@@ -147,6 +147,16 @@ impl Sample {
             "repeat_columns without end" => h.gain(&short.repeat_columns(usize::MAX, 8)),
             "constant" => h.gain(&r.constant(ihead::backend::Const::<1>, 8, &[1.0; 7])),
             "constant without end" => h.linear(&r.constant(usize::MAX, 8, &[])),
+            "constant that is no number" => {
+                h.gain(&r.constant(ihead::backend::Const::<1>, 2, &[1.0, f64::NAN]).repeat_columns(4, 8))
+            }
+            "scale by no number" => h.scale(f64::NAN),
+            "rotate by no base" => h.rotate(2, f64::NAN),
+            "rotate by a negative base" => h.rotate(2, -2.0),
+            "normalise with a negative number" => h.normalise(-1.0),
+            "normalise_heads with no number" => h.normalise_heads(2, f64::NAN),
+            "rms_normalise with no number" => h.rms_normalise(f64::NAN),
+            "rms_normalise_heads without end" => h.rms_normalise_heads(2, f64::INFINITY),
             "logits" => h.linear(&a).linear(&a), // put out as they are
             "two of a name" => x.site().stream("h", h.linear(&a)),
             "forgotten field" => h.linear(&r.weight(&self.forgotten)),
@@ -342,6 +352,29 @@ const MISFITS: &[(&str, &str)] = &[
     (
         "constant without end",
         "constant: 0 values for a matrix [18446744073709551615, 8]; expected 18446744073709551615 values",
+    ),
+    ("constant that is no number", "constant: NaN at place 1 of a matrix [1, 2]; expected finite values"),
+    ("scale by no number", "scale: NaN times 'h' [7, 8]; expected a finite number"),
+    ("rotate by no base", "rotate: angles of the base NaN; expected a base that is positive and finite"),
+    (
+        "rotate by a negative base",
+        "rotate: angles of the base -2; expected a base that is positive and finite",
+    ),
+    (
+        "normalise with a negative number",
+        "normalise(-1e0): 'h' [7, 8]; expected a finite number of at least 0 beside the mean of squares",
+    ),
+    (
+        "normalise_heads with no number",
+        "normalise(NaN): 'h' [7, 8]; expected a finite number of at least 0 beside the mean of squares",
+    ),
+    (
+        "rms_normalise with no number",
+        "rms_normalise(NaN): 'h' [7, 8]; expected a finite number of at least 0 beside the mean of squares",
+    ),
+    (
+        "rms_normalise_heads without end",
+        "rms_normalise(inf): 'h' [7, 8]; expected a finite number of at least 0 beside the mean of squares",
     ),
     ("logits", "logits: linear [7, 8] made from 'h'; expected a logit for each of 5 tokens"),
     ("two of a name", "two activations are named 'h'; give each its own place with `site.at(..)`"),

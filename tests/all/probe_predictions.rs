@@ -412,3 +412,27 @@ fn the_norm_of_a_site_that_is_not_there_or_is_a_pattern_is_refused() {
     let error = told("layers.1.attention.pattern");
     assert!(error.contains("'layers.1.attention.pattern'") && error.contains("a stream"), "{error}");
 }
+
+#[test]
+fn a_predictor_of_another_vocabulary_is_refused_by_the_name_of_its_metric() {
+    let graph = record(&simplified(), SEQ).unwrap();
+    let told = |metric: Metric| Evaluation::new([metric], &graph, 0).unwrap_err().to_string();
+    let table = |rows, cols| BigramTable(Matrix::new(rows, cols, vec![0.5; rows * cols]).unwrap());
+    let task = Arc::new(ihead::data::CausalGraph::chain(VOCAB - 1, SEQ, 1.0).unwrap());
+    assert_eq!(
+        told(Metric::kl("k", TaskDistribution(task))),
+        "metric 'k': the distribution of the task of a causal graph: 10 tokens; expected the 11 of the model's vocabulary"
+    );
+    for (rows, cols) in [(VOCAB, 4), (1, VOCAB)] {
+        assert_eq!(
+            told(Metric::kl("k", table(rows, cols))),
+            format!("metric 'k': a table of bigrams: expected shape [11, 11], found [{rows}, {cols}]")
+        );
+    }
+    for (alpha, said) in [(-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf"), (1e308, "1e308")] {
+        let found = told(Metric::kl("k", Unigram { alpha }));
+        assert!(found.starts_with("metric 'k': the unigrams so far: alpha: "), "{said}: {found}");
+        assert!(found.ends_with("; expected a number from 0 to 1e15"), "{found}");
+        assert!(told(Metric::kl("k", Bigram { alpha })).contains("the bigrams so far: alpha: "));
+    }
+}

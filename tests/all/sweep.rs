@@ -65,3 +65,13 @@ fn names_are_those_of_folders_and_different() {
     assert_eq!(refused(["a", "a"]), "two points of a sweep are named 'a'; name one otherwise");
     assert_eq!(refused(["a", "../b"]), "name of a run: '../b'; expected one that can name its folder");
 }
+
+#[test]
+fn a_level_of_confidence_is_between_0_and_1() {
+    let dir = tempfile::tempdir().unwrap();
+    for confidence in [f64::NAN, -1.0, 0.0, 1.0, 2.0] {
+        let options = ihead::sweep::Collect { confidence, ..Default::default() };
+        let error = ihead::sweep::collect(&[dir.path()], &options).unwrap_err().to_string();
+        assert_eq!(error, format!("confidence: {confidence}; expected a number between 0 and 1"));
+    }
+}

@@ -101,8 +101,10 @@ fn what_is_not_there_is_named() {
     let dir = tempfile::tempdir().unwrap();
     sweep(dir.path());
     for (args, expected) in [
-        (&["metrics=[hight]"][..], "no measured number 'hight'; did you mean 'height'?"),
-        (&["over=[sed]"][..], "no setting 'sed'; did you mean 'seed'?"),
+        (&["metrics=[hight]"][..], "metrics: no measured number 'hight'; did you mean 'height'?"),
+        (&["over=[sed]"][..], "over: no setting 'sed'; did you mean 'seed'?"),
+        (&["metrics=[qqqqq]"][..], "metrics: no measured number 'qqqqq'; expected one of height, x, y"),
+        (&["first=['hight > 1']"][..], "first: no measured number 'hight'; did you mean 'height'?"),
         (&["first=['height']"][..], "first: 'height'; expected NAME > NUMBER, or with <, >= or <="),
         (
             &["format=cvs"][..],

@@ -86,6 +86,8 @@ fn what_cannot_be_probed_is_told() {
     refused(&[&run, "norms=['w*']"], "no weight 'w*'");
     let twice = "recalls=['a: embed -> embed => self', 'a: embed -> embed => previous']";
     refused(&[&run, twice], "two probes are named 'a'");
+    let twice = "norms: 'embed' is given twice, the second time by 'em*'; expected each weight once";
+    refused(&[&run, "norms=['embed', 'em*']"], twice);
     refused(&[&set("run", empty.path()), "norms=['*']"], "expected a run's folder");
     std::fs::write(dir.path().join("snapshots/last.safetensors"), "").unwrap();
     refused(&[&run, "norms=['*']"], "expected a snapshot's name to be its iteration");

@@ -9,7 +9,7 @@ use crate::config::by_key;
 use crate::run::{RunInfo, Status};
 use crate::{Error, Result};
 
-use super::super::folder::{OWN, Place};
+use super::super::folder::{OF_A_RUN, OWN, Place};
 use super::super::runs::compared;
 
 /// A run.
@@ -38,7 +38,7 @@ pub(super) fn find(dir: &Path) -> Result<Vec<Found>> {
 
 /// The folders of runs.
 fn walk(dir: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
-    if ["res.jsonl", "run.json", "params.json"].iter().any(|file| dir.join(file).is_file()) {
+    if OF_A_RUN.iter().any(|file| dir.join(file).is_file()) {
         into.push(dir.to_owned());
         return Ok(());
     }

@@ -42,7 +42,7 @@ pub struct Collect {
     pub first: Vec<First>,
     /// Settings over which numbers are averaged, like `seed`.
     pub over: Vec<String>,
-    /// The confidence level of an interval.
+    /// The confidence level of an interval, between 0 and 1.
     pub confidence: f64,
 }
 
@@ -67,7 +67,8 @@ pub struct Collected {
 /// iteration is not reached by all), standard error and interval.
 ///
 /// # Errors
-/// If a folder has no runs, cannot be read, or holds what is not of a run; if no run has a number or setting that is asked for.
+/// If a folder has no runs, cannot be read, or holds what is not of a run; if no run has a number or setting that is asked for; if
+/// `confidence` is not between 0 and 1. The message names the field of [`Collect`].
 ///
 /// ```
 /// use ihead::sweep::{Collect, collect};
@@ -87,6 +88,9 @@ pub struct Collected {
 /// # Ok::<(), ihead::Error>(())
 /// ```
 pub fn collect<P: AsRef<std::path::Path>>(dirs: &[P], options: &Collect) -> Result<Collected> {
+    if !stats::is_level(options.confidence) {
+        return Err(Error::value("confidence", options.confidence, "a number between 0 and 1"));
+    }
     let mut runs: Vec<Found> = Vec::new();
     for dir in dirs.iter().map(AsRef::as_ref) {
         let found = found::find(dir)?;
@@ -104,8 +108,9 @@ pub fn collect<P: AsRef<std::path::Path>>(dirs: &[P], options: &Collect) -> Resu
     let metrics = metrics(&runs, options)?;
     for key in &options.over {
         if !runs.iter().any(|run| run.settings.contains_key(key)) {
-            let known = runs.iter().flat_map(|run| run.settings.keys()).map(String::as_str);
-            return Err(Error::unknown("setting", key, known));
+            let known: BTreeSet<&str> =
+                runs.iter().flat_map(|run| run.settings.keys()).map(String::as_str).collect();
+            return Err(unknown("over", "setting", key, &known.into_iter().collect::<Vec<_>>()));
         }
     }
     let table = table(&runs, &differing, &metrics, options);
@@ -115,6 +120,15 @@ pub fn collect<P: AsRef<std::path::Path>>(dirs: &[P], options: &Collect) -> Resu
         format!("{}: {}{why}", run.dir.display(), status(run))
     });
     Ok(Collected { incomplete: incomplete.collect(), table })
+}
+
+/// The error of an option that names what no run has: with the nearest of the `known` names, or all of them if none is near.
+fn unknown(option: &str, kind: &'static str, name: &str, known: &[&str]) -> Error {
+    if known.is_empty() || names::nearest(name, known.iter().copied()).is_some() {
+        return Error::unknown(kind, name, known.iter().copied()).of_part(option);
+    }
+    let found = format!("no {kind} '{}'", crate::error::shown(name));
+    Error::value(option, found, format!("one of {}", crate::error::shown(&known.join(", "))))
 }
 
 /// Whether all that a run is to measure is there; a folder of results alone is taken for whole.
@@ -155,9 +169,11 @@ fn metrics(runs: &[Found], options: &Collect) -> Result<Vec<String>> {
             }
         }
     }
-    let names = || known.iter().map(|name| name.as_str());
+    let unknown = |key, name: &str| {
+        unknown(key, "measured number", name, &known.iter().map(|name| name.as_str()).collect::<Vec<_>>())
+    };
     if let Some(first) = options.first.iter().find(|first| !known.contains(&&first.name)) {
-        return Err(Error::unknown("measured number", &first.name, names()));
+        return Err(unknown("first", &first.name));
     }
     if options.metrics.is_empty() {
         return Ok(known.into_iter().cloned().collect());
@@ -167,7 +183,7 @@ fn metrics(runs: &[Found], options: &Collect) -> Result<Vec<String>> {
         let found: Vec<String> =
             known.iter().filter(|name| names::matches(pattern, name)).map(|name| (*name).clone()).collect();
         if found.is_empty() {
-            return Err(Error::unknown("measured number", pattern, names()));
+            return Err(unknown("metrics", pattern));
         }
         chosen.extend(found.into_iter().filter(|name| !chosen.contains(name)).collect::<Vec<_>>());
     }

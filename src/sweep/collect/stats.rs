@@ -12,7 +12,7 @@ pub struct Estimate {
     /// number.
     pub error: f64,
     /// The interval that holds the true mean with the probability asked for, if the numbers are normal: by Student's t. NaN for
-    /// one number.
+    /// one number, and for a probability that is not between 0 and 1.
     pub interval: [f64; 2],
 }
 
@@ -23,7 +23,8 @@ impl Cell for Estimate {
     }
 }
 
-/// Returns the mean of `numbers`, its standard error and its interval; `None` if there are no numbers.
+/// Returns the mean of `numbers`, its standard error and its interval; `None` if there are no numbers. The interval is NaN if
+/// `confidence` is not between 0 and 1.
 ///
 /// ```
 /// use ihead::sweep::estimate;
@@ -45,8 +46,14 @@ pub fn estimate(numbers: &[f64], confidence: f64) -> Option<Estimate> {
     }
     let squares: f64 = numbers.iter().map(|x| (x - mean).powi(2)).sum();
     let error = (squares / (count - 1) as f64 / count as f64).sqrt();
-    let reach = t_quantile(confidence, count - 1) * error;
+    let quantile = if is_level(confidence) { t_quantile(confidence, count - 1) } else { f64::NAN };
+    let reach = quantile * error;
     Some(Estimate { count, mean, error, interval: [mean - reach, mean + reach] })
+}
+
+/// Whether a confidence level has an interval.
+pub(super) fn is_level(confidence: f64) -> bool {
+    confidence > 0.0 && confidence < 1.0
 }
 
 /// The `t` with `P(|T| < t) = probability` for Student's t of so many degrees of freedom.
@@ -77,7 +84,7 @@ fn within(angle: f64, freedom: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::t_quantile;
+    use super::{estimate, t_quantile};
 
     #[test]
     fn quantiles_are_those_of_the_tables() {
@@ -93,6 +100,15 @@ mod tests {
         ] {
             assert!((t_quantile(0.95, freedom) - at_95).abs() < 1e-4, "{freedom}");
             assert!((t_quantile(0.99, freedom) - at_99).abs() < 1e-4, "{freedom}");
+        }
+    }
+
+    #[test]
+    fn a_level_outside_of_0_to_1_gives_no_interval() {
+        for level in [f64::NAN, -1.0, 0.0, 1.0, 2.0] {
+            let found = estimate(&[1.0, 2.0, 3.0], level).unwrap();
+            assert!(found.mean == 2.0 && found.error > 0.5, "{level}");
+            assert!(found.interval.iter().all(|end| end.is_nan()), "{level}: {:?}", found.interval);
         }
     }
 }

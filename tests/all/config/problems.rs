@@ -91,6 +91,14 @@ fn options_of_sweeps_that_do_not_fit() {
             &["--sweep", "seed=1,2", "--emit", "pbs"],
             "--emit needs one of commands, parallel, slurm, found 'pbs'",
         ),
+        (
+            &["--sweep", "seed=1,2", "--per-task", "2"],
+            "--per-task 2: it is of --emit slurm alone, which is not asked for",
+        ),
+        (
+            &["--sweep", "seed=1,2", "--emit", "commands", "--per-task=3"],
+            "--per-task 3: it is of --emit slurm alone, which is not asked for",
+        ),
         (&["--schema", "--explain"], "two things to print are asked for: give one of them"),
     ] {
         assert_eq!(problems(line), [expected]);

@@ -3,7 +3,7 @@ use ihead::backend::Const;
 use ihead::config::{self, Config, Exit};
 use ihead::graph::{Graph, record};
 use ihead::model::{
-    FeedForwardKind, Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs,
+    FeedForwardKind, Full, FullArgs, PositionKind, Simplified, SimplifiedArgs, Transformer, TransformerArgs,
 };
 use ihead::nn::{ModuleExt, Role};
 
@@ -92,11 +92,11 @@ fn layers_that_no_memory_holds_are_refused_by_the_name_of_their_setting() {
     let errors = [
         (
             Full::new(VOCAB, &full).err(),
-            "n_layers: a model of 1000000000000 layers, dim 4 and max_length 256 needs",
+            "n_layers: a model of 1000000000000 layers, dim 4, max_length 256 and 7 tokens needs",
         ),
         (
             Transformer::new(VOCAB, &blocks).err(),
-            "layers: a model of 1000000000000 layers, dim 4 and max_length 256 needs",
+            "layers: a model of 1000000000000 layers, dim 4, max_length 256 and 7 tokens needs",
         ),
     ];
     for (error, expected) in errors {
@@ -113,6 +113,41 @@ fn layers_that_no_memory_holds_are_refused_by_the_name_of_their_setting() {
     ] {
         let error = Transformer::new(VOCAB, &args).err().unwrap().to_string();
         assert!(error.starts_with(key) && error.contains(" needs "), "{key}{error}");
+    }
+    let hidden = Transformer::new(VOCAB, &TransformerArgs { hidden: Some(n), ..base() }).err().unwrap();
+    assert!(hidden.to_string().contains(", hidden 1000000000000, "), "{hidden}");
+}
+
+#[test]
+fn a_vocabulary_that_no_memory_holds_is_named() {
+    let vocab = 1 << 40;
+    let args = TransformerArgs { dim: 8, ..TransformerArgs::defaults() };
+    let (simplified, full) = (
+        SimplifiedArgs { dim: 8, ..SimplifiedArgs::defaults() },
+        FullArgs { dim: 8, n_heads: 1, ..FullArgs::defaults() },
+    );
+    for error in [
+        Transformer::new(vocab, &args).err(),
+        Simplified::new(vocab, &simplified).err(),
+        Full::new(vocab, &full).err(),
+    ] {
+        let error = error.unwrap().to_string();
+        let expected = "dim 8, max_length 256 and 1099511627776 tokens needs at least ";
+        assert!(error.starts_with("vocab_size: ") && error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_base_of_rotary_positions_is_checked_in_code_too() {
+    for rotary_base in [f64::NAN, f64::INFINITY, 0.0, -2.0] {
+        let args = TransformerArgs {
+            rotary_base,
+            positions: PositionKind::Rotary,
+            max_length: LENGTH,
+            ..TransformerArgs::defaults()
+        };
+        let error = Transformer::new(VOCAB, &args).err().unwrap().to_string();
+        assert_eq!(error, format!("rotary_base: {rotary_base}, expected a finite number of at least 1"));
     }
 }
 

@@ -193,3 +193,13 @@ fn what_cannot_be_mixed_by_positions_is_refused_with_both_shapes() {
     let said = refused(&[3, 4], &[3, 4]);
     assert!(said.contains("[3, 4]") && said.contains("[batch, seq, dim]"), "{said}");
 }
+
+#[test]
+fn a_mean_over_nothing_or_of_no_head_is_refused() {
+    let own = model();
+    let none = Batch { x: vec![], y: vec![], marks: vec![], batch: 0, ..test_batch() };
+    let error = mean_ablation(&own, &none, ["layers.0.attention.out"]).unwrap_err().to_string();
+    assert_eq!(error, "batch: no sequences; expected at least one, over which a mean is taken");
+    let error = mean_ablation(&own, &test_batch(), ["layers.0.attention.mixed[9]"]).unwrap_err().to_string();
+    assert!(error.contains("head 9 of 'layers.0.attention.mixed'"), "{error}");
+}

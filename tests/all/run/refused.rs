@@ -12,7 +12,7 @@ use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs, Transformer, Tran
 use ihead::nn::{Embedding, Init, Map, ModuleExt, Param, Params, Role, Visitor, VisitorMut};
 use ihead::probe::attribution::Against;
 use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
-use ihead::run::{Inspect, Resume, Run, Schedule, activations, gradients, measure};
+use ihead::run::{CheckpointEvery, Inspect, Resume, Run, Schedule, activations, gradients, measure};
 use ihead::train::optim::{AdamW, Groups, Optim, Sgd};
 use ihead::train::{Action, EmptyLoss, Loss, Step, Timeline, Trainer};
 
@@ -454,4 +454,26 @@ fn a_graph_of_thousands_of_operations() {
         let expected = eager.run(&params, &batch, &[], &ignore).unwrap();
         assert!((loss - expected).abs() < 1e-6 * expected.abs(), "{row:?}: {loss} {expected}");
     }
+}
+
+#[test]
+fn checkpoints_that_never_come_or_always() {
+    for (every, said) in [
+        (CheckpointEvery::Iterations(0), "checkpoint_every: 0; expected at least 1 iteration"),
+        (CheckpointEvery::Minutes(f64::NAN), "checkpoint_every: NaN minutes; expected a positive number"),
+        (CheckpointEvery::Minutes(-1.0), "checkpoint_every: -1 minutes; expected a positive number"),
+        (CheckpointEvery::Minutes(0.0), "checkpoint_every: 0 minutes; expected a positive number"),
+    ] {
+        refused(run().checkpoint_every(every), said);
+    }
+}
+
+/// Any number of threads was started; the greatest blamed the length of sequences for its memory.
+#[test]
+fn threads_beyond_the_cores_are_not_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    run().threads(usize::MAX).save_to(&path).train(3).unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(ihead::run::RunInfo::read(&path).unwrap().threads, cores);
 }

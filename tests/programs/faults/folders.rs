@@ -192,3 +192,31 @@ fn programs_that_take_folders_alone_have_help_and_refuse_options_that_they_lack(
         }
     }
 }
+
+/// Such a run hid the whole sweep from `collect`, `plot` and `runs`.
+#[test]
+fn a_run_is_not_made_where_a_sweep_is_nor_a_sweep_where_a_run_is() {
+    let place = Place::new();
+    let dir = format!("save_dir={}", place.path("run").display());
+    // what follows `--sweep` is an axis
+    let settings = |more: &[&'static str]| [&["max_iters=2", &dir], more].concat();
+    place.done("ihead_basic", &settings(&["--sweep", "seed=1,2"]));
+    for more in [&[][..], &["overwrite=true"], &["resume=auto"], &["--once"]] {
+        let error = place.refused("ihead_basic", &settings(more));
+        let expected = "run holds a sweep: give the run a folder of its own, in it or elsewhere";
+        assert!(error.ends_with(expected), "{error}");
+    }
+    place.done("ihead_basic", &settings(&["--sweep", "seed=1..4"]));
+
+    std::fs::remove_dir_all(place.path("run")).unwrap();
+    place.done("ihead_basic", &settings(&[]));
+    let expected = "run holds a run: give the sweep another save_dir";
+    for more in [&[][..], &["overwrite=true"], &["--dry-run"], &["--emit", "slurm"]] {
+        let error = place.refused("ihead_basic", &[&settings(more)[..], &["--sweep", "seed=1,2"]].concat());
+        assert!(error.ends_with(expected), "{error}");
+    }
+    // a command that was emitted before the run was there
+    let inside = format!("save_dir={}", place.path("run/seed=1").display());
+    let error = place.refused("ihead_basic", &["max_iters=2", "--once", &inside]);
+    assert!(error.ends_with(expected), "{error}");
+}

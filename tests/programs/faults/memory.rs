@@ -1,4 +1,7 @@
 //! What a run says that it will need, and what it needs.
+use std::process::Command;
+
+use super::super::process::{line, program};
 use super::{Place, said};
 
 /// Runs of both programs: tiny, wide, long sequences, large batches, double precision, patterns written at the end.
@@ -96,6 +99,39 @@ fn threads_beyond_the_cores_are_said_and_not_started() {
     let warning = format!("warning: threads: 1024, but there are {cores} cores; {cores} threads are used\n");
     assert_eq!(said(&output), warning);
     assert_eq!(place.info()["threads"], cores);
+}
+
+/// Every other program started as many threads as it was told to: a step of the template on 512 threads took 9 s.
+#[test]
+fn every_program_starts_no_more_threads_than_there_are_cores() {
+    let dir = tempfile::tempdir().unwrap();
+    let save = format!("save_dir={}", dir.path().join("run").display());
+    let args = line(&["steps=2", "threads=512", &save]);
+    let output = Command::new(program("template")).args(args).output().unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let warning = format!("warning: threads: 512, but there are {cores} cores; {cores} threads are used\n");
+    assert_eq!((output.status.code(), said(&output)), (Some(0), warning));
+    let info = std::fs::read_to_string(dir.path().join("run/run.json")).unwrap();
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    assert_eq!(info["threads"], cores);
+}
+
+/// The metrics of each layer were made before the model was, whose check of memory comes first.
+#[test]
+fn the_refusal_of_a_program_s_model_comes_first_and_has_the_key_as_it_was_typed() {
+    for (name, setting, key) in [
+        ("v2_attention_sinks", "model.layers=100000000", "model.layers"),
+        ("v2_attention_sinks", "model.hidden=1000000000000", "model.hidden"),
+        ("v2_attention_sinks", "model.max_length=1000000000000", "model.max_length"),
+        ("v2_attention_sinks", "optim.batch_size=1000000000000", "optim.batch_size"),
+        ("v6_clamped_circuits", "model_args.dim=100000000", "model_args.dim"),
+        ("v11_llama_block", "model_args.dim=9000000000000000000", "model_args.dim"),
+    ] {
+        let output = Command::new(program(name)).args(["steps=1", setting]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{setting}: {}", said(&output));
+        let error = super::error_of(&output);
+        assert!(error.starts_with(&format!("{key}: ")), "{error}");
+    }
 }
 
 #[test]
