@@ -108,7 +108,7 @@ fn attention_is_that_of_the_weights_and_sequences_that_are_asked_for() {
         let (x, y, marks) = made.test_batch.sequence(sequence);
         let one =
             ihead::data::Batch { x: x.to_vec(), y: y.to_vec(), marks: marks.to_vec(), batch: 1, seq: SEQ };
-        let tokens = Tokens::new(x, marks, |token| text.token(token).unwrap().to_string());
+        let tokens = Tokens::new(x, marks, |token| text.token(token).unwrap().to_string()).triggers();
         let site = format!("layers.{layer}.attention.pattern");
         let pattern = activations(&made.model, &one, &site).unwrap();
         panels(&pattern, &format!("layer {layer}{when}"), range, &tokens)
@@ -142,7 +142,7 @@ fn attention_of_another_program_is_that_of_its_view() {
     let batch = view.batch();
     let of = |moment: usize, sequence: usize, layer: usize, when: &str, range| {
         let (x, _, marks) = batch.sequence(sequence);
-        let tokens = Tokens::new(x, marks, |token| view.token(token).to_string()).without_triggers();
+        let tokens = Tokens::new(x, marks, |token| view.token(token).to_string());
         let site = format!("layers.{layer}.attention.pattern");
         let pattern = view.pattern(moment, sequence, &site).unwrap();
         panels(&pattern, &format!("layer {layer}{when}"), range, &tokens)

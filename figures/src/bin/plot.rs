@@ -278,8 +278,8 @@ fn patterns(
         let graph = ihead::graph::record(model, batch.seq)?;
         for sequence in &args.sequences {
             let one = one_of(batch, *sequence)?;
-            let tokens =
-                Tokens::new(&one.x, &one.marks, |token| text.token(token).unwrap_or("?").to_string());
+            let name = |token| text.token(token).unwrap_or("?").to_string();
+            let tokens = Tokens::new(&one.x, &one.marks, name).triggers();
             let all = graph.sites().iter().filter(|(_, node)| graph.is_pattern(**node));
             for site in sites(args, all.map(|(site, _)| site.as_str()))? {
                 let array = activations(model, &one, &site)?;
@@ -310,7 +310,6 @@ fn kept(dir: &Path, view: &View, args: &Args) -> Result<Vec<Panel>> {
         for sequence in &args.sequences {
             let one = one_of(&batch, *sequence)?;
             let tokens = Tokens::new(&one.x, &one.marks, |token| view.token(token).to_string());
-            let tokens = tokens.without_triggers();
             for site in sites(args, view.sites())? {
                 let array = view.pattern(moment, *sequence, &site)?;
                 panels.extend(heads(&array, &site, &when, &tokens, args)?);
