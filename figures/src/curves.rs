@@ -97,12 +97,18 @@ pub(crate) fn left(panel: &Curves, y: &Axis, written: bool) -> f64 {
 
 /// The room right of a panel: the number at the end of its axis stands half outside.
 pub(crate) fn right(x: &Axis) -> f64 {
-    let at_the_end = |tick: &f64| x.place(*tick).is_some_and(|at| at > 0.95);
-    let ticks = x.ticks.iter().zip(x.texts());
-    ticks
-        .filter(|(tick, _)| at_the_end(tick))
-        .map(|(_, text)| width(&text, SMALL) / 2.0 + 10.0)
-        .fold(0.0, f64::max)
+    outside(x, |at| at > 0.95)
+}
+
+/// The room that the number at the beginning of its axis takes left of a panel.
+pub(crate) fn before(x: &Axis) -> f64 {
+    outside(x, |at| at < 0.05)
+}
+
+/// Half of the widest number at some places, with a margin.
+fn outside(x: &Axis, there: impl Fn(f64) -> bool) -> f64 {
+    let ticks = x.ticks.iter().zip(x.texts()).filter(|(tick, _)| x.place(**tick).is_some_and(&there));
+    ticks.map(|(_, text)| width(&text, SMALL) / 2.0 + 10.0).fold(0.0, f64::max)
 }
 
 pub(crate) fn draw(
