@@ -354,12 +354,12 @@ pub(crate) const TEXT_LINE: f64 = 85.0;
 /// Lines of a text; what does not fit is left out.
 const TEXT_LINES: usize = 5;
 
-/// A title, or an entry of a legend, in lines of at most the width `most`, which end after a space or one of `,:=._`; a part
+/// A title, or an entry of a legend, in lines of at most the width `most`, which end after a space or one of `,:=_`, or before a name's next part; a part
 /// without any of these is broken where it is too wide.
 pub(crate) fn broken(text: &str, most: f64) -> Vec<String> {
     let fits = |line: &str| width(line, NORMAL) <= most;
     let mut lines: Vec<String> = Vec::new();
-    for part in text.split_inclusive([' ', ',', ':', '=', '.', '_']) {
+    for part in parts(text) {
         match lines.last_mut() {
             Some(line) if fits(&format!("{line}{part}")) => line.push_str(part),
             _ if fits(part) => lines.push(part.to_owned()),
@@ -371,6 +371,24 @@ pub(crate) fn broken(text: &str, most: f64) -> Vec<String> {
         lines[TEXT_LINES - 1].push('…');
     }
     lines
+}
+
+/// The parts of a text between which a line may end; not within a number or a range of numbers.
+fn parts(text: &str) -> Vec<&str> {
+    let mut rest = text;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let mut pairs = rest.char_indices().zip(rest.char_indices().skip(1));
+        let end = pairs.find_map(|((_, one), (at, next))| match one {
+            ' ' | ',' | ':' | '=' | '_' => Some(at),
+            '.' if next.is_alphabetic() => Some(at),
+            _ => None,
+        });
+        let (part, more) = rest.split_at(end.unwrap_or(rest.len()));
+        parts.push(part);
+        rest = more;
+    }
+    parts
 }
 
 /// Adds lines with as many letters as fit, from a new line on.
@@ -417,7 +435,12 @@ mod tests {
         assert_eq!(lines.concat(), title);
 
         assert_eq!(broken("layer 0", most), ["layer 0"]);
+        assert_eq!(parts("a.b 0..20: 0.5,"), ["a.", "b ", "0..20:", " ", "0.5,"]);
         assert!(broken("", most).is_empty());
+        let word = "w".repeat(50);
+        let lines = broken(&word, most);
+        assert!(lines.len() > 1 && lines.iter().all(|line| width(line, NORMAL) <= most), "{lines:?}");
+        assert_eq!(lines.concat(), word);
         let short = broken(title, 1.0);
         assert_eq!((short.len(), short[TEXT_LINES - 1].chars().last()), (TEXT_LINES, Some('…')));
     }

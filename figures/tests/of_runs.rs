@@ -154,6 +154,39 @@ fn attention_of_another_program_is_that_of_its_view() {
     assert_same(&plot(place.path(), &[&["run", "attention"], &args[..]].concat()), asked, 1);
 }
 
+/// The tokens of a run of any other program are named as its view names them, where there are as many of them.
+#[test]
+fn associations_of_another_program_have_the_names_of_its_view() {
+    let place = place();
+    let run = place.path().join("run");
+    let info = std::fs::read_to_string(run.join("run.json")).unwrap().replace("ihead_basic", "other");
+    std::fs::write(run.join("run.json"), info).unwrap();
+    let view = View::read(&run).unwrap().unwrap();
+    assert_eq!((view.vocab(), view.token(1), view.token(64)), (Some(65), " ", "z"));
+    let weights = io::read(&run.join("snapshots/2.safetensors")).unwrap();
+    let named = |text: &str, most: usize| {
+        let recall: Recall = text.parse().unwrap();
+        let name = |whole: usize, i: usize| (whole == 65).then(|| view.token(i as u32).to_string());
+        let map = association(format!("{}, iteration 2", recall.name()), &recall, &weights, most, name);
+        let drawn = plot(
+            place.path(),
+            &[
+                "run",
+                "associations",
+                "snapshots=[2]",
+                &format!("size={most}"),
+                &format!("recalls=[\"{text}\"]"),
+            ],
+        );
+        let map = map.unwrap();
+        let names = map.rows.len();
+        assert_same(&drawn, vec![map.into()], 1);
+        names
+    };
+    assert_eq!(named("reads: tok_embeddings -> output => self", 65), 65);
+    assert_eq!(named("keys: pe -> layers.0.attention.wq? ~ pe -> layers.0.attention.wk => previous", 9), 0);
+}
+
 /// The paper's program records no evaluation of a task without triggers: there is attention to be drawn, and no curve.
 #[test]
 fn a_run_without_records_has_attention_alone() {
