@@ -53,6 +53,22 @@ pub fn matches(pattern: &str, name: &str) -> bool {
         })
 }
 
+/// Whether a number of a run is the norm of a parameter, or of its gradient, because the run logs norms: it records both, `norm_NAME` and
+/// `gradnorm_NAME`. `has` says which numbers there are.
+///
+/// ```
+/// use ihead::internals::names::is_logged_norm;
+/// let has = |name: &str| ["norm_pe", "gradnorm_pe", "norm_resid"].contains(&name);
+/// assert!(is_logged_norm("norm_pe", has) && is_logged_norm("gradnorm_pe", has));
+/// assert!(!is_logged_norm("norm_resid", has)); // somebody has named it
+/// ```
+pub fn is_logged_norm(name: &str, has: impl Fn(&str) -> bool) -> bool {
+    let with = |own: &str, other: &str| {
+        name.strip_prefix(own).is_some_and(|parameter| has(&format!("{other}{parameter}")))
+    };
+    with("norm_", "gradnorm_") || with("gradnorm_", "norm_")
+}
+
 /// A number of digits alone.
 fn number(text: &str) -> Option<usize> {
     text.parse().ok().filter(|_| text.bytes().all(|c| c.is_ascii_digit()))

@@ -156,6 +156,24 @@ def hostile(folder):
     return run, evil
 
 
+def sweep(folder):
+    """Runs of eight settings and two seeds without views, of a program that nobody else can make again: what they record is made up here."""
+    info = json.loads((folder / "own" / "run.json").read_text())
+    names = ["loss", "test_loss", "excess", "excess_deepest", "kl_depth_only", "resid_norm", "norm_wk", "gradnorm_wk"]
+    info["units"] = {name: "norm" if "norm" in name else "nats" for name in names}
+    info["command"], info["recalls"], info["chances"] = ["bin/other"], [], {}
+    for group in range(8):
+        for seed in range(2):
+            run = folder / f"sweep/{group}-{seed}"
+            run.mkdir(parents=True)
+            (run / "run.json").write_text(json.dumps(info))
+            (run / "params.json").write_text(json.dumps({"rate": group, "seed": seed}))
+            # each number changes more than the one before it
+            value = lambda at, i: 1 + group + (1 + i) * (0.1 * at + 0.01 * seed)
+            rows = [{"iter": 10 * at} | {name: value(at, i) for i, name in enumerate(names)} for at in range(5)]
+            (run / "res.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def records(run):
     return [json.loads(line) for line in (run / "res.jsonl").read_text().splitlines()]
 
@@ -199,7 +217,7 @@ def check_quiet(browser):
     asked = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
     asked = [m["params"] for m in asked if m["method"] == "Network.requestWillBeSent"]
     # on a slow machine, the browser's own first page is still loading
-    urls = [p["request"]["url"] for p in asked if not p["documentURL"].startswith("chrome:")]
+    urls = [p["request"]["url"] for p in asked if not p["documentURL"].startswith(("chrome:", "chrome-untrusted:"))]
     assert urls and all(url.startswith("file:") for url in urls), urls
 
 
@@ -349,9 +367,13 @@ def check_seeds(browser, folder):
     labels = "$$('#chart-nats .u-series:not(.edge) .u-label').map((l) => l.textContent)"
     named = browser.run(labels)[1:]
     assert named and all(label.endswith("mean of 2 seeds") for label in named), named
+    # the first numbers in the order of the records, each in a colour of its own, since there is one group of runs
+    recorded = [name for name in rows[0] if name in browser.run("charts[0].group.names")]
+    assert [label.split(",")[0] for label in named] == recorded[:7], (named, recorded)
+    assert browser.run("new Set(linesOf(charts[0].group).map((l) => l.colour)).size") == len(named)
     assert browser.run("$$('#chart-nats .u-series.edge').every((e) => getComputedStyle(e).display === 'none')")
-    swatches = "new Set($$('#runs .swatch').map((s) => s.style.background)).size"
-    assert browser.run(swatches) == 1  # one line, one colour
+    swatches = "new Set($$('#runs .swatch').filter((s) => s.style.display !== 'none').map((s) => s.style.background)).size"
+    assert browser.run(swatches) == 0  # there are no two lines of a number to be told apart
     browser.run("$('#chart-nats').focus()")
     browser.press(END)
     number = named[0].split(",")[0]
@@ -363,6 +385,9 @@ def check_seeds(browser, folder):
     drawn = browser.run("charts[0].chart.bands.map((band) => [band.series, band.fill]) && (() => { const { chart } = charts[0]; const at = chart.data[0].length - 1; const [high, low] = chart.bands[0].series; return [chart.data[high][at], chart.data[1][at], chart.data[low][at]]; })()")
     assert drawn[0] > drawn[1] > drawn[2], drawn
     browser.click("#banded")
+    # each line of each run has a colour and a stroke that no other has
+    strokes = "linesOf(charts.find((c) => c.group.key === 'share').group).map((l) => `${l.colour} ${l.dash}`)"
+    assert len(browser.run(strokes)) == len(set(browser.run(strokes))) == 14
     assert browser.run(swatches) == 2
     assert browser.run("$$('.pane h3').map((h) => h.textContent)") == ["seed = 1", "seed = 2"]
     assert browser.run("$$('#settings tbody tr').map((r) => r.cells[0].textContent)")[:1] == ["root_dir differs"] or browser.run("$$('#settings th').some((h) => h.textContent === 'seed differs')")
@@ -375,6 +400,40 @@ def check_seeds(browser, folder):
     assert browser.run("document.activeElement === $('#runs input')")
     browser.press(SPACE)
     assert browser.run(lines) == before
+
+
+def check_sweep(browser):
+    """Eight groups of runs: seven colours, then another stroke; a number that somebody has named is shown; one reason is given once."""
+    drawn = "linesOf(charts.find((c) => c.group.key === 'nats').group).map((l) => [l.colour, l.dash.join(), l.label])"
+    lines = browser.run(drawn)
+    assert [label for _, _, label in lines] == [f"rate = {i}, mean of 2 seeds" for i in range(8)], lines
+    assert len({colour for colour, _, _ in lines[:7]}) == 7 and {dash for _, dash, _ in lines[:7]} == {""}, lines
+    assert lines[7][0] == lines[0][0] and lines[7][1], lines
+    chosen = "$$('#chart-nats ~ .choose input[type=checkbox]:checked').map((e) => e.value)"
+    assert browser.run(chosen) == ["loss"]  # the first number, since there are more lines than colours
+    # a group keeps its colour when another one is not shown, and runs have the colour of their line
+    swatches = "$$('#runs .swatch').map((s) => s.style.background)"
+    before = browser.run(swatches)
+    assert before[0] == before[1] and len(set(before[:14])) == 7, before
+    for number in (0, 1):
+        browser.run("$$('#runs input')[arguments[0]].click()", number)
+    assert browser.run(drawn) == lines[1:] and browser.run(swatches) == before
+    for number in (0, 1):
+        browser.run("$$('#runs input')[arguments[0]].click()", number)
+    # lines of two numbers have each a stroke of its own
+    browser.run("$('#chart-nats ~ .choose input[value=test_loss]').click()")
+    assert len({(colour, dash) for colour, dash, _ in browser.run(drawn)}) == 16
+    browser.run("$('#chart-nats ~ .choose input[value=test_loss]').click()")
+    # norms: of a named one there is a chart, logged ones wait to be chosen
+    heads = browser.run("$$('#runs tbody th').map((h) => h.textContent)")
+    assert "resid_norm Euclidean norm" in heads and not any("norm_wk" in head for head in heads), heads
+    titles = ["Losses and divergences", "Norms", "Norms of parameters and of their gradients"]
+    assert browser.run("$$('#charts h3').map((h) => h.textContent)") == titles
+    assert browser.run("$$('#chart-norm .u-series:not(.edge)').length") == 9
+    assert browser.run("$('#chart-logged').textContent") == "None of these is drawn at first: choose some below."
+    notes = browser.run("$$('#panes > .hint').map((p) => p.textContent)")
+    reason = "16 runs: a run of other, whose model only that program can make: run it with report=true, or call Run::report"
+    assert notes == [reason], notes
 
 
 def check_hostile(browser, evil):
@@ -399,6 +458,8 @@ def main():
     with tempfile.TemporaryDirectory() as made:
         folder = make(programs, Path(made))
         run, evil = hostile(folder)
+        sweep(folder)
+        subprocess.run([programs / "report", folder / "sweep", f"out={folder}/sweep.html"], check=True, stdout=subprocess.DEVNULL)
         subprocess.run([programs / "report", run, f"out={folder}/hostile.html"], check=True, stdout=subprocess.DEVNULL)
         browser = Browser(folder / "profile")
         try:
@@ -407,6 +468,7 @@ def main():
                 "own": (folder / "own/report.html", lambda: check_own(browser, folder)),
                 "full": (folder / "full.html", lambda: check_full(browser)),
                 "seeds": (folder / "seeds.html", lambda: check_seeds(browser, folder)),
+                "sweep": (folder / "sweep.html", lambda: check_sweep(browser)),
                 "hostile": (folder / "hostile.html", lambda: check_hostile(browser, evil)),
             }
             for name, (page, check) in pages.items():

@@ -97,12 +97,18 @@ pub(crate) fn left(panel: &Curves, y: &Axis, written: bool) -> f64 {
 
 /// The room right of a panel: the number at the end of its axis stands half outside.
 pub(crate) fn right(x: &Axis) -> f64 {
-    let at_the_end = |tick: &f64| x.place(*tick).is_some_and(|at| at > 0.95);
-    let ticks = x.ticks.iter().zip(x.texts());
-    ticks
-        .filter(|(tick, _)| at_the_end(tick))
-        .map(|(_, text)| width(&text, SMALL) / 2.0 + 10.0)
-        .fold(0.0, f64::max)
+    outside(x, |at| at > 0.95)
+}
+
+/// The room that the number at the beginning of its axis takes left of a panel.
+pub(crate) fn before(x: &Axis) -> f64 {
+    outside(x, |at| at < 0.05)
+}
+
+/// Half of the widest number at some places, with a margin.
+fn outside(x: &Axis, there: impl Fn(f64) -> bool) -> f64 {
+    let ticks = x.ticks.iter().zip(x.texts()).filter(|(tick, _)| x.place(**tick).is_some_and(&there));
+    ticks.map(|(_, text)| width(&text, SMALL) / 2.0 + 10.0).fold(0.0, f64::max)
 }
 
 pub(crate) fn draw(
@@ -115,7 +121,7 @@ pub(crate) fn draw(
 ) -> Result<()> {
     let (right, bottom) = (frame.left + frame.width, frame.top + frame.height);
     let at_x = |v: f64| x.place(v).map(|at| frame.left + at * frame.width);
-    let at_y = |v: f64| y.place(v).map(|at| bottom - at * frame.height);
+    let at_y = |v: f64| y.along(v).map(|at| bottom - at * frame.height);
 
     for (tick, text) in y.ticks.iter().zip(y.texts()) {
         let Some(at) = at_y(*tick) else { continue };
@@ -145,16 +151,17 @@ pub(crate) fn draw(
         let upper = series.band.iter().filter_map(|s| place(s.x, s.high));
         let mut outline: Vec<Point> = upper.collect();
         outline.extend(series.band.iter().rev().filter_map(|s| place(s.x, s.low)));
+        let outline = cut_outline(&outline, frame.top, |y| y >= frame.top);
+        let outline = cut_outline(&outline, bottom, |y| y <= bottom);
         if outline.len() > 3 {
             canvas.area(&outline, colour, 0.22)?;
         }
         for points in pieces(series, place) {
-            match points.len() {
-                0 | 1 => {}
-                _ => canvas.stroke(&points, colour, 12, stroke)?,
+            for inside in parts_inside(&points, frame.top, bottom) {
+                canvas.stroke(&inside, colour, 12, stroke)?;
             }
             if series.dots || points.len() == 1 {
-                for point in points {
+                for point in points.into_iter().filter(|point| (frame.top..=bottom).contains(&point.1)) {
                     canvas.dot(point, 17.0, colour)?;
                 }
             }
@@ -192,6 +199,47 @@ fn pieces(series: &Series, place: impl Fn(f64, f64) -> Option<Point>) -> Vec<Vec
         }
     }
     pieces
+}
+
+/// The parts of a line between two heights.
+fn parts_inside(points: &[Point], top: f64, bottom: f64) -> Vec<Vec<Point>> {
+    let mut parts: Vec<Vec<Point>> = Vec::new();
+    for pair in points.windows(2) {
+        let (a, b) = (pair[0], pair[1]);
+        if a.1.max(b.1) < top || a.1.min(b.1) > bottom {
+            continue;
+        }
+        let end = |point: Point| match point.1 {
+            y if y < top => crossing(a, b, top),
+            y if y > bottom => crossing(a, b, bottom),
+            _ => point,
+        };
+        match parts.last_mut() {
+            Some(part) if part.last() == Some(&end(a)) => part.push(end(b)),
+            _ => parts.push(vec![end(a), end(b)]),
+        }
+    }
+    parts
+}
+
+/// The part of a closed outline that `is_inside` says of a height, whose limit is `limit`.
+fn cut_outline(outline: &[Point], limit: f64, is_inside: impl Fn(f64) -> bool) -> Vec<Point> {
+    let mut kept = Vec::new();
+    let before = outline.last().into_iter().chain(outline);
+    for (a, b) in before.zip(outline) {
+        if is_inside(a.1) != is_inside(b.1) {
+            kept.push(crossing(*a, *b, limit));
+        }
+        if is_inside(b.1) {
+            kept.push(*b);
+        }
+    }
+    kept
+}
+
+/// Where the line between two points is at a height between theirs.
+fn crossing(a: Point, b: Point, y: f64) -> Point {
+    (a.0 + (b.0 - a.0) * (y - a.1) / (b.1 - a.1), y)
 }
 
 /// A grey bar above the panel with its text, and a line where it ends.
@@ -236,5 +284,28 @@ fn draw_span(
             1.0,
         )?;
         canvas.text(&span.label, (from + back, middle), SMALL, palette::GREY, At::Left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_outside_of_a_range_is_cut_off_where_it_crosses_its_ends() {
+        let line = [(0.0, -10.0), (10.0, 10.0), (20.0, 30.0), (30.0, 10.0), (40.0, 10.0)];
+        let parts = parts_inside(&line, 0.0, 20.0);
+        let expected =
+            [vec![(5.0, 0.0), (10.0, 10.0), (15.0, 20.0)], vec![(25.0, 20.0), (30.0, 10.0), (40.0, 10.0)]];
+        assert_eq!(parts, expected);
+        assert!(parts_inside(&[(0.0, 30.0), (1.0, 21.0)], 0.0, 20.0).is_empty());
+        // from one side to the other
+        assert_eq!(parts_inside(&[(0.0, -20.0), (4.0, 60.0)], 0.0, 20.0), [[(1.0, 0.0), (2.0, 20.0)]]);
+
+        let band = [(0.0, -10.0), (10.0, 10.0), (10.0, 15.0), (0.0, 10.0)];
+        let inside = [(0.0, 0.0), (5.0, 0.0), (10.0, 10.0), (10.0, 15.0), (0.0, 10.0)];
+        assert_eq!(cut_outline(&band, 0.0, |y| y >= 0.0), inside);
+        assert_eq!(cut_outline(&inside, 20.0, |y| y <= 20.0), inside);
+        assert!(cut_outline(&[], 0.0, |y| y >= 0.0).is_empty());
     }
 }

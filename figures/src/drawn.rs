@@ -4,7 +4,7 @@
 //! a file below its second `---` is (saved as `.svg`, a browser shows it).
 use ihead::probe::Matrix;
 
-use crate::canvas::{SMALL, width};
+use crate::canvas::{NORMAL, SMALL, width};
 use crate::{Curves, Figure, Map, Mark, Panel, Series, Span, Spread};
 
 fn compare(name: &str, figure: &Figure) {
@@ -92,7 +92,7 @@ fn maps_with_names() {
     compare("maps", &Figure::new([letters.into(), words.into(), dense.into()]).columns(2).width(120.0));
 }
 
-/// Negative numbers; bands and lines that a logarithm has not all of; lines beside a map, whose legend has both; a row whose legend
+/// Negative numbers; bands and lines that a logarithm has not all of; lines beside a map, each with its own legend; a row whose legend
 /// is that of the row above; a map of nothing but NaN.
 #[test]
 fn lines_beside_maps() {
@@ -148,5 +148,84 @@ fn numbers_below_an_axis_stand_apart() {
     for pair in numbers.windows(2) {
         let half = |(_, text): &(f64, String)| width(text, SMALL) / 2.0;
         assert!(pair[0].0 + half(&pair[0]) < pair[1].0 - half(&pair[1]), "{numbers:?}");
+    }
+}
+
+/// Where the texts `wanted` begin, end or have their middle.
+fn text_at(drawn: &str, wanted: &str) -> Vec<f64> {
+    let at = |head: &str| head.strip_prefix("<text x=\"")?.split('"').next()?.parse().ok();
+    let found = drawn.lines().zip(drawn.lines().skip(1)).filter(|(_, text)| *text == wanted);
+    found.filter_map(|(head, _)| at(head)).collect()
+}
+
+/// Long numbers at the end of the lines' axis, many lines, and a map with marks and long names, on either side.
+fn sides() -> [Panel; 2] {
+    let labels = ["learning_rate = 0.1, seed = 1", "learning_rate = 0.01, seed = 1", "third"];
+    let mut lines = Curves { title: "lines".into(), ..Curves::new("iteration", "loss") };
+    for (i, label) in labels.into_iter().enumerate() {
+        let points = (0..6).map(|x| (20_000.0 * f64::from(x), f64::from(x) / (1.0 + i as f64)));
+        lines.series.push(Series::new(label, points));
+    }
+    let name = |i: usize| (format!("word {i}"), [Mark::None, Mark::Marked, Mark::After][i % 3]);
+    let names: Vec<_> = (0..6).map(name).collect();
+    [lines.into(), Map { columns: names.clone(), rows: names, ..map(6, 6) }.into()]
+}
+
+/// The bar of colours stands right of the last map, and nothing of the lines beside it is under the bar, nor under a map's names;
+/// the legend of the lines stands above the lines, that of the marks above the map.
+#[test]
+fn lines_and_maps_of_one_row_keep_apart() {
+    let [lines, map] = sides();
+    let rows = [map.clone(), lines.clone(), lines.clone(), map.clone()];
+    compare("mixed", &Figure::new(rows).columns(2).width(170.0));
+    for row in [[map.clone(), lines.clone()], [lines, map]] {
+        let drawn = Figure::new(row).columns(2).width(170.0).draw().unwrap();
+        // the name of the colours stands at the bar, whose 64 steps are drawn
+        assert_eq!(text_at(&drawn, "attention").len(), 1);
+        let (number, label) = (text_at(&drawn, "100,000")[0], text_at(&drawn, "query")[0]);
+        let end = number + width("100,000", SMALL) / 2.0;
+        assert!(label < number || end < label - SMALL, "{end} {label}");
+        let above = |legend: &str, title: &str| {
+            let (legend, title) = (text_at(&drawn, legend)[0], text_at(&drawn, title)[0]);
+            assert!((legend - title).abs() < 1000.0, "{legend} {title}");
+        };
+        above("third", "lines");
+        above("after a mark", "a map");
+    }
+}
+
+/// Numbers at the ends of two neighbours' axes stand apart, too.
+#[test]
+fn numbers_of_neighbours_stand_apart() {
+    let points = || (0..6).map(|i| (200_000.0 * f64::from(i), f64::from(i)));
+    let panel = || Panel::from(Curves::new("step", "loss").with(Series::new("", points())));
+    let drawn = Figure::new([panel(), panel()]).columns(2).width(170.0).draw().unwrap();
+    let last = text_at(&drawn, "1,000,000")[0];
+    let mut zeros = text_at(&drawn, "0").into_iter();
+    let first = zeros.find(|x| *x > last).unwrap();
+    assert!(last + width("1,000,000", SMALL) / 2.0 < first - width("0", SMALL) / 2.0, "{last} {first}");
+}
+
+/// An entry that is wider than the page has several lines.
+#[test]
+fn a_long_entry_of_a_legend_is_broken_into_lines() {
+    let timeline = |at: usize| {
+        format!(
+            "timeline = 0..{at}: freeze(layers.1.attention.wk.weight), {at}..400: linear(0.1, 0.2), every 10: snapshot"
+        )
+    };
+    let panel = Curves::new("iteration", "loss").with(line(&timeline(100), |x| x));
+    let word = "w".repeat(90);
+    let panel = panel
+        .with(line("short", |x| 2.0 * x))
+        .with(line(&timeline(200), |x| 3.0 * x))
+        .with(line(&word, |x| x));
+    let figure = Figure::new([panel.into()]);
+    compare("long", &figure);
+    let drawn = figure.draw().unwrap();
+    let page = figure.width * 720.0 / 25.4;
+    let texts = drawn.lines().zip(drawn.lines().skip(1)).filter(|(head, _)| head.contains("\"start\""));
+    for (_, text) in texts {
+        assert!(text_at(&drawn, text).iter().all(|left| left + width(text, NORMAL) < page), "{text}");
     }
 }

@@ -7,7 +7,8 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, WriteOptions, fontdb::Database};
 
 use crate::canvas::{At, Canvas, FONT, NORMAL, SMALL, width};
-use crate::panel::{Mark, Panel};
+use crate::legend::{self, Legend, Lines};
+use crate::panel::Panel;
 use crate::{curves, maps, palette};
 
 /// Tenths of a point in a millimetre.
@@ -19,9 +20,9 @@ const DOTS: u64 = 200_000_000;
 /// The widest figure that is drawn, in millimetres.
 const WIDEST: f64 = 2000.0;
 
-/// Panels in rows and columns. A row has one legend; panels of one row with the same vertical axis share its range, and all
-/// panels with the same horizontal axis share that one; what is shared is written once. The maps of a row share their
-/// colours, with one bar.
+/// Panels in rows and columns. A row has one legend; in a row of lines and maps, neighbours of one kind have one. Panels of one row
+/// with the same vertical axis share its range, and all panels with the same horizontal axis share that one; what is shared is
+/// written once. The maps of a row share their colours, with one bar to the right of the last of them.
 ///
 /// Text is drawn as outlines of DejaVu Sans, so the figure looks the same everywhere, and the same data give the same bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,19 +54,20 @@ pub(crate) struct Frame {
     pub spans: bool,
 }
 
-/// An entry of a legend.
-#[derive(Clone, Debug, PartialEq)]
-enum Entry {
-    Line(String),
-    Mark(Mark),
+/// Where the columns are.
+struct Columns {
+    /// The room left of each plot.
+    lefts: Vec<f64>,
+    /// The room right of each plot.
+    rights: Vec<f64>,
+    /// The width of a plot.
+    plot: f64,
 }
 
-impl Entry {
-    fn text(&self) -> &str {
-        match self {
-            Entry::Line(label) => label,
-            Entry::Mark(mark) => mark.text(),
-        }
+impl Columns {
+    /// The left end of a column's plot.
+    fn left(&self, c: usize) -> f64 {
+        self.lefts[..=c].iter().sum::<f64>() + self.rights[..c].iter().sum::<f64>() + c as f64 * self.plot
     }
 }
 
@@ -170,54 +172,60 @@ impl Figure {
             return Err(Error::value("width", format!("{} mm", self.width), format!("up to {WIDEST} mm")));
         }
         let page = self.width * MM;
-        let columns = self.columns.clamp(1, self.panels.len());
-        let rows: Vec<&[Panel]> = self.panels.chunks(columns).collect();
+        let rows: Vec<&[Panel]> = self.panels.chunks(self.in_a_row()).collect();
         let axes = curves::axes(&rows);
         let scales: Vec<(f64, f64)> = rows.iter().map(|row| maps::scale(row)).collect();
         let shows_y = |r: usize, c: usize| c == 0 || !same_y(&rows[r][c - 1], &rows[r][c], &axes, r);
         let below = |r: usize, c: usize| rows.get(r + 1).and_then(|row| row.get(c));
         let shows_x = |r: usize, c: usize| match (&rows[r][c], below(r, c)) {
-            (Panel::Curves(a), Some(Panel::Curves(b))) => (&a.x_label, a.log_x) != (&b.x_label, b.log_x),
+            (Panel::Curves(a), Some(Panel::Curves(b))) if !has_map(rows[r]) => {
+                (&a.x_label, a.log_x) != (&b.x_label, b.log_x)
+            }
+            // a map is higher than the lines beside it, which end far above the next row
             _ => true,
         };
 
-        // columns: what stands left of each, and the colour bars on the right
         let left_of = |r: usize, c: usize| match &rows[r][c] {
             Panel::Curves(panel) => curves::left(panel, axes.y(r, panel), shows_y(r, c)),
             Panel::Map(panel) => maps::left(panel, shows_y(r, c)),
         };
-        let lefts: Vec<f64> = (0..columns)
-            .map(|c| {
-                (0..rows.len()).filter(|r| c < rows[*r].len()).map(|r| left_of(r, c)).fold(0.0, f64::max)
-            })
-            .collect();
-        let bars = rows.iter().zip(&scales).map(|(row, scale)| maps::bar_width(row, *scale));
-        let ends = self.panels.iter().map(|panel| match panel {
-            Panel::Curves(panel) => curves::right(axes.x(panel)),
-            Panel::Map(_) => 0.0,
-        });
-        let right = bars.chain(ends).fold(50.0, f64::max);
-        let plot = (page - lefts.iter().sum::<f64>() - right) / columns as f64;
-        if plot < 60.0 {
-            let found = format!("{columns} panels in a row of {} mm, which are too narrow", self.width);
-            return Err(Error::value("columns", found, "fewer, or a wider page"));
-        }
-        let x_of = |c: usize| lefts[..=c].iter().sum::<f64>() + c as f64 * plot;
+        let last_map = |r: usize| rows[r].iter().rposition(|panel| matches!(panel, Panel::Map(_)));
+        let right_of = |r: usize, c: usize| match (&rows[r][c], rows[r].get(c + 1)) {
+            (Panel::Map(_), _) if last_map(r) == Some(c) => maps::bar_width(rows[r], scales[r]),
+            (Panel::Map(_), _) => 0.0,
+            (Panel::Curves(_), Some(_)) if !shows_x(r, c) => 0.0,
+            (Panel::Curves(panel), Some(Panel::Curves(next))) => {
+                // numbers of two axes stand on one line
+                let both = curves::right(axes.x(panel)) + curves::before(axes.x(next));
+                (both - left_of(r, c + 1)).max(0.0)
+            }
+            (Panel::Curves(panel), _) => curves::right(axes.x(panel)),
+        };
+        let columns = self.columns_of(&rows, left_of, right_of)?;
+        let plot = columns.plot;
 
         // rows, from the top
         let labels = self.labels();
-        let legends: Vec<Vec<Entry>> = rows.iter().map(|row| legend(row)).collect();
+        let legends: Vec<Vec<Legend>> = rows.iter().map(|row| legend::of_row(row)).collect();
         let mut frames: Vec<Vec<Frame>> = Vec::new();
         let mut places = Vec::new();
         let mut y = 20.0;
         for (r, row) in rows.iter().enumerate() {
-            let entries: &[Entry] = if r > 0 && legends[r] == legends[r - 1] { &[] } else { &legends[r] };
-            let lines = lines_of(entries, page - lefts[0] - 50.0);
-            let at = y;
-            y += 105.0 * lines.len() as f64;
+            let above = r.checked_sub(1).map_or(&[][..], |above| &legends[above]);
+            let written =
+                legends[r].iter().filter(|legend| !above.iter().any(|known| known.is_alike(legend)));
+            let laid = |legend: &Legend| {
+                let (from, to) = (columns.left(legend.columns.start), legend.columns.end);
+                // up to the next legend, or to the margin
+                let end = if to < row.len() { columns.left(to) - 2.0 * SMALL } else { page - 50.0 };
+                Lines::new(legend, from, end - from)
+            };
+            let lines: Vec<Lines> = written.map(laid).collect();
+            y += lines.iter().map(Lines::height).fold(0.0, f64::max);
+            let below_legends = y;
             let title_lines = row.iter().map(|panel| broken(title(panel), plot).len()).max().unwrap_or(0);
             if title_lines > 0 {
-                y += 15.0 + TITLE_LINE * title_lines as f64;
+                y += 15.0 + TEXT_LINE * title_lines as f64;
             }
             let spans = |c: usize| match (&row[c], r.checked_sub(1).and_then(|r| rows[r].get(c))) {
                 (Panel::Curves(a), Some(Panel::Curves(b))) => a.spans != b.spans,
@@ -226,7 +234,7 @@ impl Figure {
             let lanes =
                 (0..row.len()).filter(|c| spans(*c)).map(|c| curves::lanes(&row[c])).max().unwrap_or(0);
             y += curves::LANE * lanes as f64;
-            places.push((at, lines, lanes));
+            places.push((below_legends, lines, lanes));
             let height = |panel: &Panel| match panel {
                 Panel::Curves(_) => self.height * MM,
                 Panel::Map(map) => plot * map.values.rows() as f64 / map.values.cols().max(1) as f64,
@@ -235,7 +243,7 @@ impl Figure {
             frames.push(
                 (0..row.len())
                     .map(|c| Frame {
-                        left: x_of(c),
+                        left: columns.left(c),
                         top: y,
                         width: plot,
                         height: height(&row[c]),
@@ -258,12 +266,15 @@ impl Figure {
         // white also on a dark page
         canvas.rect((0.0, 0.0), (page, y), palette::WHITE, 1.0)?;
         for (r, row) in rows.iter().enumerate() {
-            let (top, lines, lanes) = &places[r];
-            self.write_legend(&canvas, *top, lefts[0], lines, &labels)?;
+            let (below_legends, lines, lanes) = &places[r];
+            // a legend with fewer lines than its neighbour stands as near to its panels
+            for legend in lines {
+                legend.draw(&canvas, below_legends - legend.height(), &labels)?;
+            }
             for (panel, frame) in row.iter().zip(&frames[r]) {
                 let above = curves::LANE * *lanes as f64;
                 for (i, line) in broken(title(panel), frame.width).iter().rev().enumerate() {
-                    let y = frame.top - above - 55.0 - TITLE_LINE * i as f64;
+                    let y = frame.top - above - 55.0 - TEXT_LINE * i as f64;
                     canvas.text(
                         line,
                         (frame.left + frame.width / 2.0, y),
@@ -279,7 +290,11 @@ impl Figure {
                     Panel::Map(panel) => maps::draw(&canvas, panel, *frame, scales[r])?,
                 }
             }
-            if let (Some(Panel::Map(map)), Some(frame)) = (row.last(), frames[r].last()) {
+            let maps_of_row = row.iter().zip(&frames[r]).rev().find_map(|(panel, frame)| match panel {
+                Panel::Map(map) => Some((map, frame)),
+                Panel::Curves(_) => None,
+            });
+            if let Some((map, frame)) = maps_of_row {
                 maps::bar(&canvas, map, *frame, scales[r])?;
             }
         }
@@ -301,60 +316,90 @@ impl Figure {
         labels
     }
 
-    fn write_legend(
+    /// How many panels a row has.
+    fn in_a_row(&self) -> usize {
+        self.columns.clamp(1, self.panels.len())
+    }
+
+    /// The columns, by the room that is needed left and right of the panel in a row and a column.
+    fn columns_of(
         &self,
-        canvas: &Canvas<'_>,
-        top: f64,
-        left: f64,
-        lines: &[Vec<Entry>],
-        labels: &[String],
-    ) -> Result<()> {
-        for (i, line) in lines.iter().enumerate() {
-            let (mut x, y) = (left, top + 105.0 * i as f64 + 45.0);
-            for entry in line {
-                match entry {
-                    Entry::Line(label) => {
-                        let (colour, stroke) =
-                            palette::line(labels.iter().position(|l| l == label).unwrap_or(0));
-                        canvas.stroke(&[(x, y), (x + 130.0, y)], colour, 12, stroke)?;
-                    }
-                    Entry::Mark(mark) => {
-                        canvas.rect(
-                            (x + 65.0, y - 30.0),
-                            (x + 125.0, y + 30.0),
-                            maps::colour_of(*mark),
-                            1.0,
-                        )?;
-                    }
-                }
-                canvas.text(entry.text(), (x + 155.0, y), NORMAL, palette::INK, At::Left)?;
-                x += entry_width(entry);
+        rows: &[&[Panel]],
+        left_of: impl Fn(usize, usize) -> f64,
+        right_of: impl Fn(usize, usize) -> f64,
+    ) -> Result<Columns> {
+        let count = self.in_a_row();
+        let (mut lefts, mut rights) = (vec![0.0f64; count], vec![0.0f64; count]);
+        rights[count - 1] = 50.0;
+        for (r, row) in rows.iter().enumerate() {
+            for c in 0..row.len() {
+                lefts[c] = lefts[c].max(left_of(r, c));
+                // right of a row that is not full is room enough, but for the end of the page
+                let end = if c + 1 == row.len() { count - 1 } else { c };
+                rights[end] = rights[end].max(right_of(r, c));
             }
         }
-        Ok(())
+        let taken: f64 = lefts.iter().chain(&rights).sum();
+        let plot = (self.width * MM - taken) / count as f64;
+        if plot < 60.0 {
+            let found = format!("{count} panels in a row of {} mm, which are too narrow", self.width);
+            return Err(Error::value("columns", found, "fewer, or a wider page"));
+        }
+        Ok(Columns { lefts, rights, plot })
     }
 }
 
-/// From a line of a title to the next.
-const TITLE_LINE: f64 = 85.0;
-/// Lines of a title; what does not fit is left out.
-const TITLE_LINES: usize = 5;
+/// From a line of a text to the next.
+pub(crate) const TEXT_LINE: f64 = 85.0;
+/// Lines of a text; what does not fit is left out.
+const TEXT_LINES: usize = 5;
 
-/// A title in lines of at most the width `most`, which end after a space or one of `,:=._`; a part without any of these may
-/// be wider.
-fn broken(title: &str, most: f64) -> Vec<String> {
+/// A title, or an entry of a legend, in lines of at most the width `most`, which end after a space or one of `,:=_`, or before a name's next part; a part
+/// without any of these is broken where it is too wide.
+pub(crate) fn broken(text: &str, most: f64) -> Vec<String> {
+    let fits = |line: &str| width(line, NORMAL) <= most;
     let mut lines: Vec<String> = Vec::new();
-    for part in title.split_inclusive([' ', ',', ':', '=', '.', '_']) {
+    for part in parts(text) {
         match lines.last_mut() {
-            Some(line) if width(&format!("{line}{part}"), NORMAL) <= most => line.push_str(part),
-            _ => lines.push(part.to_owned()),
+            Some(line) if fits(&format!("{line}{part}")) => line.push_str(part),
+            _ if fits(part) => lines.push(part.to_owned()),
+            _ => by_letters(part, &fits, &mut lines),
         }
     }
-    if lines.len() > TITLE_LINES {
-        lines.truncate(TITLE_LINES);
-        lines[TITLE_LINES - 1].push('…');
+    if lines.len() > TEXT_LINES {
+        lines.truncate(TEXT_LINES);
+        lines[TEXT_LINES - 1].push('…');
     }
     lines
+}
+
+/// The parts of a text between which a line may end; not within a number or a range of numbers.
+fn parts(text: &str) -> Vec<&str> {
+    let mut rest = text;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let mut pairs = rest.char_indices().zip(rest.char_indices().skip(1));
+        let end = pairs.find_map(|((_, one), (at, next))| match one {
+            ' ' | ',' | ':' | '=' | '_' => Some(at),
+            '.' if next.is_alphabetic() => Some(at),
+            _ => None,
+        });
+        let (part, more) = rest.split_at(end.unwrap_or(rest.len()));
+        parts.push(part);
+        rest = more;
+    }
+    parts
+}
+
+/// Adds lines with as many letters as fit, from a new line on.
+fn by_letters(part: &str, fits: &dyn Fn(&str) -> bool, lines: &mut Vec<String>) {
+    lines.push(String::new());
+    for letter in part.chars() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() || fits(&format!("{line}{letter}")) => line.push(letter),
+            _ => lines.push(letter.into()),
+        }
+    }
 }
 
 fn title(panel: &Panel) -> &str {
@@ -364,6 +409,10 @@ fn title(panel: &Panel) -> &str {
     }
 }
 
+fn has_map(row: &[Panel]) -> bool {
+    row.iter().any(|panel| matches!(panel, Panel::Map(_)))
+}
+
 /// Whether two neighbours have one vertical axis.
 fn same_y(a: &Panel, b: &Panel, axes: &curves::Axes, row: usize) -> bool {
     match (a, b) {
@@ -371,52 +420,6 @@ fn same_y(a: &Panel, b: &Panel, axes: &curves::Axes, row: usize) -> bool {
         (Panel::Map(a), Panel::Map(b)) => (&a.y_label, &a.rows, a.first) == (&b.y_label, &b.rows, b.first),
         _ => false,
     }
-}
-
-/// What the legend of a row holds.
-fn legend(row: &[Panel]) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let mut add = |entry: Entry| {
-        if !entry.text().is_empty() && !entries.contains(&entry) {
-            entries.push(entry);
-        }
-    };
-    for panel in row {
-        match panel {
-            Panel::Curves(panel) => panel.series.iter().for_each(|s| add(Entry::Line(s.label.clone()))),
-            Panel::Map(panel) => {
-                let marks = || panel.columns.iter().chain(&panel.rows).map(|(_, mark)| *mark);
-                for mark in [Mark::Trigger, Mark::Output, Mark::Marked, Mark::After] {
-                    if marks().any(|found| found == mark) {
-                        add(Entry::Mark(mark));
-                    }
-                }
-            }
-        }
-    }
-    entries
-}
-
-fn entry_width(entry: &Entry) -> f64 {
-    155.0 + width(entry.text(), NORMAL) + 1.2 * SMALL
-}
-
-/// The entries in lines of at most this width.
-fn lines_of(entries: &[Entry], room: f64) -> Vec<Vec<Entry>> {
-    let mut lines: Vec<Vec<Entry>> = Vec::new();
-    let mut used = 0.0;
-    for entry in entries {
-        let needed = entry_width(entry);
-        if lines.is_empty() || used + needed > room + SMALL {
-            lines.push(Vec::new());
-            used = 0.0;
-        }
-        used += needed;
-        if let Some(line) = lines.last_mut() {
-            line.push(entry.clone());
-        }
-    }
-    lines
 }
 
 #[cfg(test)]
@@ -432,8 +435,13 @@ mod tests {
         assert_eq!(lines.concat(), title);
 
         assert_eq!(broken("layer 0", most), ["layer 0"]);
+        assert_eq!(parts("a.b 0..20: 0.5,"), ["a.", "b ", "0..20:", " ", "0.5,"]);
         assert!(broken("", most).is_empty());
+        let word = "w".repeat(50);
+        let lines = broken(&word, most);
+        assert!(lines.len() > 1 && lines.iter().all(|line| width(line, NORMAL) <= most), "{lines:?}");
+        assert_eq!(lines.concat(), word);
         let short = broken(title, 1.0);
-        assert_eq!((short.len(), short[TITLE_LINES - 1].chars().last()), (TITLE_LINES, Some('…')));
+        assert_eq!((short.len(), short[TEXT_LINES - 1].chars().last()), (TEXT_LINES, Some('…')));
     }
 }

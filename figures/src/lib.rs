@@ -24,6 +24,7 @@ mod curves;
 #[cfg(test)]
 mod drawn;
 mod figure;
+mod legend;
 mod maps;
 mod palette;
 mod panel;

@@ -22,24 +22,25 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The tokens `x` of a sequence with the marks of its task: a token with a mark above 0 is a trigger, the one after it its
-    /// output. `text` gives a token's text.
+    /// The tokens `x` of a sequence with the marks of its task: a token with a mark above 0 is one that the task has marked, and the
+    /// next one comes after a mark. `text` gives a token's text.
     pub fn new(x: &[u32], marks: &[i32], text: impl Fn(u32) -> String) -> Tokens {
         let mark = |t: usize| match () {
-            () if marks.get(t).is_some_and(|mark| *mark > 0) => Mark::Trigger,
-            () if t > 0 && marks.get(t - 1).is_some_and(|mark| *mark > 0) => Mark::Output,
+            () if marks.get(t).is_some_and(|mark| *mark > 0) => Mark::Marked,
+            () if t > 0 && marks.get(t - 1).is_some_and(|mark| *mark > 0) => Mark::After,
             () => Mark::None,
         };
         let texts = x.iter().map(|token| visible(&text(*token)));
         Tokens { texts: texts.collect(), marks: (0..x.len()).map(mark).collect() }
     }
 
-    /// The same tokens of a task whose marks are no triggers, which a legend then does not call so.
-    pub fn without_triggers(mut self) -> Tokens {
+    /// The same tokens of a task whose marks are triggers, as in [`ihead::data::TriggerTask`]: a legend calls a marked token a trigger,
+    /// and the one after it an output.
+    pub fn triggers(mut self) -> Tokens {
         for mark in &mut self.marks {
             *mark = match *mark {
-                Mark::Trigger => Mark::Marked,
-                Mark::Output => Mark::After,
+                Mark::Marked => Mark::Trigger,
+                Mark::After => Mark::Output,
                 other => other,
             };
         }
@@ -364,9 +365,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_an_output_after_a_trigger_and_a_trigger_after_a_trigger() {
+    fn a_token_after_a_marked_one_is_marked_itself_or_after_a_mark() {
         let tokens = Tokens::new(&[5, 6, 7, 8], &[1, 2, 0, 0], |token| token.to_string());
-        assert_eq!(tokens.marks, [Mark::Trigger, Mark::Trigger, Mark::Output, Mark::None]);
+        assert_eq!(tokens.marks, [Mark::Marked, Mark::Marked, Mark::After, Mark::None]);
+        // only a task with triggers has any
+        assert_eq!(tokens.triggers().marks, [Mark::Trigger, Mark::Trigger, Mark::Output, Mark::None]);
         // a task without marks
         assert_eq!(Tokens::new(&[5, 6], &[], |token| token.to_string()).marks, [Mark::None; 2]);
     }

@@ -35,7 +35,7 @@ pub struct Curves {
     pub log_x: bool,
     /// A logarithmic vertical axis; numbers at or below zero are left out.
     pub log_y: bool,
-    /// The range of the vertical axis; that of the data without it.
+    /// The range of the vertical axis, outside of which lines are cut off; that of the data without it.
     pub y_range: Option<(f64, f64)>,
     /// The lines.
     pub series: Vec<Series>,
@@ -104,14 +104,14 @@ pub enum Mark {
     /// Nothing special.
     #[default]
     None,
-    /// A trigger.
-    Trigger,
-    /// The output of a trigger.
-    Output,
-    /// A token that a task without triggers has marked.
+    /// A token that the task has marked.
     Marked,
     /// A token after a marked one.
     After,
+    /// A marked token of a task whose marks are triggers.
+    Trigger,
+    /// The output of a trigger.
+    Output,
 }
 
 impl Mark {
@@ -119,10 +119,10 @@ impl Mark {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Mark::None => "",
-            Mark::Trigger => "trigger",
-            Mark::Output => "output",
             Mark::Marked => "marked by the task",
             Mark::After => "after a mark",
+            Mark::Trigger => "trigger",
+            Mark::Output => "output",
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Chart {
     /// The column of the horizontal axis; the iteration without it.
     pub x: Option<String>,
     /// The numbers of each row of panels, by names with `*`, with commas between those of one panel; a row for each unit
-    /// without any.
+    /// without any, but for the norms of parameters and of their gradients that a run logs.
     pub y: Vec<String>,
     /// The settings whose values have panels of their own, beside each other.
     pub panels: Vec<String>,
@@ -47,8 +47,25 @@ pub struct Chart {
     pub band: Band,
     /// A logarithmic horizontal axis.
     pub log_x: bool,
-    /// A logarithmic vertical axis.
+    /// A logarithmic vertical axis; a row of shares of which one is 0 stays linear.
     pub log_y: bool,
+    /// The range of all vertical axes, the lower end first; without it that of the data, and from 0 to 1 for shares on a linear axis.
+    pub y_range: Option<(f64, f64)>,
+}
+
+impl Chart {
+    fn check(&self) -> Result<()> {
+        let Some((low, high)) = self.y_range else { return Ok(()) };
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            let expected = "two finite numbers, the lower one first";
+            return Err(Error::value("y_range", format!("[{low}, {high}]"), expected));
+        }
+        if self.log_y && low <= 0.0 {
+            let found = format!("[{low}, {high}] on a logarithmic axis");
+            return Err(Error::value("y_range", found, "two numbers above 0"));
+        }
+        Ok(())
+    }
 }
 
 /// A table of runs, with what belongs to it.
@@ -230,8 +247,9 @@ fn in_order(mut keys: Vec<Key>) -> Vec<Key> {
 /// A figure of a table of runs.
 ///
 /// # Errors
-/// If a column that is asked for is not there: the nearest name is in the message.
+/// If a column that is asked for is not there: the nearest name is in the message; or if the range of the vertical axis is none.
 pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
+    options.check()?;
     let frame = &table.frame;
     let known = || frame.columns.iter().map(String::as_str);
     let place = |key: &str, kind: &'static str, name: &str| {
@@ -317,14 +335,17 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
             .then(|| units.first().copied().flatten())
             .flatten();
         let y_label = y_label(metrics, shared);
+        let is_share = shared == Some(Unit::Share);
+        let log_y = options.log_y && (!is_share || are_above_zero(frame, metrics));
+        let y_range = options.y_range.or((is_share && !log_y).then_some((0.0, 1.0)));
         for panel_key in &columns {
             let chosen: Vec<&Vec<Value>> =
                 frame.rows.iter().filter(|row| key(row, &beside_at) == *panel_key).collect();
             let mut panel = Curves {
                 title: if r == 0 { label(&beside, panel_key) } else { String::new() },
                 log_x: options.log_x,
-                log_y: options.log_y && shared != Some(Unit::Share),
-                y_range: (shared == Some(Unit::Share)).then_some((0.0, 1.0)),
+                log_y,
+                y_range,
                 spans: if x_name == "iter" { spans_of(table, &chosen) } else { vec![] },
                 ..Curves::new(x_label.clone(), y_label.clone())
             };
@@ -361,7 +382,10 @@ fn metrics(measured: &[String], table: &Table, options: &Chart) -> Result<Vec<Ve
     if options.y.is_empty() {
         let mut rows: Vec<(Unit, Vec<String>)> = Vec::new();
         for name in measured {
-            let Some(unit) = unit(&table.units, name).filter(|unit| *unit != Unit::Norm) else { continue };
+            if names::is_logged_norm(name, |other| measured.iter().any(|name| name == other)) {
+                continue;
+            }
+            let Some(unit) = unit(&table.units, name) else { continue };
             match rows.iter_mut().find(|(of, _)| *of == unit) {
                 Some((_, names)) => names.push(name.clone()),
                 None => rows.push((unit, vec![name.clone()])),
@@ -389,6 +413,13 @@ fn metrics(measured: &[String], table: &Table, options: &Chart) -> Result<Vec<Ve
         rows.push(names_of);
     }
     Ok(rows)
+}
+
+/// Whether all shares are above 0, but for those below it, which say that there was nothing to count.
+fn are_above_zero(frame: &Frame, metrics: &[String]) -> bool {
+    let columns: Vec<usize> = metrics.iter().filter_map(|name| column(frame, name)).collect();
+    let mut shares = frame.rows.iter().flat_map(|row| columns.iter().filter_map(|at| row[*at].as_f64()));
+    shares.all(|share| share != 0.0)
 }
 
 fn y_label(metrics: &[String], unit: Option<Unit>) -> String {

@@ -25,11 +25,16 @@ impl Axis {
         Axis { low, high, log, ticks }
     }
 
-    /// Where a value is, from 0 to 1 along the axis; `None` if it is nowhere.
+    /// Where a value is, from 0 to 1 along the axis, and at the nearer end if it is outside; `None` if it is nowhere.
     pub fn place(&self, value: f64) -> Option<f64> {
+        self.along(value).map(|at| at.clamp(0.0, 1.0))
+    }
+
+    /// Where a value is: from 0 to 1 along the axis, or beyond these outside of it; `None` if it is nowhere.
+    pub fn along(&self, value: f64) -> Option<f64> {
         let scale = |v: f64| if self.log { v.log10() } else { v };
         let at = (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low));
-        at.is_finite().then(|| at.clamp(0.0, 1.0))
+        at.is_finite().then_some(at)
     }
 
     /// Ticks at the numbers that are drawn, where there are two to eight: the learning rates of a sweep.

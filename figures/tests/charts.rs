@@ -23,16 +23,24 @@ fn y(names: &[&str]) -> Chart {
     Chart { y: names.iter().map(ToString::to_string).collect(), ..Chart::default() }
 }
 
-/// The numbers of a table of old runs have no units: their names tell them. Norms are drawn where they are asked for.
+/// The numbers of a table of old runs have no units: their names tell them. Norms that a run logs are drawn where they are asked for,
+/// one that somebody has named without it.
 #[test]
-fn without_being_asked_a_chart_has_a_row_for_each_unit_but_norms() {
+fn without_being_asked_a_chart_has_a_row_for_each_unit_but_logged_norms() {
     let table = read(
-        "iter,loss,kl_end,acc_end,first acc > 0.9,norm_wk,other,loss_test\n0,1,2,0.5,3,4,5,6\n1,1,2,0.5,3,4,5,6\n",
+        "iter,loss,kl_end,acc_end,first acc > 0.9,norm_wk,gradnorm_wk,norm_resid,other,loss_test\n\
+         0,1,2,0.5,3,4,4,8,5,6\n1,1,2,0.5,3,4,4,8,5,6\n",
     );
     let figure = drawn(&table, &Chart::default());
     let found: Vec<(&str, usize)> =
         panels(&figure).iter().map(|p| (p.y_label.as_str(), p.series.len())).collect();
-    assert_eq!(found, [("loss (nats)", 3), ("acc_end (share)", 1), ("first acc > 0.9 (count)", 1)]);
+    let expected = [
+        ("loss (nats)", 3),
+        ("acc_end (share)", 1),
+        ("first acc > 0.9 (count)", 1),
+        ("norm_resid (Euclidean norm)", 1),
+    ];
+    assert_eq!(found, expected);
     let figure = drawn(&table, &y(&["norm_wk", "other", "loss*,kl*", "*"]));
     let labels: Vec<&str> = panels(&figure).iter().map(|p| p.y_label.as_str()).collect();
     assert_eq!(labels, ["norm_wk (Euclidean norm)", "other", "loss (nats)", ""]);
@@ -54,6 +62,36 @@ fn a_share_below_zero_is_none() {
     assert_eq!(loss.series[0].points, [(0.0, -1.0), (1.0, 2.0), (2.0, 3.0)]);
     assert_eq!([acc.log_x, acc.log_y, loss.log_x, loss.log_y], [true, false, true, true]);
     assert_eq!((acc.y_range, loss.y_range), (Some((0.0, 1.0)), None));
+}
+
+/// Where all shares are above 0, an axis can be logarithmic; the range of all axes can be given.
+#[test]
+fn shares_above_zero_can_be_logarithmic_and_ranges_can_be_given() {
+    let table = read("iter,acc,loss\n0,0.001,1\n1,-1,2\n2,0.5,3\n");
+    let ranges = |table: &Table, log_y: bool, y_range| {
+        let figure = drawn(table, &Chart { log_y, y_range, ..y(&["acc", "loss"]) });
+        panels(&figure).iter().map(|panel| (panel.log_y, panel.y_range)).collect::<Vec<_>>()
+    };
+    assert_eq!(ranges(&table, true, None), [(true, None), (true, None)]);
+    assert_eq!(ranges(&table, false, None), [(false, Some((0.0, 1.0))), (false, None)]);
+    let given = Some((0.25, 0.75));
+    assert_eq!(ranges(&table, false, given), [(false, given); 2]);
+    assert_eq!(ranges(&table, true, given), [(true, given); 2]);
+    let refused = |log_y, low, high| {
+        let options = Chart { log_y, y_range: Some((low, high)), ..y(&["acc"]) };
+        chart(&table, &options).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(false, 1.0, 0.5),
+        "y_range: [1, 0.5]; expected two finite numbers, the lower one first"
+    );
+    assert!(refused(false, 0.5, 0.5).contains("the lower one first"));
+    assert!(
+        refused(false, 0.0, f64::INFINITY).contains("finite")
+            && refused(false, f64::NAN, 1.0).contains("NaN")
+    );
+    let expected = "y_range: [0, 1] on a logarithmic axis; expected two numbers above 0";
+    assert_eq!(refused(true, 0.0, 1.0), expected);
 }
 
 #[test]

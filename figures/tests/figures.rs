@@ -206,7 +206,7 @@ fn the_same_data_give_the_same_bytes_with_text_as_outlines() {
 fn tokens_can_be_seen_and_carry_their_marks() {
     let tokens = Tokens::new(&[0, 1, 2], &[0, 1, 0], |token| ["a", " ", "\n"][token as usize].into());
     assert_eq!(tokens.texts, ["a", "\u{2423}", "\u{21b5}"]);
-    assert_eq!(tokens.marks, [Mark::None, Mark::Trigger, Mark::Output]);
+    assert_eq!(tokens.marks, [Mark::None, Mark::Marked, Mark::After]);
     let pattern = Array { shape: vec![1, 1, 3, 3], values: vec![0.0; 9] };
     let refused = |sequence, head, positions| {
         attention("", &pattern, sequence, head, positions, &tokens).unwrap_err().to_string()

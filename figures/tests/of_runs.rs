@@ -108,7 +108,7 @@ fn attention_is_that_of_the_weights_and_sequences_that_are_asked_for() {
         let (x, y, marks) = made.test_batch.sequence(sequence);
         let one =
             ihead::data::Batch { x: x.to_vec(), y: y.to_vec(), marks: marks.to_vec(), batch: 1, seq: SEQ };
-        let tokens = Tokens::new(x, marks, |token| text.token(token).unwrap().to_string());
+        let tokens = Tokens::new(x, marks, |token| text.token(token).unwrap().to_string()).triggers();
         let site = format!("layers.{layer}.attention.pattern");
         let pattern = activations(&made.model, &one, &site).unwrap();
         panels(&pattern, &format!("layer {layer}{when}"), range, &tokens)
@@ -142,7 +142,7 @@ fn attention_of_another_program_is_that_of_its_view() {
     let batch = view.batch();
     let of = |moment: usize, sequence: usize, layer: usize, when: &str, range| {
         let (x, _, marks) = batch.sequence(sequence);
-        let tokens = Tokens::new(x, marks, |token| view.token(token).to_string()).without_triggers();
+        let tokens = Tokens::new(x, marks, |token| view.token(token).to_string());
         let site = format!("layers.{layer}.attention.pattern");
         let pattern = view.pattern(moment, sequence, &site).unwrap();
         panels(&pattern, &format!("layer {layer}{when}"), range, &tokens)
@@ -152,6 +152,39 @@ fn attention_of_another_program_is_that_of_its_view() {
     let asked = vec![of(1, 3, 0, ", iteration 2", 7..SEQ)];
     let args = ["sequences=[3]", "snapshots=[2]", "sites=[layers.0.attention.pattern]", "from=7"];
     assert_same(&plot(place.path(), &[&["run", "attention"], &args[..]].concat()), asked, 1);
+}
+
+/// The tokens of a run of any other program are named as its view names them, where there are as many of them.
+#[test]
+fn associations_of_another_program_have_the_names_of_its_view() {
+    let place = place();
+    let run = place.path().join("run");
+    let info = std::fs::read_to_string(run.join("run.json")).unwrap().replace("ihead_basic", "other");
+    std::fs::write(run.join("run.json"), info).unwrap();
+    let view = View::read(&run).unwrap().unwrap();
+    assert_eq!((view.vocab(), view.token(1), view.token(64)), (Some(65), " ", "z"));
+    let weights = io::read(&run.join("snapshots/2.safetensors")).unwrap();
+    let named = |text: &str, most: usize| {
+        let recall: Recall = text.parse().unwrap();
+        let name = |whole: usize, i: usize| (whole == 65).then(|| view.token(i as u32).to_string());
+        let map = association(format!("{}, iteration 2", recall.name()), &recall, &weights, most, name);
+        let drawn = plot(
+            place.path(),
+            &[
+                "run",
+                "associations",
+                "snapshots=[2]",
+                &format!("size={most}"),
+                &format!("recalls=[\"{text}\"]"),
+            ],
+        );
+        let map = map.unwrap();
+        let names = map.rows.len();
+        assert_same(&drawn, vec![map.into()], 1);
+        names
+    };
+    assert_eq!(named("reads: tok_embeddings -> output => self", 65), 65);
+    assert_eq!(named("keys: pe -> layers.0.attention.wq? ~ pe -> layers.0.attention.wk => previous", 9), 0);
 }
 
 /// The paper's program records no evaluation of a task without triggers: there is attention to be drawn, and no curve.

@@ -89,7 +89,7 @@ fn folders_that_hold_no_run_and_places_that_cannot_be_written_are_named() {
             (&["run", "ouf=a"], &["'ouf'", "out"]),
         ],
     );
-    let cases: [(&[&str], &[&str]); 21] = [
+    let cases: [(&[&str], &[&str]); 24] = [
         // these two ended the process, or asked for a file of the kind's name
         (&["run", "width=2000", "dpi=10000", "out=a.png"], &["dpi: 10000", "a smaller picture"]),
         (&["run", "atention"], &["no run or kind of figure 'atention'", "did you mean 'attention'?"]),
@@ -104,7 +104,13 @@ fn folders_that_hold_no_run_and_places_that_cannot_be_written_are_named() {
         ),
         (&["run", "attention", "heads=[9]"], &["heads: head 9 of an attention pattern"]),
         (&["run", "associations", "recalls=['x: tok -> output => self']"], &["recalls: ", "no weight 'tok"]),
+        (&["run", "y_range=[1]"], &["y_range: 1 numbers", "two, the ends of the axis, as in [0.5, 1]"]),
+        (&["run", "y_range=[1, 0]"], &["y_range: [1, 0]", "the lower one first"]),
         // a setting of another kind of figure
+        (
+            &["run", "attention", "y_range=[0, 1]"],
+            &["y_range: belongs to figures of kind paper, curves, table", "attention"],
+        ),
         (
             &["run", "attention", "y=[loss]"],
             &["y: belongs to figures of kind paper, curves, table", "attention"],
@@ -127,6 +133,22 @@ fn folders_that_hold_no_run_and_places_that_cannot_be_written_are_named() {
         (&["run", "associations", "snapshots=[7]"], &["no snapshot of iteration 7", "the run has none"]),
     ];
     check(PLOT, place.path(), &cases);
+}
+
+/// A setting that nobody has given is not to blame.
+#[test]
+fn a_program_without_the_papers_weights_is_told_that_its_associations_have_to_be_named() {
+    let place = place();
+    let path = place.path().join("run/final.safetensors");
+    let stored = std::fs::read(&path).unwrap();
+    let (paper, own) = (b"tok_embeddings", b"own_embeddings");
+    let at = stored.windows(paper.len()).position(|name| name == paper).unwrap();
+    std::fs::write(&path, [&stored[..at], own, &stored[at + own.len()..]].concat()).unwrap();
+    let said = refused(PLOT, place.path(), &["run", "associations"]);
+    for word in ["run: the two associations of the paper", "'tok_embeddings'", "recalls=[...] names others"] {
+        assert!(said.contains(word), "{said}");
+    }
+    assert!(!said.contains("recalls: "), "{said}");
 }
 
 /// A change of a text.
@@ -181,6 +203,8 @@ fn without_a_view_a_page_says_what_is_missing_and_a_line_that_is_being_written_i
     let page = std::fs::read_to_string(place.path().join("report.html")).unwrap();
     assert!(page.contains("whose model only that program can make: run it with report=true"), "no reason");
     assert!(page.contains("\"iterations\":[0,1,2,3]"));
+    // the reason does not name the run, so that a page of several runs gives it once
+    assert!(page.contains("\"unseen\":\"a run of "), "not the reason alone");
     // plot cannot show attention that nobody kept
     let said = refused(PLOT, place.path(), &["run", "attention"]);
     assert!(said.contains("report=true"), "{said}");

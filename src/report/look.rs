@@ -13,7 +13,7 @@ use crate::train::{Compute, Timeline};
 use crate::{Error, Result};
 
 use super::base64;
-use super::view::{FORMAT, Heads, Moment, Shown, TOP, View, byte};
+use super::view::{FORMAT, Heads, Moment, NAMED, Shown, TOP, View, byte};
 
 /// The most bytes of what is seen, in a page.
 const BYTES: usize = 3_000_000;
@@ -46,6 +46,7 @@ impl View {
     /// If there are no stored weights, or they are not of this model.
     pub fn of_run(dir: &Path, of: &Looked<'_>, name: impl Fn(u32) -> String) -> Result<View> {
         of.batch.check()?;
+        let vocab = of.model.vocab_size();
         let stored = crate::io::stored(dir)?;
         let moments: Vec<Option<usize>> = stored.iter().map(|(iteration, _)| *iteration).collect();
         let edits = of.timeline.edits_at(&moments, of.iterations, of.edits);
@@ -60,6 +61,7 @@ impl View {
         let batch = first(of.batch, &shown);
         let mut view = View {
             format: FORMAT,
+            vocab: Some(vocab),
             tokens: BTreeMap::new(),
             sequences: (0..batch.batch)
                 .map(|i| {
@@ -73,7 +75,8 @@ impl View {
             moments: vec![],
             notes: room.notes(&shown),
         };
-        let mut used: Vec<u32> = batch.x.iter().chain(&batch.y).copied().collect();
+        let mut used: Vec<u32> = (0..vocab.min(NAMED) as u32).collect();
+        used.extend(batch.x.iter().chain(&batch.y));
         for ((iteration, path), edits) in thinned(stored.into_iter().zip(edits).collect(), shown.moments) {
             let graph = of.model.record_edited(batch.seq, &edits)?;
             let weights = Stored::read(&path, of.model)?;
@@ -501,6 +504,7 @@ mod tests {
         }
         let view = View {
             format: FORMAT,
+            vocab: None,
             tokens: BTreeMap::new(),
             sequences: vec![Shown { x: vec![0; 3], y: vec![0; 3], marks: vec![0; 3] }; 2],
             patterns: patterns.clone(),

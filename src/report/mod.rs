@@ -104,6 +104,8 @@ impl Page {
         for run in self.runs.iter_mut().filter(|run| run.dir == dir) {
             match &view {
                 Ok(view) => run.view = Some(view.clone()),
+                // the page names the run itself, and runs with one reason together
+                Err(Error::Format { path, message }) if path == dir => run.unseen.clone_from(message),
                 Err(error) => run.unseen = error.to_string(),
             }
         }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::by_key;
 use crate::io::text_if_there;
+use crate::names::is_logged_norm;
 use crate::run::RunInfo;
 use crate::train::{Schedule, Stretch, Timeline};
 use crate::{Error, Result};
@@ -108,6 +109,7 @@ impl Record {
             "units": self.info.units,
             "chances": self.info.chances,
             "recalls": self.info.recalls,
+            "logged_norms": logged_norms(&names),
             "iterations": column("iter"),
             "done": self.info.iterations,
             "numbers": columns,
@@ -192,6 +194,12 @@ impl Record {
         let at: Vec<usize> = (0..end).filter(|i| when.contains(*i, Some(end))).take(MARKS + 1).collect();
         (at.len() <= MARKS).then_some(at)
     }
+}
+
+/// Of the names of numbers those that the run has measured because it logs norms, not because somebody has named them.
+fn logged_norms<'a>(names: &[&'a String]) -> Vec<&'a String> {
+    let has = |wanted: &str| names.iter().any(|name| *name == wanted);
+    names.iter().copied().filter(|name| is_logged_norm(name, has)).collect()
 }
 
 /// Gives each run a name of its own: the settings in which it differs from others, or its folder. Of a name that is long the
@@ -334,6 +342,15 @@ mod tests {
     }
 
     #[test]
+    fn norms_that_somebody_has_named_are_no_logged_ones() {
+        let mut of = record(1);
+        for name in ["norm_wk", "gradnorm_wk", "resid_norm", "norm_resid", "gradnorm_", "norm"] {
+            of.rows[0].insert(name.into(), 1.into());
+        }
+        assert_eq!(of.data(0, 0)["logged_norms"], json!(["norm_wk", "gradnorm_wk"]));
+    }
+
+    #[test]
     fn where_a_run_comes_from_is_said_in_units() {
         let said = |info: RunInfo| {
             let rows = Record { info, ..record(0) }.origin();
@@ -391,6 +408,7 @@ mod tests {
         assert_eq!(record(0).data(0, 0)["unseen"], "not seen");
         let view = View {
             format: 1,
+            vocab: None,
             tokens: BTreeMap::new(),
             sequences: vec![],
             patterns: vec![],

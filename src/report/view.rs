@@ -16,6 +16,9 @@ pub(crate) const VIEW: &str = "view.json";
 /// The form of the file; another one is refused.
 pub(super) const FORMAT: u32 = 1;
 
+/// How many tokens are named whether they are shown or not: as many as `plot` shows on an axis.
+pub(super) const NAMED: usize = 1024;
+
 /// Likely tokens that are kept at a position.
 pub(super) const TOP: usize = 5;
 
@@ -29,7 +32,10 @@ pub(super) const TOP: usize = 5;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
     pub(super) format: u32,
-    /// Names of the tokens that are shown.
+    /// How many tokens there are; an older version left it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) vocab: Option<usize>,
+    /// Names of the tokens that are shown, and of the first ones: see [`NAMED`].
     pub(super) tokens: BTreeMap<u32, String>,
     /// The sequences.
     pub(super) sequences: Vec<Shown>,
@@ -170,7 +176,12 @@ impl View {
         }
     }
 
-    /// Returns the name of a token.
+    /// Returns how many tokens there are; `None` if the view is of a version that did not keep it.
+    pub fn vocab(&self) -> Option<usize> {
+        self.vocab
+    }
+
+    /// Returns the name of a token, or `?` if it has none here: one of the first 1024 has a name, and one that is shown.
     pub fn token(&self, token: u32) -> &str {
         self.tokens.get(&token).map_or("?", String::as_str)
     }
@@ -206,7 +217,8 @@ impl View {
 
     /// How large it will be in a page, nearly.
     pub(super) fn bytes(&self) -> usize {
-        self.moments.iter().map(Moment::bytes).sum::<usize>() + 2000
+        let names: usize = self.tokens.values().map(|name| name.len() + 12).sum();
+        self.moments.iter().map(Moment::bytes).sum::<usize>() + names + 2000
     }
 
     /// The same with fewer moments and sequences, so that it needs at most so many bytes; nothing if that cannot be.
@@ -286,6 +298,7 @@ mod tests {
         };
         View {
             format: FORMAT,
+            vocab: None,
             tokens: BTreeMap::new(),
             sequences: vec![shown; sequences],
             patterns: vec![],

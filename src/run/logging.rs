@@ -71,7 +71,8 @@ impl Logging {
     }
 }
 
-/// `norm_NAME` (after the update) and `gradnorm_NAME` of each parameter that trains.
+/// `norm_NAME` (after the update) and `gradnorm_NAME` of each parameter that trains: [`is_logged_norm`](crate::names::is_logged_norm) knows
+/// them by being two.
 pub(super) fn norms(model: &dyn AnyModel, step: Taken<'_>) -> Measurements {
     let mut record = Measurements::new();
     for (name, param) in model.training() {

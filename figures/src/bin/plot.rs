@@ -56,9 +56,11 @@ struct Args {
     /// A logarithmic horizontal axis.
     #[config(default = false)]
     log_x: bool,
-    /// A logarithmic vertical axis; shares stay linear.
+    /// A logarithmic vertical axis: numbers at or below 0 are left out, but a row of shares of which one is 0 stays linear.
     #[config(default = false)]
     log_y: bool,
+    /// Curves, table: the range of all vertical axes, as in [0.5, 1]; without it that of the numbers, and from 0 to 1 for shares on a linear axis.
+    y_range: Vec<f64>,
     /// Attention: sequences of the test batch.
     #[config(default = vec![0])]
     sequences: Vec<usize>,
@@ -124,7 +126,7 @@ fn main() -> ExitCode {
 
 /// Settings of some kinds of figure, with these kinds; a figure without a kind is one of curves.
 const OF_KINDS: [(&[&str], &[&str]); 4] = [
-    (&["y", "x", "panels", "over", "band", "log_x", "log_y"], &["paper", "curves", "table"]),
+    (&["y", "x", "panels", "over", "band", "log_x", "log_y", "y_range"], &["paper", "curves", "table"]),
     (&["sequences", "from", "sites", "heads"], &["attention"]),
     (&["size", "snapshots"], &["attention", "associations"]),
     (&["recalls"], &["associations"]),
@@ -198,8 +200,20 @@ fn curves(dirs: &[PathBuf], kind: Option<&str>, args: &Args) -> Result<Figure> {
             band,
             log_x: args.log_x,
             log_y: args.log_y,
+            y_range: y_range(args)?,
         },
     )
+}
+
+fn y_range(args: &Args) -> Result<Option<(f64, f64)>> {
+    match args.y_range[..] {
+        [] => Ok(None),
+        [low, high] => Ok(Some((low, high))),
+        _ => {
+            let found = format!("{} numbers", args.y_range.len());
+            Err(Error::value("y_range", found, "two, the ends of the axis, as in [0.5, 1]"))
+        }
+    }
 }
 
 fn read_table(path: &Path) -> Result<Table> {
@@ -278,8 +292,8 @@ fn patterns(
         let graph = ihead::graph::record(model, batch.seq)?;
         for sequence in &args.sequences {
             let one = one_of(batch, *sequence)?;
-            let tokens =
-                Tokens::new(&one.x, &one.marks, |token| text.token(token).unwrap_or("?").to_string());
+            let name = |token| text.token(token).unwrap_or("?").to_string();
+            let tokens = Tokens::new(&one.x, &one.marks, name).triggers();
             let all = graph.sites().iter().filter(|(_, node)| graph.is_pattern(**node));
             for site in sites(args, all.map(|(site, _)| site.as_str()))? {
                 let array = activations(model, &one, &site)?;
@@ -310,7 +324,6 @@ fn kept(dir: &Path, view: &View, args: &Args) -> Result<Vec<Panel>> {
         for sequence in &args.sequences {
             let one = one_of(&batch, *sequence)?;
             let tokens = Tokens::new(&one.x, &one.marks, |token| view.token(token).to_string());
-            let tokens = tokens.without_triggers();
             for site in sites(args, view.sites())? {
                 let array = view.pattern(moment, *sequence, &site)?;
                 panels.extend(heads(&array, &site, &when, &tokens, args)?);
@@ -382,8 +395,7 @@ fn heads(array: &Array, site: &str, when: &str, tokens: &Tokens, args: &Args) ->
 fn associations(dirs: &[PathBuf], args: &Args) -> Result<Figure> {
     let mut rows: Vec<Vec<Panel>> = Vec::new();
     for dir in dirs {
-        // names of the tokens, where the run is one of the paper's programs
-        let text = again(dir).ok().map(|(_, text)| text);
+        let names = names(dir)?;
         let weights = weights(dir, args, true)?;
         for (when, path) in &weights {
             let stored = io::read(path)?;
@@ -391,19 +403,46 @@ fn associations(dirs: &[PathBuf], args: &Args) -> Result<Figure> {
             let recalls = if args.recalls.is_empty() { of_paper(&stored)? } else { own.collect() };
             rows.resize_with(rows.len().max(recalls.len()), Vec::new);
             for (row, (title, recall)) in rows.iter_mut().zip(&recalls) {
-                let name = |whole: usize, i: usize| {
-                    let text = text.as_ref().filter(|text| text.vocab() == whole)?;
-                    Some(text.token(i as u32)?.to_string())
-                };
                 let title = format!("{title}, {when}");
-                let map = association(title, recall, &stored, args.size, name);
-                row.push(map.map_err(|error| error.of_part("recalls"))?.into());
+                let map = association(title, recall, &stored, args.size, &names);
+                let map = map.map_err(|error| match args.recalls[..] {
+                    [] => not_of_paper(dir, &error),
+                    _ => error.of_part("recalls"),
+                });
+                row.push(map?.into());
             }
         }
     }
     let columns = rows.first().map_or(1, Vec::len);
     let width = if columns > 1 { 170.0 } else { 85.0 };
     Ok(Figure::new(rows.into_iter().flatten()).columns(columns).width(width))
+}
+
+/// Names a token: of a side of an association with so many rows the one with this number.
+type Names = Box<dyn Fn(usize, usize) -> Option<String>>;
+
+/// The names of a run's tokens, for a side with as many rows as there are tokens: those of its text if it is a run of the paper's programs,
+/// else those that it has kept.
+fn names(dir: &Path) -> Result<Names> {
+    if let Ok((_, text)) = again(dir) {
+        return Ok(Box::new(move |whole, i| {
+            let text = Some(&text).filter(|text| text.vocab() == whole)?;
+            text.token(i as u32).map(String::from)
+        }));
+    }
+    let view = View::read(dir)?;
+    Ok(Box::new(move |whole, i| {
+        let view = view.as_ref().filter(|view| view.vocab() == Some(whole))?;
+        Some(view.token(i as u32).to_string())
+    }))
+}
+
+/// What is said where the paper's associations cannot be drawn, which nobody has asked for by name.
+fn not_of_paper(dir: &Path, error: &Error) -> Error {
+    let message = format!(
+        "the two associations of the paper, which are drawn without recalls, are not there ({error}); recalls=[...] names others"
+    );
+    Error::format(dir, message)
 }
 
 /// The two associations of the paper that are maps of tokens to tokens and of positions to positions, with their titles.

@@ -59,9 +59,10 @@ const PALETTES = {
   light: ["#0072b2", "#d55e00", "#007a59", "#a8457d", "#3a93c9", "#a86f00", "#222222"],
   dark: ["#56b4e9", "#e69f00", "#2fc79a", "#e79ac6", "#f0e442", "#ff8a4c", "#eeeeee"],
 };
-const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2]];
+/** As many strokes as colours: with each, the lines of a run are told apart. */
+const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2], [18, 5], [10, 3, 2, 3, 2, 3]];
 /** The border of a line's mark in the legend, for each of these dashes. */
-const BORDERS = ["solid", "dashed", "dotted", "double", "groove"];
+const BORDERS = ["solid", "dashed", "dotted", "double", "groove", "ridge", "outset"];
 
 const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
 
@@ -102,19 +103,32 @@ function runGroups() {
   return [...groups.values()];
 }
 
-/** The colour of a run: that of its line. */
-function colourOf(number) {
-  return colour(runGroups().find((group) => group.some((each) => each.number === number))?.[0].number ?? number);
+/** The group of each run, by their numbers from 0: groups are counted by themselves, with those that are not shown, so that each keeps its colour. */
+function groupOfEach() {
+  const keys = runs.map((run, number) => (banded.on ? run.like : number));
+  const order = [...new Set(keys)];
+  return keys.map((key) => order.indexOf(key));
+}
+
+/** How many groups of runs there are. */
+function groupCount() {
+  return new Set(groupOfEach()).size;
 }
 
 function visibleRuns() {
   return runs.map((run, number) => ({ run, number })).filter(({ number }) => chosenRuns.has(number));
 }
 
+/** Gives a mark the colour of a run's lines; where there is one group of runs, colours tell numbers and not runs. */
+function paint(mark, number) {
+  mark.style.background = colour(groupOfEach()[number]);
+  mark.style.display = groupCount() > 1 ? "" : "none";
+}
+
 /** A mark in the colour of a run, which its name follows. */
 function swatch(number) {
   const made = element("span", { class: "swatch", "aria-hidden": "true" });
-  made.style.background = colourOf(number);
+  paint(made, number);
   return made;
 }
 
@@ -134,6 +148,11 @@ function unitOf(name) {
   if (/loss|kl/.test(name)) return "nats";
   if (/acc/.test(name)) return "share";
   return "";
+}
+
+/** Whether a number is the norm of a parameter or of its gradient because a run logs norms: nobody has named it. */
+function isLoggedNorm(name) {
+  return runs.some((run) => run.logged_norms.includes(name));
 }
 
 /** The names of all recorded numbers, in the order in which they were recorded. */

@@ -3,35 +3,25 @@
 
 const charts = [];
 
-/** By how much a number changed on the way, in the run where it changed most: what is shown at first has something to show. */
-function changeOf(name) {
-  const changes = runs.map((run) => {
-    const values = run.iterations.map((_, at) => recorded(run, name, at)).filter((value) => value !== null);
-    return values.length > 0 ? Math.max(...values) - Math.min(...values) : 0;
-  });
-  return Math.max(...changes);
-}
-
-/** The groups of numbers: recalls by themselves, all others by their unit. */
+/** The groups of numbers: recalls and logged norms by themselves, all others by their unit. At first, a group shows the first of its numbers in the order of the records, as many as keep a chart to one line of each colour, and at least one; of logged norms none. */
 function numberGroups() {
   const isRecall = (name) => runs.some((run) => run.recalls.includes(name));
   const isChart = (name) => runs.some((run) => run.iterations.some((_, at) => recorded(run, name, at) !== null));
-  const titles = { nats: "Losses and divergences", share: "Accuracies and other shares", logits: "Logits", norm: "Norms", seconds: "Times", count: "Counts", "": "Other numbers" };
+  const titles = { nats: "Losses and divergences", share: "Accuracies and other shares", logits: "Logits", recalls: "Recalls of the weights", logged: "Norms of parameters and of their gradients", norm: "Norms", seconds: "Times", count: "Counts", "": "Other numbers" };
   const groups = new Map();
   for (const name of allNumbers.filter(isChart)) {
     const unit = unitOf(name);
-    const key = isRecall(name) ? "recalls" : unit;
-    const title = isRecall(name) ? "Recalls of the weights" : titles[unit] ?? unit;
+    const key = isRecall(name) ? "recalls" : isLoggedNorm(name) ? "logged" : unit;
+    const title = titles[key] ?? unit;
     if (!groups.has(key)) groups.set(key, { key, title, unit, names: [], chosen: new Set() });
     groups.get(key).names.push(name);
   }
   for (const group of groups.values()) {
-    const first = group.key === "norm" ? 0 : runs.length > 1 ? 2 : 5;
-    const byChange = [...group.names].sort((a, b) => changeOf(b) - changeOf(a));
-    byChange.slice(0, first).forEach((name) => group.chosen.add(name));
+    const first = group.key === "logged" ? 0 : Math.max(1, Math.floor(PALETTES.light.length / groupCount()));
+    group.names.slice(0, first).forEach((name) => group.chosen.add(name));
   }
   const order = ["nats", "share", "recalls", "logits"];
-  const place = (key) => (order.includes(key) ? order.indexOf(key) : order.length + (key === "norm" ? 1 : 0));
+  const place = (key) => (order.includes(key) ? order.indexOf(key) : order.length + (key === "logged" ? 1 : 0));
   return [...groups.values()].sort((a, b) => place(a.key) - place(b.key));
 }
 
@@ -44,9 +34,10 @@ function nameOf(members) {
   return `${members[0].name} and others, ${mean}`;
 }
 
-/** The lines of a group of numbers: one for each number that is chosen and each run that is shown, or each group of runs. */
+/** The lines of a group of numbers: one for each number that is chosen and each run that is shown, or each group of runs. Colours tell the groups of runs, and strokes their numbers; after seven groups the colours begin anew, with strokes that come next. Where there is one group, colours tell the numbers. */
 function linesOf(group) {
   const names = group.names.filter((name) => group.chosen.has(name));
+  const [groups, alone, colours] = [groupOfEach(), groupCount() === 1, PALETTES.light.length];
   return runGroups().flatMap((each) => {
     const [members, { number }] = [each.map(({ run }) => run), each[0]];
     const who = nameOf(members);
@@ -54,13 +45,13 @@ function linesOf(group) {
       .filter((name) => members.some((run) => run.numbers[name]))
       .map((name) => {
         const at = group.names.indexOf(name);
-        const one = runs.length === 1;
+        const [hue, stroke, strokes] = alone ? [at, 0, 1] : [groups[number], names.indexOf(name), names.length];
         return {
-          label: one ? name : names.length > 1 ? `${name}, ${who}` : who,
+          label: runs.length === 1 ? name : names.length > 1 ? `${name}, ${who}` : who,
           members,
           name,
-          colour: colour(one ? at : number),
-          dash: DASHES[(one ? Math.floor(at / PALETTES.light.length) : names.indexOf(name)) % DASHES.length],
+          colour: colour(hue),
+          dash: DASHES[(Math.floor(hue / colours) * strokes + stroke) % DASHES.length],
         };
       });
   });
@@ -144,7 +135,7 @@ function drawChart(card) {
   const lines = linesOf(group);
   card.summary.textContent = `Choose numbers (${group.chosen.size} of ${group.names.length})`;
   if (lines.length === 0) {
-    place.replaceChildren(element("p", { class: "hint" }, "No number is chosen."));
+    place.replaceChildren(element("p", { class: "hint" }, group.key === "logged" ? "None of these is drawn at first: choose some below." : "No number is chosen."));
     place.removeAttribute("role");
     place.removeAttribute("tabindex");
     card.numbers.replaceChildren();

@@ -16,9 +16,7 @@ whenRunsChange(drawTimeline);
 
 /** The colours of the runs; the focus stays where it was. */
 function drawRunsAgain() {
-  document.querySelectorAll("#runs-table .swatch").forEach((mark, number) => {
-    mark.style.background = colourOf(number);
-  });
+  document.querySelectorAll("#runs-table .swatch").forEach(paint);
 }
 
 // told to whoever opens the page by a program

@@ -4,7 +4,7 @@
 /** The runs with what they reached; with several, each can be left out. */
 function drawRuns() {
   const place = document.getElementById("runs-table");
-  const numbers = allNumbers.filter((name) => unitOf(name) !== "norm");
+  const numbers = allNumbers.filter((name) => !isLoggedNorm(name));
   const chances = numbers.map((name) => runs.map((run) => run.chances[name]).find((chance) => chance !== undefined));
   const box = (run, number) =>
     runs.length === 1

@@ -270,7 +270,13 @@ function drawViewer() {
   const rebuild = () => {
     const all = viewed();
     const without = visibleRuns().filter(({ run }) => !run.view);
-    const notes = without.map(({ run }) => element("p", { class: "hint" }, `${runs.length > 1 ? `${run.name}: ` : ""}${run.unseen}`));
+    // runs with one reason are named together, by their number
+    const reasons = [...Map.groupBy(without, ({ run }) => run.unseen)];
+    const sentence = (reason, group) => {
+      if (group.length > 1) return `${group.length} runs: ${reason}`;
+      return runs.length > 1 ? `${group[0].run.name}: ${reason}` : reason[0].toUpperCase() + reason.slice(1);
+    };
+    const notes = reasons.map(([reason, group]) => element("p", { class: "hint" }, sentence(reason, group)));
     form.hidden = said.hidden = all.length === 0;
     if (all.length === 0) {
       place.replaceChildren(...notes);
