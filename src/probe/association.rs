@@ -275,7 +275,7 @@ mod tests {
         );
         assert_eq!(
             message(Association::identity(usize::MAX).recall(&scores)),
-            "row 2 of a matrix, which has one row, 0"
+            "row 1 of a matrix, which has one row, 0"
         );
         assert_eq!(
             message(Association::previous(usize::MAX).recall(&scores)),
