@@ -332,7 +332,7 @@ impl Figure {
         let (mut lefts, mut rights) = (vec![0.0f64; count], vec![0.0f64; count]);
         rights[count - 1] = 50.0;
         for (r, row) in rows.iter().enumerate() {
-            for c in 0..row.len() {
+            for (c, _) in row.iter().enumerate() {
                 lefts[c] = lefts[c].max(left_of(r, c));
                 // right of a row that is not full is room enough, but for the end of the page
                 let end = if c + 1 == row.len() { count - 1 } else { c };

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use ihead::config::parse;
 use ihead::io::{self, Array};
-use ihead::probe::Recall;
+use ihead::prelude::*;
 use ihead::report::View;
 use ihead::run::activations;
 use ihead_figure::again::{Again, again};
@@ -185,6 +185,40 @@ fn associations_of_another_program_have_the_names_of_its_view() {
     };
     assert_eq!(named("reads: tok_embeddings -> output => self", 65), 65);
     assert_eq!(named("keys: pe -> layers.0.attention.wq? ~ pe -> layers.0.attention.wk => previous", 9), 0);
+}
+
+/// Two tokens in turn, of three that have names.
+struct InTurn;
+
+impl Task for InTurn {
+    fn vocab(&self) -> usize {
+        3
+    }
+
+    fn seq_length(&self) -> usize {
+        4
+    }
+
+    fn sequence(&self, _: &mut NumpyRng, tokens: &mut [u32], _: &mut [i32]) {
+        tokens.iter_mut().enumerate().for_each(|(i, token)| *token = i as u32 % 2);
+    }
+
+    fn token_name(&self, token: u32) -> String {
+        ["zero", "one", "two"][token as usize].into()
+    }
+}
+
+#[test]
+fn a_view_names_all_tokens_of_a_task_and_numbers_those_that_only_the_model_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = BatchOptions { batch_size: 2, seed: 1, workers: 1 };
+    let batches = Batches::new(std::sync::Arc::new(InTurn), options).unwrap();
+    let sizes = TransformerArgs { layers: 1, dim: 8, max_length: 4, ..TransformerArgs::defaults() };
+    let run = Run::new(Transformer::new(5, &sizes).unwrap().init(1), batches);
+    run.save_to(dir.path()).report().quiet().train(1).unwrap();
+    let view = View::read(dir.path()).unwrap().unwrap();
+    assert_eq!(view.vocab(), Some(5));
+    assert_eq!([0, 1, 2, 3, 4, 5].map(|token| view.token(token)), ["zero", "one", "two", "#3", "#4", "?"]);
 }
 
 /// The paper's program records no evaluation of a task without triggers: there is attention to be drawn, and no curve.

@@ -116,7 +116,12 @@ impl Work {
             iterations,
             compute: self.training.compute,
         };
-        View::of_run(dir, &looked, |token| task.token_name(token))?.write(dir)?;
+        // a model may have more tokens than its task
+        let name = |token: u32| match (token as usize) < task.vocab() {
+            true => task.token_name(token),
+            false => format!("#{token}"),
+        };
+        View::of_run(dir, &looked, name)?.write(dir)?;
         if self.looks.report {
             Page::of_runs(&[dir.to_path_buf()])?.write(&dir.join("report.html"))?;
         }
