@@ -235,6 +235,22 @@ fn label(settings: &[String], key: &Key) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
+/// Whether the runs of a table differ in these columns.
+fn are_told_apart(frame: &Frame, settings: &[usize]) -> bool {
+    let Some(run) = column(frame, "run") else { return true };
+    let mut found: Vec<(Key, &Value)> = Vec::new();
+    frame.rows.iter().all(|row| {
+        let key: Key = settings.iter().map(|at| row[*at].clone()).collect();
+        match found.iter().find(|(known, _)| *known == key) {
+            Some((_, known)) => **known == row[run],
+            None => {
+                found.push((key, &row[run]));
+                true
+            }
+        }
+    })
+}
+
 /// Numbers by size, everything else as it comes.
 fn in_order(mut keys: Vec<Key>) -> Vec<Key> {
     if keys.iter().flatten().all(Value::is_number) {
@@ -311,7 +327,11 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
         let mut rows = frame.rows.iter().zip(&panels_of);
         rows.any(|(row, panel)| **found.entry(panel).or_insert(&row[at]) != row[at])
     };
-    let lines: Vec<String> = rest(&beside).into_iter().filter(differs).collect();
+    let mut lines: Vec<String> = rest(&beside).into_iter().filter(differs).collect();
+    // runs that no setting tells apart are not means of each other
+    if !are_told_apart(frame, &places(&settings)) {
+        lines.push("run".into());
+    }
     let lines_at = places(&lines);
     let distinct = |at: &[usize]| {
         let mut keys: Vec<Key> = Vec::new();

@@ -2,6 +2,10 @@
 use plotters::coord::ranged1d::Ranged;
 use plotters::coord::types::RangedCoordf64;
 
+/// The ends of all scales: beyond them, the length of an axis would be no number.
+const LARGEST: f64 = 1e300;
+const SMALLEST: f64 = 1e-300;
+
 /// An axis in numbers: where its ends are and where it has ticks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Axis {
@@ -12,8 +16,10 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// An axis from `low` to `high`, with about `count` ticks.
+    /// An axis from `low` to `high`, with about `count` ticks. What is larger or nearer to zero than any scale is at its end.
     pub fn new(low: f64, high: f64, log: bool, count: usize) -> Axis {
+        let within = |v: f64| if log { v.clamp(SMALLEST, LARGEST) } else { v.clamp(-LARGEST, LARGEST) };
+        let (low, high) = (within(low), within(high));
         let (low, high) = if low < high {
             (low, high)
         } else if log {
@@ -64,6 +70,9 @@ impl Axis {
         if self.log {
             return self.ticks.iter().map(|tick| power(*tick)).collect();
         }
+        if self.ticks.iter().any(|tick| tick.abs() >= 1e12) {
+            return self.ticks.iter().map(|tick| scientific(*tick)).collect();
+        }
         let digits = (0..=6).find(|digits| self.ticks.iter().all(|tick| fits(*tick, *digits))).unwrap_or(6);
         self.ticks.iter().map(|tick| grouped(*tick, digits)).collect()
     }
@@ -90,6 +99,15 @@ fn grouped(value: f64, digits: usize) -> String {
         out.push(digit);
     }
     out
+}
+
+/// The text of a number of any size and sign.
+fn scientific(value: f64) -> String {
+    match value {
+        0.0 => "0".into(),
+        _ if value < 0.0 => format!("\u{2212}{}", power(-value)),
+        _ => power(value),
+    }
 }
 
 /// The text of a tick of a logarithmic axis.
@@ -159,6 +177,21 @@ mod tests {
         // with many powers every second or third is written
         assert_eq!(Axis::new(1.0, 1e7, true, 5).texts(), ["1", "100", "10,000", "10⁶"]);
         assert_eq!(Axis::new(1.0, 1e5, true, 5).ticks.len(), 6);
+    }
+
+    #[test]
+    fn numbers_of_any_size_have_an_axis_and_short_texts() {
+        for log in [false, true] {
+            for (low, high) in [(-1e308, 1e308), (5e-324, 1e308), (1e308, 1e308), (0.0, 2.6e253)] {
+                let axis = Axis::new(low, high, log, 5);
+                assert!((1..20).contains(&axis.ticks.len()), "{low} {high} {log}: {:?}", axis.ticks);
+                assert!(axis.texts().iter().all(|text| text.chars().count() < 12), "{:?}", axis.texts());
+            }
+        }
+        assert_eq!(
+            Axis::new(-2e15, 0.0, false, 3).texts(),
+            ["\u{2212}2\u{b7}10\u{b9}\u{2075}", "\u{2212}10\u{b9}\u{2075}", "0"]
+        );
     }
 
     #[test]

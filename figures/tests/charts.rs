@@ -201,3 +201,19 @@ fn stretches_are_drawn_over_iterations() {
     nameless.spans = table.spans;
     assert_eq!(shown(&nameless, None).0, 0);
 }
+
+/// Runs that no setting tells apart, as those of a sweep in code, are lines of their own and no mean.
+#[test]
+fn runs_that_no_setting_tells_apart_are_not_averaged() {
+    let labels = |text: &str| -> Vec<String> {
+        let figure = drawn(&read(text), &y(&["loss"]));
+        panels(&figure).iter().flat_map(|panel| panel.series.iter().map(|line| line.label.clone())).collect()
+    };
+    let alike = "run,iter,loss\nsw/a,0,1\nsw/a,1,2\nsw/b,0,3\nsw/b,1,4\n";
+    assert_eq!(labels(alike), ["run = sw/a", "run = sw/b"]);
+    let seeds = "run,seed,iter,loss\nsw/a,1,0,1\nsw/a,1,1,2\nsw/b,2,0,3\nsw/b,2,1,4\n";
+    assert_eq!(labels(seeds).len(), 1);
+    // one of two settings
+    let some = "run,rate,seed,iter,loss\na,0.1,1,0,1\nb,0.1,2,0,3\nc,,,0,3\nd,,,0,4\n";
+    assert_eq!(labels(some).len(), 4);
+}

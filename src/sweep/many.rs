@@ -58,7 +58,8 @@ pub struct Ran<P> {
 }
 
 impl<P: Sync> Sweep<P> {
-    /// Makes a sweep over these points, each with its name.
+    /// Makes a sweep over these points, each with its name. Names such as `rate=0.01,seed=1` are the settings of their runs
+    /// for tables and figures ([`collect`](super::collect())), unless the runs have [settings](Run::settings) of their own.
     ///
     /// # Errors
     /// If two points have one name, or a name is none of a folder.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use ihead::data::{BatchOptions, Batches, BigramData, TriggerOptions, TriggerTask};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::run::Run;
-use ihead::sweep::Sweep;
+use ihead::sweep::{Collect, Sweep, collect};
 
 fn run(seed: u64) -> ihead::Result<Run<Simplified<usize, usize, usize>>> {
     let text = Arc::new(BigramData::tiny_shakespeare());
@@ -74,4 +74,27 @@ fn a_level_of_confidence_is_between_0_and_1() {
         let error = ihead::sweep::collect(&[dir.path()], &options).unwrap_err().to_string();
         assert_eq!(error, format!("confidence: {confidence}; expected a number between 0 and 1"));
     }
+}
+
+/// The names of points are the settings of runs that have none of their own.
+#[test]
+fn tables_of_a_sweep_in_code_know_its_points_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let points =
+        [("rate=0.1,seed=1", (0.1, 1)), ("rate=0.1,seed=2", (0.1, 2)), ("rate=0.01,seed=1", (0.01, 1))];
+    let ran = Sweep::over(points)
+        .unwrap()
+        .save_to(dir.path())
+        .train(2, |(rate, seed)| Ok(run(*seed)?.optim(ihead::train::optim::Sgd::new(*rate))));
+    assert!(ran.iter().all(|ran| ran.history.is_ok()));
+    let of = |options: &Collect| collect(&[dir.path()], options).unwrap().table;
+    let table = of(&Collect::default());
+    assert_eq!(table.columns[..4], ["run", "status", "rate", "seed"]);
+    let mut rates: Vec<f64> = table.rows.iter().filter_map(|row| row[2].as_f64()).collect();
+    rates.sort_by(f64::total_cmp);
+    assert_eq!(rates, [0.01, 0.1, 0.1]);
+    assert_eq!(of(&Collect { over: vec!["seed".into()], ..Collect::default() }).rows.len(), 2);
+    // any other name is none
+    std::fs::rename(dir.path().join("rate=0.1,seed=1"), dir.path().join("rate=0.1,first")).unwrap();
+    assert_eq!(of(&Collect::default()).rows.iter().filter(|row| row[2].is_null()).count(), 1);
 }

@@ -87,8 +87,10 @@ fn read(dir: &Path) -> Result<Found> {
         None if params.is_none() => in_plan()?,
         settings => settings,
     };
+    // a run of a sweep in code has its settings in its name alone
+    let named = if params.is_none() && chosen.is_none() { of_name(dir) } else { None };
     // what a run has worked out from its settings, such as the size of its vocabulary, is in its parameters alone
-    let settings: BTreeMap<String, Value> = [params, chosen]
+    let settings: BTreeMap<String, Value> = [params, chosen, named]
         .into_iter()
         .flatten()
         .flat_map(|settings| by_key(&compared(settings)))
@@ -111,6 +113,16 @@ fn read(dir: &Path) -> Result<Found> {
         _ => error,
     };
     Ok(Found { dir: dir.to_owned(), status, error, settings, records: records(dir)? })
+}
+
+/// The settings in the name of a folder, as in `rate=0.01,seed=1`; nothing for any other name.
+fn of_name(dir: &Path) -> Option<Value> {
+    let pair = |part: &str| {
+        let (key, text) = part.split_once('=').filter(|(key, _)| !key.is_empty())?;
+        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+        Some((key.to_owned(), value))
+    };
+    dir.file_name()?.to_str()?.split(',').map(pair).collect::<Option<Map<_, _>>>().map(Value::Object)
 }
 
 /// The JSON in a file, if there is one.
