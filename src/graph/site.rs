@@ -145,6 +145,10 @@ fn edited_stream<T: Dim, D: Dim>(x: &Stream<T, D>, edit: &Edit, site: &str) -> R
         Edit::Ablate => Ok(x.zero()),
         Edit::Scale(by) if !by.is_finite() => Err(misfit(site, format!("scale({by})"), "a finite number")),
         Edit::Scale(by) => Ok(x.scale(*by)),
+        Edit::Add(row) => {
+            fits(row)?;
+            Ok(x.clone() + x.held(1, row, Index::First))
+        }
         Edit::Row(row) => {
             fits(row)?;
             Ok(x.held(1, row, Index::First))

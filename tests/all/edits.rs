@@ -26,6 +26,8 @@ fn all() -> Edits {
         .on_heads(pattern, [0, 2], Edit::Parents(vec![0, 0, 1, 3, 2, 0, 1]))
         .on_heads("layers.*.attention.pattern", [1], Edit::Ablate)
         .with("layers.0.ff.out", Edit::Scale(-0.1))
+        .on_heads("layers.0.attention.mixed", [1], Edit::Add((0..12).map(|c| 0.1 * f64::from(c)).collect()))
+        .with("layers.1.resid", Edit::Add(vec![-0.25; 12]))
         .with("layers.0.resid", Edit::Row((0..12).map(|c| 1.0 / (3.0 + f64::from(c))).collect()))
         .with("layers.1.resid_mid", Edit::Rows((0..6).map(|t| vec![f64::from(t) * 1e-7; 12]).collect()))
 }
@@ -85,7 +87,7 @@ fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
         ),
         (
             "a=b",
-            "one of ablate, previous_token, induction, first_token, current_token, uniform, patch, scale, row, rows, parents, \
+            "one of ablate, previous_token, induction, first_token, current_token, uniform, patch, scale, add, row, rows, parents, \
              found `b` at character 3",
         ),
     ] {
@@ -136,7 +138,7 @@ fn an_edit_without_effect_is_refused() {
         ),
         (
             "layers.1.ff.out=previous_token",
-            "edit of 'layers.1.ff.out': previous_token of a stream; expected ablate, scale, row, rows, patch"
+            "edit of 'layers.1.ff.out': previous_token of a stream; expected ablate, scale, add, row, rows, patch"
                 .into(),
         ),
         (

@@ -320,6 +320,8 @@ fn terms_of_heads_stay_apart_where_some_of_them_are_edited() {
             "layers.1.attention.mixed[1]=ablate",
             "layers.0.attention.mixed[2]=scale(0.5), layers.1.attention.pattern[1]=previous_token",
             "layers.1.attention.v[1]=ablate",
+            "layers.1.attention.mixed=scale(2)",
+            "layers.1.attention.out=scale(0.5)",
         ] {
             let edited = model.record_edited(SEQ, &edits.parse().unwrap()).unwrap();
             check_terms_of(&model, &edited, &expected);

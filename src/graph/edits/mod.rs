@@ -38,6 +38,9 @@ pub enum Edit {
     /// Every position gets the same given row, `[dim]`. With the mean over a batch this is mean ablation
     /// ([`crate::run::mean_ablation`]).
     Row(Vec<f64>),
+    /// The same given row, `[dim]`, is added to the values of every position: steering. Of some heads, only their columns of the
+    /// row are added.
+    Add(Vec<f64>),
     /// Each position gets a row of its own, `[seq, dim]`. There may be more rows than positions.
     Rows(Vec<Vec<f64>>),
     /// Attention to the previous position (position 0 attends to itself).
@@ -60,7 +63,7 @@ pub enum Edit {
 
 impl Edit {
     /// What can become of a stream, in words.
-    pub(super) const OF_STREAMS: &str = "ablate, scale, row, rows, patch";
+    pub(super) const OF_STREAMS: &str = "ablate, scale, add, row, rows, patch";
     /// What can become of a pattern, in words.
     pub(super) const OF_PATTERNS: &str =
         "ablate, previous_token, induction, first_token, current_token, uniform, parents, patch";
@@ -75,7 +78,9 @@ impl Edit {
             Edit::CurrentToken => FixedPattern::Current,
             Edit::Uniform => FixedPattern::Uniform,
             Edit::Parents(parents) => FixedPattern::Parents(Arc::from(parents.as_slice())),
-            Edit::Scale(_) | Edit::Row(_) | Edit::Rows(_) | Edit::Patch => return Ok(None),
+            Edit::Scale(_) | Edit::Add(_) | Edit::Row(_) | Edit::Rows(_) | Edit::Patch => {
+                return Ok(None);
+            }
         };
         rule.problem(seq).map_or(Ok(Some(rule)), Err)
     }

@@ -20,8 +20,9 @@ const PLAIN: [(&str, Edit); 7] = [
 ];
 
 /// Edits that take values, with an example of each.
-const WITH_VALUES: [(&str, &str); 4] = [
+const WITH_VALUES: [(&str, &str); 5] = [
     ("scale", "scale(0.5)"),
+    ("add", "add(0.5, 1)"),
     ("row", "row(0.5, 1)"),
     ("rows", "rows((0.5, 1), (0, 2))"),
     ("parents", "parents(0, 0..7)"),
@@ -53,6 +54,7 @@ impl Edit {
         reader.sign("(", expected)?;
         match name {
             "scale" => reader.exactly(expected).map(|[by]| Edit::Scale(by)),
+            "add" => reader.numbers(expected).map(Edit::Add),
             "row" => reader.numbers(expected).map(Edit::Row),
             "rows" => {
                 let rows = reader.list(|reader| {
@@ -76,6 +78,7 @@ impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Edit::Scale(by) => write!(f, "scale({by})"),
+            Edit::Add(row) => write!(f, "add({})", joined(row)),
             Edit::Row(row) => write!(f, "row({})", joined(row)),
             Edit::Rows(rows) => {
                 let rows: Vec<String> = rows.iter().map(|row| format!("({})", joined(row))).collect();

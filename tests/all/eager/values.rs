@@ -193,6 +193,9 @@ fn edited_streams_are_what_the_edit_says() {
     let halved: Rows = plain.iter().map(|row| row.iter().map(|x| 0.5 * x).collect()).collect();
     assert_close(&body(Edit::Scale(0.5)), &halved);
     let rows: Rows = (0..SEQ + 1).map(|t| (0..DIM).map(|c| (t + 10 * c) as f64).collect()).collect();
+    let more: Rows =
+        plain.iter().map(|row| row.iter().zip(&rows[3]).map(|(x, more)| x + more).collect()).collect();
+    assert_close(&body(Edit::Add(rows[3].clone())), &more);
     assert_eq!(body(Edit::Row(rows[3].clone())), vec![rows[3].clone(); SEQ]);
     assert_eq!(body(Edit::Rows(rows.clone())), rows[..SEQ]);
 }

@@ -31,13 +31,14 @@ fn batch(vocab: usize, seq: usize, sequences: usize) -> Batch {
 fn edit(graph: &Graph, by: usize) -> Option<(String, Edits)> {
     let sites: Vec<_> = graph.sites().iter().collect();
     let (name, node) = sites[by % sites.len()];
-    let edit = match (graph.is_pattern(*node), by / sites.len() % 5) {
+    let edit = match (graph.is_pattern(*node), by / sites.len() % 6) {
         (_, 0) => return None,
         (_, 1) => Edit::Ablate,
         (_, 2) => Edit::Patch,
         (true, 3) => Edit::PreviousToken,
         (true, _) => Edit::Induction,
         (false, 3) => Edit::Scale(-0.5),
+        (false, 4) => Edit::Add(vec![-0.5; graph.width(*node)]),
         (false, _) => Edit::Row(vec![0.25; graph.width(*node)]),
     };
     Some((name.clone(), Edits::default().with(name, edit)))
