@@ -211,6 +211,7 @@ fn unit_text(unit: Option<Unit>) -> &'static str {
         Some(Unit::Norm) => "Euclidean norm",
         Some(Unit::Seconds) => "seconds",
         Some(Unit::Count) => "count",
+        Some(Unit::Penalty) => "penalty",
         _ => "",
     }
 }

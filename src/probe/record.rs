@@ -19,6 +19,8 @@ pub enum Unit {
     Seconds,
     /// A count.
     Count,
+    /// A penalty in a loss, which has no unit.
+    Penalty,
 }
 
 /// A number, or why there is none.

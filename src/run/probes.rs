@@ -39,6 +39,8 @@ pub(super) struct Probes {
     seq: usize,
     compute: Compute,
     initial: Initial,
+    /// The terms of the loss that are penalties.
+    pub penalties: Vec<String>,
     training: Option<Evaluator>,
     /// One for each test set.
     sets: Vec<Evaluator>,
@@ -79,7 +81,8 @@ impl Wanted {
         measure_weights(&self.weights, model.weights())?;
         let needs_initial = self.sets.iter().flat_map(|set| &set.edited).any(WeightEdit::needs_initial);
         let initial = if needs_initial { initial_of(model) } else { Initial::new() };
-        let mut probes = Probes { wanted: self, seq, compute, initial, training: None, sets: vec![] };
+        let mut probes =
+            Probes { wanted: self, seq, compute, initial, penalties: vec![], training: None, sets: vec![] };
         probes.reopen(model, edits)?;
         for (evaluator, set) in probes.sets.iter().zip(&probes.wanted.sets) {
             evaluator.check(&set.batch)?;
@@ -89,13 +92,16 @@ impl Wanted {
 
     /// Refuses two numbers of one name, and a number without a name.
     fn check_names(&self) -> Result<()> {
-        // a metric that measures a loss of the training batch may stand for the loss of the step
-        let stands_for_loss =
-            |metric: &&Metric| metric.name() == "loss" && matches!(metric.measure(), Measure::Loss);
-        let training = self.training.iter().filter(|metric| !stands_for_loss(metric));
         let sets = self.sets.iter().flat_map(|set| &set.metrics);
-        let metrics = training.chain(sets).map(Metric::name);
-        let mut seen = vec!["iter", "loss", "run", "status"];
+        let metrics = || self.training.iter().chain(sets.clone());
+        // a metric that measures a loss may stand for the loss of the step
+        let stands_for_loss = metrics().all(|m| m.name() != "loss" || matches!(m.measure(), Measure::Loss));
+        let weighs_loss = self.weights.iter().any(|probe| probe.name() == "loss");
+        if !stands_for_loss || weighs_loss {
+            return Err(Error::duplicate("numbers of a run", "loss"));
+        }
+        let metrics = metrics().map(Metric::name);
+        let mut seen = vec!["iter", "run", "status"];
         for name in metrics.chain(self.weights.iter().map(WeightProbe::name)) {
             check_name(name)?;
             if seen.contains(&name) {
@@ -152,7 +158,8 @@ impl Probes {
             record.insert("loss", Unit::Nats, step.loss);
         }
         for (name, value) in step.terms.iter().filter(|_| step.terms.len() > 1) {
-            record.insert(format!("loss_{name}"), Unit::Nats, *value);
+            let unit = if self.penalties.contains(name) { Unit::Penalty } else { Unit::Nats };
+            record.insert(format!("loss_{name}"), unit, *value);
         }
         record.extend(before);
         record.extend(self.of_model(model)?);

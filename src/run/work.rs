@@ -292,7 +292,8 @@ impl Work {
             }
         })?;
         training.compute.engine(&graph, &Request::default(), &|_| false)?;
-        let probes = self.wanted.clone().open(model, seq, &training.edits, training.compute)?;
+        let mut probes = self.wanted.clone().open(model, seq, &training.edits, training.compute)?;
+        probes.penalties = training.loss.penalties();
         Ok(Checked { probes, estimate })
     }
 

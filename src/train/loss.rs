@@ -144,6 +144,12 @@ impl Loss {
 const LOOKED_AT: usize = 64;
 
 impl Loss {
+    /// The names of the terms that are penalties.
+    pub(crate) fn penalties(&self) -> Vec<String> {
+        let penalties = self.terms.iter().filter(|term| matches!(term.kind, Kind::Penalty(..)));
+        penalties.map(|term| term.name.clone()).collect()
+    }
+
     /// Refuses batches in which no position counts for one of the terms: its mean is NaN, and nothing would train by it. A small
     /// batch may have none by chance: then the next batches are checked, too.
     ///

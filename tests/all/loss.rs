@@ -6,7 +6,7 @@ use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, Task, TriggerOpti
 use ihead::engine::Penalty;
 use ihead::model::{Transformer, TransformerArgs};
 use ihead::nn::ModuleExt;
-use ihead::probe::{BigramTable, Matrix, Select, TaskDistribution, Uniform, Unigram};
+use ihead::probe::{BigramTable, Matrix, Select, TaskDistribution, Uniform, Unigram, Unit};
 use ihead::run::{Inspect, Run, gradients};
 use ihead::train::Loss;
 
@@ -172,4 +172,15 @@ fn what_a_loss_cannot_be_of_is_said_before_the_first_step() {
         error(Loss::penalty(Penalty::L2, "output.weight").over(Select::first(2))),
         "penalty: positions of the weights 'output.weight', which have none; expected no `over`, or a stream"
     );
+}
+
+/// A penalty is not counted in nats: a figure would draw it beside the losses.
+#[test]
+fn the_unit_of_a_penalty_is_its_own() {
+    let loss = Loss::next_token() + Loss::penalty(Penalty::L2, "output.weight").weighted(0.1).named("decay");
+    let history = crate::run::run().loss(loss).every(1).train(1).unwrap();
+    let unit = |name: &str| history.unit(name);
+    assert_eq!(unit("loss"), Some(Unit::Nats));
+    assert_eq!(unit("loss_next_token"), Some(Unit::Nats));
+    assert_eq!(unit("loss_decay"), Some(Unit::Penalty));
 }

@@ -139,6 +139,7 @@ const UNITS = {
   norm: "Euclidean norm",
   seconds: "seconds",
   count: "count",
+  penalty: "penalty",
 };
 
 /** What a number of a run is counted in: as recorded, or as its name says in records of old runs. */

@@ -57,10 +57,12 @@ fn two_numbers_of_one_name() {
     for column in ["iter", "loss", "run", "status"] {
         refused(run().on(&test_batch(), [Metric::accuracy(column)]), &format!("named '{column}'"));
     }
-    // of the training batch, a loss may stand for that of the step, and nothing else
+    // a loss may stand for that of the step, and nothing else
     refused(run().on_training([Metric::accuracy("loss")]), "named 'loss'");
-    refused(run().on(&test_batch(), [Metric::loss("loss")]), "named 'loss'");
+    let twice = run().on_training([Metric::loss("loss")]).on(&test_batch(), [Metric::loss("loss")]);
+    refused(twice, "named 'loss'");
     assert!(run().on_training([Metric::loss("loss").over(Select::first(3))]).train(1).is_ok());
+    assert!(run().on(&test_batch(), [Metric::loss("loss")]).train(1).is_ok());
 }
 
 #[test]
