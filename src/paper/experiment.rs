@@ -94,6 +94,7 @@ impl<M: Model> Experiment<M> {
             .compute(args.compute())
             .schedule(Schedule::every(args.eval_delta))
             .logging(logging)
+            .empty_metrics()
             .exp(exp_batch.as_ref().filter(|_| save_dir.is_some()).map_or(0, |batch| batch.batch))
             .settings(kept(&self.params))
             .earlier(earlier)

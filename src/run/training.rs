@@ -235,6 +235,12 @@ impl<M> Run<M> {
         self.model
     }
 
+    /// Without warnings of metrics that select no position of their batch.
+    pub(crate) fn empty_metrics(mut self) -> Self {
+        self.work.warns_of_empty = false;
+        self
+    }
+
     /// With so many sequences whose activations are written at the end.
     pub(crate) fn exp(mut self, sequences: usize) -> Self {
         self.work.exp = sequences;

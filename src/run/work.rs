@@ -43,6 +43,8 @@ pub(super) struct Work {
     pub exp: usize,
     /// The report and figures that are made at the end.
     pub looks: Looks,
+    /// Metrics of fixed batches that select no position are warned of; those of the paper's programs have a number for that.
+    pub warns_of_empty: bool,
     pub started: Option<Started>,
 }
 
@@ -78,6 +80,7 @@ impl Work {
             steps: None,
             exp: 0,
             looks: Looks::default(),
+            warns_of_empty: true,
             started: None,
         }
     }
@@ -167,7 +170,9 @@ impl Work {
     fn start(&mut self, model: &mut dyn AnyModel) -> Result<Started> {
         let Checked { mut probes, estimate } = self.check(model)?;
         self.check_looks()?;
-        self.wanted.warn_of_empty();
+        if self.warns_of_empty {
+            self.wanted.warn_of_empty();
+        }
         // what is compared when the run is continued, which a run without a folder is not
         let identity = if self.dir.is_some() { self.identity(model)? } else { Value::Null };
         self.training.prepare(model)?;
