@@ -2,7 +2,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::Result;
-use crate::data::Batch;
+use crate::data::{Batch, Batches};
 use crate::graph::{AnyModel, Graph};
 use crate::nn::{ModuleExt, Params, Values};
 use crate::train::{Compute, Device, Training};
@@ -10,16 +10,31 @@ use crate::train::{Compute, Device, Training};
 /// Sequences for which the loss is computed.
 const SEQUENCES: usize = 4;
 
-/// A number that tells batches apart.
-pub(super) fn of_batch(batch: &Batch) -> u32 {
-    let bytes = |sum, numbers: &[u32]| {
-        numbers.iter().fold(sum, |sum, n| crc32c::crc32c_append(sum, &n.to_le_bytes()))
-    };
-    let marks: Vec<u32> = batch.marks.iter().map(|mark| *mark as u32).collect();
-    [&batch.x, &batch.y, &marks].into_iter().fold(0, |sum, numbers| bytes(sum, numbers))
+/// A number that tells the first batch from others, and its first sequences.
+pub(super) fn first_of(mut batches: Batches) -> Result<(u32, Batch)> {
+    // made before the batch, which may be large: what is allocated behind it would keep its place from being given back
+    let room = SEQUENCES * batches.task().seq_length();
+    let (mut x, mut y, mut marks) =
+        (Vec::with_capacity(room), Vec::with_capacity(room), Vec::with_capacity(room));
+    let batch = batches.next_batch()?;
+    let sequences = batch.batch.min(SEQUENCES);
+    let n = sequences * batch.seq;
+    x.extend_from_slice(&batch.x[..n]);
+    y.extend_from_slice(&batch.y[..n]);
+    marks.extend_from_slice(&batch.marks[..n]);
+    Ok((of_batch(&batch), Batch { x, y, marks, batch: sequences, seq: batch.seq }))
 }
 
-/// The terms of the loss for the first sequences of a batch with the present weights, and a number that tells these apart. With
+/// A number that tells batches apart.
+fn of_batch(batch: &Batch) -> u32 {
+    let of_tokens = |sum, tokens: &[u32]| {
+        tokens.iter().fold(sum, |sum, token| crc32c::crc32c_append(sum, &token.to_le_bytes()))
+    };
+    let sum = of_tokens(of_tokens(0, &batch.x), &batch.y);
+    batch.marks.iter().fold(sum, |sum, mark| crc32c::crc32c_append(sum, &(*mark as u32).to_le_bytes()))
+}
+
+/// The terms of the loss for the [first sequences](first_of) with the present weights, and a number that tells these apart. With
 /// the same weights, other terms are those of other code: of an operation, a mask, a predictor or a selection, of which a
 /// graph has the name alone.
 pub(super) fn of_loss(
@@ -28,24 +43,15 @@ pub(super) fn of_loss(
     training: &Training,
     batch: &Batch,
 ) -> Result<Value> {
-    let batch = first(batch);
     let loss = training.loss.resolve(graph)?;
     let compute = Compute { device: Device::Cpu, threads: 1, ..training.compute };
     let mut engine = compute.engine(graph, loss.request(), &|_| false)?;
-    let positions = loss.positions(&batch, model.vocab_size())?;
-    let found = engine.run(&Params::of(model), &batch, &positions)?;
+    let positions = loss.positions(batch, model.vocab_size())?;
+    let found = engine.run(&Params::of(model), batch, &positions)?;
     let found = loss.finish(found, engine.terms(), model, &mut Vec::new());
     let terms: Map<String, Value> =
         found.terms.into_iter().map(|(name, value)| (name, value.into())).collect();
     Ok(json!({ "weights": of_weights(model), "terms": terms }))
-}
-
-/// The first sequences of a batch.
-fn first(batch: &Batch) -> Batch {
-    let sequences = batch.batch.min(SEQUENCES);
-    let n = sequences * batch.seq;
-    let (x, y, marks) = (batch.x[..n].to_vec(), batch.y[..n].to_vec(), batch.marks[..n].to_vec());
-    Batch { x, y, marks, batch: sequences, seq: batch.seq }
 }
 
 /// A number that tells weights apart.

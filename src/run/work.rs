@@ -236,15 +236,15 @@ impl Work {
     /// What may not change when the run is continued: the settings of the program, and what they have made.
     fn identity(&self, model: &dyn AnyModel) -> Result<Value> {
         let options = self.batches.options();
+        let (first_batch, few) = identity::first_of(self.batches.clone())?;
         let mut run = Value::Object(self.made_of());
         run["precision"] = format!("{:?}", self.training.compute.precision).into();
         run["batches"] =
             json!({ "size": options.batch_size, "seed": options.seed, "workers": options.workers });
         let graph = self.training.graph(model, self.batches.task().seq_length())?;
-        let batch = self.batches.clone().next_batch()?;
         run[same::GRAPH] = graph.to_string().lines().collect::<Value>();
-        run[same::FIRST_BATCH] = identity::of_batch(&batch).into();
-        run[same::LOSS] = identity::of_loss(model, &graph, &self.training, &batch)?;
+        run[same::FIRST_BATCH] = first_batch.into();
+        run[same::LOSS] = identity::of_loss(model, &graph, &self.training, &few)?;
         let trains: Vec<String> = model.training().into_iter().map(|(name, _)| name).collect();
         run[same::TRAINS] = trains.join(", ").into();
         let mut identity = self.program_settings()?;
