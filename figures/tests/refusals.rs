@@ -89,7 +89,7 @@ fn folders_that_hold_no_run_and_places_that_cannot_be_written_are_named() {
             (&["run", "ouf=a"], &["'ouf'", "out"]),
         ],
     );
-    let cases: [(&[&str], &[&str]); 24] = [
+    let cases: [(&[&str], &[&str]); 21] = [
         // these two ended the process, or asked for a file of the kind's name
         (&["run", "width=2000", "dpi=10000", "out=a.png"], &["dpi: 10000", "a smaller picture"]),
         (&["run", "atention"], &["no run or kind of figure 'atention'", "did you mean 'attention'?"]),
@@ -106,19 +106,6 @@ fn folders_that_hold_no_run_and_places_that_cannot_be_written_are_named() {
         (&["run", "associations", "recalls=['x: tok -> output => self']"], &["recalls: ", "no weight 'tok"]),
         (&["run", "y_range=[1]"], &["y_range: 1 numbers", "two, the ends of the axis, as in [0.5, 1]"]),
         (&["run", "y_range=[1, 0]"], &["y_range: [1, 0]", "the lower one first"]),
-        // a setting of another kind of figure
-        (
-            &["run", "attention", "y_range=[0, 1]"],
-            &["y_range: belongs to figures of kind paper, curves, table", "attention"],
-        ),
-        (
-            &["run", "attention", "y=[loss]"],
-            &["y: belongs to figures of kind paper, curves, table", "attention"],
-        ),
-        (
-            &["run", "recalls=['x: a => self']"],
-            &["recalls: belongs to figures of kind associations", "curves"],
-        ),
         (&["run", "x=lr"], &["x: no column 'lr'; expected one of ", "iter"]),
         (&["nowhere"], &["cannot read nowhere"]),
         (&["empty"], &["empty", "holds no run"]),
@@ -208,4 +195,24 @@ fn without_a_view_a_page_says_what_is_missing_and_a_line_that_is_being_written_i
     // plot cannot show attention that nobody kept
     let said = refused(PLOT, place.path(), &["run", "attention"]);
     assert!(said.contains("report=true"), "{said}");
+}
+
+/// As `size=8` for several kinds of figures in turn.
+#[test]
+fn a_setting_of_another_kind_of_figure_is_warned_of() {
+    let place = place();
+    for (args, said) in [
+        (
+            &["run", "attention", "y=[loss]"][..],
+            "y: has no effect on a figure of kind attention, only on one of kind paper, curves, table",
+        ),
+        (
+            &["run", "size=8"],
+            "size: has no effect on a figure of kind curves, only on one of kind attention, associations",
+        ),
+    ] {
+        let done = call(PLOT, place.path(), args);
+        assert!(done.status.success(), "{args:?}");
+        assert_eq!(String::from_utf8_lossy(&done.stderr), format!("warning: {said}\n"));
+    }
 }

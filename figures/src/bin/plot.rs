@@ -114,10 +114,7 @@ fn main() -> ExitCode {
             if let Some((word, kind)) = dirs.iter().find_map(|dir| like_a_kind(dir)) {
                 return fail(format!("no run or kind of figure '{word}'; did you mean '{kind}'?"));
             }
-            let foreign = foreign(kind.as_deref(), &parsed);
-            if !foreign.is_empty() {
-                return Exit::Fail(foreign).report();
-            }
+            output::report("warning", foreign(kind.as_deref(), &parsed));
             let done = plot(&dirs, kind.as_deref(), &parsed.args);
             done.map_or_else(|error| output::failed(&error), |()| ExitCode::SUCCESS)
         }
@@ -137,10 +134,8 @@ fn foreign(kind: Option<&str>, parsed: &Parsed<Args>) -> Vec<Problem> {
     let kind = kind.unwrap_or("curves");
     let is_given = |key: &str| parsed.origin(key).is_some_and(|origin| *origin != Origin::Default);
     let problem = |key: &str, kinds: &[&str]| {
-        Problem::new(
-            key,
-            format!("belongs to figures of kind {}; this one is of kind {kind}", kinds.join(", ")),
-        )
+        let kinds = kinds.join(", ");
+        Problem::new(key, format!("has no effect on a figure of kind {kind}, only on one of kind {kinds}"))
     };
     let others = OF_KINDS.iter().filter(|(_, kinds)| !kinds.contains(&kind));
     others
