@@ -42,7 +42,7 @@ pub struct CausalGraph {
 /// The most tokens: each sequence draws a table of so many rows and columns.
 const MOST_TOKENS: usize = 8192;
 /// The largest `alpha`: above it, counts beside it are lost to rounding, and its sum overflows at last.
-const MOST_ALPHA: f64 = 1e15;
+pub(crate) const MOST_ALPHA: f64 = 1e15;
 /// The most positions.
 const MOST_POSITIONS: usize = 1 << 28;
 

@@ -43,6 +43,7 @@ pub use batch::Batch;
 pub use batches::{BatchOptions, Batches, StreamPosition, sample};
 pub use bigram::BigramData;
 pub use causal_graph::CausalGraph;
+pub(crate) use causal_graph::MOST_ALPHA;
 pub use counts::Counts;
 pub use distribution::{DistributionCheck, check_distribution};
 pub use loader::{Loader, LoaderOptions};

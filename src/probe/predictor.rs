@@ -2,7 +2,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::data::Task;
+use crate::data::{MOST_ALPHA, Task};
 use crate::{Error, Result};
 
 use super::Matrix;
@@ -148,9 +148,6 @@ impl Predictor for Bigram {
         "the bigrams so far".into()
     }
 }
-
-/// The largest number that may be added to each count: far above it, the sum of a row overflows.
-const MOST_ALPHA: f64 = 1e15;
 
 /// Refuses a number to be added to counts that gives no distribution.
 fn check_alpha(predictor: &dyn Predictor, alpha: f64) -> Result<()> {

@@ -27,11 +27,16 @@ pub(super) fn first_of(mut batches: Batches) -> Result<(u32, Batch)> {
 
 /// A number that tells batches apart.
 fn of_batch(batch: &Batch) -> u32 {
-    let of_tokens = |sum, tokens: &[u32]| {
-        tokens.iter().fold(sum, |sum, token| crc32c::crc32c_append(sum, &token.to_le_bytes()))
-    };
-    let sum = of_tokens(of_tokens(0, &batch.x), &batch.y);
-    batch.marks.iter().fold(sum, |sum, mark| crc32c::crc32c_append(sum, &(*mark as u32).to_le_bytes()))
+    let sum = with(
+        with(0, batch.x.iter().map(|token| token.to_le_bytes())),
+        batch.y.iter().map(|token| token.to_le_bytes()),
+    );
+    with(sum, batch.marks.iter().map(|mark| mark.to_le_bytes()))
+}
+
+/// A checksum that goes on with these numbers.
+fn with<const N: usize>(sum: u32, numbers: impl Iterator<Item = [u8; N]>) -> u32 {
+    numbers.fold(sum, |sum, number| crc32c::crc32c_append(sum, &number))
 }
 
 /// The terms of the loss for the [first sequences](first_of) with the present weights, and a number that tells these apart. With
@@ -56,17 +61,10 @@ pub(super) fn of_loss(
 
 /// A number that tells weights apart.
 fn of_weights(model: &dyn AnyModel) -> u32 {
-    let mut bytes = Vec::new();
-    let mut sum = 0;
-    for (.., tensor) in model.tensors() {
-        bytes.clear();
-        match tensor.data() {
-            Values::Single(values) => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
-            Values::Double(values) => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
-        }
-        sum = crc32c::crc32c_append(sum, &bytes);
-    }
-    sum
+    model.tensors().into_iter().fold(0, |sum, (.., tensor)| match tensor.data() {
+        Values::Single(values) => with(sum, values.iter().map(|value| value.to_le_bytes())),
+        Values::Double(values) => with(sum, values.iter().map(|value| value.to_le_bytes())),
+    })
 }
 
 /// Whether two terms of a loss are the same but for rounding, which differs between kinds of processors.

@@ -52,8 +52,9 @@ impl<M> Run<M> {
         self
     }
 
-    /// Draws `attention.svg` and, if something was measured, `curves.svg` into the folder when the run ends. It calls the program `plot` of the
-    /// crate `ihead-figure`, which must be in the folder of this program, in the one above it, or on the `PATH`.
+    /// Draws `attention.svg` and, if something was measured, `curves.svg` into the folder when the run ends. It calls the
+    /// program `plot` of the crate `ihead-figure`, which must be in the folder of this program, in the one above it, or on
+    /// the `PATH`.
     pub fn figures(mut self) -> Self {
         self.work.looks.figures = true;
         self
@@ -127,8 +128,7 @@ impl Work {
         }
         if self.looks.figures {
             // a run that has recorded no evaluation, as the paper's program without triggers, has no curves
-            let measured =
-                crate::io::text_if_there(&dir.join("res.jsonl"))?.is_some_and(|text| !text.is_empty());
+            let measured = std::fs::metadata(dir.join("res.jsonl")).is_ok_and(|file| file.len() > 0);
             for kind in ["curves", "attention"].into_iter().filter(|kind| measured || *kind != "curves") {
                 draw(&self.looks.plot, dir, kind)?;
             }

@@ -117,7 +117,10 @@ fn other_terms(was: &Value, is: &Value) -> Vec<String> {
     other
         .filter(|(_, was, is)| !identity::is_same(was, is))
         .map(|(name, was, is)| {
-            format!("run.loss: '{name}' of the first sequences with the initial weights was {was}, is {is}: an operation, a mask, a predictor or a selection of the program is another")
+            format!(
+                "run.loss: '{name}' of the first sequences with the initial weights was {was}, is {is}: an operation, a mask, a \
+                 predictor or a selection of the program is another"
+            )
         })
         .collect()
 }

@@ -43,7 +43,7 @@ pub(super) struct Work {
     pub exp: usize,
     /// The report and figures that are made at the end.
     pub looks: Looks,
-    /// Metrics of fixed batches that select no position are warned of; those of the paper's programs have a number for that.
+    /// Metrics of fixed batches that select no position are warned of; those of the paper's programs may select none.
     pub warns_of_empty: bool,
     pub started: Option<Started>,
 }

@@ -14,8 +14,8 @@ use crate::run::Status;
 /// Runs `run` in the folder of its settings, unless that holds this very run, finished; writes how it ended beside the folder.
 ///
 /// # Errors
-/// If there is no folder, if it holds a sweep or is in the folder of a run, if another process runs there, if it holds a finished run with other settings and the program
-/// cannot continue it; and those of `run`.
+/// If there is no folder, if it holds a sweep or is in the folder of a run, if another process runs there, if it holds a finished run
+/// with other settings and the program cannot continue it; and those of `run`.
 pub(crate) fn once<A: Config>(parsed: Parsed<A>, run: impl FnOnce(Parsed<A>) -> Result<()>) -> Result<()> {
     let (values, mut taken) = (parsed.to_json(), Some((parsed, run)));
     with_values(values, &mut || taken.take().map_or(Ok(()), |(parsed, run)| run(parsed)))

@@ -388,14 +388,7 @@ impl Training {
                     changed.trains = true;
                 }
                 Action::LearningRate(rate) => self.optim.set_learning_rate(rate),
-                Action::Edit(edits) => {
-                    self.edits = std::mem::take(&mut self.edits).and(edits);
-                    changed.edits = true;
-                }
-                Action::Unedit(pattern) => {
-                    self.edits = self.edits.without(&pattern);
-                    changed.edits = true;
-                }
+                Action::Edit(_) | Action::Unedit(_) => changed.edits |= action.edit(&mut self.edits),
                 Action::Weights(edit) => {
                     let model = subject.model_mut();
                     self.undo.keep(model);

@@ -51,6 +51,16 @@ impl Action {
         Action::Unedit(pattern.into())
     }
 
+    /// Makes its change of the edits that hold, and says whether it is one.
+    pub(crate) fn edit(&self, edits: &mut Edits) -> bool {
+        match self {
+            Action::Edit(more) => *edits = std::mem::take(edits).and(more.clone()),
+            Action::Unedit(pattern) => *edits = edits.without(pattern),
+            _ => return false,
+        }
+        true
+    }
+
     /// Makes an [`Action::Optim`]: another optimiser from now on.
     pub fn optim(optim: impl Into<Optim>) -> Action {
         Action::Optim(Box::new(optim.into()))

@@ -11,6 +11,9 @@ use super::{Action, Change, Rate, Schedule, Timeline};
 /// So many iterations with changes are gone through to see what an entry does.
 const MOST: usize = 10_000;
 
+/// Edits of [`Timeline::edited`], but for those after the first time of an entry.
+const MOST_EDITED: usize = 100;
+
 impl Timeline {
     /// Checks everything against the model and a run of `steps` steps (`None`: until it is stopped): names, sites for sequences
     /// of `seq` tokens beside the edits of the run, ranks, numbers, and that no entry is known to change nothing.
@@ -114,13 +117,11 @@ impl Timeline {
                     Action::Release(pattern) => {
                         model.matching(pattern)?.iter().filter(|name| frozen.remove(*name)).count() > 0
                     }
-                    Action::Edit(more) => {
-                        edits = edits.and(more.clone());
-                        true
-                    }
-                    Action::Unedit(pattern) => {
-                        let left = edits.without(pattern);
-                        std::mem::replace(&mut edits, left.clone()) != left
+                    Action::Edit(_) => action.edit(&mut edits),
+                    Action::Unedit(_) => {
+                        let before = edits.clone();
+                        action.edit(&mut edits);
+                        edits != before
                     }
                     _ => true,
                 };
@@ -151,21 +152,21 @@ impl Timeline {
         Err(changes_nothing(change, why, "a change"))
     }
 
-    /// The edits that hold after each change of them, in a run that began with `edits`; each with the entry that has made the
-    /// last one.
+    /// The edits that hold after changes of them, in a run that began with `edits`; each with the entry that has made the last
+    /// one. An entry that comes again and again makes as many: the first of them are here, and those after the first time of each entry.
     pub(crate) fn edited(&self, edits: &Edits) -> Vec<(String, Edits)> {
         let (mut edits, mut all) = (edits.clone(), Vec::<(String, Edits)>::new());
+        let mut seen = BTreeSet::new();
         for iteration in self.iterations(None) {
-            let mut last = None;
+            let (mut last, mut is_first) = (None, false);
             for (i, action) in self.numbered(iteration, None) {
-                edits = match action {
-                    Action::Edit(more) => edits.and(more.clone()),
-                    Action::Unedit(pattern) => edits.without(pattern),
-                    _ => continue,
-                };
-                last = Some(&self.changes[i]);
+                if action.edit(&mut edits) {
+                    last = Some(&self.changes[i]);
+                    is_first |= seen.insert(i);
+                }
             }
             if let Some(change) = last
+                && (is_first || all.len() < MOST_EDITED)
                 && all.iter().all(|(_, known)| *known != edits)
             {
                 all.push((entry(change), edits.clone()));
@@ -239,5 +240,28 @@ fn check(action: &Action, model: &dyn AnyModel, seq: usize) -> Result<()> {
         )),
         Action::Optim(optim) => optim.check(model),
         Action::LearningRate(_) | Action::Unedit(_) | Action::Snapshot => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each edit of an entry that comes again and again stands beside those before it: ten thousand graphs would be recorded.
+    #[test]
+    fn of_edits_that_come_again_and_again_the_first_are_looked_at_and_each_entry_once() {
+        let edited = |text: &str| text.parse::<Timeline>().unwrap().edited(&Edits::default());
+        let all = edited("every 1: edit(a=ablate), 9000: edit(b=ablate), 9500: unedit(a)");
+        assert_eq!(all.len(), MOST_EDITED + 2);
+        assert!(all[0].0.contains("edit(a=ablate)") && all[0].1 == "a=ablate".parse().unwrap());
+        assert!(
+            all[MOST_EDITED].0.contains("edit(b=ablate)")
+                && all[MOST_EDITED].1.sites().any(|site| site == "b")
+        );
+        let last = "b=ablate".parse::<Edits>().unwrap();
+        assert!(all[MOST_EDITED + 1].0.contains("unedit(a)") && all[MOST_EDITED + 1].1 == last);
+        // a state that comes again is there once
+        let states = edited("every 2: edit(a=ablate), every 3: unedit(a), 5: snapshot");
+        assert!(states.len() < 5, "{}", states.len());
     }
 }

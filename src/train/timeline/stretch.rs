@@ -83,12 +83,10 @@ impl Timeline {
         let end = snapshots.iter().flatten().map(|iteration| iteration + 1).fold(iterations, usize::max);
         for iteration in 0..end {
             for action in self.actions(iteration, Some(iterations)) {
-                match action {
-                    Action::Snapshot => hold(Some(iteration), &edits),
-                    Action::Edit(more) => edits = edits.and(more.clone()),
-                    Action::Unedit(pattern) => edits = edits.without(pattern),
-                    _ => {}
+                if *action == Action::Snapshot {
+                    hold(Some(iteration), &edits);
                 }
+                action.edit(&mut edits);
             }
             hold(Some(iteration), &edits);
         }
