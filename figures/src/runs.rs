@@ -212,6 +212,7 @@ fn unit_text(unit: Option<Unit>) -> &'static str {
         Some(Unit::Seconds) => "seconds",
         Some(Unit::Count) => "count",
         Some(Unit::Penalty) => "penalty",
+        Some(Unit::Number) => "number",
         _ => "",
     }
 }

@@ -35,15 +35,26 @@
 //! # Ok::<(), ihead::Error>(())
 //! ```
 use std::fmt;
+use std::sync::Arc;
 
 use crate::graph::{Graph, Index, NodeId, Op, WeightId, WeightOp};
 use crate::kernels::Element;
 use crate::ops::{Normalise, RmsNormalise, RowOp};
 
-use super::Metric;
+use super::{Metric, Sequence};
 
 /// What the logit of the next token is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// ```
+/// use ihead::probe::attribution::Against;
+/// // the logit difference to the other of two names: what the sequence began with, or its second token
+/// let other = Against::by("the other name", |sequence, t| {
+///     if sequence.y[t] == sequence.x[0] { sequence.x[1] } else { sequence.x[0] }
+/// });
+/// assert_eq!(other.to_string(), "minus that of the other name");
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
 pub enum Against {
     /// Nothing: the logit itself.
     Zero,
@@ -53,6 +64,28 @@ pub enum Against {
     BestOther,
     /// The logit of this token.
     Token(u32),
+    /// The logit of the token that a rule of your own gives for each position, with its name in messages; see
+    /// [`by`](Self::by).
+    Where(Arc<str>, Arc<TokenRule>),
+}
+
+/// A rule of your own: the token with whose logit that of the next token is compared at position `t` of a sequence,
+/// `rule(sequence, t)`.
+pub type TokenRule = dyn Fn(&Sequence<'_>, usize) -> u32 + Send + Sync;
+
+impl Against {
+    /// The logit of the token that your own rule gives, `rule(sequence, t)`, which messages call `words`: the logit difference
+    /// between the next token and a wrong one that depends on the position. The rule is asked at the selected positions alone. A token
+    /// that the model's vocabulary has not is an error.
+    pub fn by(words: &str, rule: impl Fn(&Sequence<'_>, usize) -> u32 + Send + Sync + 'static) -> Self {
+        Against::Where(words.into(), Arc::new(rule))
+    }
+}
+
+impl fmt::Debug for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Against({self})")
+    }
 }
 
 impl fmt::Display for Against {
@@ -62,6 +95,7 @@ impl fmt::Display for Against {
             Against::Mean => write!(f, "minus the mean logit"),
             Against::BestOther => write!(f, "minus the largest other logit"),
             Against::Token(token) => write!(f, "minus that of token {token}"),
+            Against::Where(words, _) => write!(f, "minus that of {words}"),
         }
     }
 }
@@ -74,9 +108,9 @@ pub fn terms(graph: &Graph) -> Vec<String> {
 /// A metric for each term, named `prefix` and the term's name: the mean over all positions of what it adds to the logit
 /// of the next token.
 pub fn metrics(prefix: &str, graph: &Graph, against: Against) -> impl Iterator<Item = Metric> {
-    let of = move |prefix: &str, term: String| Metric::logit_from(format!("{prefix}{term}"), term, against);
     let prefix = prefix.to_string();
-    terms(graph).into_iter().map(move |term| of(&prefix, term))
+    let of = move |term| Metric::logit_from(format!("{prefix}{term}"), term, against.clone());
+    terms(graph).into_iter().map(of)
 }
 
 /// A term of the logits.

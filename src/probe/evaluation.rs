@@ -1,4 +1,5 @@
 //! Computes metrics of a batch from the activations that an engine shows.
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use crate::data::Batch;
@@ -44,7 +45,7 @@ const VOCABULARY: &str = "the model's vocabulary";
 ///     pass.finish()
 /// }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Evaluation {
     metrics: Vec<Metric>,
     /// The graph with the nodes that metrics added to it, if they did.
@@ -133,8 +134,20 @@ impl Evaluation {
 
     fn count<E: Element>(&self, sequence: Sequence<'_>, reads: &[Read<'_, E>]) -> Result<Vec<Counter>> {
         let mut observation = Observation::new(sequence, reads, &self.places);
-        let counters = self.resolved.iter().map(|metric| observation.count(metric)).collect();
-        observation.failed.map_or(Ok(counters), Err)
+        let mut count = |(metric, resolved): (&Metric, &Resolved)| {
+            let counted = observation.count(resolved);
+            counted.map_err(|error| error.of_part(format!("metric '{}'", metric.name())))
+        };
+        self.metrics.iter().zip(&self.resolved).map(&mut count).collect()
+    }
+}
+
+impl fmt::Debug for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evaluation")
+            .field("metrics", &self.metrics)
+            .field("reads", &self.reads)
+            .finish_non_exhaustive()
     }
 }
 
@@ -189,19 +202,16 @@ impl Pass<'_> {
         }
         let (_, targets, _) = self.batch.sequence(i);
         let vocab = self.evaluation.places.logits.map(|logits| reads[logits].cols);
-        match targets.iter().find(|y| vocab.is_some_and(|vocab| **y as usize >= vocab)) {
-            Some(y) => {
-                let error = Error::index("token", *y as usize, VOCABULARY, vocab.unwrap_or_default());
-                Err(error.of_part(format!("sequence {i}")))
-            }
-            None => Ok(()),
-        }
+        let Some(vocab) = vocab else { return Ok(()) };
+        let fits = targets.iter().try_for_each(|y| check_token(*y, vocab));
+        fits.map_err(|error| error.of_part(format!("sequence {i}")))
     }
 
     /// The sums of each metric, added in the order of the sequences.
     ///
     /// # Errors
-    /// If a sequence was not shown, or not as it was asked for, or a predictor's answer is no distribution.
+    /// If a sequence was not shown, or not as it was asked for, a predictor's answer is no distribution, or a rule's token is not of
+    /// the model's vocabulary.
     pub fn counters(self) -> Result<Vec<Counter>> {
         let evaluation = self.evaluation;
         let mut sums = vec![Counter::default(); evaluation.metrics.len()];
@@ -229,6 +239,14 @@ impl Pass<'_> {
     pub fn finish(self) -> Result<Measurements> {
         let evaluation = self.evaluation;
         Ok(evaluation.record(&self.counters()?))
+    }
+}
+
+/// Refuses a token that a vocabulary of this size has not.
+pub(super) fn check_token(token: u32, vocab: usize) -> Result<()> {
+    match token as usize {
+        token if token < vocab => Ok(()),
+        token => Err(Error::index("token", token, VOCABULARY, vocab)),
     }
 }
 
@@ -262,15 +280,15 @@ impl Wanted<'_> {
                 fits.map_err(|error| error.of_part(format!("metric '{}'", metric.name())))?;
                 self.of_logits(select, ResolvedMeasure::Kl(predictor.clone()))
             }
-            Measure::Margin => self.logit(None, Against::BestOther, select)?,
-            Measure::Logit { term, against } => self.logit(term.as_deref(), *against, select)?,
+            Measure::Margin => self.logit(None, &Against::BestOther, select)?,
+            Measure::Logit { term, against } => self.logit(term.as_deref(), against, select)?,
             Measure::Share(of) => ResolvedMeasure::Share(of.clone()),
-            Measure::Norm { site } => {
-                let node = self.site(site)?;
-                if self.graph.nodes()[node.index()].op.is_pattern() {
-                    return Err(Error::misfit(format!("site '{site}'"), "an attention pattern", "a stream"));
-                }
-                ResolvedMeasure::Norm(self.read(node, select))
+            Measure::Norm { site } => ResolvedMeasure::Norm(self.stream(site, select)?),
+            Measure::By { site: Some(site), rule, .. } => {
+                ResolvedMeasure::By { read: self.stream(site, select)?, rule: rule.clone() }
+            }
+            Measure::By { site: None, rule, .. } => {
+                ResolvedMeasure::By { read: self.logits(select), rule: rule.clone() }
             }
             Measure::Attention { head, key, by, through } => {
                 let through = through.as_ref().map(|other| self.head(other, select)).transpose()?;
@@ -287,7 +305,21 @@ impl Wanted<'_> {
     }
 
     fn want_logits(&mut self, select: &Select) {
-        self.places.logits = Some(self.read(self.graph.logits(), select));
+        self.places.logits = Some(self.logits(select));
+    }
+
+    /// The number of the read of the logits, which are wanted at these positions.
+    fn logits(&mut self, select: &Select) -> usize {
+        self.read(self.graph.logits(), select)
+    }
+
+    /// The number of the read of a stream, which is wanted at these positions.
+    fn stream(&mut self, site: &str, select: &Select) -> Result<usize> {
+        let node = self.site(site)?;
+        if self.graph.nodes()[node.index()].op.is_pattern() {
+            return Err(Error::misfit(format!("site '{site}'"), "an attention pattern", "a stream"));
+        }
+        Ok(self.read(node, select))
     }
 
     /// A measure of the logits at these positions.
@@ -296,13 +328,12 @@ impl Wanted<'_> {
         measure
     }
 
-    fn logit(&mut self, term: Option<&str>, against: Against, select: &Select) -> Result<ResolvedMeasure> {
-        if let Against::Token(token) = against
-            && token as usize >= self.graph.vocab()
-        {
-            return Err(Error::index("token", token as usize, VOCABULARY, self.graph.vocab()));
+    fn logit(&mut self, term: Option<&str>, against: &Against, select: &Select) -> Result<ResolvedMeasure> {
+        if let Against::Token(token) = *against {
+            check_token(token, self.graph.vocab())?;
         }
         self.want_logits(select);
+        let against = against.clone();
         let Some(name) = term else { return Ok(ResolvedMeasure::Logit { read: None, norm: None, against }) };
         let known = self.terms.iter().map(|term| term.name.as_str());
         let term = self.terms.iter().find(|term| term.name == name);

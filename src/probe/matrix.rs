@@ -75,6 +75,11 @@ impl Matrix {
         &self.values[i * self.cols..(i + 1) * self.cols]
     }
 
+    /// Returns the Euclidean norm of all values (the Frobenius norm).
+    pub fn norm(&self) -> f64 {
+        self.values.iter().map(|v| v * v).sum::<f64>().sqrt()
+    }
+
     /// Returns the rows with these numbers, `[picked, cols]`.
     ///
     /// # Errors

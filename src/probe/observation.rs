@@ -1,25 +1,27 @@
 //! The metrics of one sequence.
 use std::sync::Arc;
 
-use crate::Error;
 use crate::engine::Read;
 use crate::kernels::{Element, argmax, cross_entropy_row};
+use crate::{Error, Result};
 
 use super::attribution::{Against, NormSize};
 use super::best::{best, has_nan};
 use super::divergence::kl;
+use super::evaluation::check_token;
+use super::predictions::RowRule;
 use super::predictor::check_answer;
 use super::{By, Counter, Key, Predictor, Select, Sequence};
 
 /// A metric whose heads are numbers in a list of heads.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Resolved {
     pub measure: ResolvedMeasure,
     pub select: Select,
 }
 
 /// See [`super::Measure`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum ResolvedMeasure {
     Loss,
     Accuracy,
@@ -37,6 +39,11 @@ pub(super) enum ResolvedMeasure {
     Share(Select),
     /// Of a read.
     Norm(usize),
+    /// Of a read.
+    By {
+        read: usize,
+        rule: Arc<RowRule>,
+    },
     Attention {
         head: usize,
         key: Key,
@@ -71,10 +78,10 @@ pub(super) struct Observation<'a, E> {
     predicted: Vec<Option<Option<usize>>>,
     /// The same of keys, `[heads, seq]`.
     attended: Vec<Option<Option<usize>>>,
-    /// Room for a distribution, `[vocab]`.
-    distribution: Vec<f64>,
-    /// What a predictor has answered that is no distribution.
-    pub failed: Option<Error>,
+    /// Room for a distribution, `[vocab]`, or a row of values.
+    room: Vec<f64>,
+    /// What code of the user's has answered that cannot be: no distribution, or no token of the vocabulary.
+    failed: Option<Error>,
 }
 
 impl<'a, E: Element> Observation<'a, E> {
@@ -87,12 +94,16 @@ impl<'a, E: Element> Observation<'a, E> {
             places,
             predicted: vec![None; n],
             attended,
-            distribution: Vec::new(),
+            room: Vec::new(),
             failed: None,
         }
     }
 
-    pub fn count(&mut self, metric: &Resolved) -> Counter {
+    /// The sum of a metric's values.
+    ///
+    /// # Errors
+    /// If a predictor's answer is no distribution, or a rule's token is not of the vocabulary.
+    pub fn count(&mut self, metric: &Resolved) -> Result<Counter> {
         let mut counter = Counter::default();
         for t in 0..self.sequence.len() {
             if metric.select.holds(&self.sequence, t)
@@ -101,7 +112,7 @@ impl<'a, E: Element> Observation<'a, E> {
                 counter.add(value);
             }
         }
-        counter
+        self.failed.take().map_or(Ok(counter), Err)
     }
 
     /// The value at position `t`; `None` if it is not to be counted.
@@ -127,16 +138,16 @@ impl<'a, E: Element> Observation<'a, E> {
             }
             ResolvedMeasure::Kl(predictor) => {
                 let logits = self.logits(t)?;
-                self.distribution.clear();
-                self.distribution.resize(logits.len(), 0.0);
-                let known = predictor.predict(&self.sequence.x[..=t], &mut self.distribution);
+                self.room.clear();
+                self.room.resize(logits.len(), 0.0);
+                let known = predictor.predict(&self.sequence.x[..=t], &mut self.room);
                 if !known {
                     return None;
                 }
-                if let Err(error) = check_answer(predictor.as_ref(), t + 1, &self.distribution) {
+                if let Err(error) = check_answer(predictor.as_ref(), t + 1, &self.room) {
                     self.failed.get_or_insert(error);
                 }
-                Some(kl(&self.distribution, logits))
+                Some(kl(&self.room, logits))
             }
             ResolvedMeasure::Logit { read, norm, against } => {
                 let logits = self.logits(t)?;
@@ -151,6 +162,14 @@ impl<'a, E: Element> Observation<'a, E> {
                     Against::BestOther if has_nan(logits) => f64::NAN,
                     Against::BestOther => row[best_other(logits, y)?].to_f64(),
                     Against::Token(token) => row[*token as usize].to_f64(),
+                    Against::Where(words, rule) => {
+                        let token = rule(&self.sequence, t);
+                        if let Err(error) = check_token(token, row.len()) {
+                            self.failed.get_or_insert(error.of_part(words.as_ref()));
+                            return None;
+                        }
+                        row[token as usize].to_f64()
+                    }
                 };
                 Some(scale * (row[y].to_f64() - baseline))
             }
@@ -158,6 +177,12 @@ impl<'a, E: Element> Observation<'a, E> {
             ResolvedMeasure::Norm(read) => {
                 let squares = self.row(*read, t).iter().map(|v| v.to_f64() * v.to_f64());
                 Some(squares.sum::<f64>().sqrt())
+            }
+            ResolvedMeasure::By { read, rule } => {
+                let row = self.row(*read, t);
+                self.room.clear();
+                self.room.extend(row.iter().map(|v| v.to_f64()));
+                rule(&self.sequence, t, &self.room)
             }
             ResolvedMeasure::Attention { head, key, by, through } => {
                 let q = match through {

@@ -1,8 +1,9 @@
 //! Metrics of a batch: what is averaged, and over which positions.
+use std::fmt;
 use std::sync::Arc;
 
 use super::attribution::Against;
-use super::{Head, Key, Predictor, Select, Unit};
+use super::{Head, Key, Predictor, Select, Sequence, Unit};
 
 /// A number computed from a batch: the mean of a [`Measure`] over the positions of a [`Select`].
 ///
@@ -25,7 +26,7 @@ pub struct Metric {
 }
 
 /// What a metric averages; position `t` of a sequence.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Measure {
     /// The cross-entropy of the logits against the next token, `log sum_v exp(logits[t, v]) - logits[t, y[t]]`.
@@ -59,6 +60,15 @@ pub enum Measure {
         /// The site, a stream.
         site: String,
     },
+    /// A number of your own: what a rule gives for the values at position `t`; see [`Metric::by`] and [`Metric::by_site`].
+    By {
+        /// The site whose values the rule gets; the logits without it.
+        site: Option<String>,
+        /// The unit of the number.
+        unit: Unit,
+        /// The rule.
+        rule: Arc<RowRule>,
+    },
     /// How a head attends from position `t` to keys of a kind.
     Attention {
         /// The head.
@@ -71,6 +81,10 @@ pub enum Measure {
         through: Option<Head>,
     },
 }
+
+/// A rule of your own: the number at position `t` of a sequence, `rule(sequence, t, values)`; `None` where there is none, which leaves
+/// the position out of the mean. `values` are the row of that position, `[vocab]` or `[dim]`.
+pub type RowRule = dyn Fn(&Sequence<'_>, usize, &[f64]) -> Option<f64> + Send + Sync;
 
 /// How attention to keys of a kind is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +211,49 @@ impl Metric {
         Metric::new(name, Measure::Norm { site: site.into() })
     }
 
+    /// The mean of a number of your own, computed from the logits: `rule(sequence, t, logits)`, with the logits `[vocab]` at position
+    /// `t`. Where the rule gives `None`, the position is left out of the mean.
+    ///
+    /// ```
+    /// use ihead::probe::{Metric, Unit};
+    /// // the probability of all vowels together
+    /// let vowels = [0, 4, 8];
+    /// let metric = Metric::by("vowels", Unit::Share, move |_, _, logits| {
+    ///     let whole: f64 = logits.iter().map(|logit| logit.exp()).sum();
+    ///     Some(vowels.iter().map(|&token: &usize| logits[token].exp() / whole).sum())
+    /// });
+    /// assert_eq!(metric.to_string(), "vowels: a number of your own from the logits over all positions");
+    /// ```
+    pub fn by(
+        name: impl Into<String>,
+        unit: Unit,
+        rule: impl Fn(&Sequence<'_>, usize, &[f64]) -> Option<f64> + Send + Sync + 'static,
+    ) -> Self {
+        Metric::new(name, Measure::By { site: None, unit, rule: Arc::new(rule) })
+    }
+
+    /// The mean of a number of your own, computed from the values at a site: `rule(sequence, t, values)`, with the values `[dim]` of
+    /// the stream at position `t`; of streams by head, those of all heads, one after the other. Where the rule gives `None`, the
+    /// position is left out of the mean.
+    ///
+    /// ```
+    /// use ihead::probe::{Metric, Unit};
+    /// // how much of the residual stream points in a given direction
+    /// let direction = [0.6, 0.0, 0.8];
+    /// let metric = Metric::by_site("along", "layers.1.resid", Unit::Number, move |_, _, values| {
+    ///     Some(values.iter().zip(direction).map(|(value, d)| value * d).sum())
+    /// });
+    /// assert_eq!(metric.to_string(), "along: a number of your own from layers.1.resid over all positions");
+    /// ```
+    pub fn by_site(
+        name: impl Into<String>,
+        site: impl Into<String>,
+        unit: Unit,
+        rule: impl Fn(&Sequence<'_>, usize, &[f64]) -> Option<f64> + Send + Sync + 'static,
+    ) -> Self {
+        Metric::new(name, Measure::By { site: Some(site.into()), unit, rule: Arc::new(rule) })
+    }
+
     /// The same metric, averaged over these positions alone.
     pub fn over(mut self, select: Select) -> Self {
         self.select = select;
@@ -236,36 +293,51 @@ impl Metric {
             Measure::Margin | Measure::Logit { .. } => Unit::Logits,
             Measure::Rank => Unit::Count,
             Measure::Norm { .. } => Unit::Norm,
+            Measure::By { unit, .. } => unit,
         }
     }
 }
 
-impl std::fmt::Display for Metric {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: ", self.name)?;
-        match &self.measure {
-            Measure::Loss => write!(f, "cross-entropy")?,
-            Measure::Accuracy => write!(f, "accuracy")?,
-            Measure::TopK(k) => write!(f, "share of targets among the top {k}")?,
-            Measure::Rank => write!(f, "rank of the target")?,
-            Measure::Probability => write!(f, "probability of the target")?,
-            Measure::Margin => write!(f, "margin of the target")?,
-            Measure::Entropy => write!(f, "entropy of the prediction")?,
-            Measure::Kl(predictor) => write!(f, "KL from {}", predictor.words())?,
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} over {}", self.name, self.measure, self.select)
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Measure::Loss => write!(f, "cross-entropy"),
+            Measure::Accuracy => write!(f, "accuracy"),
+            Measure::TopK(k) => write!(f, "share of targets among the top {k}"),
+            Measure::Rank => write!(f, "rank of the target"),
+            Measure::Probability => write!(f, "probability of the target"),
+            Measure::Margin => write!(f, "margin of the target"),
+            Measure::Entropy => write!(f, "entropy of the prediction"),
+            Measure::Kl(predictor) => write!(f, "KL from {}", predictor.words()),
             Measure::Logit { term: Some(term), against } => {
-                write!(f, "what {term} adds to the target's logit, {against}")?;
+                write!(f, "what {term} adds to the target's logit, {against}")
             }
-            Measure::Logit { term: None, against } => write!(f, "the target's logit, {against}")?,
-            Measure::Share(of) => write!(f, "share of {of}")?,
-            Measure::Norm { site } => write!(f, "norm of {site}")?,
+            Measure::Logit { term: None, against } => write!(f, "the target's logit, {against}"),
+            Measure::Share(of) => write!(f, "share of {of}"),
+            Measure::Norm { site } => write!(f, "norm of {site}"),
+            Measure::By { site, .. } => {
+                write!(f, "a number of your own from {}", site.as_deref().unwrap_or("the logits"))
+            }
             Measure::Attention { head, key, by, through } => {
                 let how = if *by == By::Argmax { "largest weight" } else { "weight" };
                 write!(f, "{how} of {}[{}] on {key}", head.site, head.head)?;
-                if let Some(other) = through {
-                    write!(f, " where {}[{}] looks", other.site, other.head)?;
+                match through {
+                    Some(other) => write!(f, " where {}[{}] looks", other.site, other.head),
+                    None => Ok(()),
                 }
             }
         }
-        write!(f, " over {}", self.select)
+    }
+}
+
+impl fmt::Debug for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Measure({self})")
     }
 }

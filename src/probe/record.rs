@@ -21,6 +21,8 @@ pub enum Unit {
     Count,
     /// A penalty in a loss, which has no unit.
     Penalty,
+    /// A number without a unit, such as a cosine or a coefficient.
+    Number,
 }
 
 /// A number, or why there is none.

@@ -1,10 +1,13 @@
 //! Lists of probes of weights.
+use std::fmt;
+use std::sync::Arc;
+
 use crate::{Error, Result};
 
 use super::{Divergence, Measurements, Recall, StateDict, Unit, Value, check_name};
 
-/// A probe of the weights: a memory recall, a divergence or a norm.
-#[derive(Clone, Debug)]
+/// A probe of the weights: a memory recall, a divergence, a norm, or a number of your own.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum WeightProbe {
     /// A memory recall.
@@ -18,6 +21,15 @@ pub enum WeightProbe {
         /// The weight's name.
         weight: String,
     },
+    /// A number of your own; see [`by`](Self::by).
+    By {
+        /// The name, which is the key in `res.jsonl`.
+        name: String,
+        /// The unit of the number.
+        unit: Unit,
+        /// The rule.
+        rule: Arc<WeightRule>,
+    },
     /// A probe of a part that this model lacks.
     NotApplicable {
         /// The name, which is the key in `res.jsonl`.
@@ -26,6 +38,9 @@ pub enum WeightProbe {
         unit: Unit,
     },
 }
+
+/// A rule of your own: a number computed from the weights; `None` where there is none.
+pub type WeightRule = dyn Fn(&dyn StateDict) -> Result<Option<f64>> + Send + Sync;
 
 impl From<Recall> for WeightProbe {
     fn from(recall: Recall) -> Self {
@@ -49,12 +64,35 @@ impl WeightProbe {
         Ok(matched.map(|weight| WeightProbe::Norm { name: format!("norm_{weight}"), weight }).collect())
     }
 
+    /// A number of your own, computed from the weights. An error of the rule ends the run.
+    ///
+    /// ```
+    /// use ihead::probe::{Circuit, StateDict, Unit, WeightProbe};
+    /// // the stable rank of W_U W_O W_V E^T: the sum of the squares of its singular values, over the largest square
+    /// let circuit = Circuit::rows("tok_embeddings").through("layers.1.attention.wv").through("layers.1.attention.wo").through("output");
+    /// let probe = WeightProbe::by("rank_ov", Unit::Number, move |weights: &dyn StateDict| {
+    ///     let values = circuit.apply(weights)?.singular_values()?;
+    ///     let squares: f64 = values.iter().map(|s| s * s).sum();
+    ///     Ok(values.first().map(|largest| squares / (largest * largest)))
+    /// });
+    /// assert_eq!(probe.name(), "rank_ov");
+    /// ```
+    pub fn by(
+        name: impl Into<String>,
+        unit: Unit,
+        rule: impl Fn(&dyn StateDict) -> Result<Option<f64>> + Send + Sync + 'static,
+    ) -> Self {
+        WeightProbe::By { name: name.into(), unit, rule: Arc::new(rule) }
+    }
+
     /// The name, which is the key in `res.jsonl`.
     pub fn name(&self) -> &str {
         match self {
             WeightProbe::Recall(recall) => recall.name(),
             WeightProbe::Divergence(divergence) => divergence.name(),
-            WeightProbe::Norm { name, .. } | WeightProbe::NotApplicable { name, .. } => name,
+            WeightProbe::Norm { name, .. }
+            | WeightProbe::By { name, .. }
+            | WeightProbe::NotApplicable { name, .. } => name,
         }
     }
 
@@ -64,7 +102,7 @@ impl WeightProbe {
             WeightProbe::Recall(_) => Unit::Share,
             WeightProbe::Divergence(_) => Unit::Nats,
             WeightProbe::Norm { .. } => Unit::Norm,
-            WeightProbe::NotApplicable { unit, .. } => *unit,
+            WeightProbe::By { unit, .. } | WeightProbe::NotApplicable { unit, .. } => *unit,
         }
     }
 
@@ -82,17 +120,27 @@ impl WeightProbe {
     /// Its number for these weights.
     ///
     /// # Errors
-    /// If there is no weight of a name, or shapes do not fit.
+    /// If there is no weight of a name, shapes do not fit, or a rule of your own fails.
     pub fn evaluate(&self, weights: &dyn StateDict) -> Result<Value> {
         Ok(match self {
             WeightProbe::Recall(recall) => recall.evaluate(weights)?.share().into(),
             WeightProbe::Divergence(divergence) => divergence.evaluate(weights)?.mean().into(),
-            WeightProbe::Norm { weight, .. } => {
-                let squares = weights.matrix(weight)?.values().iter().map(|v| v * v).sum::<f64>();
-                squares.sqrt().into()
+            WeightProbe::Norm { weight, .. } => weights.matrix(weight)?.norm().into(),
+            WeightProbe::By { name, rule, .. } => {
+                rule(weights).map_err(|error| error.of_part(format!("probe '{name}'")))?.into()
             }
             WeightProbe::NotApplicable { .. } => Value::NotApplicable,
         })
+    }
+}
+
+impl fmt::Debug for WeightProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WeightProbe::Recall(recall) => recall.fmt(f),
+            WeightProbe::Divergence(divergence) => divergence.fmt(f),
+            other => write!(f, "WeightProbe({})", other.name()),
+        }
     }
 }
 

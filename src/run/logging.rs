@@ -1,5 +1,6 @@
 //! Which measurements a run prints and writes.
 use crate::graph::AnyModel;
+use crate::names::is_logged_norm;
 use crate::nn::ModuleExt;
 use crate::probe::{Measurements, Unit};
 use crate::train::Taken;
@@ -53,7 +54,9 @@ impl Logging {
         let mut line =
             format!("{} ({data:.2}, {taken:.2}, {total:.2}): loss: {:.4}", step.iteration, step.loss);
         let mut probes = String::new();
-        for entry in record.entries().iter().filter(|e| e.name != "loss" && !e.name.contains("norm_")) {
+        let has = |name: &str| record.entries().iter().any(|entry| entry.name == name);
+        let printed = |name: &str| name != "loss" && !is_logged_norm(name, has);
+        for entry in record.entries().iter().filter(|entry| printed(&entry.name)) {
             let value = entry.value.number().map_or("-".into(), |v| format!("{v:.4}"));
             let target = if is_probe(&entry.name) { &mut probes } else { &mut line };
             target.push_str(&format!(", {}: {value}", entry.name));
@@ -71,8 +74,7 @@ impl Logging {
     }
 }
 
-/// `norm_NAME` (after the update) and `gradnorm_NAME` of each parameter that trains: [`is_logged_norm`](crate::names::is_logged_norm) knows
-/// them by being two.
+/// `norm_NAME` (after the update) and `gradnorm_NAME` of each parameter that trains: [`is_logged_norm`] knows them by being two.
 pub(super) fn norms(model: &dyn AnyModel, step: Taken<'_>) -> Measurements {
     let mut record = Measurements::new();
     for (name, param) in model.training() {
@@ -96,4 +98,39 @@ fn attention_norms(model: &dyn AnyModel, step: Taken<'_>) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::data::Batch;
+    use crate::model::{Simplified, SimplifiedArgs};
+    use crate::train::Times;
+
+    /// Every name with `norm_` in it was left out, also of norms that somebody measures.
+    #[test]
+    fn a_line_has_all_numbers_but_the_norms_that_a_run_logs() -> crate::Result<()> {
+        let model = Simplified::new(5, &SimplifiedArgs { max_length: 4, dim: 8, ..Config::defaults() })?;
+        let batch = Batch::new(1, 4);
+        let step = Taken {
+            iteration: 7,
+            batch: &batch,
+            loss: 1.5,
+            terms: &[],
+            gradients: &[],
+            times: Times::default(),
+        };
+        let mut record = norms(&model, step);
+        assert!(record.get("norm_layers.0.attention.wk.weight").is_some());
+        for name in ["loss", "norm_bos", "resid_norm_late", "own"] {
+            record.insert(name, Unit::Norm, 2.0);
+        }
+        let lines = Logging::default().lines(&model, step, &record, |_| false);
+        assert_eq!(
+            lines,
+            ["7 (0.00, 0.00, 0.00): loss: 1.5000, norm_bos: 2.0000, resid_norm_late: 2.0000, own: 2.0000"]
+        );
+        Ok(())
+    }
 }

@@ -25,6 +25,7 @@ mod operations;
 mod optim;
 mod probe_formula;
 mod probe_golden;
+mod probe_own;
 mod probe_predictions;
 mod probe_properties;
 mod public_api;

@@ -221,10 +221,11 @@ fn check_terms<M: Model + Module>(model: &M, expected: &[&str]) {
 fn check_terms_of<M: Model + Module>(model: &M, graph: &Graph, expected: &[&str]) {
     let batch = batch(3);
     assert_eq!(terms(graph), expected);
-    for against in [Against::Zero, Against::Mean, Against::BestOther, Against::Token(4)] {
+    let foils = [Against::Zero, Against::Mean, Against::BestOther, Against::Token(4)];
+    for against in foils {
         let over = |metric: Metric| metric.over(Select::marks(2..));
-        let mut all: Vec<Metric> = metrics("adds.", graph, against).map(over).collect();
-        all.push(over(Metric::logit("sum", against)));
+        let mut all: Vec<Metric> = metrics("adds.", graph, against.clone()).map(over).collect();
+        all.push(over(Metric::logit("sum", against.clone())));
         let (found, logits) = measure_edited(model, graph, all, &batch);
         let parts: f64 = terms(graph).iter().map(|term| found.get(&format!("adds.{term}")).unwrap()).sum();
         close(found.get("sum"), parts);
@@ -239,6 +240,7 @@ fn check_terms_of<M: Model + Module>(model: &M, graph: &Graph, expected: &[&str]
                         Against::Mean => logits.iter().sum::<f64>() / VOCAB as f64,
                         Against::BestOther => others().fold(f64::NEG_INFINITY, f64::max),
                         Against::Token(token) => logits[token as usize],
+                        _ => unreachable!(),
                     }
             }),
         );

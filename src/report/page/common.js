@@ -140,6 +140,7 @@ const UNITS = {
   seconds: "seconds",
   count: "count",
   penalty: "penalty",
+  number: "number",
 };
 
 /** What a number of a run is counted in: as recorded, or as its name says in records of old runs. */
