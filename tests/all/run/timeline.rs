@@ -380,6 +380,29 @@ fn changes_that_happen_some_time_are_fine() {
     assert_eq!(error, "enough", "a run without an end comes to everything");
 }
 
+/// Ten thousand iterations of an entry are gone through before a run.
+#[test]
+fn a_change_behind_ten_thousand_others_is_not_said_to_change_nothing() {
+    let check = |text: &str| {
+        let timeline: Timeline = text.parse().unwrap();
+        timeline.check(&model(), 8, &Default::default(), Some(30_000)).map_err(|error| error.to_string())
+    };
+    for text in [
+        format!("every 1: rank(output, 4), 15000: freeze({WK})"),
+        format!("every 1: rank(output, 4), 0: freeze({WK}), 15000: release({WK})"),
+        format!("every 1: freeze({WK}), 15000: release({WK})"),
+        format!("every 1: release({WK}), 15000: freeze({WK})"),
+        "every 1: snapshot, 1: edit(layers.0.resid=scale(2)), 15000: unedit(layers.0.resid)".into(),
+    ] {
+        assert_eq!(check(&text), Ok(()), "{text}");
+    }
+    let error =
+        check(&format!("every 1: rank(output, 4), 9: freeze({WK}), 15000: freeze({WK})")).unwrap_err();
+    assert!(error.contains("'15000: freeze") && error.contains("is frozen already"), "{error}");
+    let error = check(&format!("every 1: release({WK})")).unwrap_err();
+    assert!(error.contains("is not frozen then"), "{error}");
+}
+
 #[test]
 fn a_run_that_is_trained_in_pieces_has_one_timeline_for_the_whole() {
     let timeline = || Timeline::default().at(3, Action::freeze(WK));
