@@ -398,7 +398,9 @@ impl Training {
                 Action::Snapshot => subject.snapshot(iteration)?,
                 Action::Optim(optim) => {
                     self.optim = *optim;
-                    rate.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
+                    // at the end of a curve its last rate is set, and what comes then may set another
+                    let curve = rate.filter(|_| self.timeline.is_in_curve(iteration));
+                    curve.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
                 }
             }
             self.cursor.applied += 1;

@@ -296,6 +296,17 @@ fn freeze_until_of_two_entries_for_one_parameter_trains_from_the_first() {
 }
 
 #[test]
+fn a_new_optimiser_has_its_own_rate_from_the_end_of_a_curve_on() {
+    let initial = values(&model(), WK);
+    let moved =
+        |text: &str| course(text.parse().unwrap(), WK, 5).iter().filter(|seen| **seen != initial).count();
+    assert_eq!(moved("0..2: linear(0, 0), 2: sgd(learning_rate=0.1)"), 3, "as with `2: learning_rate(0.1)`");
+    assert_eq!(moved("0..2: linear(0, 0), 2: learning_rate(0.1)"), 3);
+    assert_eq!(moved("0..3: linear(0, 0), 2: sgd(learning_rate=0.1)"), 0, "the curve's last rate stays");
+    assert_eq!(moved("0..2: linear(0, 0), 2..4: cosine(0, 0), 2: sgd(learning_rate=0.1)"), 0);
+}
+
+#[test]
 fn ranges_that_follow_each_other_freeze_without_a_gap() {
     let initial = values(&model(), WK);
     let text = format!("0..2: freeze({WK}), 2..4: freeze({WK})");
