@@ -151,6 +151,7 @@ impl Sample {
                 h.gain(&r.constant(ihead::backend::Const::<1>, 2, &[1.0, f64::NAN]).repeat_columns(4, 8))
             }
             "scale by no number" => h.scale(f64::NAN),
+            "map by no number" => h.linear(&a.scale(f64::INFINITY)),
             "rotate by no base" => h.rotate(2, f64::NAN),
             "rotate by a negative base" => h.rotate(2, -2.0),
             "normalise with a negative number" => h.normalise(-1.0),
@@ -355,6 +356,7 @@ const MISFITS: &[(&str, &str)] = &[
     ),
     ("constant that is no number", "constant: NaN at place 1 of a matrix [1, 2]; expected finite values"),
     ("scale by no number", "scale: NaN times 'h' [7, 8]; expected a finite number"),
+    ("map by no number", "scale: inf times 'a' [8, 8]; expected a finite number"),
     ("rotate by no base", "rotate: angles of the base NaN; expected a base that is positive and finite"),
     (
         "rotate by a negative base",
