@@ -19,7 +19,7 @@ pub struct TransformerArgs {
     pub heads: usize,
     /// Heads of keys and values, which the `heads` share; a divisor of `heads`. As many as `heads` without it.
     pub key_heads: Option<usize>,
-    /// The longest sequence.
+    /// The longest sequence; rotary positions, or none, set no limit.
     #[config(default = 256, min = 1)]
     pub max_length: usize,
     /// How positions are encoded.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Batch, Batches, Loader, LoaderOptions, StreamPosition};
 use crate::engine::{AnyEngine, ParamSource};
 use crate::graph::{AnyModel, Edits, Graph, Model};
-use crate::nn::{AnyParam, ModuleExt, ParamId, Params, Values, ValuesMut};
+use crate::nn::{AnyParam, ModuleExt, ParamId, Params, Values, ValuesMut, check_writable};
 use crate::{Error, Result};
 
 use super::divergence::{self, OnDivergence, Undo};
@@ -273,6 +273,7 @@ impl Training {
     /// [`Trainer::run`].
     fn run(&mut self, subject: &mut dyn Subject, batches: Batches, max_iters: Option<usize>) -> Result<()> {
         let seq = batches.task().seq_length();
+        check_writable(subject.model_mut())?;
         self.check(subject.model(), &batches, max_iters)?;
         let mut loader = Loader::new(batches, LoaderOptions::default())?;
         self.cursor = Cursor::default();
