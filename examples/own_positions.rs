@@ -1,10 +1,10 @@
 //! Beside the course: positions and tied embeddings.
 //!
 //! Question: how fast does an induction head form on repeated random letters if positions are learned, rotary, ALiBi or absent,
-//! and if the output map is the token embeddings?
+//! and if the unembedding is the token embeddings?
 //! Reached after 400 steps of each, in 10 s: with learned and rotary positions accuracy passes 0.5 at steps 220 and 200 and ends at
 //! 0.997 and 0.999, with induction scores of 0.96 and 0.92. ALiBi (of one head: a slope of 2^-8) and no positions pass it at 360 and end at 0.53. With the
-//! embeddings as the output map none learns in this time (accuracy 0.02).
+//! embeddings as the unembedding none learns in this time (accuracy 0.02).
 //!
 //! ```text
 //! cargo run --release --example own_positions
@@ -18,7 +18,7 @@ use ihead::probe::{Head, Metric, Select, head_scores};
 use ihead::run::{Run, Table};
 use ihead::train::optim::{AdamW, Optim};
 
-/// Trains one model for each kind of positions and each output map.
+/// Trains one model for each kind of positions and each unembedding.
 #[derive(Config)]
 struct Args {
     /// Training steps of each run.

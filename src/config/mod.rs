@@ -43,7 +43,7 @@
 //! | `applies = "key=value"` | has an effect only then; also `key!=value`, several joined by ` and `; keys of the same struct |
 //! | `nan` | NaN and infinities are values too |
 //! | `rename = "key"` | the key, instead of the field's name |
-//! | `group` | a section: the field's type derives `Config`; `group, default(a = 1, b.c = 2)` overrides its defaults |
+//! | `group` | a section: the field's type derives `Config`; `group, default(a = 1, b.c = Some(2))` overrides its defaults, by values of their types |
 //! | `flatten` | the settings of the field's type, at this level; also with `default(...)` |
 //!
 //! # Attributes of the struct

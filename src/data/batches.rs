@@ -74,7 +74,7 @@ impl Batches {
     /// Makes the stream of batches of `task`, at its beginning.
     ///
     /// # Errors
-    /// No worker, an empty batch, a batch of more than 2^28 tokens, a task of length 0.
+    /// No worker or more than 65536, an empty batch, a batch of more than 2^28 tokens, a task of length 0.
     pub fn new(task: Arc<dyn Task>, options: BatchOptions) -> Result<Self> {
         if !(1..=MOST_WORKERS).contains(&options.workers) {
             return Err(Error::value("workers", options.workers, format!("1 to {MOST_WORKERS}")));

@@ -29,7 +29,7 @@ impl BigramData {
     /// sum(bigrams[i])`.
     ///
     /// # Errors
-    /// The three parts of `counts` differ in size, or a token is never followed by anything.
+    /// The three parts of `counts` differ in size, no token occurs, or a token is never followed by anything.
     pub fn new(counts: &Counts) -> Result<Self> {
         let vocab = counts.tokens.len();
         let lengths =

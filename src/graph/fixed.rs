@@ -94,11 +94,19 @@ impl FixedPattern {
                 })
             }
             FixedPattern::Weights(weights) if weights.len() != seq * seq => {
-                let n = (weights.len() as f64).sqrt();
-                misfit(format!("weights of {n} queries and {n} keys"), format!("{seq} of each"))
+                let n = weights.len().isqrt();
+                if n * n == weights.len() {
+                    misfit(format!("weights of {n} queries and {n} keys"), format!("{seq} of each"))
+                } else {
+                    misfit(
+                        format!("{} weights", weights.len()),
+                        format!("those of {seq} queries and {seq} keys"),
+                    )
+                }
             }
             FixedPattern::Weights(weights) => {
-                let bad = weights.iter().position(|w| !w.is_finite());
+                let read = |i: &usize| i % seq <= i / seq;
+                let bad = (0..weights.len()).filter(read).find(|i| !weights[*i].is_finite());
                 bad.and_then(|i| {
                     let found = format!("the weight of query {}, key {} is {}", i / seq, i % seq, weights[i]);
                     misfit(found, "finite numbers".into())
@@ -136,7 +144,7 @@ impl FixedPattern {
             FixedPattern::Nothing => vec![0.0; t + 1],
             FixedPattern::Uniform => vec![1.0 / (t + 1) as f64; t + 1],
             FixedPattern::Weights(weights) => {
-                let seq = tokens.len();
+                let seq = weights.len().isqrt();
                 weights[t * seq..=t * seq + t].to_vec()
             }
             _ => {
@@ -180,5 +188,15 @@ mod tests {
         let window = [[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5]];
         assert_eq!(weights(FixedPattern::window(2, 4)), window.concat());
         assert_eq!(weights(FixedPattern::blocks(0, 2)), [0.0; 4]);
+    }
+
+    #[test]
+    fn weights_of_a_longer_sequence_are_those_of_its_beginning() {
+        assert_eq!(FixedPattern::window(2, 4).weights(&[7, 8, 9], 2), [0.0, 0.5, 0.5]);
+        let said = |n: usize| FixedPattern::Weights(vec![0.0; n].into()).problem(3).unwrap().to_string();
+        assert_eq!(said(16), "fixed pattern 'weights': weights of 4 queries and 4 keys; expected 3 of each");
+        let unread = FixedPattern::Weights([1.0, f64::NAN, 0.5, 0.5].into());
+        assert!(unread.problem(2).is_none());
+        assert_eq!(said(5), "fixed pattern 'weights': 5 weights; expected those of 3 queries and 3 keys");
     }
 }

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// A place in the model, such as `layers.0.attention`, below which `forward` names streams and patterns.
 ///
-/// A named stream or pattern is a *site*: it can be read, ablated, clamped or scaled by its name ([`super::record_with`]).
+/// A named stream or pattern is a *site*: it can be read, and changed by an [`Edit`] ([`super::record_with`]), by its name.
 /// A name costs nothing where nobody asks for it.
 ///
 /// ```

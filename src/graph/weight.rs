@@ -89,8 +89,12 @@ impl<R: Dim, C: Dim> Weight<R, C> {
         Weight::new(self.recorder.clone(), id, self.cols, self.rows)
     }
 
-    /// Multiplies by a number: `by * A`, `[R, C]`.
+    /// Multiplies by a number, which must be finite: `by * A`, `[R, C]`.
     pub fn scale(&self, by: f64) -> Self {
+        if !by.is_finite() {
+            let found = format!("{by} times {}", self.words());
+            return self.refused("scale", found, "a finite number", (self.rows, self.cols));
+        }
         let id = self.recorder.graph_mut().scaled(self.id, by);
         Weight::new(self.recorder.clone(), id, self.rows, self.cols)
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
-use crate::nn::{Module, ModuleExt, ParamId, Transfer, Values};
+use crate::nn::{Module, ModuleExt, ParamId, Transfer, Values, check_writable};
 use crate::{Error, Result};
 
 use super::write_atomically;
@@ -145,6 +145,7 @@ pub(crate) fn read_with(path: &Path) -> Result<Content> {
 /// If the file cannot be read, lacks a name, has one that the module lacks, or a tensor of another shape; or if two
 /// names of one parameter disagree.
 pub fn load(path: &Path, module: &mut (impl Module + ?Sized)) -> Result<()> {
+    check_writable(module)?;
     let arrays = read_all_of(path, module)?;
     let mut written = Ok(());
     module.visit_mut("", &mut |name, _, tensor| {

@@ -15,7 +15,8 @@ pub trait FeedForwards: Model {
 /// A model with its attention left out, so that only the feed-forward layers act; it is recorded like any other model.
 ///
 /// It is the `forward_ff_only` of the paper's code: what a model predicts without attention. The model inside is borrowed, so its
-/// parameters can be read here but not changed.
+/// parameters can be read here but not changed: to train, freeze or write them is an error, and `init` leaves
+/// them as they are.
 ///
 /// ```
 /// use ihead::config::Config;

@@ -48,10 +48,10 @@ pub struct FullArgs {
     /// Token and position embeddings never train.
     #[config(default = false)]
     pub freeze_embeddings: bool,
-    /// The output map never trains.
+    /// The unembedding never trains.
     #[config(default = false)]
     pub freeze_output: bool,
-    /// The output map is the token embeddings, one parameter.
+    /// The unembedding is the token embeddings, one parameter.
     #[config(default = false, applies = "freeze_output=false")]
     pub tie_output: bool,
     /// Value maps never train.

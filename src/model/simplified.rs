@@ -36,10 +36,10 @@ pub struct SimplifiedArgs {
     /// The token embeddings never train.
     #[config(default = false)]
     pub freeze_embeddings: bool,
-    /// The output map never trains.
+    /// The unembedding never trains.
     #[config(default = false)]
     pub freeze_output: bool,
-    /// The output map is the token embeddings, scaled.
+    /// The unembedding is the token embeddings, scaled.
     #[config(default = false)]
     pub tie_output: bool,
     /// Rotary positions in layer 0 instead of added ones.

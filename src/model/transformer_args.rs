@@ -19,7 +19,7 @@ pub struct TransformerArgs {
     pub heads: usize,
     /// Heads of keys and values, which the `heads` share; a divisor of `heads`. As many as `heads` without it.
     pub key_heads: Option<usize>,
-    /// The longest sequence.
+    /// The longest sequence; rotary positions, or none, set no limit.
     #[config(default = 256, min = 1)]
     pub max_length: usize,
     /// How positions are encoded.
@@ -76,7 +76,7 @@ pub struct TransformerArgs {
     /// Token embeddings and learned positions never train.
     #[config(default = false)]
     pub freeze_embeddings: bool,
-    /// The output map.
+    /// The unembedding, from the last stream to the logits.
     #[config(default = OutputKind::Trained)]
     pub output: OutputKind,
 }
@@ -150,7 +150,7 @@ pub enum FeedForwardKind {
     None,
 }
 
-/// The output map.
+/// The unembedding, from the last stream to the logits.
 #[derive(Config, Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutputKind {

@@ -17,7 +17,8 @@ pub enum Wiring {
     Sequential,
     /// `h = norm1(x + attn(x))`, then `norm2(h + ff(h))`; without a feed-forward, `h`.
     PostNorm,
-    /// `ff(norm2(attn(norm1(x))))`: without a residual stream, a layer must write again whatever is to be kept.
+    /// `ff(norm2(attn(norm1(x))))`, and without a feed-forward layer `attn(norm1(x))`: without a residual stream, a layer must
+    /// write again whatever is to be kept.
     NoResidual,
 }
 

@@ -105,12 +105,12 @@ impl QkNorm {
 
     fn normed<T: Dim, D: Dim>(&self, x: Stream<T, D>, heads: usize, gain: &Param<(usize,)>) -> Stream<T, D> {
         let gain = x.recorder().vector(gain); // [1, width]
-        let width = gain.shape().1;
+        let dim = x.dim().size();
+        let width = dim / heads.max(1);
         // each column of the gain in every head
-        let copies: Vec<f64> = (0..width * heads * width)
-            .map(|i| f64::from(u8::from(i % width == i / (heads * width))))
-            .collect();
-        let copies = x.recorder().constant(width, x.dim(), &copies);
+        let copies: Vec<f64> =
+            (0..width * dim).map(|i| f64::from(u8::from(i % dim % width == i / dim))).collect();
+        let copies = x.recorder().constant(width, x.dim(), &copies); // [width, dim]
         x.rms_normalise_heads(heads, self.eps).gain(&gain.matmul(&copies))
     }
 }

@@ -159,7 +159,8 @@ impl<P: ParamField> ParamField for Option<P> {
 /// What can be done with the parameters of every module by their names: to read, initialise, freeze and change them.
 ///
 /// A name may be the path of a module that holds one tensor alone: `layers.0.attention.wk` for `layers.0.attention.wk.weight`.
-/// In a pattern, `*` stands for any characters and a part such as `0..2` for the numbers 0 and 1.
+/// In a pattern, `*` stands for any characters and a part such as `0..2` for the numbers 0 and 1. A model that is only lent
+/// to be read ([`FeedForwardsOnly`](crate::model::FeedForwardsOnly)) refuses every change with an error.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -260,6 +261,7 @@ pub trait ModuleExt: Module {
     /// Those of [`matching`](Self::matching).
     fn freeze(&mut self, pattern: &str) -> Result<()> {
         let names: HashSet<String> = self.matching(pattern)?.into_iter().collect();
+        check_writable(self)?;
         self.visit_mut("", &mut |name, _, tensor| {
             tensor.set_trains(tensor.trains() && !names.contains(name))
         });
@@ -272,6 +274,7 @@ pub trait ModuleExt: Module {
     /// Those of [`matching`](Self::matching).
     fn release(&mut self, pattern: &str) -> Result<()> {
         let names: HashSet<String> = self.matching(pattern)?.into_iter().collect();
+        check_writable(self)?;
         self.visit_mut("", &mut |name, _, tensor| tensor.set_trains(tensor.trains() || names.contains(name)));
         Ok(())
     }
@@ -321,6 +324,7 @@ pub trait ModuleExt: Module {
     fn edit_tensor(&mut self, name: &str, edit: &mut dyn FnMut(&mut dyn AnyParam)) -> Result<()> {
         let names: Vec<String> = self.tensors().into_iter().map(|(name, ..)| name).collect();
         let name = &names[one(name, names.iter().map(String::as_str))?];
+        check_writable(self)?;
         let mut found = false;
         self.visit_mut("", &mut |n, _, tensor| {
             if n == name && !found {
@@ -403,6 +407,21 @@ pub trait ModuleExt: Module {
 }
 
 impl<M: Module + ?Sized> ModuleExt for M {}
+
+/// Refuses a module whose tensors are shown to be read but not to be changed, as of a model that is lent.
+pub(crate) fn check_writable(module: &mut (impl Module + ?Sized)) -> Result<()> {
+    let mut shown = HashSet::new();
+    module.visit_mut("", &mut |name, _, _| {
+        shown.insert(name.to_string());
+    });
+    match module.tensors().into_iter().find(|(name, ..)| !shown.contains(name)) {
+        Some((name, ..)) => {
+            let found = "lent to be read: `visit_mut` does not show it";
+            Err(Error::value(format!("parameter '{name}'"), found, "a model that can be changed"))
+        }
+        None => Ok(()),
+    }
+}
 
 /// The place of the one name that `name` stands for; a pattern, or a range of numbers, is no name.
 fn one<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Result<usize> {

@@ -38,7 +38,8 @@ pub trait Norm<D: Dim>: IsModule {
 /// Layer norm (Ba and others 2016), `gain * (x - mean) / sqrt(var + eps) + bias`: `[seq, dim]` to `[seq, dim]`.
 ///
 /// Mean and variance are over the row of each position; the variance is the biased one. State-dict names: `weight` (the
-/// gain) and `bias`, `[dim]`. Two norms that read the same stream compute the normalised rows once.
+/// gain) and `bias`, `[dim]`. Two norms with the same `eps` that read the same stream compute the
+/// normalised rows once.
 ///
 /// ```
 /// use ihead::backend::Const;

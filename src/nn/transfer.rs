@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::names::{alias, captures};
 use crate::{Error, Result};
 
-use super::module::{Module, ModuleExt, Role, unknown};
+use super::module::{Module, ModuleExt, Role, check_writable, unknown};
 use super::values::Values;
 
 /// Says which tensors of a file or model are copied to which of another model; its text is a pattern, or two with `->`.
@@ -73,6 +73,7 @@ impl Transfer {
         source: &[Source<'_>],
         module: &mut (impl Module + ?Sized),
     ) -> Result<Vec<String>> {
+        check_writable(module)?;
         let mut set: Vec<String> = Vec::new();
         let mut taken: BTreeMap<String, &Values> = BTreeMap::new();
         let known: Vec<&str> = source.iter().map(|(name, ..)| *name).collect();

@@ -12,7 +12,8 @@ const ROWS: usize = 32;
 const STEP: f64 = 1e-5;
 
 /// Compares the backward pass of `f` with central differences of its forward pass, on 32 rows of normal deviates of the
-/// `widths` of its inputs, each element within `tolerance` of `max(1, largest gradient)`.
+/// `widths` of its inputs. Each element must be within `tolerance * max(1, largest)` of the difference, where `largest` is the
+/// largest gradient of the row.
 ///
 /// # Errors
 /// If a gradient is off or not finite: which, its value, and what was expected; if the backward pass changes the length of a

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::data::{Batches, Loader, LoaderOptions};
 use crate::engine::Request;
 use crate::graph::AnyModel;
-use crate::nn::ModuleExt;
+use crate::nn::{ModuleExt, check_writable};
 use crate::train::{Compute, Progress, Subject, Training};
 use crate::{Error, Result};
 
@@ -93,6 +93,7 @@ impl Work {
                 let model = subject.model_mut();
                 // it records the model, draws batches and asks the loss where it is
                 Error::or_panicked("the run, before its first step,", || {
+                    check_writable(model)?;
                     check_length("the task", self.batches.task().seq_length(), model)?;
                     self.training.check(model, &self.batches, self.steps.or(steps))?;
                     self.start(model)

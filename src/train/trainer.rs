@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Batch, Batches, Loader, LoaderOptions, StreamPosition};
 use crate::engine::{AnyEngine, ParamSource};
 use crate::graph::{AnyModel, Edits, Graph, Model};
-use crate::nn::{AnyParam, ModuleExt, ParamId, Params, Values, ValuesMut};
+use crate::nn::{AnyParam, ModuleExt, ParamId, Params, Values, ValuesMut, check_writable};
 use crate::{Error, Result};
 
 use super::divergence::{self, OnDivergence, Undo};
@@ -273,6 +273,7 @@ impl Training {
     /// [`Trainer::run`].
     fn run(&mut self, subject: &mut dyn Subject, batches: Batches, max_iters: Option<usize>) -> Result<()> {
         let seq = batches.task().seq_length();
+        check_writable(subject.model_mut())?;
         self.check(subject.model(), &batches, max_iters)?;
         let mut loader = Loader::new(batches, LoaderOptions::default())?;
         self.cursor = Cursor::default();
@@ -398,7 +399,9 @@ impl Training {
                 Action::Snapshot => subject.snapshot(iteration)?,
                 Action::Optim(optim) => {
                     self.optim = *optim;
-                    rate.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
+                    // at the end of a curve its last rate is set, and what comes then may set another
+                    let curve = rate.filter(|_| self.timeline.is_in_curve(iteration));
+                    curve.into_iter().for_each(|rate| self.optim.set_learning_rate(rate));
                 }
             }
             self.cursor.applied += 1;

@@ -140,6 +140,8 @@ fn what_is_no_law_is_refused() {
         silent,
         "the distribution of it: not declared: `predict` returned false for every prefix; expected true for some"
     );
+    let none = check_distribution(&Silent, &mut NumpyRng::new(&[0]), 0).unwrap_err().to_string();
+    assert_eq!(none, "sequences: 0; expected at least 1");
 }
 
 #[test]

@@ -13,6 +13,41 @@ use ihead::ops::RowWise;
 const VOCAB: usize = 5;
 const SEQ: usize = 7;
 
+/// The norm's gains are found to be too wide for the heads, by their names.
+#[test]
+fn a_norm_of_queries_and_keys_of_another_width_is_refused_by_name() {
+    use ihead::nn::{Attention, Embedding, Linear, QkNorm};
+    #[derive(Module)]
+    struct One {
+        #[module]
+        embed: Embedding<usize, usize>,
+        #[module]
+        attention: Attention<usize, usize, QkNorm>,
+        #[module]
+        output: Linear<usize, usize>,
+    }
+    impl Model for One {
+        type Vocab = usize;
+        fn vocab(&self) -> usize {
+            VOCAB
+        }
+        fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
+            let h = self.embed.forward(x);
+            self.output.forward(&self.attention.forward(&h, &h, &x.site().at("attention")))
+        }
+    }
+    let of_width = |width: usize| One {
+        embed: Embedding::new(VOCAB, 16),
+        attention: Attention::new(16, 4).changed(QkNorm::new(width)),
+        output: Linear::new(16, VOCAB),
+    };
+    assert!(record(&of_width(4), SEQ).is_ok());
+    assert_eq!(
+        record(&of_width(8), SEQ).unwrap_err().to_string(),
+        "matmul: 'attention.change.q_gain' [1, 8] times a constant [4, 16]; expected a second matrix of 8 rows"
+    );
+}
+
 /// Two rows, of which the second must be half as wide; puts out a row as wide as the second.
 struct Halves;
 
@@ -151,6 +186,7 @@ impl Sample {
                 h.gain(&r.constant(ihead::backend::Const::<1>, 2, &[1.0, f64::NAN]).repeat_columns(4, 8))
             }
             "scale by no number" => h.scale(f64::NAN),
+            "map by no number" => h.linear(&a.scale(f64::INFINITY)),
             "rotate by no base" => h.rotate(2, f64::NAN),
             "rotate by a negative base" => h.rotate(2, -2.0),
             "normalise with a negative number" => h.normalise(-1.0),
@@ -355,6 +391,7 @@ const MISFITS: &[(&str, &str)] = &[
     ),
     ("constant that is no number", "constant: NaN at place 1 of a matrix [1, 2]; expected finite values"),
     ("scale by no number", "scale: NaN times 'h' [7, 8]; expected a finite number"),
+    ("map by no number", "scale: inf times 'a' [8, 8]; expected a finite number"),
     ("rotate by no base", "rotate: angles of the base NaN; expected a base that is positive and finite"),
     (
         "rotate by a negative base",

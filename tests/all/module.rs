@@ -173,6 +173,32 @@ fn a_distribution_that_is_none_of_its_parameter_is_refused_with_its_name() {
     }
 }
 
+/// What is lent was left as it was, and nothing was said.
+#[test]
+fn a_model_that_is_lent_is_not_changed_and_says_so() {
+    use ihead::data::{BatchOptions, Batches, CausalGraph};
+    let (model, donor) = (transformer(), transformer());
+    let dir = tempfile::tempdir().unwrap();
+    let (path, run) = (dir.path().join("donor.safetensors"), dir.path().join("run"));
+    ihead::io::save(&path, &donor).unwrap();
+    let mut lent = ihead::model::FeedForwardsOnly(&model);
+    let said = "parameter 'tok_embeddings.weight': lent to be read: `visit_mut` does not show it; \
+                expected a model that can be changed";
+    for error in [
+        lent.freeze("output").err(),
+        lent.release("output").err(),
+        lent.update("output", &mut |values| values.fill(0.0)).err(),
+        lent.copy_from(&donor, "output").err(),
+        ihead::io::load(&path, &mut lent).err(),
+    ] {
+        assert_eq!(error.unwrap().to_string(), said);
+    }
+    let task = std::sync::Arc::new(CausalGraph::chain(5, 4, 0.5).unwrap());
+    let batches = Batches::new(task, BatchOptions { batch_size: 2, ..Default::default() }).unwrap();
+    let error = ihead::run::Run::new(lent, batches).save_to(&run).train(1).unwrap_err();
+    assert!(error.to_string() == said && !run.exists(), "{error}");
+}
+
 #[test]
 fn parameters_without_values_can_be_drawn() {
     let empty = Linear::new(0, 3).init(1);

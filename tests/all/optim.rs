@@ -148,6 +148,8 @@ fn groups_that_do_not_fit_the_model_are_refused() {
     );
     assert!(error(&[first, second]).unwrap().contains(&format!("{first}: in two groups")));
     assert!(error(&["layers.0.attention.wv.weight"]).unwrap().contains("frozen"));
+    assert!(error(&["layers.*.attention.wv.weight"]).unwrap().contains("frozen"), "all that it names");
+    assert_eq!(error(&["layers.0..2.attention.wo"]), None, "as with a star: layer 0's is frozen");
 }
 
 #[test]

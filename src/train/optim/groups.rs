@@ -11,9 +11,9 @@ use super::{Optim, Optimizer, State};
 
 /// An optimiser for most parameters, and others for groups of them: their own kind, learning rate, decay.
 ///
-/// A group is a name or a pattern with `*`. [`check`](Self::check) says before the first step what does not fit; a
-/// [`Run`](crate::run::Run) calls it. [`Optimizer::set_learning_rate`], and so a timeline, changes the learning rate of
-/// the others, not of the groups.
+/// A group is a name, or a pattern with `*` or a range such as `0..2`. [`check`](Self::check) says before the first step what
+/// does not fit; a [`Run`](crate::run::Run) calls it. [`Optimizer::set_learning_rate`], and so a timeline, changes the
+/// learning rate of the others, not of the groups.
 ///
 /// ```
 /// use ihead::config::Config;
@@ -71,15 +71,14 @@ impl Groups {
     /// Checks the groups against the parameters of a model.
     ///
     /// # Errors
-    /// If a pattern matches no parameter (the nearest name is in the message), a parameter is in two groups, or a group
-    /// names a parameter that is frozen when the run begins, even if the timeline releases it. A pattern with `*` may match
-    /// frozen parameters beside others.
+    /// If a pattern matches no parameter (the nearest name is in the message), a parameter is in two groups, or all that a group
+    /// names is frozen when the run begins, even if the timeline releases it.
     pub fn check(&self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
-        for (pattern, _) in self.groups.iter().filter(|(pattern, _)| !pattern.contains('*')) {
-            for name in matching(pattern, model)? {
-                if !model.tensor(&name)?.trains() {
-                    return Err(Error::value(called(pattern), "a frozen parameter", "one that trains"));
-                }
+        for (pattern, _) in &self.groups {
+            let trains = |name: &String| model.tensor(name).map(|tensor| tensor.trains());
+            let trains = matching(pattern, model)?.iter().map(trains).collect::<Result<Vec<bool>>>()?;
+            if !trains.contains(&true) {
+                return Err(Error::value(called(pattern), "a frozen parameter", "one that trains"));
             }
         }
         self.members(model).map(drop)

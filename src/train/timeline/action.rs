@@ -61,6 +61,11 @@ impl Action {
         true
     }
 
+    /// Whether it changes what is frozen or edited, so that what another one does depends on it.
+    pub(super) fn is_of_state(&self) -> bool {
+        matches!(self, Action::Freeze(_) | Action::Release(_) | Action::Edit(_) | Action::Unedit(_))
+    }
+
     /// Makes an [`Action::Optim`]: another optimiser from now on.
     pub fn optim(optim: impl Into<Optim>) -> Action {
         Action::Optim(Box::new(optim.into()))

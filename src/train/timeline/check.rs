@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 use super::{Action, Change, Rate, Schedule, Timeline};
 
-/// So many iterations with changes are gone through to see what an entry does.
+/// So many iterations of each entry are gone through to see what it does.
 const MOST: usize = 10_000;
 
 /// Edits of [`Timeline::edited`], but for those after the first time of an entry.
@@ -103,8 +103,9 @@ impl Timeline {
             model.tensors().into_iter().filter(|(_, role, tensor)| *role == Role::Param && !tensor.trains());
         let mut frozen: BTreeSet<String> = held.map(|(name, ..)| name).collect();
         let mut edits = edits.clone();
-        for iteration in self.iterations(steps) {
-            for (i, action) in self.numbered(iteration, steps) {
+        let iterations = self.iterations(steps);
+        for iteration in &iterations {
+            for (i, action) in self.numbered(*iteration, steps) {
                 let changed = match action {
                     Action::Freeze(pattern) => {
                         model
@@ -133,7 +134,16 @@ impl Timeline {
                 return Ok(());
             }
         }
-        let Some(change) = idle.first().map(|i| &self.changes[*i]) else { return Ok(()) };
+        // an entry that comes too often to be gone through may change something after a later one
+        let end = iterations.last().copied().unwrap_or_default();
+        let known = |i: &&usize| match &self.changes[**i] {
+            Change::At(when, _) => {
+                let first = when.first(MOST, steps);
+                first.len() < MOST || first.last() >= Some(&end)
+            }
+            _ => true,
+        };
+        let Some(change) = idle.iter().find(known).map(|i| &self.changes[*i]) else { return Ok(()) };
         let why = match change {
             Change::At(_, Action::Freeze(_)) => "what it names is frozen already",
             Change::At(_, Action::Release(_)) => "what it names is not frozen then",
@@ -175,17 +185,19 @@ impl Timeline {
         all
     }
 
-    /// The iterations at which something may change, rising: the first of them.
+    /// The iterations at which parameters freeze or train again, or edits change, rising: the first of each entry.
     fn iterations(&self, steps: Option<usize>) -> BTreeSet<usize> {
         let mut iterations = BTreeSet::new();
         for change in &self.changes {
             match change {
-                Change::At(when, _) => iterations.extend(when.first(MOST, steps)),
-                Change::Rate(_) => {}
+                Change::At(when, action) if action.is_of_state() => {
+                    iterations.extend(when.first(MOST, steps))
+                }
+                Change::At(..) | Change::Rate(_) => {}
                 Change::Frozen(frozen) => iterations.extend([frozen.during.start, frozen.during.end]),
             }
         }
-        iterations.into_iter().filter(|i| steps.is_none_or(|steps| *i < steps)).take(MOST).collect()
+        iterations.into_iter().filter(|i| steps.is_none_or(|steps| *i < steps)).collect()
     }
 }
 

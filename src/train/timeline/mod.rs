@@ -171,6 +171,13 @@ impl Timeline {
         })
     }
 
+    /// Whether [`rate`](Self::rate) goes on at an iteration; at its end it does not.
+    pub(crate) fn is_in_curve(&self, iteration: usize) -> bool {
+        let goes_on =
+            |change: &Change| matches!(change, Change::Rate(rate) if rate.during.contains(&iteration));
+        self.changes.iter().any(goes_on)
+    }
+
     /// Whether it takes snapshots, which need a folder.
     pub fn takes_snapshots(&self) -> bool {
         self.all().any(|action| *action == Action::Snapshot)

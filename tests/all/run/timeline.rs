@@ -296,6 +296,17 @@ fn freeze_until_of_two_entries_for_one_parameter_trains_from_the_first() {
 }
 
 #[test]
+fn a_new_optimiser_has_its_own_rate_from_the_end_of_a_curve_on() {
+    let initial = values(&model(), WK);
+    let moved =
+        |text: &str| course(text.parse().unwrap(), WK, 5).iter().filter(|seen| **seen != initial).count();
+    assert_eq!(moved("0..2: linear(0, 0), 2: sgd(learning_rate=0.1)"), 3, "as with `2: learning_rate(0.1)`");
+    assert_eq!(moved("0..2: linear(0, 0), 2: learning_rate(0.1)"), 3);
+    assert_eq!(moved("0..3: linear(0, 0), 2: sgd(learning_rate=0.1)"), 0, "the curve's last rate stays");
+    assert_eq!(moved("0..2: linear(0, 0), 2..4: cosine(0, 0), 2: sgd(learning_rate=0.1)"), 0);
+}
+
+#[test]
 fn ranges_that_follow_each_other_freeze_without_a_gap() {
     let initial = values(&model(), WK);
     let text = format!("0..2: freeze({WK}), 2..4: freeze({WK})");
@@ -378,6 +389,29 @@ fn changes_that_happen_some_time_are_fine() {
     let stop = &mut |_: &Step<'_, Model>| Err(ihead::Error::usage("enough"));
     let error = trainer.run(super::batches(), None, stop).unwrap_err().to_string();
     assert_eq!(error, "enough", "a run without an end comes to everything");
+}
+
+/// Ten thousand iterations of an entry are gone through before a run.
+#[test]
+fn a_change_behind_ten_thousand_others_is_not_said_to_change_nothing() {
+    let check = |text: &str| {
+        let timeline: Timeline = text.parse().unwrap();
+        timeline.check(&model(), 8, &Default::default(), Some(30_000)).map_err(|error| error.to_string())
+    };
+    for text in [
+        format!("every 1: rank(output, 4), 15000: freeze({WK})"),
+        format!("every 1: rank(output, 4), 0: freeze({WK}), 15000: release({WK})"),
+        format!("every 1: freeze({WK}), 15000: release({WK})"),
+        format!("every 1: release({WK}), 15000: freeze({WK})"),
+        "every 1: snapshot, 1: edit(layers.0.resid=scale(2)), 15000: unedit(layers.0.resid)".into(),
+    ] {
+        assert_eq!(check(&text), Ok(()), "{text}");
+    }
+    let error =
+        check(&format!("every 1: rank(output, 4), 9: freeze({WK}), 15000: freeze({WK})")).unwrap_err();
+    assert!(error.contains("'15000: freeze") && error.contains("is frozen already"), "{error}");
+    let error = check(&format!("every 1: release({WK})")).unwrap_err();
+    assert!(error.contains("is not frozen then"), "{error}");
 }
 
 #[test]
