@@ -223,10 +223,16 @@ fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "''".into(),
         Value::String(text) => text.clone(),
-        Value::Number(number) => number.as_f64().map_or(number.to_string(), |x| format!("{x}")),
+        Value::Number(number) => number.as_f64().map_or(number.to_string(), number_text),
         Value::Null => "-".into(),
         other => other.to_string(),
     }
+}
+
+/// A number in few characters: `0.01`, `1e-8`, `1e30`.
+fn number_text(x: f64) -> String {
+    let is_long = x != 0.0 && !(1e-4..1e7).contains(&x.abs());
+    if is_long { format!("{x:e}") } else { format!("{x}") }
 }
 
 fn label(settings: &[String], key: &Key) -> String {
@@ -384,7 +390,9 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
                     let valid =
                         |value: f64| value.is_finite() && !(*unit == Some(Unit::Share) && value < 0.0);
                     let line = series(name, &of_line, x_at, y_at, frame, options.band, valid);
-                    if !line.points.is_empty() {
+                    // the paper's programs write -1 for a divergence of a part that the model lacks
+                    let lacks = *unit == Some(Unit::Nats) && line.points.iter().all(|(_, y)| *y == -1.0);
+                    if !lacks && !line.points.is_empty() {
                         panel.series.push(line);
                     }
                 }
