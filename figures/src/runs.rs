@@ -290,6 +290,9 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
     let x_at = place("x", "column", &x_name)?;
 
     if !frame.rows.iter().any(|row| row[x_at].is_number()) {
+        if options.x.is_none() {
+            return Err(Error::usage("no run has recorded an evaluation, so there is nothing to draw"));
+        }
         return Err(Error::value("x", format!("{x_name}, where no run has a number"), "a column of numbers"));
     }
 
