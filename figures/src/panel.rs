@@ -35,7 +35,7 @@ pub struct Curves {
     pub log_x: bool,
     /// A logarithmic vertical axis; numbers at or below zero are left out.
     pub log_y: bool,
-    /// The range of the vertical axis, outside of which lines are cut off; that of the data without it.
+    /// The range of the vertical axis, with a little room at both ends, where lines are cut off; that of the data without it.
     pub y_range: Option<(f64, f64)>,
     /// The lines.
     pub series: Vec<Series>,

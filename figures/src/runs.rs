@@ -224,10 +224,16 @@ fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "''".into(),
         Value::String(text) => text.clone(),
-        Value::Number(number) => number.as_f64().map_or(number.to_string(), |x| format!("{x}")),
+        Value::Number(number) => number.as_f64().map_or(number.to_string(), number_text),
         Value::Null => "-".into(),
         other => other.to_string(),
     }
+}
+
+/// A number in few characters: `0.01`, `1e-8`, `1e30`.
+fn number_text(x: f64) -> String {
+    let is_long = x != 0.0 && !(1e-4..1e7).contains(&x.abs());
+    if is_long { format!("{x:e}") } else { format!("{x}") }
 }
 
 fn label(settings: &[String], key: &Key) -> String {
@@ -285,6 +291,9 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
     let x_at = place("x", "column", &x_name)?;
 
     if !frame.rows.iter().any(|row| row[x_at].is_number()) {
+        if options.x.is_none() {
+            return Err(Error::usage("no run has recorded an evaluation, so there is nothing to draw"));
+        }
         return Err(Error::value("x", format!("{x_name}, where no run has a number"), "a column of numbers"));
     }
 
@@ -385,7 +394,9 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
                     let valid =
                         |value: f64| value.is_finite() && !(*unit == Some(Unit::Share) && value < 0.0);
                     let line = series(name, &of_line, x_at, y_at, frame, options.band, valid);
-                    if !line.points.is_empty() {
+                    // the paper's programs write -1 for a divergence of a part that the model lacks
+                    let lacks = *unit == Some(Unit::Nats) && line.points.iter().all(|(_, y)| *y == -1.0);
+                    if !lacks && !line.points.is_empty() {
                         panel.series.push(line);
                     }
                 }

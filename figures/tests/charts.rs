@@ -64,6 +64,24 @@ fn a_share_below_zero_is_none() {
     assert_eq!((acc.y_range, loss.y_range), (Some((0.0, 1.0)), None));
 }
 
+/// The paper's programs write -1 for the divergence of a part that the model lacks.
+#[test]
+fn a_divergence_that_is_always_below_zero_is_none() {
+    let table = read("iter,loss,ff1_loss\n0,2,-1\n1,1,-1\n");
+    let figure = drawn(&table, &Chart::default());
+    let [nats] = panels(&figure)[..] else { panic!("one panel") };
+    let names: Vec<&str> = nats.series.iter().map(|s| s.label.as_str()).collect();
+    assert_eq!(names, ["loss"]);
+}
+
+#[test]
+fn numbers_of_many_digits_are_short_in_names() {
+    let table = read("rate,iter,loss\n1e30,0,2\n0.01,0,1\n1e-8,0,1\n20000,0,1\n");
+    let figure = drawn(&table, &y(&["loss"]));
+    let names: Vec<&str> = panels(&figure)[0].series.iter().map(|s| s.label.as_str()).collect();
+    assert_eq!(names, ["rate = 1e-8", "rate = 0.01", "rate = 20000", "rate = 1e30"]);
+}
+
 /// Where all shares are above 0, an axis can be logarithmic; the range of all axes can be given.
 #[test]
 fn shares_above_zero_can_be_logarithmic_and_ranges_can_be_given() {

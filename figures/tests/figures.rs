@@ -77,6 +77,10 @@ fn a_setting_can_be_the_axis_or_a_panel() {
     let error =
         chart(&table(), &Chart { x: Some("status".into()), ..Chart::default() }).unwrap_err().to_string();
     assert_eq!(error, "x: status, where no run has a number; expected a column of numbers");
+    // a run of no steps
+    let none = Table::read("a table", "run,status,iter\nzero,done,\n").unwrap();
+    let error = chart(&none, &Chart::default()).unwrap_err().to_string();
+    assert_eq!(error, "no run has recorded an evaluation, so there is nothing to draw");
 }
 
 #[test]

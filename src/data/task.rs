@@ -8,7 +8,8 @@ use super::{Batch, NumpyRng};
 /// The mark of a position (the paper's `outs`) says how its next token is predictable. `0`: only by the statistics of
 /// the data. `1`: the task sets the next token, but the context does not show it yet, as at the first occurrence of a
 /// trigger. `2` or more: the context determines it. (A task may count instead how often the context has shown it, as
-/// [`CausalGraph`](super::CausalGraph) does.) Negative: the position is not measured.
+/// [`CausalGraph`](super::CausalGraph) does.) Negative: selections by marks from 0 on leave the position out; a loss or a
+/// metric without a selection has it.
 ///
 /// ```
 /// use ihead::data::{NumpyRng, Task, sample};

@@ -50,8 +50,8 @@ pub fn full_test() -> Metric {
     Metric::accuracy("acc_end_test").over(Select::marks(1..).and(Select::last(END)))
 }
 
-/// How two heads form the paper's induction circuit: `previous` attends to the previous position, `induction` to the
-/// position after the trigger's last occurrence. The metrics are `score_acc`, `score_start_acc`, `score2_acc`,
+/// How two heads form the paper's induction circuit: `previous` attends to the previous position, `induction` to a
+/// position after an earlier occurrence of the trigger. The metrics are `score_acc`, `score_start_acc`, `score2_acc`,
 /// `score_cond_acc`, `pred_attended_acc`.
 pub fn induction(previous: &Head, induction: &Head) -> Vec<Metric> {
     let known = Select::marks(2..);
@@ -108,7 +108,8 @@ pub fn recalls(
 /// What the model has is seen from its names: `pe` is preferred to `pos_embeddings.weight`; a map without a name is
 /// the identity. With fewer than two layers nothing is applicable, without a feed-forward in layer 1 `ff1_loss` is not.
 ///
-/// `bigrams`: the data's `P(j | i)`, `[vocab, vocab]`. `fixed_triggers`: if the task has such.
+/// `bigrams`: the data's `P(j | i)`, `[vocab, vocab]`. `fixed_triggers`: if the task has such. Then `wk1_acc` is among these
+/// tokens alone, and `ff1_loss` over all others.
 ///
 /// # Errors
 /// If a weight is missing that both models have.

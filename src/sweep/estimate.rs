@@ -1,5 +1,6 @@
 //! How long a sweep may take: some of its runs, a few steps each.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use super::runs::{Plan, Planned};
 /// Runs that are timed.
 const SAMPLE: usize = 4;
 /// The steps of the two timings of a run.
-const STEPS: [usize; 2] = [2, 12];
+const STEPS: [u64; 2] = [2, 12];
 
 /// What a run costs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,10 +36,17 @@ impl Cost {
     }
 }
 
-/// Whether an argument of a run is kept in a short run of it, which has `key` steps and a folder of its own.
-fn is_kept(arg: &str, key: &str) -> bool {
-    let sets = |key: &str| arg.strip_prefix(key).is_some_and(|rest| rest.starts_with('='));
-    !sets(key) && !sets("save_dir") && arg != "--once"
+/// The arguments of a short run: of the whole one, but with so many steps (`key`), a folder of its own, and no timeline, whose changes
+/// may come after its end.
+fn shortened(mut args: Vec<String>, run: &Planned, key: &str, steps: u64, dir: &Path) -> Vec<String> {
+    let mut instead = vec![(key, steps.to_string()), ("save_dir", dir.display().to_string())];
+    if run.settings.get("timeline").is_some_and(|timeline| timeline.is_string()) {
+        instead.push(("timeline", "''".into()));
+    }
+    let sets = |arg: &str, key: &str| arg.strip_prefix(key).is_some_and(|rest| rest.starts_with('='));
+    args.retain(|arg| arg != "--once" && !instead.iter().any(|(key, _)| sets(arg, key)));
+    args.extend(instead.iter().map(|(key, value)| format!("{key}={value}")));
+    args
 }
 
 impl Plan {
@@ -70,8 +78,9 @@ impl Plan {
             return Ok(format!("no estimate: a run without {key} goes on until it is stopped"));
         };
         let all: f64 = steps.iter().map(|steps| mean.of_run(*steps)).sum();
+        let each = if self.traits.threads { format!(" on {threads} threads each") } else { String::new() };
         Ok(format!(
-            "about {} with {jobs} at a time on {threads} threads each ({:.2} s to start and {:.4} s a step, measured on {} of the runs)",
+            "about {} with {jobs} at a time{each} ({:.2} s to start and {:.4} s a step, measured on {} of the runs)",
             duration(all / jobs as f64),
             mean.start,
             mean.step,
@@ -85,9 +94,7 @@ impl Plan {
         let mut taken = [0.0; 2];
         for (taken, steps) in taken.iter_mut().zip(STEPS) {
             let dir = folder.path().join(steps.to_string());
-            let mut args = self.arguments(run, threads);
-            args.retain(|arg| is_kept(arg, key));
-            args.extend([format!("{key}={steps}"), format!("save_dir={}", dir.display())]);
+            let args = shortened(self.arguments(run, threads), run, key, steps, &dir);
             let started = Instant::now();
             let mut command = Command::new(this_program());
             let output = command.args(&args).stdin(Stdio::null()).output();
@@ -128,7 +135,11 @@ pub(super) fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cost, duration, is_kept, mean, sample};
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::{Cost, Planned, duration, mean, sample, shortened};
 
     #[test]
     fn the_sample_is_spread() {
@@ -160,9 +171,18 @@ mod tests {
 
     #[test]
     fn a_short_run_has_steps_and_a_folder_of_its_own() {
-        let all = ["--once", "steps=100", "steps_a=3", "save_dir=x", "lr=0.1", "--config=steps=3"];
-        let kept: Vec<&str> = all.into_iter().filter(|arg| is_kept(arg, "steps")).collect();
-        assert_eq!(kept, ["steps_a=3", "lr=0.1", "--config=steps=3"]);
+        let run = |settings| Planned { name: String::new(), set: vec![], settings };
+        let short = |settings, whole: &[&str]| {
+            let whole = whole.iter().map(|arg| arg.to_string()).collect();
+            shortened(whole, &run(settings), "steps", 2, Path::new("y")).join(" ")
+        };
+        let whole = ["--once", "steps=100", "steps_a=3", "save_dir=x", "lr=0.1", "--config=steps=3"];
+        let found = short(json!({ "steps": 100 }), &whole);
+        assert_eq!(found, "steps_a=3 lr=0.1 --config=steps=3 steps=2 save_dir=y");
+        // changes that come after its end would be refused; a file may have them, too
+        let found = short(json!({ "timeline": "50: snapshot" }), &["timeline=50: snapshot"]);
+        assert_eq!(found, "steps=2 save_dir=y timeline=''");
+        assert_eq!(short(json!({ "timeline": 3 }), &["timeline=3"]), "timeline=3 steps=2 save_dir=y");
     }
 
     #[test]

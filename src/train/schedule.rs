@@ -80,6 +80,11 @@ impl Schedule {
         self.at.range(steps..).next().copied()
     }
 
+    /// Whether it has the last iteration of a run.
+    pub(super) fn has_last(&self) -> bool {
+        self.last
+    }
+
     /// Its first iterations in a run of `steps` steps, `most` of each kind.
     pub(super) fn first(&self, most: usize, steps: Option<usize>) -> BTreeSet<usize> {
         let mut found: BTreeSet<usize> = self.at.iter().copied().take(most).collect();

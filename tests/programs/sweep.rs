@@ -196,7 +196,31 @@ fn a_dry_run_numbers_the_commands_estimates_and_writes_nothing() {
         lines[3].starts_with("3 runs, 0 finished; about ") && lines[3].contains("measured on 3 of the runs"),
         "{text}"
     );
+    assert!(lines[3].contains(" with 1 at a time ("), "it has no setting for threads: {text}");
     assert!(!dir.exists());
+}
+
+#[test]
+fn a_dry_run_estimates_runs_whose_timeline_is_longer_than_the_timed_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let save = format!("save_dir={}", dir.path().join("s").display());
+    let args = line(&[
+        "max_iters=100",
+        "timeline=50: freeze(layers.1.attention.wk.weight)",
+        "data_args.k=2",
+        "data_args.seq_length=16",
+        "model_args.dim=8",
+        "test_batch_size=4",
+        "optim_args.batch_size=4",
+        "num_data_workers=1",
+        &save,
+        "--dry-run",
+        "--sweep",
+        "seed=1..=2",
+    ]);
+    let output = run("ihead_basic", &args);
+    let text = out(&output);
+    assert!(output.status.success() && text.contains("2 runs, 0 finished; about "), "{text}{}", err(&output));
 }
 
 #[test]

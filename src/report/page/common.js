@@ -160,10 +160,10 @@ function isLoggedNorm(name) {
 /** The names of all recorded numbers, in the order in which they were recorded. */
 const allNumbers = [...new Set(runs.flatMap((run) => Object.keys(run.numbers)))];
 
-/** The paper's programs record -1 for a number of a part that the model lacks; no share and no loss is below 0. */
+/** The paper's programs record -1 for a share or a divergence of a part that the model lacks. (A loss with a term of negative weight may be below 0.) */
 function recorded(run, name, at) {
   const value = run.numbers[name]?.[at];
-  return value === undefined || value === null || (value < 0 && ["share", "nats"].includes(unitOf(name))) ? null : value;
+  return value === undefined || value === null || (value === -1 && ["share", "nats"].includes(unitOf(name))) ? null : value;
 }
 
 function last(run, name) {

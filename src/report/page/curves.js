@@ -107,11 +107,19 @@ function drawMarks(chart, group, lines) {
     ctx.stroke();
   };
   const chances = new Set(lines.flatMap(({ members, name }) => members.map((run) => run.chances[name])).filter((chance) => chance !== undefined));
-  for (const chance of chances) {
+  // levels that are too near for a text each have one together
+  const together = [];
+  for (const chance of [...chances].sort((a, b) => a - b)) {
     const y = chart.valToPos(chance, "y", true);
     line(bbox.left, y, bbox.left + bbox.width, y);
-    const text = chances.size > 1 ? `chance ${shown(chance)}` : "chance";
-    ctx.textAlign = "right";
+    const below = together.at(-1);
+    if (below && below.y - y < 14 * devicePixelRatio) Object.assign(below, { y, highest: chance });
+    else together.push({ y, lowest: chance, highest: chance });
+  }
+  ctx.textAlign = "right";
+  for (const { y, lowest, highest } of together) {
+    const levels = lowest === highest ? shown(lowest) : `${shown(lowest)} to ${shown(highest)}`;
+    const text = chances.size > 1 ? `chance ${levels}` : "chance";
     ctx.fillText(text, bbox.left + bbox.width - 6, y - 4 * devicePixelRatio);
   }
   for (const iteration of changeIterations()) {

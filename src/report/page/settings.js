@@ -26,7 +26,7 @@ function drawRuns() {
           swatch(number),
           run.name,
         );
-  const status = ({ status, error }) => (error ? `${status}: ${error}` : status);
+  const status = ({ status, error }) => (!error ? status : error.startsWith(status) ? error : `${status}: ${error}`);
   const rows = [
     ["status", ...runs.map(status)],
     ["iterations", ...runs.map((run) => String(run.done))],

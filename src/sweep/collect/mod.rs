@@ -116,8 +116,12 @@ pub fn collect<P: AsRef<std::path::Path>>(dirs: &[P], options: &Collect) -> Resu
     let table = table(&runs, &differing, &metrics, options);
     let table = if options.over.is_empty() { table } else { means(&table, &differing, &metrics, options) };
     let incomplete = runs.iter().filter(|run| !is_complete(run)).map(|run| {
-        let why = run.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
-        format!("{}: {}{why}", run.dir.display(), status(run))
+        let why = match (status(run), &run.error) {
+            (status, None) => status,
+            (status, Some(error)) if error.starts_with(&status) => error.clone(),
+            (status, Some(error)) => format!("{status}: {error}"),
+        };
+        format!("{}: {why}", run.dir.display())
     });
     Ok(Collected { incomplete: incomplete.collect(), table })
 }

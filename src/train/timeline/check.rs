@@ -23,7 +23,7 @@ impl Timeline {
     /// after the last step, it freezes only what is frozen at that moment, releases only what trains, ends an edit that has
     /// not begun, leaves matrices their full rank, or multiplies weights by 1. Whether weights, or the learning rate, will have
     /// the values already that an entry gives them, as when it sets zeros to zero, is not known before the run. Of
-    /// [`frozen`](Self::frozen) only the names are checked: parameters may stay frozen to the end.
+    /// [`frozen`](Self::frozen) only the names and the beginning are checked: parameters may stay frozen to the end.
     pub fn check(&self, model: &dyn AnyModel, seq: usize, edits: &Edits, steps: Option<usize>) -> Result<()> {
         for change in &self.changes {
             match change {
@@ -69,8 +69,9 @@ impl Timeline {
                 return Err(Error::value(entry(change), found, "times apart"));
             }
         }
-        // a run of no steps changes nothing, and says so of no entry
-        let steps = steps.filter(|steps| *steps > 0);
+        if steps == Some(0) {
+            return Ok(()); // a run of no steps changes nothing, and says so of no entry
+        }
         self.check_times(steps)?;
         self.check_effects(model, edits, steps)
     }
@@ -82,7 +83,7 @@ impl Timeline {
             let late = match change {
                 Change::At(when, _) => when.after(steps),
                 Change::Rate(rate) => Some(rate.during.start).filter(|start| *start >= steps),
-                Change::Frozen(_) => None,
+                Change::Frozen(frozen) => Some(frozen.during.start).filter(|start| *start >= steps),
             };
             if let Some(late) = late {
                 let expected = format!(
@@ -97,8 +98,9 @@ impl Timeline {
 
     /// Refuses entries that change nothing whenever they happen.
     fn check_effects(&self, model: &dyn AnyModel, edits: &Edits, steps: Option<usize>) -> Result<()> {
+        let may_be_idle = |change: &Change| change.may_be_idle() && (steps.is_some() || !change.is_at_last());
         let mut idle: BTreeSet<usize> =
-            (0..self.changes.len()).filter(|i| self.changes[*i].may_be_idle()).collect();
+            (0..self.changes.len()).filter(|i| may_be_idle(&self.changes[*i])).collect();
         let held =
             model.tensors().into_iter().filter(|(_, role, tensor)| *role == Role::Param && !tensor.trains());
         let mut frozen: BTreeSet<String> = held.map(|(name, ..)| name).collect();
@@ -167,9 +169,11 @@ impl Timeline {
     pub(crate) fn edited(&self, edits: &Edits) -> Vec<(String, Edits)> {
         let (mut edits, mut all) = (edits.clone(), Vec::<(String, Edits)>::new());
         let mut seen = BTreeSet::new();
-        for iteration in self.iterations(None) {
+        // the last iteration, whichever it is, comes after all others
+        let steps = self.iterations(None).last().map_or(Some(1), |i| i.checked_add(2));
+        for iteration in self.iterations(steps) {
             let (mut last, mut is_first) = (None, false);
-            for (i, action) in self.numbered(iteration, None) {
+            for (i, action) in self.numbered(iteration, steps) {
                 if action.edit(&mut edits) {
                     last = Some(&self.changes[i]);
                     is_first |= seen.insert(i);
@@ -204,6 +208,11 @@ impl Timeline {
 impl Change {
     fn rate(&self) -> Option<&Rate> {
         if let Change::Rate(rate) = self { Some(rate) } else { None }
+    }
+
+    /// Whether it comes at the last iteration, which is not known without a number of steps.
+    fn is_at_last(&self) -> bool {
+        matches!(self, Change::At(when, _) if when.has_last())
     }
 
     /// Whether it may come at a moment when there is nothing to change.
@@ -275,5 +284,8 @@ mod tests {
         // a state that comes again is there once
         let states = edited("every 2: edit(a=ablate), every 3: unedit(a), 5: snapshot");
         assert!(states.len() < 5, "{}", states.len());
+        // whichever the last iteration is, it comes after all others
+        let at_last = edited("last: unedit(a), 3: edit(a=ablate)");
+        assert!(at_last.len() == 2 && at_last[1].0.contains("last: unedit(a)") && at_last[1].1.is_empty());
     }
 }

@@ -183,9 +183,9 @@ impl Timeline {
         self.all().any(|action| *action == Action::Snapshot)
     }
 
-    /// The entries of [`frozen`](Self::frozen), as text, that a run of `end` iterations does not come to the end of.
+    /// The entries of [`frozen`](Self::frozen), as text, that a run of `end` iterations begins and does not come to the end of.
     pub(crate) fn frozen_beyond(&self, end: usize) -> Vec<String> {
-        let beyond = |change: &&Change| matches!(change, Change::Frozen(frozen) if frozen.during.end >= end);
+        let beyond = |change: &&Change| matches!(change, Change::Frozen(f) if f.during.start < end && f.during.end >= end);
         self.changes.iter().filter(beyond).map(ToString::to_string).collect()
     }
 
@@ -209,8 +209,11 @@ mod tests {
     /// A release at iteration 100 is made by a run of 101 iterations, 0 to 100, and by no shorter one.
     #[test]
     fn what_stays_frozen_to_the_end_of_a_run_is_named() {
-        let timeline =
-            Timeline::default().frozen(0..100, "wk").frozen(0..20, "wv").at(500, Action::freeze("wq"));
+        let timeline = Timeline::default()
+            .frozen(0..100, "wk")
+            .frozen(0..20, "wv")
+            .at(500, Action::freeze("wq"))
+            .frozen(150..300, "wo");
         let beyond = [20, 21, 100, 101].map(|end| timeline.frozen_beyond(end).join("; "));
         assert_eq!(
             beyond,

@@ -332,9 +332,11 @@ fn changes_that_can_never_happen_are_said_before_the_first_step() {
         (at(4), at(4), "never happens at 4; expected an iteration below the run's 4 steps"),
         ("1 5: snapshot".into(), "1 5: snapshot".into(), "never happens at 5"),
         ("7..9: linear(0, 1)".into(), "7..9: linear(0, 1)".into(), "never happens at 7"),
+        (format!("4..9: freeze({WK})"), format!("4..9: freeze({WK})"), "never happens at 4"),
         (format!("2: release({WK})"), format!("2: release({WK})"), "what it names is not frozen then"),
         (format!("1: release({WK}), {}", at(2)), format!("1: release({WK})"), "is not frozen then"),
         (format!("{}, {}", at(1), at(2)), at(2), "what it names is frozen already"),
+        (format!("last: release({WK})"), format!("last: release({WK})"), "is not frozen then"),
         (
             "1: freeze(layers.0.attention.wv)".into(),
             "1: freeze(layers.0.attention.wv)".into(),
@@ -375,6 +377,9 @@ fn changes_that_happen_some_time_are_fine() {
         format!("every 2: freeze({WK}), 1 3: release({WK})"),
         format!("powers of 2: freeze({WK})"), // it is frozen at 0, and later nothing is left to do
         "last: snapshot".into(),
+        format!("last: freeze({WK})"),
+        format!("0: freeze({WK}), last: release({WK})"),
+        "0: edit(layers.0.attention.pattern=previous_token), last: unedit(layers.0.*)".into(),
         "2: rank(output, 7), 3: scale(pe, 2)".into(),
         format!("0..9: freeze({WK})"),
         "2..9: linear(0, 1)".into(),
