@@ -343,6 +343,28 @@ fn parameters_that_were_never_initialised() {
 }
 
 #[test]
+fn an_engine_of_endless_threads() {
+    let (graph, request) = (record(&model(), 16).unwrap(), Request::loss(RowSet::All));
+    let error = CpuEngine::<f32>::new(&graph, &request, &|_| true, usize::MAX).err().unwrap();
+    assert_eq!(error.to_string(), "threads: 18446744073709551615; expected at most 1024");
+}
+
+#[test]
+fn parameters_of_another_module_are_no_zeros() {
+    let (own, other) = (model(), model());
+    let (graph, request) = (record(&own, 16).unwrap(), Request::loss(RowSet::All));
+    let mut cpu = CpuEngine::<f32>::new(&graph, &request, &|_| true, 1).unwrap();
+    let mut eager = EagerEngine::<f32, _>::new(Cpu::default(), &graph, &request, &|_| true).unwrap();
+    let engines: [&mut dyn Engine<f32>; 2] = [&mut cpu, &mut eager];
+    for engine in engines {
+        let error = engine.run(&Params::of(&other), &test_batch(), &[], &ignore).unwrap_err().to_string();
+        let said = "parameters: those of another module; expected those of the model that was recorded";
+        assert_eq!(error, said);
+        assert!(engine.run(&Params::of(&own), &test_batch(), &[], &ignore).is_ok());
+    }
+}
+
+#[test]
 fn parameters_without_values_on_the_dfdx_engine() {
     let model = uninitialised();
     let request = Request::loss(RowSet::All);
