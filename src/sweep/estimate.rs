@@ -69,9 +69,10 @@ impl Plan {
         let Some(steps) = steps.collect::<Option<Vec<u64>>>() else {
             return Ok(format!("no estimate: a run without {key} goes on until it is stopped"));
         };
+        let on = if self.traits.threads { format!(" on {threads} threads each") } else { String::new() };
         let all: f64 = steps.iter().map(|steps| mean.of_run(*steps)).sum();
         Ok(format!(
-            "about {} with {jobs} at a time on {threads} threads each ({:.2} s to start and {:.4} s a step, measured on {} of the runs)",
+            "about {} with {jobs} at a time{on} ({:.2} s to start and {:.4} s a step, measured on {} of the runs)",
             duration(all / jobs as f64),
             mean.start,
             mean.step,

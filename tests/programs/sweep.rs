@@ -196,6 +196,7 @@ fn a_dry_run_numbers_the_commands_estimates_and_writes_nothing() {
         lines[3].starts_with("3 runs, 0 finished; about ") && lines[3].contains("measured on 3 of the runs"),
         "{text}"
     );
+    assert!(!lines[3].contains("threads"), "the program has no such setting: {text}");
     assert!(!dir.exists());
 }
 
