@@ -304,6 +304,17 @@ fn a_schedule_that_cannot_be_kept() {
 }
 
 #[test]
+fn a_folder_without_a_name() {
+    let there = tempfile::tempdir().unwrap();
+    for dir in ["".into(), there.path().join("nowhere/..")] {
+        let error = run().save_to(&dir).train(1).unwrap_err().to_string();
+        let said = format!("folder of the run: '{}'; expected a path that ends in a name", dir.display());
+        assert_eq!(error, said);
+    }
+    assert!(!there.path().join("nowhere").exists());
+}
+
+#[test]
 fn a_test_set_of_another_length_is_fine() {
     let mut short = test_batch();
     (short.batch, short.seq) = (16, 8);
