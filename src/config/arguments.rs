@@ -112,8 +112,8 @@ pub(super) struct Argument {
 #[derive(Default)]
 struct Sweeping {
     order: Order,
-    /// The option of a sweep that was given.
-    given: Option<&'static str>,
+    /// The options of a sweep that were given, in order.
+    given: Vec<&'static str>,
     /// The runs of a task of Slurm, if they were given.
     per_task: Option<usize>,
     /// Whether what comes is an axis of the last `--sweep`.
@@ -217,7 +217,8 @@ impl Sweeping {
 
     /// One of [`SWEEPS`].
     fn option(&mut self, name: &'static str, value: Option<String>) -> Option<Problem> {
-        self.given.get_or_insert(name);
+        let again = self.given.contains(&name);
+        self.given.push(name);
         match name {
             "--sweep" => {
                 self.order.groups.push(value.into_iter().collect());
@@ -228,6 +229,7 @@ impl Sweeping {
                 self.order.dry_run = true;
                 None
             }
+            _ if again => Some(Problem::general(format!("{name} is given twice"))),
             "--emit" => match value.as_deref().and_then(Emit::named) {
                 Some(emit) => {
                     self.order.emit = Some(emit);
@@ -254,7 +256,7 @@ impl Sweeping {
     }
 
     fn finish(self) -> Result<Option<Order>, Problem> {
-        match self.given {
+        match self.given.first() {
             None => Ok(None),
             Some(name) if self.order.groups.is_empty() => Err(Problem::general(format!(
                 "{name} belongs to a sweep: give --sweep KEY=VALUE,VALUE... too"

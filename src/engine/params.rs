@@ -16,7 +16,7 @@ pub trait ParamSource<E>: Sync {
     /// Refuses a parameter that cannot be read.
     ///
     /// # Errors
-    /// If it has no values: nobody has drawn, written or loaded them.
+    /// If it has no values: nobody has drawn, written or loaded them; or if it is a parameter of another module.
     fn check(&self, param: ParamId) -> Result<()> {
         let _ = param;
         Ok(())

@@ -26,14 +26,10 @@ impl<E: Element> Patches<E> {
         let batch = shape.first().copied().unwrap_or_default();
         expected.insert(0, batch);
         let activations = || format!("activations for '{site}'");
-        let elements = expected.iter().product::<usize>();
-        if shape == expected && values.len() != elements {
+        let elements = expected.iter().try_fold(1_usize, |n, size| n.checked_mul(*size));
+        if shape == expected && elements != Some(values.len()) {
             let found = format!("{} values", values.len());
-            return Err(Error::misfit(
-                activations(),
-                found,
-                format!("{elements}, as the shape {shape:?} says"),
-            ));
+            return Err(Error::misfit(activations(), found, format!("as many as the shape {shape:?} says")));
         }
         if shape != expected {
             return Err(Error::shape(activations(), &expected, shape));

@@ -263,7 +263,8 @@ pub trait Model: Module {
     }
 
     /// Records the logits `[seq, vocab]` of a sequence: at each position, the scores of the next token. It is called once
-    /// for each recording, before there are values.
+    /// for each recording, before there are values. A run records a model more than once (for training, for each test set, with
+    /// each set of edits), so `forward` must do the same each time.
     fn forward<T: Dim>(&self, x: &Tokens<T, Self::Vocab>) -> Stream<T, Self::Vocab>;
 }
 

@@ -54,8 +54,8 @@ pub(crate) fn write_with<'a>(
         if !names.insert(name) {
             return Err(Error::duplicate("tensors of a file", name));
         }
-        let elements: usize = shape.iter().product();
-        if elements != values.len() {
+        let elements = shape.iter().try_fold(1_usize, |n, size| n.checked_mul(*size));
+        if elements != Some(values.len()) {
             let message = format!("{name}: {} values for shape {shape:?}", values.len());
             return Err(Error::format(path, message));
         }

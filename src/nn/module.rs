@@ -494,6 +494,10 @@ impl<E: Element> ParamSource<E> for Params<'_> {
     }
 
     fn check(&self, id: ParamId) -> Result<()> {
+        if !self.by_id.contains_key(&id) {
+            let expected = "those of the model that was recorded";
+            return Err(Error::misfit("parameters", "those of another module", expected));
+        }
         self.missing.get(&id).map_or(Ok(()), |name| Err(Error::Uninitialised { name: name.clone() }))
     }
 }

@@ -67,10 +67,9 @@ impl<S: Shape> Param<S> {
     /// # Errors
     /// If the number of values is not that of the shape.
     pub fn from_values(shape: S, values: Vec<f32>) -> Result<Self> {
-        let (n, found) = (shape.num_elements(), values.len());
-        if n != found {
-            let expected: Vec<usize> = shape.concrete().into_iter().collect();
-            return Err(Error::shape("parameter", &expected, &[found]));
+        let expected: Vec<usize> = shape.concrete().into_iter().collect();
+        if expected.iter().try_fold(1_usize, |n, size| n.checked_mul(*size)) != Some(values.len()) {
+            return Err(Error::shape("parameter", &expected, &[values.len()]));
         }
         let (init, values) = (Init::Values(values.clone()), Values::Single(values));
         Ok(Param { shape, values, init, trains: true, initialised: true, id: ParamId::new() })

@@ -41,13 +41,16 @@ pub struct CpuEngine<E> {
     pub(super) zeros: Vec<u32>,
 }
 
+/// More threads than any machine of this kind has cores would take minutes to start.
+const MOST_THREADS: usize = 1024;
+
 impl<E: Element> CpuEngine<E> {
     /// An engine for `graph` that computes what `request` asks for; `trains` tells which parameters get gradients. It starts as many
-    /// threads as it is told to, also more than there are cores.
+    /// threads as it is told to (0 is one), also more than there are cores.
     ///
     /// # Errors
     /// If the request asks for an activation that the graph does not have, or for a penalty of a pattern; if the threads
-    /// cannot be started; if `IHEAD_SIMD` asks for instructions that are not there.
+    /// cannot be started, or are more than 1024; if `IHEAD_SIMD` asks for instructions that are not there.
     pub fn new(
         graph: &Graph,
         request: &Request,
@@ -72,6 +75,9 @@ impl<E: Element> CpuEngine<E> {
     ) -> Result<Self, Error> {
         request.check_graph(graph)?;
         Level::from_env()?;
+        if threads > MOST_THREADS {
+            return Err(Error::value("threads", threads, format!("at most {MOST_THREADS}")));
+        }
         let (graph, program) = lower(graph, request, trains, way);
         let weights = Weights::new(&graph, &program.used, &program.leaves, trains);
         let pool = rayon::ThreadPoolBuilder::new()

@@ -2,6 +2,7 @@
 use crate::kernels::{Element, cross_entropy_row};
 use crate::{Error, Result};
 
+use super::predictor::check_sums_to_one;
 use super::{Circuit, Counter, Matrix, StateDict};
 
 /// The mean over some rows `i` of `KL(P_i || softmax(circuit(i)))`, in nats: how far the logits of a circuit are from
@@ -50,7 +51,8 @@ impl Divergence {
     /// The sum of the divergences of these weights, and their number.
     ///
     /// # Errors
-    /// If there is no weight of a name, maps do not fit, or the path ends in another width than the distributions'.
+    /// If there is no weight of a name, maps do not fit, the path ends in another width than the distributions', or a row is no
+    /// distribution.
     pub fn evaluate(&self, weights: &dyn StateDict) -> Result<Counter> {
         let logits = self.path.pick(&self.rows, weights)?;
         let cols = self.distributions.cols();
@@ -60,7 +62,9 @@ impl Divergence {
         }
         let mut counter = Counter::default();
         for (i, row) in self.rows.iter().enumerate() {
-            counter.add(kl(self.distributions.row(*row), logits.row(i)));
+            let distribution = self.distributions.row(*row);
+            check_sums_to_one(distribution, || format!("row {row} of the distributions of '{}'", self.name))?;
+            counter.add(kl(distribution, logits.row(i)));
         }
         Ok(counter)
     }

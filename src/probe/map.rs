@@ -49,9 +49,19 @@ impl Step {
             Step::Relu => Ok(relu(x)),
             Step::Scale(factor) => Ok(scaled(x, *factor)),
             Step::Head { head, heads } => only_head(x, *head, *heads),
-            Step::Own(map) => map.apply(&x),
+            Step::Own(map) => mapped(&**map, &x),
         }
     }
+}
+
+/// The rows that a map of the user's makes of others, as many.
+fn mapped(map: &dyn Map, x: &Matrix) -> Result<Matrix> {
+    let y = map.apply(x)?;
+    if y.rows() != x.rows() {
+        let found = format!("{} rows made of {}", y.rows(), x.rows());
+        return Err(Error::misfit(format!("map {map:?}"), found, "a row for each"));
+    }
+    Ok(y)
 }
 
 /// `max(x, 0)` of each value.

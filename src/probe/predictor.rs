@@ -63,19 +63,23 @@ const SLACK: f64 = 1e-4;
 /// # Errors
 /// If a number is negative or not finite, or their sum is not 1.
 pub(crate) fn check_answer(predictor: &dyn Predictor, seen: usize, answer: &[f64]) -> Result<()> {
-    let said = |found: String| {
-        Err(Error::value(format!("{}, after {seen} tokens", predictor.words()), found, A_DISTRIBUTION))
-    };
-    if let Some((token, p)) = answer.iter().enumerate().find(|(_, p)| !(p.is_finite() && **p >= 0.0)) {
-        return said(format!("{p} for token {token}"));
-    }
-    match answer.iter().sum::<f64>() {
-        sum if (sum - 1.0).abs() <= SLACK => Ok(()),
-        sum => said(format!("numbers whose sum is {sum}")),
-    }
+    check_sums_to_one(answer, || format!("{}, after {seen} tokens", predictor.words()))
 }
 
-const A_DISTRIBUTION: &str = "a distribution of the next token: none negative, with sum 1";
+/// Checks that these numbers are a distribution of the next token.
+///
+/// # Errors
+/// If a number is negative or not finite, or their sum is not 1: `whose` says whose they are.
+pub(super) fn check_sums_to_one(distribution: &[f64], whose: impl FnOnce() -> String) -> Result<()> {
+    let odd = distribution.iter().enumerate().find(|(_, p)| !(p.is_finite() && **p >= 0.0));
+    let sum = distribution.iter().sum::<f64>();
+    let found = match odd {
+        Some((token, p)) => format!("{p} for token {token}"),
+        None if (sum - 1.0).abs() <= SLACK => return Ok(()),
+        None => format!("numbers whose sum is {sum}"),
+    };
+    Err(Error::value(whose(), found, "a distribution of the next token: none negative, with sum 1"))
+}
 
 impl fmt::Debug for dyn Predictor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

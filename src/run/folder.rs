@@ -71,7 +71,10 @@ pub(super) fn look(dir: &Path) -> Result<Found> {
             return Err(Error::format(dir, "is no folder, which the run's files would be in; move it away"));
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return if dir.is_symlink() {
+            return if dir.file_name().is_none() {
+                let given = format!("'{}'", dir.display());
+                Err(Error::value("folder of the run", given, "a path that ends in a name"))
+            } else if dir.is_symlink() {
                 Err(Error::format(
                     dir,
                     "is a link to a folder that is not there; make it, or move the link away",

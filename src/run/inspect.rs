@@ -159,7 +159,7 @@ impl<'a> Inspect<'a> {
         self.patch_heads(site, [], values)
     }
 
-    /// Replaces the values of some heads at a site. `values` are those of all its heads, as [`activations`] gives them.
+    /// Replaces the values of some heads (of all, if none is listed) at a site. `values` are those of all its heads, as [`activations`] gives them.
     pub fn patch_heads(
         mut self,
         site: impl Into<String>,
@@ -225,6 +225,7 @@ impl<'a> Inspect<'a> {
     }
 
     fn graph(&self, batch: &Batch) -> Result<Graph> {
+        batch.check()?;
         check_length("the batch", batch.seq, self.model)?;
         self.model.record_edited(batch.seq, &self.edits)
     }

@@ -37,10 +37,14 @@ impl Patches {
 /// ```
 ///
 /// # Errors
-/// If they have different shapes, or are not activations.
+/// If they have different shapes or are not activations, or one has more or fewer values than its shape says.
 pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> bool) -> Result<Array> {
     if own.shape != other.shape {
         return Err(Error::shape("activations", &own.shape, &other.shape));
+    }
+    let elements = own.shape.iter().try_fold(1_usize, |n, size| n.checked_mul(*size));
+    if let Some(array) = [own, other].into_iter().find(|array| elements != Some(array.values.len())) {
+        return Err(Error::shape("values of activations", &own.shape, &[array.values.len()]));
     }
     let (heads, seq, cols) = match own.shape[..] {
         [_, seq, dim] => (1, seq, dim),

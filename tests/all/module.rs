@@ -143,6 +143,8 @@ fn a_further_parameter_leaves_the_initial_values_of_the_others() {
 
 #[test]
 fn values_that_do_not_fit_are_an_error() {
+    let endless = Param::from_values((usize::MAX, 3), vec![0.0; 5]).unwrap_err().to_string();
+    assert_eq!(endless, "parameter: expected shape [18446744073709551615, 3], found [5]");
     let error = Param::from_values((2, 3), vec![0.0; 5]).unwrap_err();
     assert_eq!(error.to_string(), "parameter: expected shape [2, 3], found [5]");
     let mut param = Param::from_values((2, 2), vec![1.0, 2.0, 3.0, 4.0]).unwrap();

@@ -9,8 +9,8 @@ use ihead::graph::{Edit, Edits, Graph, record, record_with};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::Params;
 use ihead::probe::{
-    Association, Circuit, Counter, Evaluation, Head, Key, Map, Matrix, Measurements, Metric, Recall, Select,
-    Sequence, StateDict, head_scores, measure_weights, paper,
+    Association, Circuit, Counter, Divergence, Evaluation, Head, Key, Map, Matrix, Measurements, Metric,
+    Recall, Select, Sequence, StateDict, head_scores, measure_weights, paper,
 };
 
 use crate::common::maths::softmax;
@@ -454,5 +454,44 @@ fn ff1_loss_of_a_true_tie_is_that_of_the_frozen_tie_with_the_same_embeddings() -
     // the frozen output is rounded to single precision
     assert!((loss(&scaled)? - loss(&expected)?).abs() < 1e-5, "{scaled:?}, expected {expected:?}");
     assert!((loss(&unscaled)? - loss(&expected)?).abs() > 0.1, "{unscaled:?}");
+    Ok(())
+}
+
+/// One row, whatever it is given.
+#[derive(Debug)]
+struct Flattened;
+
+impl Map for Flattened {
+    fn apply(&self, rows: &Matrix) -> ihead::Result<Matrix> {
+        Matrix::new(1, rows.cols(), vec![0.0; rows.cols()])
+    }
+}
+
+#[test]
+fn a_map_of_ones_own_that_loses_rows_is_refused() {
+    let circuit = Circuit::rows("tok_embeddings").through_map(Flattened).through("output");
+    let error = circuit.apply(&model(8)).unwrap_err().to_string();
+    assert_eq!(error, "map Flattened: 1 rows made of 65; expected a row for each");
+}
+
+#[test]
+fn a_divergence_is_from_distributions_alone() -> Outcome {
+    let to = |p: [f64; 2]| {
+        let rows = (0..65).flat_map(|_| [p[0]].into_iter().chain([p[1]; 64])).collect();
+        let path = Circuit::rows("tok_embeddings").through("output");
+        Ok::<_, Error>(Divergence::new("kl", path, Matrix::new(65, 65, rows)?))
+    };
+    assert!(to([1.0, 0.0])?.evaluate(&model(8))?.mean().is_some_and(|kl| kl > 0.0));
+    for (p, found) in [
+        ([f64::NAN, 0.0], "NaN for token 0"),
+        ([2.0, -1.0 / 64.0], "-0.015625 for token 1"),
+        ([3.0, 0.0], "numbers whose sum is 3"),
+    ] {
+        let error = to(p)?.evaluate(&model(8)).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("row 0 of the distributions of 'kl': {found}; expected")),
+            "{error}"
+        );
+    }
     Ok(())
 }

@@ -99,6 +99,8 @@ fn options_of_sweeps_that_do_not_fit() {
             &["--sweep", "seed=1,2", "--emit", "commands", "--per-task=3"],
             "--per-task 3: it is of --emit slurm alone, which is not asked for",
         ),
+        (&["--sweep", "seed=1,2", "--jobs", "2", "--jobs=3"], "--jobs is given twice"),
+        (&["--emit", "slurm", "--sweep", "seed=1,2", "--emit", "commands"], "--emit is given twice"),
         (&["--schema", "--explain"], "two things to print are asked for: give one of them"),
     ] {
         assert_eq!(problems(line), [expected]);

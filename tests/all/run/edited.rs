@@ -123,6 +123,34 @@ fn a_patch_at_some_positions_is_felt_from_there_on() {
 }
 
 #[test]
+fn sizes_without_their_values_are_refused() {
+    let (own, batch, site) = (model(), test_batch(), "layers.0.resid");
+    let endless = Batch { batch: usize::MAX, ..batch.clone() };
+    for error in [
+        activations(&own, &endless, site).unwrap_err(),
+        mean_ablation(&own, &endless, [site]).unwrap_err(),
+        measure(&own, [Metric::loss("loss")], &endless).unwrap_err(),
+    ] {
+        assert!(
+            error.to_string().starts_with("`x` of a batch: expected shape [18446744073709551615, 16]"),
+            "{error}"
+        );
+    }
+    let read = activations(&own, &batch, site).unwrap();
+    let endless = Array { shape: vec![usize::MAX, 16, read.shape[2]], ..read.clone() };
+    let error = Inspect::new(&own).patch(site, endless).measure([Metric::loss("loss")], &batch).unwrap_err();
+    assert!(
+        error.to_string().contains("values; expected as many as the shape [18446744073709551615, 16"),
+        "{error}"
+    );
+    let empty = Array { values: vec![], ..read.clone() };
+    for (own, other) in [(&empty, &read), (&read, &empty)] {
+        let error = at_positions(own, other, |_, _| true).unwrap_err().to_string();
+        assert!(error.starts_with("values of activations: expected shape [8, 16"), "{error}");
+    }
+}
+
+#[test]
 fn patterns_are_mixed_by_query_in_every_head() {
     // [sequences, heads, queries, keys]
     let array = |value: f32| Array { shape: vec![2, 3, 4, 5], values: vec![value; 120] };

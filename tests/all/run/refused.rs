@@ -304,6 +304,17 @@ fn a_schedule_that_cannot_be_kept() {
 }
 
 #[test]
+fn a_folder_without_a_name() {
+    let there = tempfile::tempdir().unwrap();
+    for dir in ["".into(), there.path().join("nowhere/..")] {
+        let error = run().save_to(&dir).train(1).unwrap_err().to_string();
+        let said = format!("folder of the run: '{}'; expected a path that ends in a name", dir.display());
+        assert_eq!(error, said);
+    }
+    assert!(!there.path().join("nowhere").exists());
+}
+
+#[test]
 fn a_test_set_of_another_length_is_fine() {
     let mut short = test_batch();
     (short.batch, short.seq) = (16, 8);
@@ -340,6 +351,28 @@ fn parameters_that_were_never_initialised() {
     assert!(error.starts_with("'layers.1.attention.wk.weight' was never initialised"), "{error}");
     nearly.update("layers.1.attention.wk", &mut |values| values.fill(0.0)).unwrap();
     assert!(measure(&nearly, [Metric::loss("l")], &batch).is_ok(), "it was written");
+}
+
+#[test]
+fn an_engine_of_endless_threads() {
+    let (graph, request) = (record(&model(), 16).unwrap(), Request::loss(RowSet::All));
+    let error = CpuEngine::<f32>::new(&graph, &request, &|_| true, usize::MAX).err().unwrap();
+    assert_eq!(error.to_string(), "threads: 18446744073709551615; expected at most 1024");
+}
+
+#[test]
+fn parameters_of_another_module_are_no_zeros() {
+    let (own, other) = (model(), model());
+    let (graph, request) = (record(&own, 16).unwrap(), Request::loss(RowSet::All));
+    let mut cpu = CpuEngine::<f32>::new(&graph, &request, &|_| true, 1).unwrap();
+    let mut eager = EagerEngine::<f32, _>::new(Cpu::default(), &graph, &request, &|_| true).unwrap();
+    let engines: [&mut dyn Engine<f32>; 2] = [&mut cpu, &mut eager];
+    for engine in engines {
+        let error = engine.run(&Params::of(&other), &test_batch(), &[], &ignore).unwrap_err().to_string();
+        let said = "parameters: those of another module; expected those of the model that was recorded";
+        assert_eq!(error, said);
+        assert!(engine.run(&Params::of(&own), &test_batch(), &[], &ignore).is_ok());
+    }
 }
 
 #[test]
