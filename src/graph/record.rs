@@ -23,7 +23,7 @@ use super::weight::Weight;
 pub struct Recorder {
     graph: Rc<RefCell<Graph>>,
     edits: Rc<Edits>,
-    names: Rc<HashMap<ParamId, String>>,
+    names: Rc<HashMap<ParamId, Vec<String>>>,
     refused: Rc<RefCell<Option<Error>>>,
 }
 
@@ -148,8 +148,8 @@ impl Recorder {
     }
 
     fn param(&self, id: ParamId, rows: usize, cols: usize) -> WeightId {
-        let name = self.names.get(&id).cloned();
-        self.graph_mut().param(ParamInfo { id, name, rows, cols })
+        let names = self.names.get(&id).cloned().unwrap_or_default();
+        self.graph_mut().param(ParamInfo { id, names, rows, cols })
     }
 }
 
@@ -345,10 +345,10 @@ pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: &Edits) -> Result
 impl Recorder {
     /// A recording of sequences of `seq` tokens, before its first operation.
     fn begin(model: &dyn Module, seq: usize, vocab: usize, edits: &Edits) -> Recorder {
-        let (mut names, mut refused) = (HashMap::new(), None);
+        let (mut names, mut refused) = (HashMap::<_, Vec<_>>::new(), None);
         model.visit("", &mut |name, _, tensor| {
             refused = refused.take().or_else(|| tensor.init().problem(name, &tensor.dims()));
-            names.entry(tensor.id()).or_insert_with(|| name.to_string());
+            names.entry(tensor.id()).or_default().push(name.to_string());
         });
         let recorder =
             Recorder { edits: Rc::new(edits.clone()), names: Rc::new(names), ..Recorder::default() };
@@ -389,7 +389,7 @@ impl Recorder {
     fn check_whole(&self, logits: NodeId) -> Result<()> {
         self.graph_mut().logits = Some(logits);
         let graph = self.graph();
-        if let Some(param) = graph.params().iter().find(|param| param.name.is_none()) {
+        if let Some(param) = graph.params().iter().find(|param| param.names.is_empty()) {
             let ParamInfo { rows, cols, .. } = param;
             let found = format!("a parameter [{rows}, {cols}] that no field of the model names");
             return Err(Error::misfit("forward", found, "`#[module]` or `#[param]` on each field"));
