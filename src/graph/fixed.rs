@@ -94,8 +94,15 @@ impl FixedPattern {
                 })
             }
             FixedPattern::Weights(weights) if weights.len() != seq * seq => {
-                let n = (weights.len() as f64).sqrt();
-                misfit(format!("weights of {n} queries and {n} keys"), format!("{seq} of each"))
+                let n = weights.len().isqrt();
+                if n * n == weights.len() {
+                    misfit(format!("weights of {n} queries and {n} keys"), format!("{seq} of each"))
+                } else {
+                    misfit(
+                        format!("{} weights", weights.len()),
+                        format!("those of {seq} queries and {seq} keys"),
+                    )
+                }
             }
             FixedPattern::Weights(weights) => {
                 let bad = weights.iter().position(|w| !w.is_finite());

@@ -130,6 +130,7 @@ impl Sample {
                 Pattern::fixed(&h, 1, FixedPattern::Parents([0, 2, 0, 0, 0, 0, 0].into())).mix(&h)
             }
             "weights of a rule" => Pattern::fixed(&h, 1, FixedPattern::window(2, 3)).mix(&h),
+            "weights" => Pattern::fixed(&h, 1, FixedPattern::Weights(vec![0.5; 7].into())).mix(&h),
             "concat" => h.concat(&n, 13usize).columns(0, 8),
             "columns" => h.columns(5, 4).linear(&narrow.transpose()),
             "columns without end" => h.columns(usize::MAX, 4).linear(&narrow.transpose()),
@@ -302,6 +303,7 @@ const MISFITS: &[(&str, &str)] = &[
         "later parents",
         "fixed pattern 'parents': position 1 would look at 2, which comes later; expected earlier ones",
     ),
+    ("weights", "fixed pattern 'weights': 7 weights; expected those of 7 queries and 7 keys"),
     ("weights of a rule", "fixed pattern 'weights': weights of 3 queries and 3 keys; expected 7 of each"),
     (
         "concat",

@@ -19,6 +19,7 @@ use super::{AnyModel, Graph};
 /// | [`Ablate`](Self::Ablate) | `ablate` | streams and patterns |
 /// | [`Scale`](Self::Scale) | `scale(0.5)` | streams |
 /// | [`Row`](Self::Row) | `row(0.5, 1)` | streams |
+/// | [`Add`](Self::Add) | `add(0.5, 1)` | streams |
 /// | [`Rows`](Self::Rows) | `rows((0.5, 1), (0, 2))` | streams |
 /// | [`PreviousToken`](Self::PreviousToken) | `previous_token` | patterns |
 /// | [`Induction`](Self::Induction) | `induction` | patterns |
