@@ -93,8 +93,13 @@ impl Recorder {
         Rc::ptr_eq(&self.graph, &other.graph)
     }
 
-    /// Gives a node the name of a site.
+    /// Gives a node the name of a site, which a text of edits must be able to say.
     pub(super) fn name(&self, site: String, node: NodeId) {
+        let odd = |c: char| c.is_whitespace() || "()[]{},=:*".contains(c);
+        if site.contains(odd) || site.split('.').any(str::is_empty) {
+            let expected = "parts with a dot between them, without white space and `( ) [ ] { } , = : *`";
+            self.misfit(&format!("site '{site}'"), "a name that no edit can have".into(), expected);
+        }
         if self.graph_mut().sites.insert(site.clone(), node).is_some_and(|known| known != node) {
             let mend = "give each its own place with `site.at(..)`";
             self.refuse(Error::Duplicate { kind: "activations", name: site, mend });
@@ -275,8 +280,8 @@ pub trait Model: Module {
 /// # Errors
 /// The first of what does not fit: an operation on streams or matrices of other sizes than it takes, a table with too few
 /// rows, heads that do not divide a width, logits of another width than the vocabulary, a handle of another recording, a
-/// parameter that `forward` reads and no field names, or two activations of one name. The message names the operation, the
-/// shapes as the model wrote them, and the parameter or the nearest site.
+/// parameter that `forward` reads and no field names, two activations of one name, or a name that no edit can have. The
+/// message names the operation, the shapes as the model wrote them, and the parameter or the nearest site.
 ///
 /// ```
 /// use ihead::Module;
