@@ -56,8 +56,8 @@ pub(crate) struct WeightNode {
 pub(crate) struct ParamInfo {
     /// Its identity.
     pub id: ParamId,
-    /// Its name in the model; `None` if no field names it.
-    pub name: Option<String>,
+    /// Its names in the model, the first of which messages use: several of a tied parameter, none if no field names it.
+    pub names: Vec<String>,
     /// Rows (1 for a vector).
     pub rows: usize,
     /// Columns.
@@ -313,7 +313,7 @@ impl Graph {
         let text = |w: WeightId| self.weight_text(w);
         match &self.weights[weight.0].op {
             WeightOp::Param(id) => {
-                let name = self.param_of.get(id).and_then(|i| self.params[*i].name.as_deref());
+                let name = self.param_of.get(id).and_then(|i| self.params[*i].names.first());
                 name.map_or_else(|| "a parameter without a name".into(), |name| format!("'{name}'"))
             }
             WeightOp::Product(a, b) => format!("({} {})", text(*a), text(*b)),

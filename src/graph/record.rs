@@ -23,7 +23,7 @@ use super::weight::Weight;
 pub struct Recorder {
     graph: Rc<RefCell<Graph>>,
     edits: Rc<Edits>,
-    names: Rc<HashMap<ParamId, String>>,
+    names: Rc<HashMap<ParamId, Vec<String>>>,
     refused: Rc<RefCell<Option<Error>>>,
 }
 
@@ -93,8 +93,13 @@ impl Recorder {
         Rc::ptr_eq(&self.graph, &other.graph)
     }
 
-    /// Gives a node the name of a site.
+    /// Gives a node the name of a site, which a text of edits must be able to say.
     pub(super) fn name(&self, site: String, node: NodeId) {
+        let odd = |c: char| c.is_whitespace() || "()[]{},=:*".contains(c);
+        if site.contains(odd) || site.split('.').any(str::is_empty) {
+            let expected = "parts with a dot between them, without white space and `( ) [ ] { } , = : *`";
+            self.misfit(&format!("site '{site}'"), "a name that no edit can have".into(), expected);
+        }
         if self.graph_mut().sites.insert(site.clone(), node).is_some_and(|known| known != node) {
             let mend = "give each its own place with `site.at(..)`";
             self.refuse(Error::Duplicate { kind: "activations", name: site, mend });
@@ -148,8 +153,8 @@ impl Recorder {
     }
 
     fn param(&self, id: ParamId, rows: usize, cols: usize) -> WeightId {
-        let name = self.names.get(&id).cloned();
-        self.graph_mut().param(ParamInfo { id, name, rows, cols })
+        let names = self.names.get(&id).cloned().unwrap_or_default();
+        self.graph_mut().param(ParamInfo { id, names, rows, cols })
     }
 }
 
@@ -276,8 +281,8 @@ pub trait Model: Module {
 /// # Errors
 /// The first of what does not fit: an operation on streams or matrices of other sizes than it takes, a table with too few
 /// rows, heads that do not divide a width, logits of another width than the vocabulary, a handle of another recording, a
-/// parameter that `forward` reads and no field names, or two activations of one name. The message names the operation, the
-/// shapes as the model wrote them, and the parameter or the nearest site.
+/// parameter that `forward` reads and no field names, two activations of one name, or a name that no edit can have. The
+/// message names the operation, the shapes as the model wrote them, and the parameter or the nearest site.
 ///
 /// ```
 /// use ihead::Module;
@@ -346,10 +351,10 @@ pub fn record_with<M: Model, T: Dim>(model: &M, seq: T, edits: &Edits) -> Result
 impl Recorder {
     /// A recording of sequences of `seq` tokens, before its first operation.
     fn begin(model: &dyn Module, seq: usize, vocab: usize, edits: &Edits) -> Recorder {
-        let (mut names, mut refused) = (HashMap::new(), None);
+        let (mut names, mut refused) = (HashMap::<_, Vec<_>>::new(), None);
         model.visit("", &mut |name, _, tensor| {
             refused = refused.take().or_else(|| tensor.init().problem(name, &tensor.dims()));
-            names.entry(tensor.id()).or_insert_with(|| name.to_string());
+            names.entry(tensor.id()).or_default().push(name.to_string());
         });
         let recorder =
             Recorder { edits: Rc::new(edits.clone()), names: Rc::new(names), ..Recorder::default() };
@@ -390,7 +395,7 @@ impl Recorder {
     fn check_whole(&self, logits: NodeId) -> Result<()> {
         self.graph_mut().logits = Some(logits);
         let graph = self.graph();
-        if let Some(param) = graph.params().iter().find(|param| param.name.is_none()) {
+        if let Some(param) = graph.params().iter().find(|param| param.names.is_empty()) {
             let ParamInfo { rows, cols, .. } = param;
             let found = format!("a parameter [{rows}, {cols}] that no field of the model names");
             return Err(Error::misfit("forward", found, "`#[module]` or `#[param]` on each field"));

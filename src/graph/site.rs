@@ -11,7 +11,8 @@ use crate::{Error, Result};
 /// A place in the model, such as `layers.0.attention`, below which `forward` names streams and patterns.
 ///
 /// A named stream or pattern is a *site*: it can be read, and changed by an [`Edit`] ([`super::record_with`]), by its name.
-/// A name costs nothing where nobody asks for it.
+/// A name costs nothing where nobody asks for it. White space, brackets, `,`, `=`, `:` and `*` cannot be part of a name, since
+/// the text of an edit could not say it: the recording is then an error.
 ///
 /// ```
 /// use ihead::backend::Dim;

@@ -188,7 +188,7 @@ pub(crate) fn read_all_of(
             return Err(Error::format(path, message));
         }
         let twin = first.entry(tensor.id()).or_insert(name);
-        if arrays.get(*twin).is_some_and(|other| !same_bits(&other.values, &array.values)) {
+        if arrays.get(*twin).is_some_and(|other| !other.values.same_bits(&array.values)) {
             let message = format!("{twin} and {name} differ, but the model has one parameter for both");
             return Err(Error::format(path, message));
         }
@@ -217,16 +217,12 @@ pub(crate) fn read_all_of(
 ///
 /// # Errors
 /// If the file cannot be read, or the pattern stands for no tensor of it, or for one that the module lacks or has in another
-/// shape: the nearest name, or both shapes, are in the message. Then nothing is changed.
+/// shape: the nearest name, or both shapes, are in the message. If it stands for two that differ, and the module has one tied
+/// parameter for both. Then nothing is changed.
 pub fn load_matching(path: &Path, pattern: &str, module: &mut (impl Module + ?Sized)) -> Result<Vec<String>> {
     let transfer: Transfer = pattern.parse()?;
     let arrays = read(path)?;
     let source: Vec<_> =
         arrays.iter().map(|(name, array)| (name.as_str(), array.shape.clone(), &array.values)).collect();
     transfer.apply(&source, module).map_err(|error| Error::format(path, error.to_string()))
-}
-
-/// Whether the values are the same, NaN included.
-fn same_bits(a: &Values, b: &Values) -> bool {
-    a.iter().map(f64::to_bits).eq(b.iter().map(f64::to_bits))
 }

@@ -211,7 +211,8 @@ pub trait ModuleExt: Module {
 
     /// Returns the names of the parameters that `pattern` stands for. It is a name, or a pattern in which `*` stands for any
     /// characters and a part such as `0..2` for a number of that range; either may be of the path of a module that holds one
-    /// tensor alone (`layers.0.attention.wk`). Buffers are left out.
+    /// tensor alone (`layers.0.attention.wk`). Buffers are left out. A tied parameter is listed once, under its first name,
+    /// whichever of its names the pattern stands for.
     ///
     /// # Errors
     /// If the pattern stands for nothing (the nearest name is in the message), or for buffers only, which never train.
@@ -219,8 +220,12 @@ pub trait ModuleExt: Module {
         let tensors = self.tensors();
         let of = |role| tensors.iter().filter(move |(_, r, _)| *r == role).map(|(name, ..)| name.as_str());
         let meant = stands_for(pattern, tensors.iter().map(|(name, ..)| name.as_str()));
-        let found: Vec<String> =
-            of(Role::Param).filter(|name| meant.contains(name)).map(String::from).collect();
+        let params = || tensors.iter().filter(|(_, role, _)| *role == Role::Param);
+        let ids: HashSet<ParamId> =
+            params().filter(|(name, ..)| meant.contains(&name.as_str())).map(|(.., p)| p.id()).collect();
+        let mut seen = HashSet::new();
+        let firsts = params().filter(|(.., p)| ids.contains(&p.id()) && seen.insert(p.id()));
+        let found: Vec<String> = firsts.map(|(name, ..)| name.clone()).collect();
         match (found.is_empty(), meant.first()) {
             (false, _) => Ok(found),
             (true, Some(buffer)) => {
@@ -358,7 +363,8 @@ pub trait ModuleExt: Module {
     ///
     /// # Errors
     /// If the pattern stands for no tensor of `other`, or for one that the model lacks or has in another shape: the nearest
-    /// name, or both shapes, are in the message. Then nothing is changed.
+    /// name, or both shapes, are in the message. If it stands for two that differ, and the model has one tied parameter for
+    /// both. Then nothing is changed.
     fn copy_from(&mut self, other: &(impl Module + ?Sized), pattern: &str) -> Result<Vec<String>> {
         let tensors = other.tensors();
         let source: Vec<_> = tensors.iter().map(|(name, _, t)| (name.as_str(), t.dims(), t.data())).collect();

@@ -1,5 +1,5 @@
 //! Copies tensors, chosen by a pattern, from a file or another model into a model.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +7,7 @@ use crate::names::{alias, captures};
 use crate::{Error, Result};
 
 use super::module::{Module, ModuleExt, Role, check_writable, unknown};
+use super::param::ParamId;
 use super::values::Values;
 
 /// Says which tensors of a file or model are copied to which of another model; its text is a pattern, or two with `->`.
@@ -75,6 +76,7 @@ impl Transfer {
     ) -> Result<Vec<String>> {
         check_writable(module)?;
         let mut set: Vec<String> = Vec::new();
+        let mut first: HashMap<ParamId, (&str, &Values)> = HashMap::new();
         let mut taken: BTreeMap<String, &Values> = BTreeMap::new();
         let known: Vec<&str> = source.iter().map(|(name, ..)| *name).collect();
         for (name, shape, values) in source {
@@ -83,13 +85,19 @@ impl Transfer {
                 continue;
             };
             let target = self.target(found, name, module)?;
-            let expected = module.tensor(&target)?.dims();
+            let tensor = module.tensor(&target)?;
+            let expected = tensor.dims();
             if *shape != expected {
                 return Err(Error::shape(format!("'{name}', for '{target}' of the model"), &expected, shape));
             }
             if taken.insert(target.clone(), values).is_some() {
                 let from = format!("two tensors that match '{}'", self.from);
                 return Err(Error::value(target, from, "one"));
+            }
+            let (twin, of_twin) = first.entry(tensor.id()).or_insert((name, values));
+            if !of_twin.same_bits(values) {
+                let found = format!("tied, and '{twin}' and '{name}' of the source differ");
+                return Err(Error::value(target, found, "one of them, or equal ones"));
             }
             set.push(target);
         }

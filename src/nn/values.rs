@@ -110,6 +110,11 @@ impl Values {
         single.iter().map(|v| f64::from(*v)).chain(double.iter().copied())
     }
 
+    /// Whether these are the bits of other values, NaN included.
+    pub(crate) fn same_bits(&self, other: &Values) -> bool {
+        self.iter().map(f64::to_bits).eq(other.iter().map(f64::to_bits))
+    }
+
     /// Returns the Euclidean norm of the values (the Frobenius norm of a matrix), summed in `f64`.
     pub fn norm(&self) -> f64 {
         self.iter().map(|v| v.powi(2)).sum::<f64>().sqrt()

@@ -7,6 +7,7 @@ use crate::engine::{AnyEngine, Read, Request, RowSet};
 use crate::graph::{AnyModel, Edit, Edits, Graph, NodeId};
 use crate::io::Array;
 use crate::kernels::Element;
+use crate::names::stands_for;
 use crate::nn::{AnyParam, ModuleExt, Params, Values};
 use crate::probe::{Measurements, Metric};
 use crate::train::{Compute, Loss};
@@ -83,13 +84,18 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    /// Returns the gradient of the parameter of this name, in the shape of the parameter.
+    /// Returns the gradient of the parameter of this name, or of the only one of the module of this name, in the shape of the
+    /// parameter. A tied parameter has its first name here.
     ///
     /// # Errors
     /// If no parameter of this name trains: the nearest name is in the message.
     pub fn of(&self, name: &str) -> Result<&Array> {
         let known = || self.by_name.keys().map(String::as_str);
-        self.by_name.get(name).ok_or_else(|| Error::unknown("trained parameter", name, known()))
+        let found = match stands_for(name, known())[..] {
+            [one] if !name.contains('*') => self.by_name.get(one),
+            _ => None,
+        };
+        found.ok_or_else(|| Error::unknown("trained parameter", name, known()))
     }
 }
 

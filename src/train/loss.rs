@@ -82,6 +82,9 @@ impl Loss {
     }
 
     /// A penalty of the site or of the weights of this name; `*` in a name of weights stands for any characters.
+    ///
+    /// Of a site, it is the sum over the width of a row (of `|x|` or of `x^2`), averaged over the positions; of weights, the sum
+    /// over all their elements, a tied parameter counted once.
     pub fn penalty(penalty: Penalty, of: impl Into<String>) -> Loss {
         let of = of.into();
         Loss::of(&format!("{penalty:?} of {of}"), Kind::Penalty(penalty, of))
@@ -273,16 +276,14 @@ impl Resolved {
     }
 
     fn add_weights(&mut self, term: &Term, penalty: Penalty, pattern: &str, graph: &Graph) -> Result<()> {
-        let named = || graph.params().iter().filter_map(|param| Some((param.name.as_deref()?, param.id)));
-        let meant = stands_for(pattern, named().map(|(name, _)| name));
-        let ids: Vec<ParamId> = named().filter(|(name, _)| meant.contains(name)).map(|(_, id)| id).collect();
+        let names = || graph.params().iter().flat_map(|param| param.names.iter().map(String::as_str));
+        let meant = stands_for(pattern, names());
+        let params =
+            graph.params().iter().filter(|p| p.names.iter().any(|name| meant.contains(&name.as_str())));
+        let ids: Vec<ParamId> = params.map(|param| param.id).collect();
         if ids.is_empty() {
             let sites = graph.sites().keys().map(String::as_str);
-            return Err(Error::unknown(
-                "site or weight",
-                pattern,
-                sites.chain(named().map(|(name, _)| name)),
-            ));
+            return Err(Error::unknown("site or weight", pattern, sites.chain(names())));
         }
         if !matches!(term.select, Select::All) {
             let found = format!("positions of the weights '{pattern}', which have none");

@@ -165,6 +165,7 @@ impl Sample {
                 Pattern::fixed(&h, 1, FixedPattern::Parents([0, 2, 0, 0, 0, 0, 0].into())).mix(&h)
             }
             "weights of a rule" => Pattern::fixed(&h, 1, FixedPattern::window(2, 3)).mix(&h),
+            "weights" => Pattern::fixed(&h, 1, FixedPattern::Weights(vec![0.5; 7].into())).mix(&h),
             "concat" => h.concat(&n, 13usize).columns(0, 8),
             "columns" => h.columns(5, 4).linear(&narrow.transpose()),
             "columns without end" => h.columns(usize::MAX, 4).linear(&narrow.transpose()),
@@ -174,6 +175,8 @@ impl Sample {
             "rms_normalise_heads" => h.rms_normalise_heads(3, 1e-5),
             "softmax_heads" => n.softmax_heads(0).linear(&narrow.transpose()),
             "sized" => h.sized(4usize).linear(&narrow.transpose()),
+            "site of no edit" => x.site().at("expert[0]").stream("out", h),
+            "site without a name" => x.site().stream("", h),
             "site by heads" => x.site().heads("q", h, 5),
             "matmul" => h.linear(&narrow.matmul(&narrow)).linear(&narrow.transpose()),
             "sum of weights" => h.linear(&(a + narrow.transpose().matmul(&narrow) + few)),
@@ -338,6 +341,7 @@ const MISFITS: &[(&str, &str)] = &[
         "later parents",
         "fixed pattern 'parents': position 1 would look at 2, which comes later; expected earlier ones",
     ),
+    ("weights", "fixed pattern 'weights': 7 weights; expected those of 7 queries and 7 keys"),
     ("weights of a rule", "fixed pattern 'weights': weights of 3 queries and 3 keys; expected 7 of each"),
     (
         "concat",
@@ -369,6 +373,16 @@ const MISFITS: &[(&str, &str)] = &[
         "softmax: linear [7, 4] made from 'h' in 0 heads; expected a number of heads that divides the width",
     ),
     ("sized", "sized: 'h' [7, 8]; expected width 4"),
+    (
+        "site of no edit",
+        "site 'expert[0].out': a name that no edit can have; expected parts with a dot between them, without white space and \
+         `( ) [ ] { } , = : *`",
+    ),
+    (
+        "site without a name",
+        "site '': a name that no edit can have; expected parts with a dot between them, without white space and \
+         `( ) [ ] { } , = : *`",
+    ),
     ("site by heads", "site 'q': 'h' [7, 8] in 5 heads; expected a number of heads that divides the width"),
     ("matmul", "matmul: 'narrow' [4, 8] times 'narrow' [4, 8]; expected a second matrix of 8 rows"),
     (

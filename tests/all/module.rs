@@ -1,8 +1,15 @@
 //! Named parameters: names, ties, initial values, freezing.
 use ihead::Module;
 use ihead::backend::{Const, Dim};
-use ihead::model::{Simplified, SimplifiedArgs};
+use ihead::config::Config;
+use ihead::data::{Batch, BatchOptions, Batches, CausalGraph};
+use ihead::engine::Penalty;
+use ihead::model::{OutputKind, Simplified, SimplifiedArgs, Transformer, TransformerArgs};
 use ihead::nn::{AnyParam, Init, Linear, Map, Module, ModuleExt, Param, Params, Role, Storage, Values};
+use ihead::run::Run;
+use ihead::train::Loss;
+use ihead::train::optim::{Groups, Sgd};
+use std::sync::Arc;
 
 #[derive(Module)]
 struct Layer<A: Module, D: Dim> {
@@ -209,7 +216,6 @@ fn parameters_without_values_can_be_drawn() {
 
 /// A model of two layers with everything that has a short name.
 fn transformer() -> ihead::model::Simplified<usize, usize, usize> {
-    use ihead::config::Config;
     let sizes = SimplifiedArgs { max_length: 8, dim: 4, final_ffn: true, ..SimplifiedArgs::defaults() };
     Simplified::new(5, &sizes).unwrap().init(1)
 }
@@ -288,4 +294,91 @@ fn a_change_in_single_precision_leaves_the_other_64_bits_as_they_are() {
         panic!("the values are single again")
     };
     assert_eq!((values[0], values[1], values[2]), (0.1, f64::from(0.3_f32), 0.1));
+}
+
+/// A transformer whose unembedding is the table of its embeddings.
+fn tied(seed: u64) -> Transformer<usize, usize, usize> {
+    let sizes = TransformerArgs {
+        dim: 4,
+        heads: 1,
+        layers: 1,
+        max_length: 4,
+        output: OutputKind::Tied,
+        ..Config::defaults()
+    };
+    Transformer::new(5, &sizes).unwrap().init(seed)
+}
+
+fn run_of_tied() -> Run<Transformer<usize, usize, usize>> {
+    let task = Arc::new(CausalGraph::chain(5, 4, 0.5).unwrap());
+    Run::new(tied(0), Batches::new(task, BatchOptions { batch_size: 2, seed: 0, workers: 1 }).unwrap())
+        .quiet()
+}
+
+/// The embeddings after two steps.
+fn trained(mut run: Run<Transformer<usize, usize, usize>>) -> ihead::Result<Vec<f32>> {
+    run.train(2)?;
+    Ok(run.model().tok_embeddings.weight.values())
+}
+
+#[test]
+fn each_name_of_a_tied_parameter_names_it() {
+    let (first, second) = ("tok_embeddings.weight", "output.weight");
+    for pattern in [first, second, "output", "*t*ut.weight"] {
+        assert_eq!(ModuleExt::matching(&tied(0), pattern).unwrap(), [first], "{pattern}");
+    }
+    assert_eq!(tied(0).matching("*.weight").unwrap().iter().filter(|name| *name == first).count(), 1);
+
+    let grouped = |name: &str| Groups::new(Sgd::new(0.0).into()).group(name, Sgd::new(0.5).into());
+    let by_first = trained(run_of_tied().optim(grouped(first))).unwrap();
+    assert_ne!(by_first, tied(0).tok_embeddings.weight.values());
+    assert_eq!(by_first, trained(run_of_tied().optim(grouped(second))).unwrap());
+    let both = grouped(first).group(second, Sgd::new(0.1).into());
+    let error = trained(run_of_tied().optim(both)).unwrap_err().to_string();
+    assert!(
+        error.contains("in two groups of the optimiser, 'tok_embeddings.weight' and 'output.weight'"),
+        "{error}"
+    );
+
+    let timeline = |text: &str| trained(run_of_tied().timeline(text.parse().unwrap()));
+    timeline("0: freeze(output), 1: release(tok_embeddings)").unwrap();
+    let error = timeline("0: freeze(output), 1: freeze(tok_embeddings)").unwrap_err().to_string();
+    assert!(error.contains("changes nothing, since what it names is frozen already"), "{error}");
+
+    let penalty = |name: &str| Loss::next_token() + Loss::penalty(Penalty::L2, name);
+    let by_first = trained(run_of_tied().loss(penalty(first))).unwrap();
+    assert_eq!(by_first, trained(run_of_tied().loss(penalty("output"))).unwrap());
+
+    // counted once in a penalty of all weights
+    let batch = Batch { x: vec![0, 1], y: vec![1, 2], marks: vec![0; 2], batch: 1, seq: 2 };
+    let loss = |loss: Loss| ihead::run::gradients(&tied(0), &batch, &loss).unwrap().loss;
+    let squares = tied(0).training().iter().map(|(_, param)| param.data().norm().powi(2)).sum::<f64>();
+    assert!((loss(penalty("*")) - loss(Loss::next_token()) - squares).abs() < 1e-9 * squares);
+}
+
+#[test]
+fn two_tensors_are_not_copied_to_one_tied_parameter_unless_they_are_equal() {
+    let mut model = tied(0);
+    let sizes = TransformerArgs { dim: 4, heads: 1, layers: 1, max_length: 4, ..Config::defaults() };
+    let other = Transformer::new(5, &sizes).unwrap().init(1);
+    let error = model.copy_from(&other, "*").unwrap_err().to_string();
+    let expected = "output.weight: tied, and 'tok_embeddings.weight' and 'output.weight' of the source differ; expected one of \
+                    them, or equal ones";
+    assert_eq!(error, expected);
+    let wk = |model: &Transformer<_, _, _>| model.tensor("layers.0.attention.wk").unwrap().values();
+    assert_eq!(wk(&model), wk(&tied(0)), "nothing is changed");
+    model.copy_from(&other, "output").unwrap();
+    assert_eq!(model.tok_embeddings.weight.values(), other.tensor("output").unwrap().values());
+    model.copy_from(&tied(2), "*").unwrap();
+    assert_eq!(model.tok_embeddings.weight.values(), tied(2).tok_embeddings.weight.values());
+}
+
+#[test]
+fn a_gradient_is_found_by_the_path_of_its_module() {
+    let batch = Batch { x: vec![0, 1], y: vec![1, 2], marks: vec![0; 2], batch: 1, seq: 2 };
+    let found = ihead::run::gradients(&tied(0), &batch, &Loss::next_token()).unwrap();
+    assert_eq!(found.of("layers.0.attention.wk").unwrap(), &found.by_name["layers.0.attention.wk.weight"]);
+    let error = found.of("layers.0.attention").unwrap_err().to_string();
+    assert!(error.starts_with("no trained parameter 'layers.0.attention'"), "{error}");
+    assert!(found.of("layers.0.attention.w*").is_err());
 }

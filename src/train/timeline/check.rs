@@ -250,7 +250,7 @@ fn check(action: &Action, model: &dyn AnyModel, seq: usize) -> Result<()> {
     match action {
         Action::Freeze(pattern) | Action::Release(pattern) => model.matching(pattern).map(drop),
         Action::LearningRate(rate) if !(rate.is_finite() && *rate >= 0.0) => {
-            Err(Error::value(entry(action), rate, "a learning rate of at least 0"))
+            Err(Error::value("learning_rate", rate, "a learning rate of at least 0"))
         }
         Action::Edit(edits) => refuse_patches(&model.record_edited(seq, edits)?),
         Action::Weights(edit) => edit.check(model),
