@@ -84,6 +84,11 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
     // what is trained: tokens that the context determines, or all
     let loss_over = if args.loss_head_only { Select::marks(2..) } else { Select::All };
 
+    // what changes: parameters that are frozen at first
+    let timeline = Timeline::freeze_until(&args.freeze_until)?;
+    let fits = timeline.check(&model, args.data_args.seq_length, &args.run.edits, None);
+    fits.map_err(|error| error.of_part("freeze_until"))?;
+
     // what is measured: predictions and attention on the batch, accuracy on the test batch, recalls of the weights
     let measured = Measured {
         metrics: paper::simplified(loss_over.clone()),
@@ -100,7 +105,7 @@ pub(crate) fn experiment(args: &Args) -> Result<Experiment<Simplified<usize, usi
         exp_batch: None,
         batches: args.run.batches(task, args.optim_args.batch_size)?,
         optim: args.optim_args.optimizer(|adamw| adamw.betas(0.9, 0.95)),
-        timeline: Timeline::freeze_until(&args.freeze_until)?,
+        timeline,
         loss: Loss::next_token().over(loss_over),
         empty_loss: EmptyLoss::Refused,
         measured: (args.data_args.k > 0).then_some(measured),

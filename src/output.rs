@@ -42,6 +42,11 @@ pub fn print(text: impl Display) -> Result<()> {
     })
 }
 
+/// So many of something whose plural ends in `s`: `1 run`, `2 runs`.
+pub(crate) fn counted(n: usize, one: &str) -> String {
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Prints a warning on standard error.
 pub(crate) fn warn(text: impl Display) {
     report("warning", [text]);

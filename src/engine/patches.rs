@@ -1,6 +1,7 @@
 //! Activations that are put in the place of patched sites.
 use crate::graph::{Graph, PatchedSite};
 use crate::kernels::Element;
+use crate::nn::elements;
 use crate::{Error, Result};
 
 /// The values of the patched sites of a graph, each `[batch, seq, dim]` or `[batch, heads, seq, seq]`.
@@ -26,7 +27,7 @@ impl<E: Element> Patches<E> {
         let batch = shape.first().copied().unwrap_or_default();
         expected.insert(0, batch);
         let activations = || format!("activations for '{site}'");
-        let elements = expected.iter().try_fold(1_usize, |n, size| n.checked_mul(*size));
+        let elements = elements(&expected);
         if shape == expected && elements != Some(values.len()) {
             let found = format!("{} values", values.len());
             return Err(Error::misfit(activations(), found, format!("as many as the shape {shape:?} says")));

@@ -33,9 +33,10 @@ pub(super) struct SiteEdit<'a> {
     pub heads: Option<Arc<[bool]>>,
 }
 
-/// An edit is of a head of a stream that is named without heads.
-fn without_heads(site: &str, head: usize) -> Error {
-    let found = format!("head {head} of a stream that is named without heads");
+/// An edit is of heads of a stream that is named without heads.
+fn without_heads(site: &str, heads: &[usize]) -> Error {
+    let head = heads.first().map_or_else(|| "heads".into(), |head| format!("head {head}"));
+    let found = format!("{head} of a stream that is named without heads");
     let expected =
         "a pattern, or a stream that `forward` names with its heads, as in `site.heads(\"mixed\", x, heads)`";
     Error::misfit(format!("edit of '{site}'"), found, expected)
@@ -54,19 +55,19 @@ impl Recorder {
     pub(super) fn edits_of(&self, site: &str, heads: Option<usize>) -> Vec<SiteEdit<'_>> {
         let mut found = Vec::new();
         for entry in self.edits.entries().iter().filter(|entry| matches(&entry.site, site)) {
-            if entry.heads.is_empty() {
+            let Some(wanted) = &entry.heads else {
                 found.push(SiteEdit { edit: &entry.edit, heads: None });
                 continue;
-            }
+            };
             let Some(n) = heads else {
-                self.refuse(without_heads(site, entry.heads[0]));
+                self.refuse(without_heads(site, wanted));
                 continue;
             };
-            if let Some(head) = entry.heads.iter().find(|head| **head >= n) {
+            if let Some(head) = wanted.iter().find(|head| **head >= n) {
                 self.refuse(Error::index("head", *head, format!("'{site}'"), n));
                 continue;
             }
-            let chosen: Arc<[bool]> = (0..n).map(|head| entry.heads.contains(&head)).collect();
+            let chosen: Arc<[bool]> = (0..n).map(|head| wanted.contains(&head)).collect();
             let all = chosen.iter().all(|chosen| *chosen);
             found.push(SiteEdit { edit: &entry.edit, heads: (!all).then_some(chosen) });
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
-use crate::nn::{Module, ModuleExt, ParamId, Transfer, Values, check_writable};
+use crate::nn::{Module, ModuleExt, ParamId, Transfer, Values, check_writable, elements};
 use crate::{Error, Result};
 
 use super::write_atomically;
@@ -54,7 +54,7 @@ pub(crate) fn write_with<'a>(
         if !names.insert(name) {
             return Err(Error::duplicate("tensors of a file", name));
         }
-        let elements = shape.iter().try_fold(1_usize, |n, size| n.checked_mul(*size));
+        let elements = elements(&shape);
         if elements != Some(values.len()) {
             let message = format!("{name}: {} values for shape {shape:?}", values.len());
             return Err(Error::format(path, message));

@@ -49,4 +49,5 @@ pub use positions::{PositionTable, Positions, sin_cos};
 pub use relative::RelativeBias;
 pub use transfer::Transfer;
 pub use unembed::Unembed;
+pub(crate) use values::elements;
 pub use values::{Storage, Stored, Values, ValuesMut};

@@ -5,7 +5,7 @@ use crate::backend::{Cpu, Shape, Tensor, TensorFromVec};
 use crate::{Error, Result};
 
 use super::init::Init;
-use super::values::{Storage, Values, ValuesMut};
+use super::values::{Storage, Values, ValuesMut, elements};
 use crate::sealed::Sealed;
 
 /// The identity of a parameter, unique in the process. Graphs and engines refer to parameters by it; two names of one tied
@@ -68,7 +68,7 @@ impl<S: Shape> Param<S> {
     /// If the number of values is not that of the shape.
     pub fn from_values(shape: S, values: Vec<f32>) -> Result<Self> {
         let expected: Vec<usize> = shape.concrete().into_iter().collect();
-        if expected.iter().try_fold(1_usize, |n, size| n.checked_mul(*size)) != Some(values.len()) {
+        if elements(&expected) != Some(values.len()) {
             return Err(Error::shape("parameter", &expected, &[values.len()]));
         }
         let (init, values) = (Init::Values(values.clone()), Values::Single(values));

@@ -46,6 +46,11 @@ pub enum ValuesMut<'a> {
     Double(&'a mut [f64]),
 }
 
+/// The number of values of this shape; `None` if there is no such number.
+pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |n, size| n.checked_mul(*size))
+}
+
 impl Values {
     /// Returns `n` zeros in this precision.
     pub fn zeros(storage: Storage, n: usize) -> Values {

@@ -271,6 +271,9 @@ impl Wanted<'_> {
         let measure = match metric.measure() {
             Measure::Loss => self.of_logits(select, ResolvedMeasure::Loss),
             Measure::Accuracy => self.of_logits(select, ResolvedMeasure::Accuracy),
+            Measure::TopK(0) => {
+                return Err(Error::value(format!("k of metric '{}'", metric.name()), 0, "at least 1"));
+            }
             Measure::TopK(k) => self.of_logits(select, ResolvedMeasure::TopK(*k)),
             Measure::Rank => self.of_logits(select, ResolvedMeasure::Rank),
             Measure::Probability => self.of_logits(select, ResolvedMeasure::Probability),

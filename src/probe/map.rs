@@ -47,6 +47,9 @@ impl Step {
                 None => Ok(x),
             },
             Step::Relu => Ok(relu(x)),
+            Step::Scale(factor) if !factor.is_finite() => {
+                Err(Error::value("the factor of a circuit", factor, "a finite number"))
+            }
             Step::Scale(factor) => Ok(scaled(x, *factor)),
             Step::Head { head, heads } => only_head(x, *head, *heads),
             Step::Own(map) => mapped(&**map, &x),

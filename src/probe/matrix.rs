@@ -80,6 +80,40 @@ impl Matrix {
         self.values.iter().map(|v| v * v).sum::<f64>().sqrt()
     }
 
+    /// Returns the transpose, `[cols, rows]`.
+    ///
+    /// ```
+    /// use ihead::probe::Matrix;
+    /// let matrix = Matrix::new(2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// assert_eq!(matrix.transposed().row(2), [3.0, 6.0]);
+    /// # Ok::<(), ihead::Error>(())
+    /// ```
+    pub fn transposed(&self) -> Matrix {
+        let values = (0..self.cols).flat_map(|j| self.values.iter().skip(j).step_by(self.cols).copied());
+        Matrix { rows: self.cols, cols: self.rows, values: values.collect() }
+    }
+
+    /// Returns the product `A B`, `[rows, out]`, of this matrix, `[rows, in]`, and another one, `[in, out]`.
+    ///
+    /// ```
+    /// use ihead::probe::Matrix;
+    /// let (wo, wv) = (Matrix::new(1, 2, vec![1.0, 2.0])?, Matrix::new(2, 1, vec![3.0, 4.0])?);
+    /// assert_eq!(wo.times(&wv)?.values(), [11.0]);
+    /// let error = wo.times(&wo).unwrap_err().to_string();
+    /// assert_eq!(error, "the right factor of a product: expected shape [2, 2], found [1, 2]");
+    /// # Ok::<(), ihead::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the other one has not as many rows as this one has columns.
+    pub fn times(&self, other: &Matrix) -> Result<Matrix> {
+        if other.rows != self.cols {
+            let expected = [self.cols, other.cols];
+            return Err(Error::shape("the right factor of a product", &expected, &[other.rows, other.cols]));
+        }
+        self.times_transposed(&other.transposed(), "the right factor of a product")
+    }
+
     /// Returns the rows with these numbers, `[picked, cols]`.
     ///
     /// # Errors

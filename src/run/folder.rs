@@ -14,6 +14,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::io::Lock;
+use crate::output::counted;
 use crate::{Error, Result};
 
 use super::{Earlier, RunInfo};
@@ -418,9 +419,9 @@ fn busy(dir: &Path) -> Error {
 fn refused(dir: &Path) -> Error {
     let what = RunInfo::read(dir).map_or_else(
         |_| "holds an earlier run".into(),
-        |info| format!("holds a run ({}, {} iterations)", info.status_now(dir), info.iterations),
+        |info| format!("holds a run ({}, {})", info.status_now(dir), counted(info.iterations, "iteration")),
     );
-    let mend = "resume=true goes on with it, overwrite=true replaces it (`Run::earlier` in a program without these settings); \
+    let mend = "resume=true continues it, overwrite=true replaces it (`Run::earlier` in a program without these settings); \
                 or write to another folder";
     Error::folder(dir, what, mend)
 }

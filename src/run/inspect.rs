@@ -162,18 +162,23 @@ impl<'a> Inspect<'a> {
     /// # Ok::<(), ihead::Error>(())
     /// ```
     pub fn patch(self, site: impl Into<String>, values: Array) -> Self {
-        self.patch_heads(site, [], values)
+        self.patched(site.into(), None, values)
     }
 
-    /// Replaces the values of some heads (of all, if none is listed) at a site. `values` are those of all its heads, as [`activations`] gives them.
+    /// Replaces the values of some heads at a site; of none, if none is listed. `values` are those of all its heads, as
+    /// [`activations`] gives them.
     pub fn patch_heads(
-        mut self,
+        self,
         site: impl Into<String>,
         heads: impl IntoIterator<Item = usize>,
         values: Array,
     ) -> Self {
-        let site = site.into();
-        self.edits = self.edits.on_heads(&site, heads, Edit::Patch);
+        let heads: Vec<usize> = heads.into_iter().collect();
+        if heads.is_empty() { self } else { self.patched(site.into(), Some(heads), values) }
+    }
+
+    fn patched(mut self, site: String, heads: Option<Vec<usize>>, values: Array) -> Self {
+        self.edits = self.edits.of(&site, heads, Edit::Patch);
         self.patches.put(site, values);
         self
     }

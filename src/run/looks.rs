@@ -62,15 +62,6 @@ impl<M> Run<M> {
 }
 
 impl Work {
-    /// Refuses what cannot be made, before the first step.
-    pub(super) fn check_looks(&mut self) -> Result<()> {
-        if self.looks.wanted() && self.dir.is_none() {
-            let what = if self.looks.report { "report" } else { "figures" };
-            return Err(Error::value(what, "asked for", "the folder of a run: `save_to`, or save_dir=..."));
-        }
-        self.prepare_looks()
-    }
-
     /// Keeps the edits with which the run begins, and finds the program that draws if it is needed.
     pub(super) fn prepare_looks(&mut self) -> Result<()> {
         self.looks.edits = self.training.edits.clone();

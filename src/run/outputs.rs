@@ -3,6 +3,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::nn::Module;
+use crate::output::counted;
 use crate::probe::Measurements;
 use crate::train::Cursor;
 use crate::{Error, Result};
@@ -235,8 +236,8 @@ impl Outputs {
                 ended(error, format!("the last finite weights are in {}", path.display()))
             }
             (Err(error), Ok(())) => {
-                let (shown, done) = (self.dir().display(), self.info.iterations);
-                ended(error, format!("{done} iterations are kept in {shown}, resume=true goes on"))
+                let done = counted(self.info.iterations, "iteration");
+                ended(error, format!("{done} kept in {}, resume=true continues", self.dir().display()))
             }
             (trained, Err(unwritten)) => {
                 self.info.status = if trained.is_ok() { Status::Failed } else { self.info.status };

@@ -3,6 +3,7 @@ use crate::data::Batch;
 use crate::engine::AnyEngine;
 use crate::graph::{AnyModel, Edit, Edits};
 use crate::io::Array;
+use crate::nn::elements;
 use crate::{Error, Result};
 
 use super::activations;
@@ -42,7 +43,7 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
     if own.shape != other.shape {
         return Err(Error::shape("activations", &own.shape, &other.shape));
     }
-    let elements = own.shape.iter().try_fold(1_usize, |n, size| n.checked_mul(*size));
+    let elements = elements(&own.shape);
     if let Some(array) = [own, other].into_iter().find(|array| elements != Some(array.values.len())) {
         return Err(Error::shape("values of activations", &own.shape, &[array.values.len()]));
     }
@@ -115,7 +116,7 @@ pub fn mean_ablation<'a>(
         }
         let rows = batch.batch as f64 * batch.seq as f64;
         mean.iter_mut().for_each(|sum| *sum /= rows);
-        edits = edits.on_heads(site, heads.iter().copied(), Edit::Row(mean));
+        edits = edits.of(site, heads.map(<[usize]>::to_vec), Edit::Row(mean));
     }
     Ok(edits)
 }

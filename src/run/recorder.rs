@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::data::{Batch, Loader};
 use crate::graph::{AnyModel, Edits};
+use crate::output::counted;
 use crate::probe::Measurements;
 use crate::train::{Progress, Subject, Taken, Training};
 use crate::{Error, Result};
@@ -116,7 +117,7 @@ impl Recorder {
         }
         let Some(outputs) = &mut self.outputs else { return Ok(()) };
         if let Some(by) = signals::caught() {
-            return Err(Error::stopped(by, format!("{by} after {} iterations", self.done)));
+            return Err(Error::stopped(by, format!("{by} after {}", counted(self.done, "iteration"))));
         }
         outputs.look_now_and_then()
     }

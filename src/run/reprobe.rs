@@ -41,6 +41,9 @@ impl Work {
             crate::io::load(&path, model)?;
             let mut record = probes.before(model, &batch)?;
             record.extend(probes.of_model(model)?);
+            if let Some(number) = self.logging.not_applicable {
+                record = record.not_applicable_as(number);
+            }
             records.push((name, record));
         }
         let line = |(name, record): &(String, Measurements)| {

@@ -2,6 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::nn::Module;
+use crate::output::counted;
 use crate::{Error, Result};
 
 use super::RunInfo;
@@ -30,9 +31,8 @@ impl<M: Module + ?Sized> Rescued<'_, M> {
             let rescued = place.join(&name);
             match self.write_into(&rescued) {
                 Ok(()) => {
-                    let (shown, done) = (rescued.display(), self.info.iterations);
-                    let kept =
-                        format!("{done} iterations are kept in {shown}, from where resume=true goes on");
+                    let done = counted(self.info.iterations, "iteration");
+                    let kept = format!("{done} kept in {}, resume=true continues there", rescued.display());
                     return (kept, Some(rescued));
                 }
                 Err(error) => {

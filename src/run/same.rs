@@ -93,7 +93,7 @@ pub(super) fn check(dir: &Path, was: &Value, is: &Value) -> Result<()> {
     }
     let found = format!("holds a run with other settings ({})", changed.join("; "));
     let mend =
-        "to go on with it, give the same ones; threads, the number of steps and what is logged may change";
+        "to continue it, give the same ones; threads, the number of steps and what is logged may change";
     Err(Error::folder(dir, found, mend))
 }
 

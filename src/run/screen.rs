@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use console::{Term, style};
 
-use crate::output::plain;
+use crate::output::{counted, plain};
 use crate::probe::{Entry, Measurements, Unit};
 
 /// The most columns of numbers, and the rows after which the header stands again.
@@ -80,7 +80,7 @@ impl Screen {
         let End { steps, took, last, report } = *end;
         let head = |word: &str| style(format!("{word:<8}")).bold().to_string();
         let took = humantime::format_duration(Duration::from_secs(took.as_secs()));
-        let mut reached = format!("{}{steps} iterations in {took}", head("reached"));
+        let mut reached = format!("{}{} in {took}", head("reached"), counted(steps, "iteration"));
         for name in &self.columns {
             let entry = last.and_then(|last| last.entries().iter().find(|entry| entry.name == *name));
             if let Some(number) = entry.and_then(|entry| entry.value.number()) {

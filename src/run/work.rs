@@ -8,6 +8,7 @@ use crate::data::{Batches, Loader, LoaderOptions};
 use crate::engine::Request;
 use crate::graph::AnyModel;
 use crate::nn::{ModuleExt, check_writable};
+use crate::output::counted;
 use crate::train::{Compute, Progress, Subject, Training};
 use crate::{Error, Result};
 
@@ -114,7 +115,8 @@ impl Work {
         let progress = if self.logging.lines { Progress::new(left) } else { Progress::silent() };
         if left == Some(0) && done > 0 {
             progress.line(&format!(
-                "{done} iterations have been taken, {} were asked for: nothing is left to do",
+                "{} taken before, {} asked for: nothing is left to do",
+                counted(done, "iteration"),
                 started.asked
             ))?;
         }
@@ -167,10 +169,28 @@ impl Work {
         error
     }
 
+    /// Refuses what is written into the folder of a run, or read of it, in a run without one.
+    fn check_folder(&self) -> Result<()> {
+        let asked = [
+            ("report", self.looks.report),
+            ("figures", self.looks.figures),
+            ("resume", self.earlier == Earlier::Resume),
+            ("tensorboard", self.events),
+            ("snapshots of the timeline", self.training.timeline.takes_snapshots()),
+        ];
+        match asked.into_iter().find(|(_, asked)| *asked && self.dir.is_none()) {
+            Some((what, _)) => {
+                Err(Error::value(what, "asked for", "the folder of a run: `save_to`, or save_dir=..."))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Checks everything, then makes the files.
     fn start(&mut self, model: &mut dyn AnyModel) -> Result<Started> {
         let Checked { mut probes, estimate } = self.check(model)?;
-        self.check_looks()?;
+        self.check_folder()?;
+        self.prepare_looks()?;
         if self.warns_of_empty {
             self.wanted.warn_of_empty();
         }
@@ -180,10 +200,6 @@ impl Work {
         let mut written = Written::default();
         let (mut batches, mut history) = (self.batches.clone(), History::default());
         let outputs = match self.dir.clone() {
-            None if self.training.timeline.takes_snapshots() => {
-                let needed = "a folder for them: `save_to`, or save_dir=...";
-                return Err(Error::value("timeline", "takes snapshots", needed));
-            }
             None => None,
             Some(dir) if self.earlier.resumes() && folder::look(&dir)? == Found::Run => {
                 let (folder, checkpoint) = Outputs::open(&dir)?;
@@ -199,7 +215,7 @@ impl Work {
             }
             Some(dir) if self.earlier == Earlier::Resume => {
                 let mend = "resume=auto begins one where there is none";
-                return Err(Error::folder(dir, "holds no run to go on with", mend));
+                return Err(Error::folder(dir, "holds no run to continue", mend));
             }
             Some(dir) => {
                 let position = self.batches.position();

@@ -40,6 +40,7 @@ use std::fmt::Write;
 use crate::Result;
 use crate::config::{Config, Order, Problem, Schema};
 use crate::error::Stop;
+use crate::output::counted;
 
 pub use collect::{Collect, Collected, Estimate, First, Frame, Rows, collect, estimate};
 pub(crate) use folder::refuse_sweep;
@@ -87,8 +88,8 @@ fn carry_out(plan: &Plan, order: &Order) -> Result<Outcome> {
     }
     let summary = local::run(plan, order.jobs)?;
     let mut text = format!(
-        "{} runs in {}: {} done in {}",
-        plan.runs.len(),
+        "{} in {}: {} done in {}",
+        counted(plan.runs.len(), "run"),
         plan.dir.display(),
         summary.done,
         duration(summary.seconds)
@@ -148,7 +149,8 @@ fn dry_run(plan: &Plan, jobs: usize) -> Result<String> {
     let (all, finished) = (plan.runs.len(), plan.runs.len() - left.len());
     let _ = writeln!(
         text,
-        "{all} runs, {finished} finished; {}",
+        "{}, {finished} finished; {}",
+        counted(all, "run"),
         plan.estimate(&left, jobs.min(left.len()).max(1))?
     );
     Ok(text)

@@ -100,7 +100,7 @@ fn plan_of(order: &Order, schema: &Schema, read: &Reading<'_>) -> Result<Plan, V
         match read(line.collect()) {
             Ok((mut values, warned)) => {
                 if text(&values, "resume").as_deref() == Some("true") {
-                    let message = "a run that has not begun cannot go on: leave it out, and the sweep goes on with those that have";
+                    let message = "a run that has not begun cannot be resumed: leave it out, and the sweep resumes those that have";
                     return Err(vec![Problem::new("resume", message)]);
                 }
                 warnings.extend(warned);

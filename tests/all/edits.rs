@@ -102,6 +102,8 @@ fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
 fn ranges_of_heads_positions_and_layers_stand_for_their_numbers() {
     let read = |text: &str| text.parse::<Edits>().unwrap();
     assert_eq!(read("a[0, 2..5]=ablate"), Edits::default().on_heads("a", [0, 2, 3, 4], Edit::Ablate));
+    // no head is not every head
+    assert_eq!(Edits::default().on_heads("a", [], Edit::Ablate), Edits::default());
     assert_eq!(
         read("a=parents(0, 0..4, 2)"),
         Edits::default().with("a", Edit::Parents(vec![0, 0, 1, 2, 3, 2]))

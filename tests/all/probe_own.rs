@@ -177,4 +177,6 @@ fn numbers_of_one_s_own_have_unique_names_and_fit_the_model_before_the_first_ste
     assert!(told(run().on(&test_batch(), [site])).contains("layers.7.resid"));
     let graph = record(&model(), 16).unwrap();
     assert!(Evaluation::new([own("a")], &graph, 0).is_ok());
+    let error = Evaluation::new([Metric::top_k("top", 0)], &graph, 0).unwrap_err().to_string();
+    assert_eq!(error, "k of metric 'top': 0; expected at least 1");
 }

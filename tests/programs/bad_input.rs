@@ -232,7 +232,10 @@ fn freezing_what_the_model_has_not_names_the_nearest_parameter() {
     folder.refused_with(
         "ihead_basic",
         &["freeze_until=3:layers.1.attention.wq.weight"],
-        &["no parameter 'layers.1.attention.wq.weight'; did you mean 'layers.1.attention.wk.weight'?"],
+        &[
+            "freeze_until: ",
+            "no parameter 'layers.1.attention.wq.weight'; did you mean 'layers.1.attention.wk.weight'?",
+        ],
     );
     folder.refused_with("ihead_basic", &["freeze_until=3:pe"], &["pe: a buffer, which never trains"]);
     for wrong in ["freeze_until=wk", "freeze_until=3", "freeze_until=-1:output.weight", "freeze_until=3:"] {

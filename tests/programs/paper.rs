@@ -218,6 +218,11 @@ fn a_timeline_on_the_command_line_and_the_stored_weights_measured_again() {
         // iteration 1 is not evaluated, but iteration 2's training batch is not the first: compare the keys
         let keys = |row: &serde_json::Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert!(keys(&rows[0])[1..].iter().all(|key| params[0].get(key).is_some()), "{}", rows[0]);
+        // what the model lacks is the same number in both
+        let lacking = |row: &serde_json::Value| -> Vec<String> {
+            keys(row).into_iter().filter(|key| row[key] == serde_json::json!(-1.0)).collect()
+        };
+        assert_eq!(lacking(&rows[0]), lacking(&params[0]), "{program}");
     }
 }
 
@@ -226,7 +231,7 @@ fn a_timeline_that_does_not_fit_is_refused_with_the_nearest_name() {
     for (timeline, said) in [
         ("0: freze(output.weight)", "did you mean 'freeze'?"),
         ("0: freeze(ouput.weight)", "did you mean 'output.weight'?"),
-        ("0: snapshot", "takes snapshots; expected a folder"),
+        ("0: snapshot", "snapshots of the timeline: asked for; expected the folder of a run"),
     ] {
         let output = run(
             "ihead_basic",

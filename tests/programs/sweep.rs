@@ -312,7 +312,10 @@ fn the_paper_s_program_runs_through_a_sweep_with_its_threads_shared() {
     let mut resumed = args.clone();
     resumed.insert(0, "resume=true".into());
     let said = err(&run("ihead_basic", &resumed));
-    assert!(said.starts_with("error: resume: a run that has not begun cannot go on: leave it out"), "{said}");
+    assert!(
+        said.starts_with("error: resume: a run that has not begun cannot be resumed: leave it out"),
+        "{said}"
+    );
 
     // nothing to take up: what was finished stays, and the rest begins again
     let mut over = args.clone();

@@ -92,8 +92,8 @@ impl Edit {
 pub(super) struct Entry {
     /// The name, in which `*` stands for any characters and `0..4` for a number.
     pub site: String,
-    /// The heads, of all if empty.
-    pub heads: Vec<usize>,
+    /// The heads; all without a list.
+    pub heads: Option<Vec<usize>>,
     /// The change.
     pub edit: Edit,
 }
@@ -129,18 +129,24 @@ impl Edits {
     /// Adds an edit of the sites that `site` names: a name, or a pattern with `*` or with a range, such as
     /// `layers.0..4.ff.out`.
     pub fn with(self, site: impl Into<String>, edit: Edit) -> Self {
-        self.on_heads(site, [], edit)
+        self.of(site, None, edit)
     }
 
-    /// Adds an edit of some heads (of all, if none is listed) of a pattern, or of a stream that has heads: the sites `q`,
-    /// `k`, `v` and `mixed` of attention, and what a model names by [`Site::heads`](super::Site::heads).
+    /// Adds an edit of some heads of a pattern, or of a stream that has heads: the sites `q`, `k`, `v` and `mixed` of attention,
+    /// and what a model names by [`Site::heads`](super::Site::heads). Nothing is edited if no head is listed.
     pub fn on_heads(
-        mut self,
+        self,
         site: impl Into<String>,
         heads: impl IntoIterator<Item = usize>,
         edit: Edit,
     ) -> Self {
-        self.entries.push(Entry { site: site.into(), heads: heads.into_iter().collect(), edit });
+        let heads: Vec<usize> = heads.into_iter().collect();
+        if heads.is_empty() { self } else { self.of(site, Some(heads), edit) }
+    }
+
+    /// Adds an edit of these heads, of all without a list.
+    pub(crate) fn of(mut self, site: impl Into<String>, heads: Option<Vec<usize>>, edit: Edit) -> Self {
+        self.entries.push(Entry { site: site.into(), heads, edit });
         self
     }
 
@@ -174,17 +180,17 @@ impl Edits {
         if self.is_empty() { Ok(()) } else { model.record_edited(seq, self).map(drop) }
     }
 
-    /// Each site of a recorded model that an entry names, with the heads of that entry (none for all).
+    /// Each site of a recorded model that an entry names, with the heads of that entry.
     ///
     /// # Errors
     /// If an entry names no site: the nearest name is in the message.
-    pub(crate) fn named<'a>(&'a self, graph: &'a Graph) -> Result<Vec<(&'a str, &'a [usize])>> {
+    pub(crate) fn named<'a>(&'a self, graph: &'a Graph) -> Result<Vec<(&'a str, Option<&'a [usize]>)>> {
         if let Some(error) = self.unknown(graph) {
             return Err(error);
         }
         let of = |entry: &'a Entry| {
             let names = graph.sites().keys().filter(|name| matches(&entry.site, name));
-            names.map(|name| (name.as_str(), entry.heads.as_slice()))
+            names.map(|name| (name.as_str(), entry.heads.as_deref()))
         };
         Ok(self.entries.iter().flat_map(of).collect())
     }

@@ -128,9 +128,9 @@ fn entry(reader: &mut Reader<'_>) -> Result<Entry> {
     let heads = if reader.take("[") {
         let heads = reader.counts(HEADS)?;
         reader.sign("]", HEADS)?;
-        heads
+        Some(heads)
     } else {
-        vec![]
+        None
     };
     reader.sign("=", FORM)?;
     Ok(Entry { site, heads, edit: Edit::read(reader)? })
@@ -139,12 +139,11 @@ fn entry(reader: &mut Reader<'_>) -> Result<Entry> {
 impl fmt::Display for Edits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, Entry { site, heads, edit }) in self.entries.iter().enumerate() {
-            let heads = if heads.is_empty() {
-                String::new()
-            } else {
-                format!("[{}]", heads.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-            };
-            write!(f, "{}{site}{heads}={edit}", if i == 0 { "" } else { ", " })?;
+            write!(f, "{}{site}", if i == 0 { "" } else { ", " })?;
+            if let Some(heads) = heads {
+                write!(f, "[{}]", heads.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))?;
+            }
+            write!(f, "={edit}")?;
         }
         Ok(())
     }

@@ -191,6 +191,14 @@ pub fn marked(batch: &Batch) -> [RowLists; 1] {
     [RowLists::select(batch, |_, mark| mark >= 1)]
 }
 
+/// An edit of these heads of a site; of the whole site, if none is listed.
+pub fn edit_of(site: &str, heads: &[usize], edit: Edit) -> Edits {
+    match heads {
+        [] => Edits::default().with(site, edit),
+        heads => Edits::default().on_heads(site, heads.iter().copied(), edit),
+    }
+}
+
 /// A request for the loss alone.
 pub fn loss(rows: RowSet) -> Request {
     Request::loss(rows)
@@ -211,9 +219,7 @@ pub fn edits(tiny: &Tiny) -> Vec<Edits> {
         parents,
     ];
     let of_streams = [Edit::Ablate, Edit::Scale(2.0), row(), Edit::Rows(rows)];
-    let one = |site: &str, heads: &[usize], edit: &Edit| {
-        Edits::default().on_heads(site, heads.iter().copied(), edit.clone())
-    };
+    let one = |site: &str, heads: &[usize], edit: &Edit| edit_of(site, heads, edit.clone());
     let mut all = Vec::new();
     let (graph, has) = (graph(tiny), |site: &str| graph(tiny).site(site).is_some());
     for site in ["pattern", "first", "second"].into_iter().filter(|site| has(site)) {

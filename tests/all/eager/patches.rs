@@ -7,15 +7,14 @@ use ihead::engine::{Engine, Read, Request, RowSet, ignore};
 use ihead::graph::{Edit, Edits, Graph, Normaliser, record_with};
 use ihead::nn::{ModuleExt, Params};
 
-use super::models::{Body, SEQ, Tiny, batch, engine, graph, loss, marked};
+use super::models::{Body, SEQ, Tiny, batch, edit_of, engine, graph, loss, marked};
 use crate::common::fd::{Values, assert_gradients};
 
 /// Patched sites of [`Body::TwoLayers`], each with the heads that are patched (all, if none is listed).
 const SITES: [(&str, &[usize]); 4] = [("first", &[]), ("first", &[1]), ("second", &[]), ("body", &[])];
 
 fn patched(tiny: &Tiny, site: &str, heads: &[usize]) -> Graph {
-    let edits = Edits::default().on_heads(site, heads.iter().copied(), Edit::Patch);
-    record_with(tiny, SEQ, &edits).unwrap()
+    record_with(tiny, SEQ, &edit_of(site, heads, Edit::Patch)).unwrap()
 }
 
 /// The other batch, whose activations are put in.

@@ -103,6 +103,8 @@ fn a_patch_puts_in_what_another_model_or_input_has() {
     ] {
         assert_close(loss(&patched, &batch), plain_loss(&trained, &batch));
     }
+    // no head is not every head
+    assert_eq!(loss(&Inspect::new(&own).patch_heads(site, [], pattern), &batch), plain_loss(&own, &batch));
 }
 
 #[test]

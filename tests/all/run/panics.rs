@@ -115,7 +115,7 @@ fn a_panic_of_ones_own_code_is_an_error_of_the_run_which_goes_on_where_it_was() 
         assert!(said.contains("the run panicked: on purpose"), "{place:?}: {said}");
         // an evaluation that panicked is made again: the run goes on from its checkpoint, that of its beginning
         let kept = [3, 3, 3, 0, 4][place as usize];
-        assert!(said.contains(&format!("{kept} iterations are kept")), "{said}");
+        assert!(said.contains(&format!("{kept} iterations kept")), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         let info = RunInfo::read(&path).unwrap();
         assert_eq!((info.status, info.error), (Status::Failed, Some(said)), "{place:?}");

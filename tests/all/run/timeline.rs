@@ -2,7 +2,7 @@
 use ihead::graph::{Edit, Edits};
 use ihead::nn::ModuleExt;
 use ihead::probe::{Matrix, Metric};
-use ihead::run::{Earlier, Inspect, Schedule};
+use ihead::run::{Earlier, Inspect, Run, Schedule};
 use ihead::train::optim::{Groups, Optim, Sgd};
 use ihead::train::{Action, Curve, Step, Timeline, WeightEdit};
 
@@ -259,7 +259,10 @@ fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
     }
     let snapshot: Timeline = "0: snapshot".parse().unwrap();
     let error = run().timeline(snapshot).train(1).unwrap_err().to_string();
-    assert!(error.contains("takes snapshots; expected a folder"), "{error}");
+    assert!(error.contains("snapshots of the timeline: asked for; expected the folder of a run"), "{error}");
+    let told = |mut run: Run<Model>| run.train(1).unwrap_err().to_string();
+    assert!(told(run().resume()).starts_with("resume: asked for; expected the folder of a run"));
+    assert!(told(run().tensorboard()).starts_with("tensorboard: asked for; expected the folder of a run"));
 }
 
 #[test]

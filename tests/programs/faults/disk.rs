@@ -48,7 +48,7 @@ fn a_full_disk_keeps_the_last_weights_elsewhere_and_whole_records() {
     let output = command.env("TMPDIR", other.path("")).stdout(Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     let error = error_of(&output);
-    assert!(error.contains("No space left on device") && error.contains(" are kept in "), "{error}");
+    assert!(error.contains("No space left on device") && error.contains(" kept in "), "{error}");
     let lines = std::fs::read_to_string(disk.path().join("run/res.jsonl")).unwrap();
     assert!(lines.ends_with('\n'), "the last line is torn");
     let run = rescued(&other);

@@ -51,7 +51,7 @@ fn settings_that_cannot_be_are_one_line() {
     }
     let nothing = place.refused("ihead_basic", &["max_iters=4", "resume=true"]);
     assert!(
-        nothing.ends_with("holds no run to go on with: resume=auto begins one where there is none"),
+        nothing.ends_with("holds no run to continue: resume=auto begins one where there is none"),
         "{nothing}"
     );
     let both = place.refused("ihead_basic", &["max_iters=4", "resume=true", "overwrite=true"]);
@@ -112,7 +112,7 @@ fn names_and_links_that_lead_nowhere_are_one_line() {
     let deep = "xxxxxxxxx/".repeat(500);
     for (name, expected) in [
         ("a", "Too many levels of symbolic links"),
-        ("link", "holds a run (done, 4 iterations): resume=true goes on with it"),
+        ("link", "holds a run (done, 4 iterations): resume=true continues it"),
         ("file", "file: is no folder, which the run's files would be in; move it away"),
         ("pipe", "pipe: is no folder, which the run's files would be in; move it away"),
         ("dangling", "dangling: is a link to a folder that is not there; make it, or move the link away"),

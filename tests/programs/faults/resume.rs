@@ -120,7 +120,7 @@ fn a_folder_that_vanishes_is_noticed_and_the_run_is_kept_elsewhere() {
     let error = super::error_of(&output);
     assert!(
         error.contains("is gone: the run's folder was removed, moved or replaced")
-            && error.contains("are kept in"),
+            && error.contains(" kept in "),
         "{error}"
     );
     let rescued = std::fs::read_dir(other.path("")).unwrap().next().unwrap().unwrap().path();
