@@ -103,8 +103,8 @@ pub fn mean_ablation<'a>(
     }
     asked.check(model, batch.seq)?;
     let graph = model.record_edited(batch.seq, &Edits::default())?;
-    let mut edits = Edits::default();
-    for (site, heads) in asked.named(&graph)? {
+    let rows = batch.batch as f64 * batch.seq as f64;
+    asked.replaced(&graph, |site| {
         let found = activations(model, batch, site)?;
         let [_, _, dim] = found.shape[..] else {
             let place = format!("mean ablation of '{site}'");
@@ -114,9 +114,7 @@ pub fn mean_ablation<'a>(
         for row in found.values.chunks_exact(dim.max(1)) {
             mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
         }
-        let rows = batch.batch as f64 * batch.seq as f64;
         mean.iter_mut().for_each(|sum| *sum /= rows);
-        edits = edits.of(site, heads.map(<[usize]>::to_vec), Edit::Row(mean));
-    }
-    Ok(edits)
+        Ok(Edit::Row(mean))
+    })
 }

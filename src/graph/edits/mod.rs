@@ -180,19 +180,25 @@ impl Edits {
         if self.is_empty() { Ok(()) } else { model.record_edited(seq, self).map(drop) }
     }
 
-    /// Each site of a recorded model that an entry names, with the heads of that entry.
+    /// An edit for each site of a recorded model that an entry names, of the heads of that entry: what `edit` gives for the name.
     ///
     /// # Errors
-    /// If an entry names no site: the nearest name is in the message.
-    pub(crate) fn named<'a>(&'a self, graph: &'a Graph) -> Result<Vec<(&'a str, Option<&'a [usize]>)>> {
+    /// If an entry names no site: the nearest name is in the message. Those of `edit`.
+    pub(crate) fn replaced(
+        &self,
+        graph: &Graph,
+        mut edit: impl FnMut(&str) -> Result<Edit>,
+    ) -> Result<Edits> {
         if let Some(error) = self.unknown(graph) {
             return Err(error);
         }
-        let of = |entry: &'a Entry| {
-            let names = graph.sites().keys().filter(|name| matches(&entry.site, name));
-            names.map(|name| (name.as_str(), entry.heads.as_deref()))
-        };
-        Ok(self.entries.iter().flat_map(of).collect())
+        let mut entries = Vec::new();
+        for Entry { site, heads, .. } in &self.entries {
+            for name in graph.sites().keys().filter(|name| matches(site, name)) {
+                entries.push(Entry { site: name.clone(), heads: heads.clone(), edit: edit(name)? });
+            }
+        }
+        Ok(Edits { entries })
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
