@@ -9,7 +9,7 @@ use crate::kernels::Element;
 use crate::{Error, Result};
 
 use super::attribution::{self, Against, Term};
-use super::observation::{Observation, Places, Resolved, ResolvedMeasure, ResolvedNorm};
+use super::observation::{Columns, Observation, Places, Resolved, ResolvedMeasure, ResolvedNorm};
 use super::{Counter, Head, Key, Measure, Measurements, Metric, Select, Sequence, check_name};
 
 /// What an engine has to show.
@@ -242,6 +242,15 @@ impl Pass<'_> {
     }
 }
 
+/// The name of a site, and the head of it that `name[2]` asks for.
+fn head_of(site: &str) -> (&str, Option<usize>) {
+    let part = site.strip_suffix(']').and_then(|rest| rest.split_once('['));
+    match part.and_then(|(name, head)| Some((name, head.parse().ok()?))) {
+        Some((name, head)) => (name, Some(head)),
+        None => (site, None),
+    }
+}
+
 /// Refuses a token that a vocabulary of this size has not.
 pub(super) fn check_token(token: u32, vocab: usize) -> Result<()> {
     match token as usize {
@@ -288,10 +297,11 @@ impl Wanted<'_> {
             Measure::Share(of) => ResolvedMeasure::Share(of.clone()),
             Measure::Norm { site } => ResolvedMeasure::Norm(self.stream(site, select)?),
             Measure::By { site: Some(site), rule, .. } => {
-                ResolvedMeasure::By { read: self.stream(site, select)?, rule: rule.clone() }
+                ResolvedMeasure::By { columns: self.stream(site, select)?, rule: rule.clone() }
             }
             Measure::By { site: None, rule, .. } => {
-                ResolvedMeasure::By { read: self.logits(select), rule: rule.clone() }
+                let all = Columns { read: self.logits(select), first: 0, width: self.graph.vocab() };
+                ResolvedMeasure::By { columns: all, rule: rule.clone() }
             }
             Measure::Attention { head, key, by, through } => {
                 let through = through.as_ref().map(|other| self.head(other, select)).transpose()?;
@@ -316,13 +326,28 @@ impl Wanted<'_> {
         self.read(self.graph.logits(), select)
     }
 
-    /// The number of the read of a stream, which is wanted at these positions.
-    fn stream(&mut self, site: &str, select: &Select) -> Result<usize> {
-        let node = self.site(site)?;
-        if self.graph.nodes()[node.index()].op.is_pattern() {
+    /// The columns of a stream, whose rows are wanted at these positions: all of them, or those of head 2 of `site[2]`.
+    fn stream(&mut self, site: &str, select: &Select) -> Result<Columns> {
+        let (name, head) = head_of(site);
+        let node = self.site(name)?;
+        let recorded = &self.graph.nodes()[node.index()];
+        if recorded.op.is_pattern() {
             return Err(Error::misfit(format!("site '{site}'"), "an attention pattern", "a stream"));
         }
-        Ok(self.read(node, select))
+        let (heads, head) = match head {
+            None => (1, 0),
+            Some(head) => {
+                let named = "a stream that `forward` names with its heads";
+                let heads = self.graph.heads(node);
+                let without = || Error::misfit(format!("site '{site}'"), "a stream without heads", named);
+                (heads.ok_or_else(without)?, head)
+            }
+        };
+        if head >= heads {
+            return Err(Error::index("head", head, format!("'{name}'"), heads));
+        }
+        let width = recorded.cols / heads;
+        Ok(Columns { read: self.read(node, select), first: head * width, width })
     }
 
     /// A measure of the logits at these positions.

@@ -37,11 +37,9 @@ pub(super) enum ResolvedMeasure {
         against: Against,
     },
     Share(Select),
-    /// Of a read.
-    Norm(usize),
-    /// Of a read.
+    Norm(Columns),
     By {
-        read: usize,
+        columns: Columns,
         rule: Arc<RowRule>,
     },
     Attention {
@@ -50,6 +48,14 @@ pub(super) enum ResolvedMeasure {
         by: By,
         through: Option<usize>,
     },
+}
+
+/// Some columns of a read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Columns {
+    pub read: usize,
+    pub first: usize,
+    pub width: usize,
 }
 
 /// See [`super::attribution::Norm`].
@@ -174,12 +180,12 @@ impl<'a, E: Element> Observation<'a, E> {
                 Some(scale * (row[y].to_f64() - baseline))
             }
             ResolvedMeasure::Share(of) => Some(share(of.holds(&self.sequence, t))),
-            ResolvedMeasure::Norm(read) => {
-                let squares = self.row(*read, t).iter().map(|v| v.to_f64() * v.to_f64());
+            ResolvedMeasure::Norm(columns) => {
+                let squares = self.columns(*columns, t).iter().map(|v| v.to_f64() * v.to_f64());
                 Some(squares.sum::<f64>().sqrt())
             }
-            ResolvedMeasure::By { read, rule } => {
-                let row = self.row(*read, t);
+            ResolvedMeasure::By { columns, rule } => {
+                let row = self.columns(*columns, t);
                 self.room.clear();
                 self.room.extend(row.iter().map(|v| v.to_f64()));
                 rule(&self.sequence, t, &self.room)
@@ -214,6 +220,11 @@ impl<'a, E: Element> Observation<'a, E> {
     fn row(&self, read: usize, t: usize) -> &'a [E] {
         let read = self.reads[read];
         read.row(row_of(&read, t))
+    }
+
+    /// The same of some columns.
+    fn columns(&self, Columns { read, first, width }: Columns, t: usize) -> &'a [E] {
+        &self.row(read, t)[first..first + width]
     }
 
     /// The rank of the next token, from 1; of equals the first is before. None among NaN.

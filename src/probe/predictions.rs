@@ -200,7 +200,7 @@ impl Metric {
     }
 
     /// The mean Euclidean norm of the values at a site, for example `layers.1.resid` or `layers.0.attention.v`; of streams
-    /// by head, all heads together.
+    /// by head, all heads together, or head 2 alone of `layers.0.attention.v[2]`.
     ///
     /// ```
     /// use ihead::probe::{Metric, Select};
@@ -233,8 +233,8 @@ impl Metric {
     }
 
     /// The mean of a number of your own, computed from the values at a site: `rule(sequence, t, values)`, with the values `[dim]` of
-    /// the stream at position `t`; of streams by head, those of all heads, one after the other. Where the rule gives `None`, the
-    /// position is left out of the mean.
+    /// the stream at position `t`; of streams by head, those of all heads, one after the other, or of head 2 alone for
+    /// `layers.0.attention.v[2]`. Where the rule gives `None`, the position is left out of the mean.
     ///
     /// ```
     /// use ihead::probe::{Metric, Unit};

@@ -1,8 +1,10 @@
 //! Numbers of the user's own: from logits, from values at a site, from weights, and against a token of the user's choice.
 use std::fs;
 
+use ihead::config::Config;
 use ihead::data::Batch;
 use ihead::graph::record;
+use ihead::model::{Full, FullArgs};
 use ihead::probe::attribution::{Against, metrics, terms};
 use ihead::probe::{Evaluation, Measurements, Metric, Select, StateDict, Unit, WeightProbe, measure_weights};
 use ihead::run::{Inspect, activations, measure};
@@ -179,4 +181,38 @@ fn numbers_of_one_s_own_have_unique_names_and_fit_the_model_before_the_first_ste
     assert!(Evaluation::new([own("a")], &graph, 0).is_ok());
     let error = Evaluation::new([Metric::top_k("top", 0)], &graph, 0).unwrap_err().to_string();
     assert_eq!(error, "k of metric 'top': 0; expected at least 1");
+}
+
+#[test]
+fn one_head_of_a_site_is_named_as_in_an_edit() {
+    let args = FullArgs { max_length: 16, dim: 8, n_heads: 2, ..FullArgs::defaults() };
+    let (model, batch) = (Full::new(65, &args).unwrap().init(1), test_batch());
+    let sum = |name: &str, site: &str| {
+        Metric::by_site(name, site, Unit::Number, |_, _, values| Some(values.iter().sum::<f64>()))
+    };
+    let site = "layers.1.attention.mixed";
+    let metrics = vec![
+        sum("all", site),
+        sum("first", "layers.1.attention.mixed[0]"),
+        sum("second", "layers.1.attention.mixed[1]"),
+        Metric::norm("norm", "layers.1.attention.mixed[1]"),
+    ];
+    let found = measure(&model, metrics.clone(), &batch).unwrap();
+    let [all, first, second] = ["all", "first", "second"].map(|name| found.get(name).unwrap());
+    assert!((first + second - all).abs() < 1e-6 && (first - second).abs() > 1e-4, "{first} {second} {all}");
+    let ablated = Inspect::new(&model).edits("layers.1.attention.mixed[1]=ablate".parse().unwrap());
+    let found = ablated.measure(metrics, &batch).unwrap();
+    assert_eq!((found.get("second"), found.get("norm")), (Some(0.0), Some(0.0)));
+    assert!((found.get("first").unwrap() - first).abs() < 1e-6);
+
+    let told = |site: &str| measure(&model, [sum("a", site)], &batch).unwrap_err().to_string();
+    assert_eq!(
+        told("layers.1.attention.mixed[2]"),
+        "head 2 of 'layers.1.attention.mixed', which has heads 0 to 1"
+    );
+    assert_eq!(
+        told("layers.1.resid[0]"),
+        "site 'layers.1.resid[0]': a stream without heads; expected a stream that `forward` names with its heads"
+    );
+    assert!(told("layers.1.attention.mixde[1]").ends_with("did you mean 'layers.1.attention.mixed'?"));
 }
