@@ -39,7 +39,7 @@ pub(crate) trait Resident {
     ///
     /// # Errors
     /// If the device fails.
-    fn update(&mut self, rule: &dyn Fn(ParamId) -> Rule) -> Result<()>;
+    fn update(&mut self, rule: &dyn Fn(ParamId) -> Option<Rule>) -> Result<()>;
 
     /// The parameters that have gradients.
     fn trained(&self) -> Vec<ParamId>;
@@ -182,12 +182,12 @@ impl<E: Kept, Dev: EngineDevice<E>> Resident for OnDevice<E, Dev> {
         self.engine.terms()
     }
 
-    fn update(&mut self, rule: &dyn Fn(ParamId) -> Rule) -> Result<()> {
+    fn update(&mut self, rule: &dyn Fn(ParamId) -> Option<Rule>) -> Result<()> {
         let OnDevice { engine, params, first, second, memory, gradients } = self;
         let Some(mut gradients) = gradients.take() else { return Ok(()) };
         for (id, weight) in engine.trained() {
-            let Some(param) = params[weight.index()].as_mut() else { continue };
-            let updated = match rule(*id) {
+            let (Some(param), Some(rule)) = (params[weight.index()].as_mut(), rule(*id)) else { continue };
+            let updated = match rule {
                 Rule::Sgd { rate, momentum, decay } => {
                     let config = SgdConfig {
                         lr: rate,
@@ -371,7 +371,8 @@ mod tests {
         device.load(&Held { single: &params, double: &params }, &|_| None).unwrap();
         let nothing = [RowLists::select(&batch(0), |_, _| false)];
         assert!(device.run(&batch(0), &nothing).unwrap().is_nan());
-        device.update(&|_| Rule::AdamW { rate: 0.1, betas: (0.9, 0.95), eps: 1e-8, decay: 0.5 }).unwrap();
+        let rule = Rule::AdamW { rate: 0.1, betas: (0.9, 0.95), eps: 1e-8, decay: 0.5 };
+        device.update(&|_| Some(rule)).unwrap();
         for (name, param) in model.training() {
             let decayed = param.data().iter().map(|w| 0.95 * w).collect();
             close(&device.values(param.id()).unwrap(), &Values::Double(decayed));

@@ -150,7 +150,11 @@ impl Checkpoint {
                 return Err(Error::shape(format!("{name} in the checkpoint"), &tensor.dims(), &shape));
             }
         }
-        let (mut optim, mut state, mut initial) = (rest.optim, State::new(), None);
+        let counted = rest.steps.iter().filter(|(_, steps)| **steps > 0);
+        let mut state: State = counted
+            .map(|(name, steps)| (name.clone(), ParamState { steps: *steps, moments: BTreeMap::new() }))
+            .collect();
+        let (mut optim, mut initial) = (rest.optim, None);
         for (name, array) in std::mem::take(&mut tensors) {
             let Some((kind, name)) = name.split_once('/') else { continue };
             match (kind, name.split_once('/')) {
@@ -167,6 +171,7 @@ impl Checkpoint {
                 _ => {}
             }
         }
+        optim.take_rules(&training.optim);
         optim.prepare(model)?;
         optim.restore(state)?;
         let mut written = Ok(());

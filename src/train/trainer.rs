@@ -440,10 +440,12 @@ impl Training {
         }
     }
 
-    /// What takes the steps: on a GPU, all of a step is there unless the loss has terms of weights alone.
+    /// What takes the steps: on a GPU, all of a step is there unless the loss has terms of weights alone, or a rule of the user's own
+    /// updates them.
     fn stepper(&self, model: &dyn AnyModel, graph: &Graph) -> Result<(Stepper, Resolved)> {
         let (params, loss) = (Params::of(model), self.loss.resolve(graph)?);
         if !loss.has_weights()
+            && !self.optim.has_own()
             && let Some(resident) = self.compute.resident(graph, loss.request(), &|id| params.trains(id))?
         {
             return Ok((Stepper::Device(resident), loss));

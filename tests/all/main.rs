@@ -23,6 +23,7 @@ mod model;
 mod module;
 mod operations;
 mod optim;
+mod own_optim;
 mod probe_formula;
 mod probe_golden;
 mod probe_own;

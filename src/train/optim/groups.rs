@@ -90,7 +90,14 @@ impl Groups {
     /// If a pattern matches no parameter, or a parameter is in two groups.
     pub fn prepare(&mut self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
         self.members = self.members(model)?;
-        Ok(())
+        self.others.prepare(model)?;
+        self.groups.iter_mut().try_for_each(|(_, optim)| optim.prepare(model))
+    }
+
+    /// Takes over the rules of the user's own that these groups have.
+    pub(super) fn take_rules(&mut self, of: &Groups) {
+        self.others.take_rules(&of.others);
+        self.groups.iter_mut().zip(&of.groups).for_each(|((_, optim), (_, other))| optim.take_rules(other));
     }
 
     fn members(&self, model: &(impl ModuleExt + ?Sized)) -> Result<HashMap<String, usize>> {

@@ -3,6 +3,7 @@
 //! A parameter that is frozen or has no gradient is not passed to [`Optimizer::step`]: no decay, no momentum, no count.
 mod adamw;
 mod groups;
+mod own;
 mod rule;
 mod sgd;
 mod state;
@@ -10,6 +11,7 @@ mod text;
 
 pub use adamw::AdamW;
 pub use groups::Groups;
+pub use own::{Own, Update, UpdateRule};
 pub(crate) use rule::Rule;
 pub use sgd::Sgd;
 pub use state::{ParamState, State};
@@ -20,8 +22,8 @@ use crate::Result;
 use crate::nn::{ModuleExt, Stored};
 use crate::sealed::Sealed;
 
-/// An optimiser: it updates a parameter by its gradient. It cannot be implemented elsewhere; [chapter 16](crate::guide) of the
-/// guide has a training loop with an optimiser of its own.
+/// An optimiser: it updates a parameter by its gradient. It cannot be implemented elsewhere; [`Optim::by`] makes an optimiser of a rule
+/// of your own.
 pub trait Optimizer: Sealed {
     /// One update of the parameter called `name`, in the precision of its values. The state of the parameter is kept in
     /// that precision too.
@@ -64,6 +66,8 @@ pub enum Optim {
     AdamW(AdamW),
     /// Groups of parameters with optimisers of their own.
     Groups(Groups),
+    /// A rule of the user's own; see [`Optim::by`].
+    Own(Own),
 }
 
 impl From<Sgd> for Optim {
@@ -88,12 +92,19 @@ impl Optim {
         if let Optim::Groups(groups) = self { groups.check(model) } else { Ok(()) }
     }
 
-    /// Looks up the members of its groups among the parameters of a model.
+    /// Looks up the members of its groups among the parameters of a model, and the shapes that a rule of your own gets.
     ///
     /// # Errors
     /// Those of [`Groups::check`].
     pub fn prepare(&mut self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
-        if let Optim::Groups(groups) = self { groups.prepare(model) } else { Ok(()) }
+        match self {
+            Optim::Groups(groups) => groups.prepare(model),
+            Optim::Own(own) => {
+                own.prepare(model);
+                Ok(())
+            }
+            Optim::Sgd(_) | Optim::AdamW(_) => Ok(()),
+        }
     }
 
     /// The most numbers that it remembers of an entry of a parameter.
@@ -101,6 +112,7 @@ impl Optim {
         match self {
             Optim::Sgd(sgd) => sgd.moments(),
             Optim::AdamW(_) => 2,
+            Optim::Own(own) => own.moments(),
             Optim::Groups(groups) => {
                 let own = groups.groups().map(|(_, optim)| optim.moments()).max();
                 groups.others().moments().max(own.unwrap_or(0))
@@ -123,6 +135,7 @@ impl Sealed for Optim {}
 impl Sealed for Sgd {}
 impl Sealed for AdamW {}
 impl Sealed for Groups {}
+impl Sealed for Own {}
 
 impl Optimizer for Optim {
     fn step<E: Stored>(&mut self, name: &str, values: &mut [E], gradient: &[E]) -> Result<()> {
@@ -130,6 +143,7 @@ impl Optimizer for Optim {
             Optim::Sgd(sgd) => sgd.step(name, values, gradient),
             Optim::AdamW(adamw) => adamw.step(name, values, gradient),
             Optim::Groups(groups) => groups.step(name, values, gradient),
+            Optim::Own(own) => own.step(name, values, gradient),
         }
     }
 
@@ -138,6 +152,7 @@ impl Optimizer for Optim {
             Optim::Sgd(sgd) => sgd.state(),
             Optim::AdamW(adamw) => adamw.state(),
             Optim::Groups(groups) => groups.state(),
+            Optim::Own(own) => own.state(),
         }
     }
 
@@ -146,6 +161,7 @@ impl Optimizer for Optim {
             Optim::Sgd(sgd) => sgd.restore(state),
             Optim::AdamW(adamw) => adamw.restore(state),
             Optim::Groups(groups) => groups.restore(state),
+            Optim::Own(own) => own.restore(state),
         }
     }
 
@@ -154,6 +170,7 @@ impl Optimizer for Optim {
             Optim::Sgd(sgd) => sgd.set_learning_rate(rate),
             Optim::AdamW(adamw) => adamw.set_learning_rate(rate),
             Optim::Groups(groups) => groups.set_learning_rate(rate),
+            Optim::Own(own) => own.set_learning_rate(rate),
         }
     }
 }

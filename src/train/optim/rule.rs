@@ -27,12 +27,13 @@ pub(crate) enum Rule {
 }
 
 impl Optim {
-    /// How the parameter of this name is updated.
-    pub(crate) fn rule(&self, name: &str) -> Rule {
+    /// How the parameter of this name is updated; `None` by a rule of the user's own, which no device has.
+    pub(crate) fn rule(&self, name: &str) -> Option<Rule> {
         match self {
-            Optim::Sgd(sgd) => sgd.rule(),
-            Optim::AdamW(adamw) => adamw.rule(),
+            Optim::Sgd(sgd) => Some(sgd.rule()),
+            Optim::AdamW(adamw) => Some(adamw.rule()),
             Optim::Groups(groups) => groups.of(name).rule(name),
+            Optim::Own(_) => None,
         }
     }
 

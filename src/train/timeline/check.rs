@@ -259,6 +259,11 @@ fn check(action: &Action, model: &dyn AnyModel, seq: usize) -> Result<()> {
             "groups of parameters",
             "one optimiser for all, as groups are set with the run",
         )),
+        Action::Optim(optim) if optim.has_own() => Err(Error::value(
+            entry(action),
+            "a rule of your own",
+            "sgd or adamw, as a rule of your own is set with the run",
+        )),
         Action::Optim(optim) => optim.check(model),
         Action::LearningRate(_) | Action::Unedit(_) | Action::Snapshot => Ok(()),
     }
