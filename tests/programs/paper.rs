@@ -175,6 +175,7 @@ fn variations_run_from_their_settings_and_end_in_a_table() {
         ("v14_own_operation", &["steps=2", "seeds=1"][..], "hidden units "),
         ("own_positions", &["steps=2"][..], "positions "),
         ("own_patching", &["steps=2"][..], "head "),
+        ("own_optimiser", &["steps=2", "seeds=1"][..], "optimiser "),
     ] {
         let output = run(name, &line(args));
         let stdout = String::from_utf8(output.stdout).unwrap();
