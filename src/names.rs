@@ -124,6 +124,14 @@ pub fn stands_for<'a>(pattern: &str, names: impl IntoIterator<Item = &'a str>) -
     }
 }
 
+/// The one of `names` that `name`, which has no `*`, stands for: itself, or what the module of this path holds.
+pub(crate) fn only<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    match stands_for(name, names)[..] {
+        [one] if !name.contains('*') => Some(one),
+        _ => None,
+    }
+}
+
 /// The name, or the path of a module that holds nothing else, that `pattern` matches.
 pub(crate) fn alias<'a>(pattern: &str, name: &'a str, names: &[&str]) -> Option<&'a str> {
     let alone = |path: &str| {

@@ -27,8 +27,9 @@ pub struct DistributionCheck {
 /// Four comparisons, each of a sum of draws with its mean and variance under the distribution (a martingale, so that Bernstein's
 /// inequality bounds the chance of its deviation, `2 exp(-x^2 / (2 (variance + x / 3)))`; all comparisons
 /// together give a false alarm with a probability below 1e-6): how often each token comes; how often each token follows each
-/// other, in a vocabulary of at most 1024 tokens; how often tokens come whose declared probability lies in an interval (calibration); and the log-loss, over all and at each
-/// position. The more sequences, the smaller the error that is found: about 30,000 tokens for an error of 2 % of a coin.
+/// other, in a vocabulary of at most 1024 tokens; how often tokens come whose declared probability lies in an interval
+/// (calibration); and the log-loss, over all and at each position. The more sequences, the smaller the error that is found:
+/// about 30,000 tokens for an error of 2 % of a coin.
 ///
 /// # Errors
 /// If the declared probabilities are negative or do not sum to 1, if they exclude a token that was drawn, if a comparison fails

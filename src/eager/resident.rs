@@ -35,7 +35,7 @@ pub(crate) trait Resident {
     /// The value of each term of the loss in the last run, before its weight.
     fn terms(&self) -> &[f64];
 
-    /// Updates each parameter that has a gradient by its rule. The gradients are gone then.
+    /// Updates each parameter that has a gradient and a rule. The gradients are gone then.
     ///
     /// # Errors
     /// If the device fails.

@@ -168,10 +168,7 @@ pub(crate) fn read_all_of(
     let tensors = module.tensors();
     let known = || tensors.iter().map(|(name, _, _)| name.as_str());
     // a name of the file may be the path of a module that holds one tensor
-    let full = |name: String| match crate::names::stands_for(&name, known())[..] {
-        [one] if !name.contains('*') => one.to_string(),
-        _ => name,
-    };
+    let full = |name: String| crate::names::only(&name, known()).map_or(name.clone(), String::from);
     let arrays: BTreeMap<_, _> = read(path)?.into_iter().map(|(name, array)| (full(name), array)).collect();
     if let Some(name) = arrays.keys().find(|name| !known().any(|k| k == *name)) {
         let hint = crate::names::hint(name, known());

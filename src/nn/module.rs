@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::engine::ParamSource;
 use crate::kernels::Element;
-use crate::names::stands_for;
+use crate::names::{only, stands_for};
 use crate::{Error, Result};
 
 use super::param::{AnyParam, Param, ParamId};
@@ -218,7 +218,6 @@ pub trait ModuleExt: Module {
     /// If the pattern stands for nothing (the nearest name is in the message), or for buffers only, which never train.
     fn matching(&self, pattern: &str) -> Result<Vec<String>> {
         let tensors = self.tensors();
-        let of = |role| tensors.iter().filter(move |(_, r, _)| *r == role).map(|(name, ..)| name.as_str());
         let meant = stands_for(pattern, tensors.iter().map(|(name, ..)| name.as_str()));
         let params = || tensors.iter().filter(|(_, role, _)| *role == Role::Param);
         let ids: HashSet<ParamId> =
@@ -231,7 +230,7 @@ pub trait ModuleExt: Module {
             (true, Some(buffer)) => {
                 Err(Error::value(*buffer, "a buffer, which never trains", "the name of a parameter"))
             }
-            (true, None) => Err(unknown("parameter", pattern, of(Role::Param))),
+            (true, None) => Err(unknown("parameter", pattern, params().map(|(name, ..)| name.as_str()))),
         }
     }
 
@@ -432,9 +431,8 @@ pub(crate) fn check_writable(module: &mut (impl Module + ?Sized)) -> Result<()> 
 /// The place of the one name that `name` stands for; a pattern, or a range of numbers, is no name.
 fn one<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Result<usize> {
     let names: Vec<&str> = names.into_iter().collect();
-    let meant = if name.contains('*') { vec![] } else { stands_for(name, names.iter().copied()) };
-    let place = |found: &str| names.iter().position(|known| *known == found);
-    let found = if let [meant] = meant[..] { place(meant) } else { None };
+    let meant = only(name, names.iter().copied());
+    let found = meant.and_then(|meant| names.iter().position(|known| *known == meant));
     found.ok_or_else(|| unknown("parameter", name, names))
 }
 

@@ -18,7 +18,7 @@ pub trait StateDict {
 
     /// The weight of this name, or the only one of the module of this name.
     fn find_short(&self, name: &str) -> Option<Matrix> {
-        self.find(name).or_else(|| self.find(only(name, &self.names())?))
+        self.find(name).or_else(|| self.find(names::only(name, self.names().iter().map(String::as_str))?))
     }
 
     /// The weight of this name, or the only one of the module of this name.
@@ -41,14 +41,6 @@ pub trait StateDict {
     /// Whether there is a weight of this name.
     fn has(&self, name: &str) -> bool {
         self.names().iter().any(|known| known == name)
-    }
-}
-
-/// The one name that a name without `*` stands for.
-fn only<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
-    match names::stands_for(name, names.iter().map(String::as_str))[..] {
-        [one] if !name.contains('*') => Some(one),
-        _ => None,
     }
 }
 

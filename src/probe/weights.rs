@@ -69,7 +69,8 @@ impl WeightProbe {
     /// ```
     /// use ihead::probe::{Circuit, StateDict, Unit, WeightProbe};
     /// // the stable rank of W_U W_O W_V E^T: the sum of the squares of its singular values, over the largest square
-    /// let circuit = Circuit::rows("tok_embeddings").through("layers.1.attention.wv").through("layers.1.attention.wo").through("output");
+    /// let values = Circuit::rows("tok_embeddings").through("layers.1.attention.wv");
+    /// let circuit = values.through("layers.1.attention.wo").through("output");
     /// let probe = WeightProbe::by("rank_ov", Unit::Number, move |weights: &dyn StateDict| {
     ///     let values = circuit.apply(weights)?.singular_values()?;
     ///     let squares: f64 = values.iter().map(|s| s * s).sum();

@@ -150,10 +150,10 @@ impl Checkpoint {
                 return Err(Error::shape(format!("{name} in the checkpoint"), &tensor.dims(), &shape));
             }
         }
+        let without_moments = |steps| ParamState { steps, moments: BTreeMap::new() };
+        // an optimiser may count the steps of a parameter and remember nothing else of it
         let counted = rest.steps.iter().filter(|(_, steps)| **steps > 0);
-        let mut state: State = counted
-            .map(|(name, steps)| (name.clone(), ParamState { steps: *steps, moments: BTreeMap::new() }))
-            .collect();
+        let mut state: State = counted.map(|(name, steps)| (name.clone(), without_moments(*steps))).collect();
         let (mut optim, mut initial) = (rest.optim, None);
         for (name, array) in std::mem::take(&mut tensors) {
             let Some((kind, name)) = name.split_once('/') else { continue };
@@ -163,10 +163,8 @@ impl Checkpoint {
                     initial.get_or_insert_with(HashMap::new).insert(name.to_string(), array.values);
                 }
                 ("optim", Some((moment, name))) => {
-                    let steps = rest.steps.get(name).copied().unwrap_or(0);
-                    let new = || ParamState { steps, moments: BTreeMap::new() };
-                    let moments = &mut state.entry(name.to_string()).or_insert_with(new).moments;
-                    moments.insert(moment.to_string(), array.values);
+                    let of = state.entry(name.to_string()).or_insert_with(|| without_moments(0));
+                    of.moments.insert(moment.to_string(), array.values);
                 }
                 _ => {}
             }

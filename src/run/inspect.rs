@@ -7,7 +7,7 @@ use crate::engine::{AnyEngine, Read, Request, RowSet};
 use crate::graph::{AnyModel, Edit, Edits, Graph, NodeId};
 use crate::io::Array;
 use crate::kernels::Element;
-use crate::names::stands_for;
+use crate::names::only;
 use crate::nn::{AnyParam, ModuleExt, Params, Values};
 use crate::probe::{Measurements, Metric};
 use crate::train::{Compute, Loss};
@@ -91,10 +91,7 @@ impl Gradients {
     /// If no parameter of this name trains: the nearest name is in the message.
     pub fn of(&self, name: &str) -> Result<&Array> {
         let known = || self.by_name.keys().map(String::as_str);
-        let found = match stands_for(name, known())[..] {
-            [one] if !name.contains('*') => self.by_name.get(one),
-            _ => None,
-        };
+        let found = only(name, known()).and_then(|one| self.by_name.get(one));
         found.ok_or_else(|| Error::unknown("trained parameter", name, known()))
     }
 }

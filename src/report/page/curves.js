@@ -7,7 +7,7 @@ const charts = [];
 function numberGroups() {
   const isRecall = (name) => runs.some((run) => run.recalls.includes(name));
   const isChart = (name) => runs.some((run) => run.iterations.some((_, at) => recorded(run, name, at) !== null));
-  const titles = { nats: "Losses and divergences", share: "Accuracies and other shares", logits: "Logits", recalls: "Recalls of the weights", logged: "Norms of parameters and of their gradients", norm: "Norms", seconds: "Times", count: "Counts", penalty: "Penalties", "": "Other numbers" };
+  const titles = { nats: "Losses and divergences", share: "Accuracies and other shares", logits: "Logits", recalls: "Recalls of the weights", logged: "Norms of parameters and of their gradients", norm: "Norms", seconds: "Times", count: "Counts", penalty: "Penalties", number: "Numbers without a unit", "": "Other numbers" };
   const groups = new Map();
   for (const name of allNumbers.filter(isChart)) {
     const unit = unitOf(name);

@@ -57,13 +57,14 @@ impl Optim {
 }
 
 impl Optim {
-    /// Its name, and its settings with their values; none of an optimiser with groups, which has several, or by a rule of the user's
-    /// own, whose settings are in its words.
-    fn numbers(&self) -> Option<(&'static str, Vec<(&'static str, f64)>)> {
+    /// Its name, and its settings with their values; none of an optimiser with groups, which has several. The name of a rule of the
+    /// user's own has its settings but for the learning rate.
+    fn numbers(&self) -> Option<(&str, Vec<(&'static str, f64)>)> {
         let (name, known, values) = match self {
             Optim::Sgd(sgd) => ("sgd", &SGD[..], sgd.settings()),
             Optim::AdamW(adamw) => ("adamw", &ADAMW[..], adamw.settings()),
-            Optim::Groups(_) | Optim::Own(_) => return None,
+            Optim::Own(own) => return Some((own.words(), vec![("learning_rate", own.learning_rate())])),
+            Optim::Groups(_) => return None,
         };
         Some((name, known.iter().map(|(key, _)| *key).zip(values).collect()))
     }
@@ -77,10 +78,7 @@ impl Optim {
             groups.groups().try_for_each(|(_, optim)| optim.check_numbers())?;
             return groups.others().check_numbers();
         }
-        let (name, numbers) = match self {
-            Optim::Own(own) => (own.words(), vec![("learning_rate", own.learning_rate())]),
-            known => known.numbers().unwrap_or_default(),
-        };
+        let Some((name, numbers)) = self.numbers() else { return Ok(()) };
         for (key, value) in numbers {
             let said = |expected: &str| Err(Error::value(format!("{key} of {name}"), value, expected));
             if !(value.is_finite() && value >= 0.0) {
@@ -129,11 +127,11 @@ impl fmt::Display for Optim {
             groups.groups().try_for_each(|(pattern, optim)| write!(f, "{pattern}: {optim}; "))?;
             return write!(f, "others: {}", groups.others());
         }
-        if let Optim::Own(own) = self {
-            return write!(f, "{} with learning_rate={}", own.words(), own.learning_rate());
-        }
         let Some((name, numbers)) = self.numbers() else { return Ok(()) };
         let settings: Vec<String> = numbers.into_iter().map(|(key, v)| format!("{key}={v}")).collect();
-        write!(f, "{name}({})", settings.join(", "))
+        match self {
+            Optim::Own(_) => write!(f, "{name} with {}", settings.join(", ")),
+            _ => write!(f, "{name}({})", settings.join(", ")),
+        }
     }
 }
