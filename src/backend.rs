@@ -11,17 +11,18 @@ pub use dfdx::tensor::Cpu;
 
 pub(crate) use dfdx::dtypes::Dtype;
 pub(crate) use dfdx::shapes::{Axes2, Axes3, Axes4, Axis, HasShape, Rank0, Shape};
-#[cfg(feature = "cuda")]
-use dfdx::tensor::Cuda;
 pub(crate) use dfdx::tensor::{
-    Gradients, HasErr, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tensor, TensorFromVec, Trace,
-    WithEmptyTape,
+    Gradients, HasErr, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Storage, Tape, Tensor, TensorFromVec,
+    Trace, WithEmptyTape,
 };
 pub(crate) use dfdx::tensor_ops::{
     AdamConfig, Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, MeanTo, Momentum, PermuteTo, ReshapeTo,
-    SelectTo, SgdConfig, SumTo, TryAdd, TryMatMul, TryMul, TrySub, WeightDecay,
+    SelectTo, SgdConfig, SumTo, TryAdd, TryMul, TrySub, WeightDecay,
 };
+#[cfg(feature = "cuda")]
+pub(crate) use dfdx::{tensor::Cuda, tensor_ops::TryMatMul};
 
+use crate::eager::Products;
 use crate::kernels::Element;
 use crate::{Error, Result};
 
@@ -32,8 +33,8 @@ impl<E: Element + Dtype> Scalar for E {}
 
 /// A dfdx device on which the engine [`crate::eager`] can run: all bounds of its operations in one.
 #[doc(hidden)]
-pub trait EngineDevice<E: Scalar>: Device<E> + Kind {}
-impl<E: Scalar, Dev: Device<E> + Kind> EngineDevice<E> for Dev {}
+pub trait EngineDevice<E: Scalar>: Products<E> + Kind {}
+impl<E: Scalar, Dev: Products<E> + Kind> EngineDevice<E> for Dev {}
 
 /// Which kind of device a type stands for.
 #[doc(hidden)]

@@ -4,7 +4,7 @@
 //! are of `[batch * heads, ...]`.
 use crate::backend::{
     Axes2, Axes3, Axes4, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, LogSumExpTo, PermuteTo,
-    ReshapeTo, Scalar, TryAdd, TryMatMul, TryMul, WithEmptyTape,
+    ReshapeTo, Scalar, TryAdd, TryMul, WithEmptyTape,
 };
 use crate::graph::{FixedPattern, Normaliser, Scoring};
 
@@ -93,7 +93,7 @@ pub(super) fn products<E: Scalar, Dev: EngineDevice<E>>(
     // the scale makes `q` a tensor of its own where queries and keys are the same stream
     let q = split_heads(q.try_mul(scalar::<E>(scale))?, heads)?;
     let k: TracedStream<E, Dev> = split_heads(k, heads)?.try_permute::<_, Axes3<0, 2, 1>>()?;
-    let products: TracedStream<E, Dev> = q.try_matmul(k)?;
+    let products: TracedStream<E, Dev> = Dev::products(q, k)?;
     products.try_reshape_like(&(batch, heads, seq, seq))
 }
 
@@ -190,7 +190,7 @@ pub(super) fn mix<E: Scalar, Dev: EngineDevice<E>>(
     let (shape, heads) = (*v.shape(), pattern.shape().1);
     let (batch, seq, dim) = shape;
     let pattern = pattern.try_reshape_like(&(batch * heads, seq, seq))?;
-    let mixed: TracedStream<E, Dev> = pattern.try_matmul(split_heads(v, heads)?)?;
+    let mixed: TracedStream<E, Dev> = Dev::products(pattern, split_heads(v, heads)?)?;
     if heads == 1 {
         return Ok(mixed);
     }

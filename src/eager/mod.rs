@@ -11,6 +11,7 @@
 //! | `weights` | weights-only matrices |
 //! | `ops` | operations on streams, and the loss |
 //! | `attention` | patterns and mixing |
+//! | `products` | products of matrices |
 //! | `forward` | one micro-batch through the graph |
 //! | `reads` | activations for the observer |
 //! | `engine` | a batch as micro-batches, losses and gradients summed |
@@ -24,6 +25,7 @@ mod forward;
 mod needs;
 mod open;
 mod ops;
+mod products;
 mod reads;
 mod resident;
 mod room;
@@ -32,6 +34,7 @@ mod weights;
 pub use engine::EagerEngine;
 pub(crate) use open::on_gpu;
 pub use open::open;
+pub use products::Products;
 pub(crate) use resident::{Held, OnDevice, Resident};
 
 use crate::backend::{EngineDevice, HasShape, NoneTape, OwnedTape, Scalar, Tensor, TryAdd, TryMul, TrySub};

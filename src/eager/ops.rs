@@ -3,8 +3,8 @@
 //! dfdx refuses two operands of one operation that are the same tensor (or views of it): see [`double`]. On a GPU it sums the
 //! gradient of a matrix that multiplies a batch one sequence at a time, so all rows of all sequences are multiplied as one matrix.
 use crate::backend::{
-    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd,
-    TryMatMul, TryMul, WithEmptyTape,
+    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd, TryMul,
+    WithEmptyTape,
 };
 
 use super::constants::Constants;
@@ -25,7 +25,7 @@ pub(super) fn times<E: Scalar, Dev: EngineDevice<E>>(
 ) -> Result<TracedStream<E, Dev>, Dev::Err> {
     let ((batch, seq, dim), (_, cols)) = (*x.shape(), *matrix.shape());
     let rows: TracedMatrix<E, Dev> = x.try_reshape_like(&(batch * seq, dim))?;
-    rows.try_matmul(matrix)?.try_reshape_like(&(batch, seq, cols))
+    Dev::product(rows, matrix)?.try_reshape_like(&(batch, seq, cols))
 }
 
 /// `x + x`.

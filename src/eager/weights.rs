@@ -1,6 +1,6 @@
 //! Weights-only matrices.
 use crate::backend::{
-    Axes2, Axis, BroadcastTo, EngineDevice, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd, TryMatMul, TryMul,
+    Axes2, Axis, BroadcastTo, EngineDevice, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd, TryMul,
 };
 use crate::graph::{WeightId, WeightNode, WeightOp};
 use crate::ops::Operation;
@@ -19,7 +19,7 @@ pub(super) fn evaluate<E: Scalar, Dev: EngineDevice<E>>(
     let copied = |w: WeightId| traced(w).try_mul(scalar::<E>(1.0));
     Ok(match node.op {
         WeightOp::Param(_) => unreachable!("parameters are loaded"),
-        WeightOp::Product(a, b) => traced(a).try_matmul(copied(b)?)?,
+        WeightOp::Product(a, b) => Dev::product(traced(a), copied(b)?)?,
         WeightOp::Transpose(a) => traced(a).try_permute::<_, Axes2<1, 0>>()?,
         WeightOp::Sum(a, b) => traced(a).try_add(copied(b)?)?,
         WeightOp::Scale(a, by) => traced(a).try_mul(scalar::<E>(by))?,

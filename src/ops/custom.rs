@@ -2,7 +2,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::backend::{Dim, EngineDevice, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd, TryMatMul, TrySub};
+use crate::backend::{Dim, EngineDevice, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd, TrySub};
 use crate::eager::scalar;
 use crate::graph::{Stream, Weight};
 use crate::kernels::Element;
@@ -260,7 +260,8 @@ impl Operation for Custom {
             let away = x.try_sub(held)?.try_reshape_like(&(rows, 1, w))?;
             let jacobian = device.try_tensor_from_vec(jacobian, (rows, width, w))?;
             let jacobian = jacobian.try_permute::<_, crate::backend::Axes3<0, 2, 1>>()?;
-            sum = sum.try_add(away.try_matmul(jacobian)?.try_reshape_like(&(batch, seq, width))?)?;
+            sum = sum
+                .try_add(Dev::products(away, jacobian.retaped())?.try_reshape_like(&(batch, seq, width))?)?;
         }
         Ok(sum)
     }
