@@ -49,5 +49,5 @@ pub use crate::run::{
 };
 pub use crate::sweep::estimate;
 pub use crate::train::optim::{AdamW, Groups, Optim, Sgd};
-pub use crate::train::{Action, Curve, Loss, Schedule, Step, Timeline, WeightEdit};
+pub use crate::train::{Action, ClipNorm, Curve, Loss, Schedule, Step, Timeline, WeightEdit};
 pub use crate::{Error, Module, Result, pointwise, recall};

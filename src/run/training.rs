@@ -7,7 +7,7 @@ use crate::graph::{AnyModel, Edits, Model};
 use crate::probe::{Metric, WeightProbe};
 use crate::train::optim::Optim;
 use crate::train::{
-    Compute, EmptyLoss, Loss, Monitor, OnDivergence, Timeline, Unwatched, Watched, WeightEdit,
+    Compute, EmptyLoss, GradientRule, Loss, Monitor, OnDivergence, Timeline, Unwatched, Watched, WeightEdit,
 };
 
 use super::probes::TestSet;
@@ -49,6 +49,14 @@ impl<M> Run<M> {
     /// Sets the optimiser; without it, AdamW with learning rate 0.001.
     pub fn optim(mut self, optim: impl Into<Optim>) -> Self {
         self.work.training.optim = optim.into();
+        self
+    }
+
+    /// Adds a rule that changes the gradients of all parameters together before the update: [`ClipNorm`](crate::train::ClipNorm), or
+    /// one of your own. Rules are followed in the order in which they were added. A monitor and what is logged see the gradients
+    /// before them. On a GPU, the gradients of such a run come to the host in each step.
+    pub fn gradient_rule(mut self, rule: impl GradientRule + 'static) -> Self {
+        self.work.training.gradient_rules.add(rule);
         self
     }
 

@@ -286,6 +286,7 @@ impl Work {
         let seq = task.seq_length();
         check_length("the task", seq, model)?;
         training.timeline.check(model, seq, &training.edits, None)?;
+        training.gradient_rules.check()?;
         training.optim.check(model)?;
         self.schedule.check()?;
         self.every.check()?;
@@ -345,6 +346,7 @@ impl Work {
         let made_of = json!({
             "task": { "name": task.name(), "vocab": task.vocab(), "seq_length": task.seq_length() },
             "optim": training.optim.to_string(),
+            "gradient_rules": training.gradient_rules.words(),
             "loss": training.loss,
             "timeline": training.timeline,
             "edits": training.edits,

@@ -4,6 +4,7 @@
 //! [`Monitor`] sees each step and may measure it.
 mod device;
 mod divergence;
+mod gradients;
 mod loss;
 mod monitor;
 pub mod optim;
@@ -16,6 +17,7 @@ mod weight_edit;
 
 pub use device::{Compute, Device, Precision};
 pub use divergence::OnDivergence;
+pub use gradients::{ClipNorm, Gradient, GradientRule};
 pub use loss::{EmptyLoss, Loss};
 pub use monitor::{Monitor, Step, Times};
 pub use progress::Progress;

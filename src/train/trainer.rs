@@ -11,6 +11,7 @@ use crate::nn::{AnyParam, ModuleExt, ParamId, Params, Values, ValuesMut, check_w
 use crate::{Error, Result};
 
 use super::divergence::{self, OnDivergence, Undo};
+use super::gradients::{GradientRule, GradientRules};
 use super::loss::{Found, Resolved};
 use super::monitor::{Monitor, Subject, Taken, Times, Watched};
 use super::optim::{AdamW, Optim, Optimizer};
@@ -62,6 +63,8 @@ pub struct Trainer<M> {
 
 /// How a model is trained: the optimiser, the loss, what changes, where it is computed, and how far it has come.
 pub(crate) struct Training {
+    /// What changes the gradients before the update.
+    pub gradient_rules: GradientRules,
     /// The optimiser.
     pub optim: Optim,
     /// What changes during the run.
@@ -105,6 +108,12 @@ impl<M: Model> Trainer<M> {
     /// Sets the optimiser.
     pub fn optim(mut self, optim: impl Into<Optim>) -> Self {
         self.training.optim = optim.into();
+        self
+    }
+
+    /// Adds a rule that changes the gradients of all parameters together before the update, such as [`ClipNorm`](super::ClipNorm).
+    pub fn gradient_rule(mut self, rule: impl GradientRule + 'static) -> Self {
+        self.training.gradient_rules.add(rule);
         self
     }
 
@@ -184,6 +193,7 @@ impl<M: Model> Trainer<M> {
 impl Default for Training {
     fn default() -> Self {
         Training {
+            gradient_rules: GradientRules::default(),
             optim: Optim::AdamW(AdamW::new(1e-3)),
             timeline: Timeline::default(),
             loss: Loss::next_token(),
@@ -247,6 +257,7 @@ impl Training {
     pub(crate) fn check(&self, model: &dyn AnyModel, batches: &Batches, steps: Option<usize>) -> Result<()> {
         let seq = batches.task().seq_length();
         self.timeline.check(model, seq, &self.edits, steps)?;
+        self.gradient_rules.check()?;
         self.optim.check(model)?;
         let graph = self.graph(model, seq)?;
         self.check_values(model, &graph)?;
@@ -440,12 +451,13 @@ impl Training {
         }
     }
 
-    /// What takes the steps: on a GPU, all of a step is there unless the loss has terms of weights alone, or a rule of the user's own
-    /// updates them.
+    /// What takes the steps: on a GPU, all of a step is there unless the loss has terms of weights alone, or a rule changes
+    /// the gradients or is the user's own optimiser.
     fn stepper(&self, model: &dyn AnyModel, graph: &Graph) -> Result<(Stepper, Resolved)> {
         let (params, loss) = (Params::of(model), self.loss.resolve(graph)?);
         if !loss.has_weights()
             && !self.optim.has_own()
+            && self.gradient_rules.is_empty()
             && let Some(resident) = self.compute.resident(graph, loss.request(), &|id| params.trains(id))?
         {
             return Ok((Stepper::Device(resident), loss));
@@ -486,11 +498,17 @@ impl Training {
         if let Some(message) = divergence::found(found.loss, &gradients).filter(|_| !self.diverged) {
             self.diverges(iteration, message)?;
         }
+        let changed = self.gradient_rules.changed(iteration, model, &gradients)?;
+        let broken = changed.as_ref().and_then(|changed| self.gradient_rules.broken(changed));
+        if let Some(message) = broken.filter(|_| !self.diverged) {
+            self.diverges(iteration, message)?;
+        }
         if self.on_divergence == OnDivergence::Stop {
             self.undo.keep(model);
         }
+        let updates = changed.as_ref().unwrap_or(&gradients);
         let by_name: HashMap<&str, usize> =
-            gradients.iter().enumerate().map(|(place, (name, _))| (name.as_str(), place)).collect();
+            updates.iter().enumerate().map(|(place, (name, _))| (name.as_str(), place)).collect();
         let place_of = |(name, _, tensor): (String, _, &dyn AnyParam)| {
             by_name.get(name.as_str()).map(|place| (tensor.id(), *place))
         };
@@ -499,7 +517,7 @@ impl Training {
         model.visit_mut("", &mut |_, _, tensor| {
             // a tied parameter is seen under each name, and stepped once
             let Some(place) = places.remove(&tensor.id()).filter(|_| stepped.is_ok()) else { return };
-            let (name, gradient) = &gradients[place];
+            let (name, gradient) = &updates[place];
             stepped = match tensor.data_mut() {
                 ValuesMut::Single(values) => optim.step(name, values, &gradient.single()),
                 ValuesMut::Double(values) => optim.step(name, values, &gradient.double()),

@@ -12,6 +12,7 @@ mod edits;
 mod front;
 mod fuzzed;
 mod golden;
+mod gradient_rules;
 mod io;
 mod kernels;
 mod large;

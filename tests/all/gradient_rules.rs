@@ -1,0 +1,199 @@
+//! What changes the gradients of all parameters before the update: clipping by their norm, and rules of the user's own.
+use std::fs;
+
+use ihead::Result;
+use ihead::engine::Penalty;
+use ihead::nn::ModuleExt;
+use ihead::run::Run;
+use ihead::train::optim::{AdamW, Sgd};
+use ihead::train::{
+    ClipNorm, Compute, Gradient, GradientRule, Loss, OnDivergence, Precision, Step, Timeline, Trainer,
+};
+
+use crate::run::{Model, batches, model, run};
+
+/// The weights, in the order of the model.
+fn weights(model: &Model) -> Vec<f64> {
+    model.tensors().iter().flat_map(|(_, _, tensor)| tensor.data().double().into_owned()).collect()
+}
+
+fn trained(mut run: Run<Model>, steps: usize) -> Vec<f64> {
+    run.train(steps).unwrap();
+    weights(run.model())
+}
+
+fn norm(values: impl IntoIterator<Item = f64>) -> f64 {
+    values.into_iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// The weights after one step of SGD, and the norm of the gradients that a monitor saw.
+fn step(precision: Precision, rule: Option<ClipNorm>, timeline: &str) -> (Vec<f64>, f64) {
+    let compute = Compute { precision, ..Compute::default() };
+    let mut run = run().compute(compute).optim(Sgd::new(0.5)).timeline(timeline.parse().unwrap());
+    if let Some(rule) = rule {
+        run = run.gradient_rule(rule);
+    }
+    let mut seen = f64::NAN;
+    let mut watch = |step: &Step<'_, Model>| {
+        seen = norm(step.gradients.iter().flat_map(|(_, gradient)| gradient.iter()));
+        Ok(())
+    };
+    run.train_watched(Some(1), &mut watch).unwrap();
+    (weights(run.model()), seen)
+}
+
+#[test]
+fn gradients_that_are_too_long_have_the_length_that_is_asked_for() {
+    let before = weights(&model());
+    for (precision, most_off) in [(Precision::Double, 1e-12), (Precision::Single, 1e-5)] {
+        for timeline in ["", "0: freeze(output)"] {
+            let (free, whole) = step(precision, None, timeline);
+            let asked = whole / 3.0;
+            let (clipped, seen) = step(precision, Some(ClipNorm::new(asked)), timeline);
+            assert_eq!(seen, whole, "a monitor sees the gradients of the loss");
+            let factor = asked / (whole + 1e-6);
+            let expected = before.iter().zip(&free).map(|(from, to)| from + factor * (to - from));
+            let off = expected.zip(&clipped).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off < most_off, "{precision:?} {timeline}: off by {off:e}");
+            let moved = norm(before.iter().zip(&clipped).map(|(a, b)| a - b));
+            assert!((moved - 0.5 * asked).abs() < 1e-4 * asked, "{moved} against {}", 0.5 * asked);
+
+            let (same, _) = step(precision, Some(ClipNorm::new(1.01 * whole)), timeline);
+            assert_eq!(same, free, "short gradients keep their bits");
+        }
+    }
+    let [all, without] = ["", "0: freeze(output)"].map(|timeline| step(Precision::Double, None, timeline).1);
+    assert!(without < 0.99 * all, "{without} of {all}: frozen parameters do not count");
+}
+
+/// Each entry plus a number, and then times one: which comes first matters.
+struct Affine(f64, f64);
+
+impl GradientRule for Affine {
+    fn words(&self) -> String {
+        format!("affine({}, {})", self.0, self.1)
+    }
+
+    fn change(&self, _: usize, gradients: &mut [Gradient<'_>]) -> Result<()> {
+        let entries = gradients.iter_mut().flat_map(|gradient| gradient.values.iter_mut());
+        entries.for_each(|g| *g = *g * self.0 + self.1);
+        Ok(())
+    }
+}
+
+#[test]
+fn rules_are_followed_in_their_order() {
+    let double = || run().compute(Compute { precision: Precision::Double, ..Compute::default() });
+    let of = |first: Affine, second: Affine| {
+        trained(double().optim(Sgd::new(0.1)).gradient_rule(first).gradient_rule(second), 1)
+    };
+    let one = trained(double().optim(Sgd::new(0.1)).gradient_rule(Affine(2.0, 0.25)), 1);
+    let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+    assert!(close(&of(Affine(2.0, 0.0), Affine(1.0, 0.25)), &one));
+    assert!(!close(&of(Affine(1.0, 0.25), Affine(2.0, 0.0)), &one));
+    // the training loop alone has the same
+    let mut trainer = Trainer::new(model())
+        .optim(Sgd::new(0.1))
+        .gradient_rule(Affine(2.0, 0.25))
+        .compute(Compute { precision: Precision::Double, ..Compute::default() });
+    trainer.run(batches(), Some(1), &mut |_: &Step<'_, Model>| Ok(())).unwrap();
+    assert!(close(&weights(&trainer.model), &one));
+}
+
+/// What a rule is told: names and shapes of what trains, and the iteration.
+#[test]
+fn a_rule_sees_what_trains() {
+    struct Spy;
+    impl GradientRule for Spy {
+        fn words(&self) -> String {
+            "spy".into()
+        }
+        fn change(&self, iteration: usize, gradients: &mut [Gradient<'_>]) -> Result<()> {
+            let output = gradients.iter().find(|gradient| gradient.name == "output.weight");
+            assert_eq!(output.is_none(), iteration == 1, "frozen at iteration 1");
+            if let Some(output) = output {
+                assert_eq!((output.shape, output.values.len()), (&[65, 8][..], 65 * 8));
+            }
+            Ok(())
+        }
+    }
+    let timeline: Timeline = "1: freeze(output), 2: release(output)".parse().unwrap();
+    run().timeline(timeline).gradient_rule(Spy).train(4).unwrap();
+}
+
+#[test]
+fn a_run_that_was_broken_off_continues_with_the_same_bits_and_the_same_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, parts] = ["whole", "parts"].map(|name| dir.path().join(name));
+    let new = |most: f64| run().optim(AdamW::new(0.01)).gradient_rule(ClipNorm::new(most)).steps(6);
+    new(0.1).save_to(&whole).train(6).unwrap();
+    new(0.1).save_to(&parts).train(2).unwrap();
+    let error = new(0.2).save_to(&parts).resume().train(6).unwrap_err().to_string();
+    assert!(error.contains("clip_norm(0.1)") && error.contains("clip_norm(0.2)"), "{error}");
+    let error = run().optim(AdamW::new(0.01)).steps(6).save_to(&parts).resume().train(6).unwrap_err();
+    assert!(error.to_string().contains("gradient_rules"), "{error}");
+    new(0.1).save_to(&parts).resume().train(6).unwrap();
+    let read = |folder: &std::path::Path| fs::read(folder.join("final.safetensors")).unwrap();
+    assert!(read(&whole) == read(&parts));
+}
+
+#[test]
+fn wrong_settings_are_refused_before_the_first_step() {
+    let dir = tempfile::tempdir().unwrap();
+    for (most, said) in [(0.0, "0"), (-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+        let mut run = run().gradient_rule(ClipNorm::new(most)).save_to(dir.path().join("r"));
+        let error = run.train(2).unwrap_err().to_string();
+        assert_eq!(error, format!("clip_norm: {said}; expected a positive number"));
+    }
+    assert!(!dir.path().join("r").exists());
+}
+
+#[test]
+fn what_a_rule_cannot_do_is_told_in_one_line() {
+    struct Failing(&'static str);
+    impl GradientRule for Failing {
+        fn words(&self) -> String {
+            format!("failing({})", self.0)
+        }
+        fn change(&self, iteration: usize, gradients: &mut [Gradient<'_>]) -> Result<()> {
+            match self.0 {
+                "error" => return Err(ihead::Error::value("g", iteration, "no step")),
+                "panic" => panic!("no step today"),
+                _ => gradients[0].values[0] = f64::NAN,
+            }
+            Ok(())
+        }
+    }
+    let told = |of| run().gradient_rule(Failing(of)).train(1).unwrap_err().to_string();
+    assert_eq!(told("error"), "the gradient rule failing(error): g: 0; expected no step");
+    assert!(told("panic").contains("no step today"));
+    let error = told("nan");
+    assert!(error.contains(" is not finite after failing(nan)"), "{error}");
+    let first = model().training()[0].0.clone();
+    assert!(error.contains(&format!("the gradient of {first} ")), "{error}");
+    // the weights before are kept, unless the run goes on
+    let mut run = run().gradient_rule(Failing("nan"));
+    assert!(run.train(2).is_err());
+    assert_eq!(weights(run.model()), weights(&model()));
+    let mut run = crate::run::run().gradient_rule(Failing("nan")).on_divergence(OnDivergence::Continue);
+    run.train(2).unwrap();
+    assert!(weights(run.model()).iter().any(|v| v.is_nan()));
+}
+
+/// The gradient of `weight * sum x^2` is there, `2 weight x` beside that of the cross-entropy.
+#[test]
+fn a_rule_gets_the_gradients_of_the_whole_loss() {
+    struct Norm;
+    impl GradientRule for Norm {
+        fn words(&self) -> String {
+            "norm".into()
+        }
+        fn change(&self, _: usize, gradients: &mut [Gradient<'_>]) -> Result<()> {
+            let norm = norm(gradients.iter().flat_map(|gradient| gradient.values.iter().copied()));
+            Err(ihead::Error::value("norm", norm, "to be read"))
+        }
+    }
+    let of = |loss: Loss| run().loss(loss).gradient_rule(Norm).train(1).unwrap_err().to_string();
+    let penalty = Loss::penalty(Penalty::L2, "output").weighted(10.0);
+    assert_ne!(of(Loss::next_token()), of(Loss::next_token() + penalty));
+}
