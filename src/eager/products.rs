@@ -12,7 +12,7 @@ use crate::backend::{
 };
 use crate::kernels::{Beta, View, ViewMut, gemm};
 
-use super::{TracedMatrix, TracedStream};
+use super::{Stream, TracedMatrix, TracedStream};
 
 /// A device that multiplies matrices, and knows the gradients: with `out = a b`, that of `a` is `d_out b^T` and that of `b` is
 /// `a^T d_out`.
@@ -81,7 +81,7 @@ where
         let ((count, rows, inner), (_, _, cols)) = (*a.shape(), *b.shape());
 
         let mut out = vec![E::default(); count * rows * cols];
-        let (a_values, b_values) = (a.as_vec(), b.as_vec());
+        let (a_values, b_values) = (contiguous(&a), contiguous(&b));
         let (of_a, of_b) = (Stack::new(&a_values, rows, inner), Stack::new(&b_values, inner, cols));
         add_products(&mut out, of_a, of_b);
         let out = a.device().try_tensor_from_vec(out, (count, rows, cols))?;
@@ -89,7 +89,7 @@ where
         tape.add_backward_op(move |gradients| {
             let d_out = gradients.get_or_alloc_mut(&held_for_out)?.to_vec();
             let d_out = Stack::new(&d_out, rows, cols);
-            let (a_values, b_values) = (a.as_vec(), b.as_vec());
+            let (a_values, b_values) = (contiguous(&a), contiguous(&b));
             let (of_a, of_b) = (Stack::new(&a_values, rows, inner), Stack::new(&b_values, inner, cols));
             add_products(gradients.get_or_alloc_mut(&a)?, d_out, of_b.t());
             add_products(gradients.get_or_alloc_mut(&b)?, of_a.t(), d_out);
@@ -97,6 +97,17 @@ where
         });
         Ok(out.put_tape(tape))
     }
+}
+
+/// The values of a contiguous tensor, row-major: a copy at once, where `as_vec` walks over the indices.
+fn contiguous<E: Scalar>(x: &Stream<E, Cpu>) -> Vec<E>
+where
+    Cpu: Device<E>,
+{
+    let (count, rows, cols) = *x.shape();
+    let mut values = vec![E::default(); count * rows * cols];
+    x.copy_into(&mut values);
+    values
 }
 
 /// Matrices `[rows, cols]` that lie one after the other; all of them may be read as transposed.
