@@ -316,8 +316,7 @@ impl Work {
             }
         })?;
         training.compute.engine(&graph, &Request::default(), &|_| false)?;
-        let mut probes = self.wanted.clone().open(model, seq, &training.edits, training.compute)?;
-        probes.penalties = training.loss.penalties();
+        let probes = self.wanted.clone().open(model, seq, training)?;
         Ok(Checked { probes, estimate })
     }
 
