@@ -251,7 +251,7 @@ impl<M> Run<M> {
 
 impl<M: Model> Run<M> {
     /// Takes `steps` more steps and returns all measurements since the first step. When a run is resumed, `steps`
-    /// includes the steps that had been taken before.
+    /// includes the steps that had been taken before. After an error, steps are counted from where the run ended.
     ///
     /// # Errors
     /// Before the first step, if something does not fit: unknown names, batches that do not fit the model, two

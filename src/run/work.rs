@@ -130,6 +130,10 @@ impl Work {
         let mut watch = Watch { recorder, progress, screen: &mut screen, steps: asked, subject };
         let trained = self.training.steps(&mut watch, seq, &mut started.loader, asked);
         drop(watch);
+        if trained.is_err() {
+            // what was asked for and not taken is not asked for any more
+            started.asked = self.training.cursor().iteration;
+        }
         let ended = started.recorder.end(subject.model(), &self.training, &started.loader, trained);
         drop(watching);
         let history = started.recorder.history.clone();

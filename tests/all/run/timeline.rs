@@ -484,3 +484,18 @@ fn a_run_until_it_is_stopped_has_no_last_iteration_for_its_timeline() {
     // an evaluation at the last iteration is none of its changes
     assert!(endless(run().every(2)).contains("enough"));
 }
+
+/// Steps that an error left undone were taken by the next call, and after a call without a number of steps it never ended.
+#[test]
+fn steps_after_an_error_are_counted_from_where_the_run_ended() {
+    for steps in [Some(9), None] {
+        let mut broken = run().every(1);
+        let mut stop = |step: &Step<'_, Model>| {
+            if step.iteration == 2 { Err(ihead::Error::usage("enough")) } else { Ok(()) }
+        };
+        assert_eq!(broken.train_watched(steps, &mut stop).unwrap_err().to_string(), "enough");
+        let iterations = |history: ihead::run::History| history.iterations().collect::<Vec<_>>();
+        assert_eq!(iterations(broken.train(2).unwrap()), [0, 1, 2, 3, 4]);
+        assert_eq!(iterations(broken.train(1).unwrap()), [0, 1, 2, 3, 4, 5]);
+    }
+}
