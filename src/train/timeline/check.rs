@@ -80,8 +80,8 @@ impl Timeline {
     fn check_times(&self, steps: Option<usize>) -> Result<()> {
         let Some(steps) = steps else {
             let Some(change) = self.changes.iter().find(|change| change.is_at_last()) else { return Ok(()) };
-            let expected =
-                "a number of steps, as a run that is trained until it is stopped has no last iteration";
+            let expected = "a number of steps (max_iters), as a run that is trained until it is stopped has no last \
+                            iteration";
             return Err(Error::value(entry(change), "never happens at `last`", expected));
         };
         for change in &self.changes {

@@ -475,8 +475,8 @@ fn a_run_until_it_is_stopped_has_no_last_iteration_for_its_timeline() {
         let path = dir.path().join("run");
         let error = endless(run().timeline(text.parse().unwrap()).save_to(&path));
         let said = format!(
-            "timeline '{text}': never happens at `last`; expected a number of steps, as a run that is trained until it is \
-             stopped has no last iteration"
+            "timeline '{text}': never happens at `last`; expected a number of steps (max_iters), as a run that is \
+             trained until it is stopped has no last iteration"
         );
         assert_eq!(error, said);
         assert!(!path.exists());
