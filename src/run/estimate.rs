@@ -61,7 +61,8 @@ pub(crate) struct Estimate {
     pub alike: f64,
     /// Batches.
     pub batches: f64,
-    /// What is there for a moment, the largest of it: gradients and copies of one parameter, a checkpoint being written, the arrays of `exp.npz`.
+    /// What is there for a moment, the largest of it: gradients and copies of one parameter, a checkpoint being written, the
+    /// arrays of `exp.npz`.
     pub moment: f64,
     /// Program and threads.
     pub program: f64,

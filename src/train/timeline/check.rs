@@ -20,10 +20,11 @@ impl Timeline {
     ///
     /// # Errors
     /// If something does not fit: where it is a name, the nearest one is in the message. If an entry changes nothing: it is
-    /// after the last step, or at the last one of a run that has none, it freezes only what is frozen at that moment, releases only what trains, ends an edit that has
-    /// not begun, leaves matrices their full rank, or multiplies weights by 1. Whether weights, or the learning rate, will have
-    /// the values already that an entry gives them, as when it sets zeros to zero, is not known before the run. Of
-    /// [`frozen`](Self::frozen) only the names and the beginning are checked: parameters may stay frozen to the end.
+    /// after the last step, or at the last one of a run that has none, it freezes only what is frozen at that moment, releases
+    /// only what trains, ends an edit that has not begun, leaves matrices their full rank, or multiplies weights by 1. Whether
+    /// weights, or the learning rate, will have the values already that an entry gives them, as when it sets zeros to zero, is
+    /// not known before the run. Of [`frozen`](Self::frozen) only the names and the beginning are checked: parameters may stay
+    /// frozen to the end.
     pub fn check(&self, model: &dyn AnyModel, seq: usize, edits: &Edits, steps: Option<usize>) -> Result<()> {
         for change in &self.changes {
             match change {
