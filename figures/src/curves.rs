@@ -242,7 +242,7 @@ fn crossing(a: Point, b: Point, y: f64) -> Point {
     (a.0 + (b.0 - a.0) * (y - a.1) / (b.1 - a.1), y)
 }
 
-/// A grey bar above the panel with its text, and a line where it ends.
+/// A grey bar above the panel with its text, and a line where it ends. The text stands beside the bar, which it does not cover.
 fn draw_span(
     canvas: &Canvas<'_>,
     span: &Span,
@@ -263,28 +263,22 @@ fn draw_span(
         return Ok(());
     }
     let middle = frame.top - LANE * (lanes - lane) as f64 + LANE / 2.0 - 6.0;
-    let moment = span.to == Some(span.from);
-    if moment {
-        canvas.dot((from, middle), 18.0, palette::GREY)?;
-    } else {
-        canvas.rect((from, middle - 14.0), (to.max(from + 10.0), middle + 14.0), palette::GREY, 0.55)?;
-    }
-    let (needed, end) = (width(&span.label, SMALL), to + 25.0);
-    let right = frame.left + frame.width;
-    if end + needed <= right + 30.0 {
-        canvas.text(&span.label, (end, middle), SMALL, palette::GREY, At::Left)
+    let (needed, right) = (width(&span.label, SMALL), frame.left + frame.width);
+    let (text, side, (bar, half)) = if to + 25.0 + needed <= right + 30.0 {
+        (to + 25.0, At::Left, (middle, 14.0))
     } else if from - 25.0 - needed >= frame.left {
-        canvas.text(&span.label, (from - 25.0, middle), SMALL, palette::GREY, At::Right)
+        (from - 25.0, At::Right, (middle, 14.0))
     } else {
-        let back = (to - from - needed).max(0.0) / 2.0;
-        canvas.rect(
-            (from + back - 12.0, middle - 34.0),
-            (from + back + needed + 12.0, middle + 34.0),
-            palette::WHITE,
-            1.0,
-        )?;
-        canvas.text(&span.label, (from + back, middle), SMALL, palette::GREY, At::Left)
+        // a panel that is too narrow for both beside each other: the text stands on a thin bar
+        let from = ((from + to - needed) / 2.0).min(right - needed).max(frame.left);
+        (from, At::Left, (middle + 36.0, 5.0))
+    };
+    if span.to == Some(span.from) {
+        canvas.dot((from, bar), half + 4.0, palette::GREY)?;
+    } else {
+        canvas.rect((from, bar - half), (to.max(from + 10.0), bar + half), palette::GREY, 0.55)?;
     }
+    canvas.text(&span.label, (text, middle), SMALL, palette::GREY, side)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ fn span(from: f64, to: Option<f64>, label: &str) -> Span {
     Span { from, to, label: label.into() }
 }
 
-/// Bands, gaps, single points, dots, dashes, a legend of two lines, and stretches whose texts stand right, left and inside.
+/// Bands, gaps, single points, dots, dashes, a legend of two lines, and stretches whose texts stand right, left and on them.
 #[test]
 fn curves_with_everything() {
     let mut first = line("first", |x| x / 500.0);
@@ -38,7 +38,7 @@ fn curves_with_everything() {
         span(0.0, Some(100.0), "to the right of it"),
         span(300.0, Some(300.0), "a moment"),
         span(450.0, None, "to the left"),
-        span(20.0, Some(480.0), "inside, since there is no room beside a stretch as long as this"),
+        span(20.0, Some(480.0), "on it, since there is no room beside a stretch as long as this"),
     ];
     let mut lower = Curves::new("iteration", "loss [nats]").with(line("first", |x| 4.0 - x / 200.0));
     lower.spans = upper.spans.clone();

@@ -77,7 +77,7 @@ pub struct Table {
     pub units: BTreeMap<String, Unit>,
     /// What changed on the way, by the run's folder.
     pub spans: BTreeMap<String, Vec<Span>>,
-    /// Runs that did not reach their end.
+    /// Runs that did not reach their end, each a line.
     pub incomplete: Vec<String>,
 }
 
@@ -128,8 +128,37 @@ impl Table {
                 return Err(Error::format(name, format!("{place}: {text}; expected a number")));
             }
         }
-        Ok(Table { frame, ..Table::default() })
+        let incomplete = incomplete(&frame);
+        Ok(Table { frame, incomplete, ..Table::default() })
     }
+}
+
+/// The runs of a collected table that did not reach their end, and the means of which runs are missing, each a line.
+fn incomplete(frame: &Frame) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut say = |line: String| {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    };
+    for row in &frame.rows {
+        let cell = |name: &str| column(frame, name).map(|at| text_of(&row[at]));
+        if let (Some(run), Some(status)) = (cell("run"), cell("status"))
+            && !["done", "unknown", "-"].contains(&status.as_str())
+        {
+            say(format!("{run}: {status}"));
+        }
+        let count = |name: &str| column(frame, name).and_then(|at| row[at].as_f64());
+        if let (Some(at), Some(runs), Some(missing)) =
+            (column(frame, "runs"), count("runs"), count("missing"))
+            && missing > 0.0
+        {
+            let of = label(&frame.columns[..at], &row[..at]);
+            let of = if of.is_empty() { of } else { format!("{of}: ") };
+            say(format!("{of}{missing} of {} runs missing", runs + missing));
+        }
+    }
+    lines
 }
 
 fn csv(name: &str, text: &str) -> Result<Frame> {
@@ -236,7 +265,7 @@ fn number_text(x: f64) -> String {
     if is_long { format!("{x:e}") } else { format!("{x}") }
 }
 
-fn label(settings: &[String], key: &Key) -> String {
+fn label(settings: &[String], key: &[Value]) -> String {
     let name = |setting: &str| setting.rsplit('.').next().unwrap_or(setting).to_string();
     let parts =
         settings.iter().zip(key).map(|(setting, value)| format!("{} = {}", name(setting), text_of(value)));

@@ -83,6 +83,17 @@ fn a_setting_can_be_the_axis_or_a_panel() {
     assert_eq!(error, "no run has recorded an evaluation, so there is nothing to draw");
 }
 
+/// A table was drawn as if all its runs had come to their end.
+#[test]
+fn runs_of_a_table_that_did_not_reach_their_end_are_named() {
+    let of_runs = "run,status,lr,iter,loss\na,done,1,0,2\na,done,1,9,1\nb,diverged,10,0,2\nb,diverged,10,9,5\nc,,2,0,1\n";
+    assert_eq!(Table::read("runs", of_runs).unwrap().incomplete, ["b: diverged"]);
+    let of_means = "optim_args.lr,runs,missing,iter,loss,loss n\n1,2,0,9,1,2\n10,1,2,9,5,1\n";
+    assert_eq!(Table::read("means", of_means).unwrap().incomplete, ["lr = 10: 2 of 3 runs missing"]);
+    let other = Table::read("another table", "lr,iter,loss\n1,0,2\n").unwrap();
+    assert!(other.incomplete.is_empty());
+}
+
 #[test]
 fn several_numbers_of_a_panel_are_its_lines_and_settings_its_neighbours() {
     let options = Chart { y: vec!["loss,acc_end".into()], ..Chart::default() };

@@ -15,6 +15,7 @@ use crate::engine::{
 };
 use crate::graph::{Graph, WeightOp};
 use crate::nn::ParamId;
+use crate::ops::check_gradient_lengths;
 use crate::{Error, Result};
 
 use super::constants::Constants;
@@ -305,8 +306,9 @@ impl<E: Scalar, Dev: EngineDevice<E>> Engine<E> for EagerEngine<E, Dev> {
         self.request.check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
         self.patches.check(batch.batch)?;
         self.graph.params().iter().try_for_each(|param| params.check(param.id))?;
-        let result = self.run_checked(params, batch, rows, observer);
-        result.map_err(refused::<Dev>)
+        let loss = self.run_checked(params, batch, rows, observer).map_err(refused::<Dev>)?;
+        check_gradient_lengths(&self.graph)?;
+        Ok(loss)
     }
 
     fn terms(&self) -> &[f64] {

@@ -1,7 +1,7 @@
 //! An engine on the device of a run.
 use crate::backend::{Cpu, DeviceKind, EngineDevice, Gpu, Scalar};
 use crate::engine::{Engine, Request};
-use crate::graph::{Graph, Op, WeightOp};
+use crate::graph::Graph;
 use crate::nn::ParamId;
 use crate::ops::{Operation, RowOp};
 use crate::{Error, Result};
@@ -47,15 +47,7 @@ where
 
 /// Refuses operations of the program's own, which run on the CPU only.
 fn refuse_custom(graph: &Graph) -> Result<()> {
-    let ops = graph.nodes().iter().filter_map(|node| match &node.op {
-        Op::Rows { op, .. } => Some(op),
-        _ => None,
-    });
-    let of_weights = graph.weights().iter().filter_map(|weight| match &weight.op {
-        WeightOp::Rows(op, _) => Some(op),
-        _ => None,
-    });
-    match ops.chain(of_weights).find(|op| matches!(op, RowOp::Custom(_))) {
+    match graph.row_ops().find(|op| matches!(op, RowOp::Custom(_))) {
         None => Ok(()),
         Some(op) => {
             let message =

@@ -38,16 +38,20 @@ pub enum FixedPattern {
     Parents(Arc<[u32]>),
     /// Given weights of each query and key, `[seq, seq]`, row-major; those of keys after the query are not read.
     Weights(Arc<[f64]>),
+    /// The weights of so many queries and keys, which memory cannot hold: what [`rule`](FixedPattern::rule) makes for such
+    /// sequences. A model that attends by it, and an edit, are errors.
+    TooLong(usize),
 }
 
 impl FixedPattern {
-    /// Attends to the last `n` positions up to the query's own, with equal weights, in sequences of `seq` tokens.
+    /// Attends to the last `n` positions up to the query's own, with equal weights, in sequences of `seq` tokens; to nothing if
+    /// `n` is 0.
     pub fn window(n: usize, seq: usize) -> Self {
         Self::mean(seq, |t, j| t - j < n)
     }
 
     /// Attends to the positions of the query's own block of `n`, up to its own, with equal weights, in sequences of `seq`
-    /// tokens.
+    /// tokens; to nothing if `n` is 0.
     pub fn blocks(n: usize, seq: usize) -> Self {
         Self::mean(seq, |t, j| n > 0 && t / n == j / n)
     }
@@ -60,8 +64,12 @@ impl FixedPattern {
     }
 
     /// Attends with the weights `weight(query, key)`, for `key <= query`, in sequences of `seq` tokens. The weights are not
-    /// normalised.
+    /// normalised. There are `seq^2` of them: where memory cannot hold these, it is [`TooLong`](FixedPattern::TooLong).
     pub fn rule(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
+        let bytes = (seq as f64).powi(2) * size_of::<f64>() as f64;
+        if crate::memory::check("seq", "the pattern", bytes).is_err() {
+            return FixedPattern::TooLong(seq);
+        }
         let of = |i: usize| if i % seq <= i / seq { weight(i / seq, i % seq) } else { 0.0 };
         FixedPattern::Weights((0..seq * seq).map(of).collect())
     }
@@ -104,6 +112,10 @@ impl FixedPattern {
                     )
                 }
             }
+            FixedPattern::TooLong(n) => {
+                let found = format!("memory cannot hold weights of {n} queries and {n} keys");
+                misfit(found, if *n == seq { "shorter sequences".into() } else { format!("{seq} of each") })
+            }
             FixedPattern::Weights(weights) => {
                 let read = |i: &usize| i % seq <= i / seq;
                 let bad = (0..weights.len()).filter(read).find(|i| !weights[*i].is_finite());
@@ -126,21 +138,31 @@ impl FixedPattern {
             FixedPattern::First => Some(0),
             FixedPattern::Current => Some(t),
             FixedPattern::Parents(parents) => Some(parents[t] as usize),
-            FixedPattern::Nothing | FixedPattern::Uniform | FixedPattern::Weights(_) => None,
+            FixedPattern::Nothing
+            | FixedPattern::Uniform
+            | FixedPattern::Weights(_)
+            | FixedPattern::TooLong(_) => None,
         }
     }
 
     /// Whether it looks at one position from each.
     pub(crate) fn is_one_hot(&self) -> bool {
-        !matches!(self, FixedPattern::Nothing | FixedPattern::Uniform | FixedPattern::Weights(_))
+        !matches!(
+            self,
+            FixedPattern::Nothing
+                | FixedPattern::Uniform
+                | FixedPattern::Weights(_)
+                | FixedPattern::TooLong(_)
+        )
     }
 
     /// Returns the weights `[t + 1]` with which position `t` of a sequence of these tokens attends to the positions `0..=t`.
     ///
     /// # Panics
-    /// If `t` is not a position of the sequence, or a list of the pattern is too short for it.
+    /// If `t` is not a position of the sequence, or a list of the pattern is too short for it, or too long for memory.
     pub fn weights(&self, tokens: &[u32], t: usize) -> Vec<f64> {
         match self {
+            FixedPattern::TooLong(n) => panic!("memory cannot hold weights of {n} queries and {n} keys"),
             FixedPattern::Nothing => vec![0.0; t + 1],
             FixedPattern::Uniform => vec![1.0 / (t + 1) as f64; t + 1],
             FixedPattern::Weights(weights) => {
@@ -166,7 +188,7 @@ impl fmt::Display for FixedPattern {
             FixedPattern::Current => "current",
             FixedPattern::Uniform => "uniform",
             FixedPattern::Parents(_) => "parents",
-            FixedPattern::Weights(_) => "weights",
+            FixedPattern::Weights(_) | FixedPattern::TooLong(_) => "weights",
         })
     }
 }
@@ -197,6 +219,12 @@ mod tests {
         assert_eq!(said(16), "fixed pattern 'weights': weights of 4 queries and 4 keys; expected 3 of each");
         let unread = FixedPattern::Weights([1.0, f64::NAN, 0.5, 0.5].into());
         assert!(unread.problem(2).is_none());
+        for (n, expected) in [(usize::MAX, "3 of each"), (1 << 31, "3 of each"), (3, "shorter sequences")] {
+            let window = if n == 3 { FixedPattern::TooLong(3) } else { FixedPattern::window(2, n) };
+            let found = format!("memory cannot hold weights of {n} queries and {n} keys");
+            let error = window.problem(3).unwrap().to_string();
+            assert_eq!(error, format!("fixed pattern 'weights': {found}; expected {expected}"));
+        }
         assert_eq!(said(5), "fixed pattern 'weights': 5 weights; expected those of 3 queries and 3 keys");
     }
 }

@@ -6,6 +6,7 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use crate::nn::ParamId;
+use crate::ops::RowOp;
 
 use super::op::{Op, WeightOp};
 
@@ -103,6 +104,19 @@ impl Graph {
     /// The weights-only matrices, each after those that it reads.
     pub(crate) fn weights(&self) -> &[WeightNode] {
         &self.weights
+    }
+
+    /// The operations on rows, of streams and of weights-only matrices.
+    pub(crate) fn row_ops(&self) -> impl Iterator<Item = &RowOp> {
+        let of_streams = self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Rows { op, .. } => Some(op),
+            _ => None,
+        });
+        let of_weights = self.weights.iter().filter_map(|weight| match &weight.op {
+            WeightOp::Rows(op, _) => Some(op),
+            _ => None,
+        });
+        of_streams.chain(of_weights)
     }
 
     /// The parameters and buffers that the graph reads.
@@ -267,7 +281,7 @@ impl Graph {
     }
 
     /// An operation on each row of matrices of one height; `cols` is the width that it puts out.
-    pub(crate) fn rowwise(&mut self, op: crate::ops::RowOp, inputs: Vec<WeightId>, cols: usize) -> WeightId {
+    pub(crate) fn rowwise(&mut self, op: RowOp, inputs: Vec<WeightId>, cols: usize) -> WeightId {
         let rows = self.shape(inputs[0]).0;
         self.weight_node(WeightOp::Rows(op, inputs), rows, cols)
     }

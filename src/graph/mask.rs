@@ -27,12 +27,12 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// Lets each query see the last `n` positions, its own among them.
+    /// Lets each query see the last `n` positions, its own among them; nothing if `n` is 0.
     pub fn window(n: usize) -> Mask {
         Mask::rule(format!("window({n})"), move |query, key| query - key < n)
     }
 
-    /// Lets each query see the positions of its own block of `n` positions, up to its own.
+    /// Lets each query see the positions of its own block of `n` positions, up to its own; nothing if `n` is 0.
     pub fn blocks(n: usize) -> Mask {
         Mask::rule(format!("blocks({n})"), move |query, key| n > 0 && query / n == key / n)
     }

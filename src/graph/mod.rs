@@ -35,5 +35,6 @@ pub use stream::Stream;
 pub use weight::Weight;
 
 pub(crate) use display::index_text;
+pub(crate) use edits::site_and_head;
 pub(crate) use graph::{Node, WeightId, WeightNode};
 pub(crate) use op::{Index, MaskTable, Op, Scoring, WeightOp};

@@ -94,24 +94,11 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
 /// How the names of temporary files begin, so that those that a killed process leaves are known.
 pub(crate) const TEMPORARY: &str = ".ihead-";
 
-fn builder() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY).suffix(".tmp");
-    builder
-}
-
-/// A temporary file with the permissions of any new file: all that the umask lets through.
-#[cfg(unix)]
+/// A temporary file with the permissions of any new file: all that the umask lets through. (`tempfile_in` lets nobody else read it,
+/// and has its path in errors, which name the file that is to be written.)
 fn temporary(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    let permissions = std::fs::Permissions::from_mode(0o666);
-    builder().permissions(permissions).tempfile_in(dir)
-}
-
-/// A temporary file.
-#[cfg(not(unix))]
-fn temporary(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    builder().tempfile_in(dir)
+    let open = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
+    tempfile::Builder::new().prefix(TEMPORARY).suffix(".tmp").make_in(dir, open)
 }
 
 #[cfg(test)]
@@ -130,6 +117,14 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    /// The message named the temporary file, too.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_cannot_be_made_is_named_once() {
+        let error = write_atomically(Path::new("/proc/a"), b"new").unwrap_err().to_string();
+        assert_eq!(error, "cannot write /proc/a: No such file or directory (os error 2)");
     }
 
     #[cfg(unix)]

@@ -40,7 +40,12 @@ impl Sizes {
     /// Refuses sizes of 0, what the settings say of themselves, and a model whose parameters the machine cannot hold:
     /// `squares` times `dim^2` in a layer.
     pub fn check(&self, problems: Vec<Problem>, squares: f64) -> Result<()> {
-        let named = [("vocab_size", self.vocab), ("max_length", self.max_length), ("dim", self.dim)];
+        let named = [
+            ("vocab_size", self.vocab),
+            ("max_length", self.max_length),
+            ("dim", self.dim),
+            (self.layers_key, self.layers),
+        ];
         let empty = named.into_iter().find(|(_, size)| *size == 0);
         if let Some((key, size)) = empty {
             return Err(Error::value(key, size, "at least 1"));

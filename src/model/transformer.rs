@@ -81,9 +81,9 @@ impl<V: Dim, M: Dim, D: Dim> Transformer<V, M, D> {
     /// `max_length`.
     ///
     /// # Errors
-    /// If a size or a window is 0, the heads do not divide the width (under rotary positions: into even widths), the heads
-    /// of keys do not divide the heads or meet a map that is the identity, a rank is larger than the width, or the
-    /// machine's memory cannot hold the parameters. The message names the setting.
+    /// If a size, a window or the number of layers is 0, the heads do not divide the width (under rotary positions: into even
+    /// widths), the heads of keys do not divide the heads or meet a map that is the identity, a rank is larger than the width,
+    /// or the machine's memory cannot hold the parameters. The message names the setting.
     pub fn sized(vocab: V, max_length: M, dim: D, args: &TransformerArgs) -> Result<Self> {
         let sized = TransformerArgs { dim: dim.size(), ..args.clone() };
         let sizes = Sizes {

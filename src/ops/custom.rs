@@ -1,11 +1,12 @@
 //! Operations that are defined in your own program.
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::backend::{Dim, EngineDevice, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd, TrySub};
 use crate::eager::scalar;
-use crate::graph::{Stream, Weight};
+use crate::graph::{Graph, Stream, Weight};
 use crate::kernels::Element;
+use crate::{Error, Result};
 
 use super::{DfdxStream, Operation, Row, RowOp};
 
@@ -104,7 +105,7 @@ pub trait RowWise: Send + Sync + 'static {
     fn forward(&self, inputs: &[&[f64]], out: &mut [f64]);
 
     /// Writes the gradient of each input, from that of the row that was put out. `d_inputs[i]` is as long as `inputs[i]`
-    /// and zero at first.
+    /// and zero at first; one that is left of another length is an error, which names the operation, the input and both lengths.
     fn backward(&self, inputs: &[&[f64]], out: &[f64], d_out: &[f64], d_inputs: &mut [Vec<f64>]);
 }
 
@@ -153,24 +154,49 @@ impl<R: Dim, C: Dim> Weight<R, C> {
 
 /// An operation from outside, shared by the graph and its engines.
 #[derive(Clone)]
-pub(crate) struct Custom(Arc<dyn RowWise>);
+pub(crate) struct Custom(Arc<Shared<dyn RowWise>>);
+
+struct Shared<F: ?Sized> {
+    /// The first gradient whose length the operation has changed: the number of the input, its width and the length.
+    misfit: OnceLock<(usize, usize, usize)>,
+    f: F,
+}
 
 impl Custom {
     fn new(f: impl RowWise) -> Custom {
-        Custom(Arc::new(f))
+        Custom(Arc::new(Shared { misfit: OnceLock::new(), f }))
     }
 
-    /// The gradients of all inputs for one row. One whose length the operation has changed is no gradient: it becomes NaN, at
-    /// which a run stops.
+    fn f(&self) -> &dyn RowWise {
+        &self.0.f
+    }
+
+    /// The gradients of all inputs for one row. One whose length the operation has changed is no gradient: [`check_gradient_lengths`]
+    /// refuses it after the pass.
     fn gradients(&self, inputs: &[&[f64]], out: &[f64], d_out: &[f64]) -> Vec<Vec<f64>> {
         let mut gradients: Vec<Vec<f64>> = inputs.iter().map(|x| vec![0.0; x.len()]).collect();
-        self.0.backward(inputs, out, d_out, &mut gradients);
-        for (gradient, x) in gradients.iter_mut().zip(inputs) {
+        self.f().backward(inputs, out, d_out, &mut gradients);
+        for (i, (gradient, x)) in gradients.iter_mut().zip(inputs).enumerate() {
             if gradient.len() != x.len() {
+                self.0.misfit.get_or_init(|| (i, x.len(), gradient.len()));
                 *gradient = vec![f64::NAN; x.len()];
             }
         }
         gradients
+    }
+}
+
+/// Refuses what a backward pass has computed with an operation that changed the length of a gradient.
+pub(crate) fn check_gradient_lengths(graph: &Graph) -> Result<()> {
+    let misfit = graph.row_ops().find_map(|op| match op {
+        RowOp::Custom(custom) => custom.0.misfit.get().map(|found| (custom.f().name(), *found)),
+        _ => None,
+    });
+    match misfit {
+        Some((name, (input, width, len))) => {
+            Err(Error::shape(format!("the gradient of '{name}' for input {input}"), &[width], &[len]))
+        }
+        None => Ok(()),
     }
 }
 
@@ -183,7 +209,7 @@ impl PartialEq for Custom {
 
 impl fmt::Debug for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.name())
+        f.write_str(self.f().name())
     }
 }
 
@@ -197,11 +223,11 @@ fn slices(rows: &[Vec<f64>]) -> Vec<&[f64]> {
 
 impl Operation for Custom {
     fn text(&self) -> String {
-        self.0.name().to_string()
+        self.f().name().to_string()
     }
 
     fn width(&self, inputs: &[usize]) -> Result<usize, String> {
-        self.0.width(inputs)
+        self.f().width(inputs)
     }
 
     fn reads_inputs_backward(&self) -> bool {
@@ -215,7 +241,7 @@ impl Operation for Custom {
     fn forward<E: Element>(&self, inputs: &[&[E]], out: &mut [E]) -> E {
         let inputs: Vec<Vec<f64>> = inputs.iter().map(|row| doubles(row)).collect();
         let mut values = vec![0.0; out.len()];
-        self.0.forward(&slices(&inputs), &mut values);
+        self.f().forward(&slices(&inputs), &mut values);
         out.iter_mut().zip(values).for_each(|(to, value)| *to = E::from_f64(value));
         E::zero()
     }
@@ -235,7 +261,7 @@ impl Operation for Custom {
         let (batch, seq, _) = *inputs[0].shape();
         let rows = batch * seq;
         let widths: Vec<usize> = inputs.iter().map(|x| x.shape().2).collect();
-        let width = self.0.width(&widths).expect("the widths were checked when the operation was recorded");
+        let width = self.f().width(&widths).expect("the widths were checked when the operation was recorded");
         let values: Vec<Vec<f64>> = inputs.iter().map(|x| doubles(&x.as_vec())).collect();
         let mut out = vec![0.0; rows * width];
         let mut jacobians: Vec<Vec<E>> =
@@ -243,7 +269,7 @@ impl Operation for Custom {
         for r in 0..rows {
             let at: Vec<&[f64]> = values.iter().zip(&widths).map(|(x, w)| &x[r * w..(r + 1) * w]).collect();
             let out = &mut out[r * width..(r + 1) * width];
-            self.0.forward(&at, out);
+            self.f().forward(&at, out);
             for o in 0..width {
                 let mut d_out = vec![0.0; width];
                 d_out[o] = 1.0;

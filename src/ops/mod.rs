@@ -20,7 +20,7 @@ mod tanh;
 pub use check::check_gradient;
 pub use custom::{Pointwise, RowWise, each_element};
 
-pub(crate) use custom::Custom;
+pub(crate) use custom::{Custom, check_gradient_lengths};
 pub(crate) use exp::Exp;
 pub(crate) use gelu::{Gelu, GeluTanh};
 pub(crate) use multiply::Multiply;

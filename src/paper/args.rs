@@ -268,6 +268,7 @@ impl RunArgs {
             evaluates: measured,
             exp: if keeps { exp } else { 0 },
             optim: &optim.optimizer(|adamw| adamw),
+            changes_gradients: false,
             loss: &Loss::next_token(),
             timeline: &self.timeline,
             edits: &self.edits,

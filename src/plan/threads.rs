@@ -7,6 +7,7 @@ use crate::engine::{Engine, Observer, ParamSource, Patches, Request, RowLists, S
 use crate::graph::Graph;
 use crate::kernels::{Element, Level};
 use crate::nn::ParamId;
+use crate::ops::check_gradient_lengths;
 
 use super::exec::{Plan, Sums};
 use super::lower::{Way, lower};
@@ -171,6 +172,7 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         self.pairs = pairs;
         self.total = total;
         self.weights.backward(&self.plan.program.leaves, &mut self.total.leaves);
+        check_gradient_lengths(&self.graph)?;
         self.terms.copy_from_slice(&self.total.losses);
         Ok(totals(&self.request.losses, &positions, &mut self.terms))
     }

@@ -156,8 +156,9 @@ impl Association {
         }
     }
 
-    /// Counts the inputs whose highest score among the candidates is at their target (of equal scores, the first one is the
-    /// highest). NaN if a score is NaN.
+    /// Counts the pairs whose input has its highest score among the candidates at the target (of equal scores, the first one is
+    /// the highest). NaN if a score is NaN. An input with two targets is two pairs, of which at most one counts: of memories
+    /// that are right, the share is below 1 then.
     ///
     /// `scores`: `[inputs, targets]`, a row for each row of the table.
     ///
@@ -258,6 +259,8 @@ mod tests {
         let scores = Matrix::new(2, 3, vec![0.0, 9.0, 1.0, 0.0, 9.0, 1.0])?;
         assert_eq!(Association::of([(0, 2), (1, 0)], [0, 2])?.recall(&scores)?, Counter { sum: 1.0, n: 2 });
         assert_eq!(Association::of([(1, 1)], 0..3)?.recall(&scores)?.mean(), Some(1.0));
+        let two_targets = Association::pairs([(0, 1), (0, 2), (1, 1)]);
+        assert_eq!(two_targets.recall(&scores)?, Counter { sum: 2.0, n: 3 });
         assert_eq!(Association::previous(1).recall(&scores)?.mean(), None);
         assert_eq!(Association::identity(2), Association::among(&[0, 1]));
         let texts = [0, 1, 2].map(|n| Association::identity(n).to_string());

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::data::Batch;
 use crate::engine::{Read, RowLists, RowSet};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, site_and_head};
 use crate::kernels::Element;
 use crate::{Error, Result};
 
@@ -242,15 +242,6 @@ impl Pass<'_> {
     }
 }
 
-/// The name of a site, and the head of it that `name[2]` asks for.
-fn head_of(site: &str) -> (&str, Option<usize>) {
-    let part = site.strip_suffix(']').and_then(|rest| rest.split_once('['));
-    match part.and_then(|(name, head)| Some((name, head.parse().ok()?))) {
-        Some((name, head)) => (name, Some(head)),
-        None => (site, None),
-    }
-}
-
 /// Refuses a token that a vocabulary of this size has not.
 pub(super) fn check_token(token: u32, vocab: usize) -> Result<()> {
     match token as usize {
@@ -328,7 +319,7 @@ impl Wanted<'_> {
 
     /// The columns of a stream, whose rows are wanted at these positions: all of them, or those of head 2 of `site[2]`.
     fn stream(&mut self, site: &str, select: &Select) -> Result<Columns> {
-        let (name, head) = head_of(site);
+        let (name, head) = site_and_head(site)?;
         let node = self.site(name)?;
         let recorded = &self.graph.nodes()[node.index()];
         if recorded.op.is_pattern() {

@@ -36,6 +36,8 @@ use super::{Map, Matrix, StateDict, Step};
 pub struct Circuit {
     source: Source,
     steps: Vec<Step>,
+    /// How many sums are inside each other.
+    depth: usize,
 }
 
 /// Where the rows of a path come from.
@@ -43,24 +45,38 @@ pub struct Circuit {
 enum Source {
     Table(String),
     Sum(Vec<Circuit>),
+    /// More sums inside each other than [`DEEPEST`], of which none is kept.
+    TooDeep,
 }
+
+/// The most sums inside each other: each is computed while those around it wait.
+const DEEPEST: usize = 256;
 
 impl Circuit {
     /// A circuit that begins with the rows of the table of this name.
     pub fn rows(table: impl Into<String>) -> Self {
-        Circuit { source: Source::Table(table.into()), steps: Vec::new() }
+        Circuit { source: Source::Table(table.into()), steps: Vec::new(), depth: 0 }
     }
 
-    /// The sum of this circuit's rows and those of another, row by row.
+    /// The sum of this circuit's rows and those of another, row by row. More than 256 sums inside each other are an error when
+    /// the circuit is applied; a sum of sums, as `a.plus(b).plus(c)`, is one sum.
     pub fn plus(self, other: Circuit) -> Self {
-        let terms = match self {
-            Circuit { source: Source::Sum(mut terms), steps } if steps.is_empty() => {
+        let depth = other.depth + 1;
+        match self {
+            Circuit { source: Source::Sum(mut terms), steps, depth: own } if steps.is_empty() => {
                 terms.push(other);
-                terms
+                Self::sum(terms, depth.max(own))
             }
-            one => vec![one, other],
-        };
-        Circuit { source: Source::Sum(terms), steps: Vec::new() }
+            one => {
+                let depth = depth.max(one.depth + 1);
+                Self::sum(vec![one, other], depth)
+            }
+        }
+    }
+
+    fn sum(terms: Vec<Circuit>, depth: usize) -> Self {
+        let source = if depth > DEEPEST { Source::TooDeep } else { Source::Sum(terms) };
+        Circuit { source, steps: Vec::new(), depth }
     }
 
     /// The same circuit followed by this step.
@@ -103,6 +119,7 @@ impl Circuit {
     /// The number of rows.
     pub(super) fn height(&self, weights: &dyn StateDict) -> Result<usize> {
         match &self.source {
+            Source::TooDeep => Err(too_deep()),
             Source::Table(name) => Ok(weights.matrix(name)?.rows()),
             Source::Sum(terms) => {
                 let heights = terms.iter().map(|term| term.height(weights)).collect::<Result<Vec<_>>>()?;
@@ -120,6 +137,7 @@ impl Circuit {
     /// The image of some rows, `[picked, out]`.
     pub(super) fn pick(&self, picked: &[usize], weights: &dyn StateDict) -> Result<Matrix> {
         let rows = match &self.source {
+            Source::TooDeep => return Err(too_deep()),
             Source::Table(name) => weights.matrix(name)?.pick(picked)?,
             Source::Sum(terms) => {
                 let mut terms = terms.iter().map(|term| term.pick(picked, weights));
@@ -147,13 +165,25 @@ impl Circuit {
     }
 }
 
+fn too_deep() -> Error {
+    Error::value(
+        "circuit",
+        format!("more than {DEEPEST} sums inside each other"),
+        format!("at most {DEEPEST}"),
+    )
+}
+
 impl From<ihead_formula::Rows> for Circuit {
     fn from(rows: ihead_formula::Rows) -> Self {
-        let source = match rows.source {
-            ihead_formula::Source::Table(name) => Source::Table(name),
-            ihead_formula::Source::Sum(terms) => Source::Sum(terms.into_iter().map(Circuit::from).collect()),
+        let from = match rows.source {
+            ihead_formula::Source::Table(name) => Circuit::rows(name),
+            ihead_formula::Source::Sum(terms) => {
+                let terms: Vec<Circuit> = terms.into_iter().map(Circuit::from).collect();
+                let deepest = terms.iter().map(|term| term.depth).max();
+                Circuit::sum(terms, deepest.map_or(0, |depth| depth + 1))
+            }
         };
-        Circuit { source, steps: rows.steps.into_iter().map(Step::from).collect() }
+        Circuit { steps: rows.steps.into_iter().map(Step::from).collect(), ..from }
     }
 }
 
@@ -169,6 +199,7 @@ impl FromStr for Circuit {
 impl fmt::Display for Circuit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
+            Source::TooDeep => f.write_str("(...)")?,
             Source::Table(name) => f.write_str(name)?,
             Source::Sum(terms) => {
                 let sum: Vec<String> = terms
@@ -183,5 +214,30 @@ impl fmt::Display for Circuit {
             }
         }
         self.steps.iter().try_for_each(|step| write!(f, " -> {step}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::Array;
+
+    /// Such sums overflowed the stack when they were computed, written or dropped.
+    #[test]
+    fn sums_inside_each_other_are_computed_to_a_depth_and_refused_beyond() {
+        let table = Array { shape: vec![1, 2], values: vec![1.0, -2.0] };
+        let weights = std::collections::BTreeMap::from([("table".to_string(), table)]);
+        let nested = |n| (0..n).fold(Circuit::rows("table"), |sum, _| Circuit::rows("table").plus(sum));
+        let found = nested(DEEPEST).apply(&weights).unwrap();
+        assert_eq!(found.row(0), [257.0, -514.0]);
+        for deep in
+            [nested(DEEPEST + 1), nested(100_000), nested(100_000).relu().plus(Circuit::rows("table"))]
+        {
+            let said = "circuit: more than 256 sums inside each other; expected at most 256";
+            assert_eq!(deep.clone().apply(&weights).unwrap_err().to_string(), said);
+            assert!(deep.to_string().len() < 100);
+        }
+        let wide = (0..100_000).fold(Circuit::rows("table"), |sum, _| sum.plus(Circuit::rows("table")));
+        assert_eq!(wide.apply(&weights).unwrap().row(0), [100_001.0, -200_002.0]);
     }
 }

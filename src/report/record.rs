@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::config::by_key;
 use crate::io::text_if_there;
 use crate::names::is_logged_norm;
-use crate::run::RunInfo;
+use crate::run::{RunInfo, records};
 use crate::train::{Schedule, Stretch, Timeline};
 use crate::{Error, Result};
 
@@ -57,17 +57,7 @@ impl Record {
                 .map_err(|e| Error::format(&path, format!("not the settings of a run: {e}")))?;
             settings.extend(by_key(&value));
         }
-        let (path, mut rows) = (dir.join("res.jsonl"), Vec::new());
-        let text = text_if_there(&path)?.unwrap_or_default();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        for (i, line) in lines.iter().enumerate() {
-            match serde_json::from_str(line) {
-                Ok(row) => rows.push(row),
-                // a run that goes on may be writing it
-                Err(_) if i + 1 == lines.len() && !text.ends_with('\n') => {}
-                Err(error) => return Err(Error::format(&path, format!("line {}: {error}", i + 1))),
-            }
-        }
+        let rows = records(dir)?.into_iter().map(|(_, row)| row).collect();
         let view = View::read(dir)?;
         let unseen = "The run has left nothing for it: run it with report=true, or call Run::report.".into();
         Ok(Record { dir: dir.to_owned(), info, status, settings, rows, view, unseen })

@@ -36,6 +36,8 @@ pub(crate) struct Needs<'a> {
     /// Sequences of `exp.npz`; 0 if it is not written.
     pub exp: usize,
     pub optim: &'a Optim,
+    /// Whether rules change the gradients.
+    pub changes_gradients: bool,
     pub loss: &'a Loss,
     pub timeline: &'a Timeline,
     pub edits: &'a Edits,
@@ -61,7 +63,8 @@ pub(crate) struct Estimate {
     pub alike: f64,
     /// Batches.
     pub batches: f64,
-    /// What is there for a moment, the largest of it: gradients, a checkpoint being written, the arrays of `exp.npz`.
+    /// What is there for a moment, the largest of it: gradients and copies of one parameter, a checkpoint being written, the
+    /// arrays of `exp.npz`.
     pub moment: f64,
     /// Program and threads.
     pub program: f64,
@@ -78,13 +81,14 @@ impl Estimate {
             Storage::Single => 4.0,
             Storage::Double => 8.0,
         };
-        let (mut all, mut trained) = (0.0, 0.0);
+        let (mut all, mut trained, mut largest) = (0.0, 0.0, 0.0_f64);
         let mut seen = std::collections::BTreeSet::new();
         for (_, role, tensor) in model.tensors() {
             if seen.insert(tensor.id()) {
                 let bytes = width * tensor.dims().iter().map(|n| *n as f64).product::<f64>();
                 all += bytes;
-                trained += if role == Role::Param && tensor.trains() { bytes } else { 0.0 };
+                let trains = if role == Role::Param && tensor.trains() { bytes } else { 0.0 };
+                (trained, largest) = (trained + trains, largest.max(trains));
             }
         }
         let graph = model.record_edited(seq, needs.edits)?;
@@ -108,6 +112,9 @@ impl Estimate {
             0 => 0.0,
             n => exp(&graph, n) + evaluation(&graph, compute, n).iter().sum::<f64>() - held,
         };
+        // gradients, those that rules get and make of them, and what a rule of the user's own gets of the largest parameter
+        let changed = if needs.changes_gradients { (8.0 / width + 1.0) * trained } else { 0.0 };
+        let step = trained + changed + 8.0 / width * needs.optim.doubles() as f64 * largest;
         // its tensors, and the bytes of the file
         let checkpoint = if needs.keeps { 2.0 * (all + initial + moments * trained) } else { 0.0 };
         Ok(Estimate {
@@ -117,7 +124,7 @@ impl Estimate {
             activations: engines.iter().map(|[_, activations, _]| activations).sum(),
             alike: engines.iter().map(|[.., alike]| alike).sum(),
             batches: BATCHES * positions((needs.batch, seq)) + sets + positions((needs.exp, seq)),
-            moment: trained.max(checkpoint).max(arrays),
+            moment: step.max(checkpoint).max(arrays),
             program: PROGRAM + THREAD * compute.on_cores().threads as f64,
         })
     }
@@ -211,10 +218,27 @@ mod tests {
     use super::*;
     use crate::config::Config as _;
     use crate::model::{Full, FullArgs};
-    use crate::train::optim::{AdamW, Sgd};
+    use crate::train::optim::{AdamW, Sgd, Update, UpdateRule};
     use crate::train::{Device, Precision};
 
     const SEQ: usize = 8;
+
+    /// A rule that remembers one number of each.
+    struct Kept;
+
+    impl UpdateRule for Kept {
+        fn words(&self) -> String {
+            "kept".into()
+        }
+
+        fn moments(&self) -> &'static [&'static str] {
+            &["mean"]
+        }
+
+        fn update(&self, _: Update<'_>) -> Result<()> {
+            Ok(())
+        }
+    }
 
     fn model() -> Full<usize, usize, usize> {
         let sizes = FullArgs { max_length: SEQ, dim: 16, n_heads: 2, n_layers: 1, ..FullArgs::defaults() };
@@ -237,6 +261,7 @@ mod tests {
             evaluates: false,
             exp: 0,
             optim,
+            changes_gradients: false,
             loss: &loss,
             timeline,
             edits: &edits,
@@ -256,6 +281,12 @@ mod tests {
         assert_eq!((plain.weights, plain.optimiser, plain.moment), (all, 2.0 * all, all));
         let sgd = Optim::from(Sgd::new(0.1));
         assert_eq!(with(&sgd, &Timeline::default(), |_| {}).0.optimiser, 0.0);
+        // of the largest parameter, a rule of one's own gets the values, the gradient and the moment as doubles
+        let (own, largest) = (Optim::by(0.1, Kept), 4.0 * (16 * 64) as f64);
+        let (own, _) = with(&own, &Timeline::default(), |_| {});
+        assert_eq!((own.optimiser, own.moment), (all, all + 3.0 * 2.0 * largest));
+        // rules get all gradients as doubles, and theirs are rounded
+        assert_eq!(estimate(|needs| needs.changes_gradients = true).0.moment, all + (2.0 + 1.0) * all);
         assert_eq!(estimate(|needs| needs.on_divergence = OnDivergence::Stop).0.weights, 2.0 * all);
         let initial = "1: initial(output.weight)".parse().unwrap();
         let adamw = AdamW::new(0.1).into();

@@ -20,15 +20,8 @@ use crate::{Error, Result};
 use super::{Earlier, RunInfo};
 
 /// The files that a run makes, apart from those of [`is_file_of_a_run`] with numbers in their names.
-const FILES: [&str; 7] = [
-    "run.json",
-    "params.json",
-    "res.jsonl",
-    "final.safetensors",
-    "checkpoint.safetensors",
-    "rescued.safetensors",
-    "exp.npz",
-];
+const FILES: [&str; 6] =
+    ["run.json", "params.json", "res.jsonl", "final.safetensors", "checkpoint.safetensors", "exp.npz"];
 
 /// The files that are made of a run, and make no run of a folder.
 const MADE_OF_IT: [&str; 5] = ["reprobe.jsonl", "view.json", "report.html", "curves.svg", "attention.svg"];

@@ -2,6 +2,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::probe::{Measurements, Unit};
 use crate::{Error, Result};
 
@@ -39,7 +41,8 @@ impl History {
         Arc::make_mut(&mut self.records).push((iteration, record));
     }
 
-    /// What a run has written into `res.jsonl` up to its checkpoint, and what it could not write then. No file is changed.
+    /// What a run has written into `res.jsonl` up to its checkpoint, and what it could not write then. No file is changed. The
+    /// run goes on from it, so that nothing is forgiven here, as [`records`] forgives half a last line.
     ///
     /// # Errors
     /// If the file cannot be read, or was changed after the run had written it.
@@ -60,14 +63,14 @@ impl History {
         for (number, line) in (1..).zip(text.split_inclusive('\n')) {
             let wrong = |why: &str| changed(format!("line {number}: {why}"));
             let whole = line.strip_suffix('\n').ok_or_else(|| wrong("its end is not where it was"))?;
-            let row: serde_json::Map<String, serde_json::Value> =
+            let row: Map<String, Value> =
                 serde_json::from_str(whole).map_err(|_| wrong("not an object in JSON"))?;
             let mut record = Measurements::new();
             for (name, number) in row.iter().filter(|(name, _)| *name != "iter") {
                 let unit = written.units.get(name).copied().unwrap_or(Unit::Count);
                 record.insert(name, unit, number.as_f64());
             }
-            let iteration = row.get("iter").and_then(serde_json::Value::as_u64);
+            let iteration = row.get("iter").and_then(Value::as_u64);
             history.push(iteration.ok_or_else(|| wrong("without its iteration"))? as usize, record);
         }
         Ok(history)
@@ -150,9 +153,57 @@ impl History {
     }
 }
 
+/// The evaluations in the `res.jsonl` of a folder, each with its iteration; none without the file. What a process that was killed,
+/// or that is writing, has left of a last line does not count.
+///
+/// # Errors
+/// If the file cannot be read, or another line is no evaluation: its number is in the message.
+pub(crate) fn records(dir: &Path) -> Result<Vec<(u64, Map<String, Value>)>> {
+    let path = dir.join("res.jsonl");
+    let text = crate::io::text_if_there(&path)?.unwrap_or_default();
+    let mut all = Vec::new();
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        let wrong = |why: &str| Error::format(&path, format!("line {number}: {why}"));
+        let object = match serde_json::from_str::<Value>(line) {
+            Ok(Value::Object(object)) => object,
+            Err(_) if !line.ends_with('\n') => break,
+            Ok(_) => return Err(wrong("expected an object")),
+            Err(error) => return Err(wrong(&format!("not JSON: {error}"))),
+        };
+        let Some(iteration) = object.get("iter").and_then(Value::as_u64) else {
+            return Err(wrong("expected an iteration as 'iter'"));
+        };
+        all.push((iteration, object));
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_last_line_is_passed_over_and_any_other_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(records(dir.path()).unwrap().is_empty());
+        let read = |text: &str| {
+            std::fs::write(dir.path().join("res.jsonl"), text).unwrap();
+            let found = records(dir.path()).map_err(|error| error.to_string());
+            found.map(|rows| rows.into_iter().map(|(iteration, _)| iteration).collect::<Vec<_>>())
+        };
+        let whole = "{\"iter\": 0, \"loss\": 2}\n{\"iter\": 5, \"loss\": 1}\n";
+        assert_eq!(read(whole), Ok(vec![0, 5]));
+        assert_eq!(read(&format!("{whole}{{\"iter\": 9, \"lo")), Ok(vec![0, 5]));
+        for (more, said) in [
+            ("{\"iter\": 9, \"lo\n", "line 3: not JSON"),
+            ("\n", "line 3: not JSON"),
+            ("7\n", "line 3: expected an object"),
+            ("{\"loss\": 2}\n", "line 3: expected an iteration as 'iter'"),
+        ] {
+            let error = read(&format!("{whole}{more}")).unwrap_err();
+            assert!(error.contains("res.jsonl: ") && error.contains(said), "{error}");
+        }
+    }
 
     fn history(numbers: &[(usize, f64)]) -> History {
         let mut history = History::default();

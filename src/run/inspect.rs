@@ -16,6 +16,9 @@ use crate::{Error, Result};
 use super::evaluator::Evaluator;
 use super::patches::Patches;
 
+/// Whose code it is that panics, in the error: a metric, a loss, the forward pass or an operation of the user's.
+const WHAT: &str = "the measurement";
+
 /// Measures metrics of a model on a batch, without training the model.
 ///
 /// ```
@@ -33,7 +36,8 @@ use super::patches::Patches;
 /// ```
 ///
 /// # Errors
-/// If the model lacks a site that is measured, two metrics have one name, or the batch does not fit the model.
+/// If the model lacks a site that is measured, two metrics have one name, the batch does not fit the model, or the model or a
+/// metric panics.
 pub fn measure(
     model: &dyn AnyModel,
     metrics: impl IntoIterator<Item = Metric>,
@@ -60,7 +64,7 @@ pub fn measure(
 /// ```
 ///
 /// # Errors
-/// If there is no such site (the nearest name is in the message), or the batch does not fit the model.
+/// If there is no such site (the nearest name is in the message), the batch does not fit the model, or the model panics.
 pub fn activations(model: &dyn AnyModel, batch: &Batch, site: &str) -> Result<Array> {
     Inspect::new(model).activations(batch, site)
 }
@@ -68,7 +72,7 @@ pub fn activations(model: &dyn AnyModel, batch: &Batch, site: &str) -> Result<Ar
 /// Returns the loss of a model on a batch, and its gradient for each parameter that trains.
 ///
 /// # Errors
-/// If the batch does not fit the model.
+/// If the batch does not fit the model, or the model or the loss panics.
 pub fn gradients(model: &dyn AnyModel, batch: &Batch, loss: &Loss) -> Result<Gradients> {
     Inspect::new(model).gradients(batch, loss)
 }
@@ -192,9 +196,11 @@ impl<'a> Inspect<'a> {
     /// Those of [`measure`], or if an edited site is not in the model.
     pub fn measure(&self, metrics: impl IntoIterator<Item = Metric>, batch: &Batch) -> Result<Measurements> {
         let metrics = metrics.into_iter().collect();
-        let mut evaluator = Evaluator::new(metrics, &self.graph(batch)?, self.compute)?;
-        self.patches.give(evaluator.engine())?;
-        evaluator.run(&Params::of(self.model), batch)
+        Error::or_panicked(WHAT, || {
+            let mut evaluator = Evaluator::new(metrics, &self.graph(batch)?, self.compute)?;
+            self.patches.give(evaluator.engine())?;
+            evaluator.run(&Params::of(self.model), batch)
+        })
     }
 
     /// Returns the values at a site for every sequence of a batch: `[batch, seq, dim]`, or `[batch, heads, seq, seq]` if it is
@@ -203,10 +209,12 @@ impl<'a> Inspect<'a> {
     /// # Errors
     /// Those of [`activations`], or if an edited site is not in the model.
     pub fn activations(&self, batch: &Batch, site: &str) -> Result<Array> {
-        let graph = self.graph(batch)?;
-        let names = || graph.sites().keys().map(String::as_str);
-        let node = graph.site(site).ok_or_else(|| Error::unknown("site", site, names()))?;
-        read_whole(self.model, &graph, batch, node, &self.patches, self.compute)
+        Error::or_panicked(WHAT, || {
+            let graph = self.graph(batch)?;
+            let names = || graph.sites().keys().map(String::as_str);
+            let node = graph.site(site).ok_or_else(|| Error::unknown("site", site, names()))?;
+            read_whole(self.model, &graph, batch, node, &self.patches, self.compute)
+        })
     }
 
     /// Returns the loss on a batch, and its gradient for each parameter that trains.
@@ -214,6 +222,10 @@ impl<'a> Inspect<'a> {
     /// # Errors
     /// Those of [`gradients`], or if an edited site is not in the model.
     pub fn gradients(&self, batch: &Batch, loss: &Loss) -> Result<Gradients> {
+        Error::or_panicked(WHAT, || self.differentiate(batch, loss))
+    }
+
+    fn differentiate(&self, batch: &Batch, loss: &Loss) -> Result<Gradients> {
         let (graph, params) = (self.graph(batch)?, Params::of(self.model));
         let loss = loss.resolve(&graph)?;
         let mut engine = self.compute.engine(&graph, loss.request(), &|id| params.trains(id))?;

@@ -75,6 +75,7 @@ pub use training::Run;
 pub use crate::train::Schedule;
 
 pub(crate) use estimate::{Cause, Estimate, Needs, Part};
+pub(crate) use history::records;
 pub(crate) use inspect::read_whole;
 pub(crate) use patches::Patches;
 pub(crate) use same::STEPS;

@@ -7,7 +7,7 @@ use crate::nn::Params;
 use crate::probe::{
     Evaluation, Measure, Measurements, Metric, Sequence, Unit, WeightProbe, check_name, measure_weights,
 };
-use crate::train::{Compute, Edited, Initial, Taken, WeightEdit, initial_of};
+use crate::train::{Compute, Edited, Initial, Taken, Training, WeightEdit, initial_of};
 use crate::{Error, Result};
 
 use super::evaluator::Evaluator;
@@ -40,7 +40,7 @@ pub(super) struct Probes {
     compute: Compute,
     initial: Initial,
     /// The terms of the loss that are penalties.
-    pub penalties: Vec<String>,
+    penalties: Vec<String>,
     training: Option<Evaluator>,
     /// One for each test set.
     sets: Vec<Evaluator>,
@@ -76,14 +76,15 @@ impl Wanted {
         }
     }
 
-    /// Makes it, once it is [`check`](Self::check)ed, ready for a model, on training batches of `seq` tokens, with these sites edited.
-    pub fn open(self, model: &dyn AnyModel, seq: usize, edits: &Edits, compute: Compute) -> Result<Probes> {
+    /// Makes it, once it is [`check`](Self::check)ed, ready for a model that is trained in this way on batches of `seq` tokens.
+    pub fn open(self, model: &dyn AnyModel, seq: usize, training: &Training) -> Result<Probes> {
         measure_weights(&self.weights, model.weights())?;
         let needs_initial = self.sets.iter().flat_map(|set| &set.edited).any(WeightEdit::needs_initial);
         let initial = if needs_initial { initial_of(model) } else { Initial::new() };
+        let (compute, penalties) = (training.compute, training.loss.penalties());
         let mut probes =
-            Probes { wanted: self, seq, compute, initial, penalties: vec![], training: None, sets: vec![] };
-        probes.reopen(model, edits)?;
+            Probes { wanted: self, seq, compute, initial, penalties, training: None, sets: vec![] };
+        probes.reopen(model, &training.edits)?;
         for (evaluator, set) in probes.sets.iter().zip(&probes.wanted.sets) {
             evaluator.check(&set.batch)?;
         }

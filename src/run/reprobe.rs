@@ -33,6 +33,10 @@ impl Work {
     pub fn reprobe(&mut self, model: &mut dyn AnyModel, dir: &Path) -> Result<Vec<(String, Measurements)>> {
         let stored = crate::io::stored(dir)?;
         self.prepare_looks()?;
+        let training = &self.training;
+        // how many steps the earlier run had is not known: its last iteration comes after all others
+        let (seq, steps) = (self.batches.task().seq_length(), Some(usize::MAX));
+        training.timeline.check(model, seq, &training.edits, steps)?;
         let mut probes = self.check(model)?.probes;
         let batch = self.batches.clone().next_batch()?;
         let mut records = Vec::new();

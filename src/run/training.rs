@@ -72,11 +72,12 @@ impl<M> Run<M> {
         self
     }
 
-    /// Sets the number of all steps of a run that is trained in pieces; the timeline is checked against this number. Without
-    /// it, the first [`train`](Self::train) is taken for the whole run, and a change that comes later is refused, because it
-    /// would never happen.
+    /// Sets the number of all steps of a run that is trained in pieces: the timeline is checked against it, its `last` is the
+    /// last of these steps, and more steps are an error. Without it, the first [`train`](Self::train) is taken for the whole
+    /// run: a change that comes later is refused, because it would never happen, and each `train` has a `last` of its own. An
+    /// evaluation at `last` is made at the end of each piece.
     pub fn steps(mut self, steps: usize) -> Self {
-        self.work.steps = Some(steps);
+        self.work.training.whole = Some(steps);
         self
     }
 
@@ -258,7 +259,7 @@ impl<M> Run<M> {
 
 impl<M: Model> Run<M> {
     /// Takes `steps` more steps and returns all measurements since the first step. When a run is resumed, `steps`
-    /// includes the steps that had been taken before.
+    /// includes the steps that had been taken before. After an error, steps are counted from where the run ended.
     ///
     /// # Errors
     /// Before the first step, if something does not fit: unknown names, batches that do not fit the model, two

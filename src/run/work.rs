@@ -39,7 +39,6 @@ pub(super) struct Work {
     pub events: bool,
     pub every: CheckpointEvery,
     pub settings: Option<String>,
-    pub steps: Option<usize>,
     /// Sequences whose activations are written at the end.
     pub exp: usize,
     /// The report and figures that are made at the end.
@@ -78,7 +77,6 @@ impl Work {
             events: false,
             every: CheckpointEvery::default(),
             settings: None,
-            steps: None,
             exp: 0,
             looks: Looks::default(),
             warns_of_empty: true,
@@ -88,6 +86,12 @@ impl Work {
 
     /// [`Run::train_watched`].
     pub fn go_on(&mut self, subject: &mut dyn Subject, steps: Option<usize>) -> Result<History> {
+        let before = self.started.as_ref().map_or(0, |started| started.asked);
+        let asked = steps.map_or(usize::MAX, |steps| before.saturating_add(steps));
+        if let Some(whole) = self.training.whole.filter(|whole| asked > *whole) {
+            let found = if steps.is_some() { &format!("{asked} in all") } else { "until it is stopped" };
+            return Err(Error::value("steps", found, format!("at most {whole}, as `Run::steps` says")));
+        }
         let mut started = match self.started.take() {
             Some(started) => started,
             None => {
@@ -96,7 +100,7 @@ impl Work {
                 Error::or_panicked("the run, before its first step,", || {
                     check_writable(model)?;
                     check_length("the task", self.batches.task().seq_length(), model)?;
-                    self.training.check(model, &self.batches, self.steps.or(steps))?;
+                    self.training.check(model, &self.batches, self.training.whole.or(steps))?;
                     self.start(model)
                 })?
             }
@@ -109,15 +113,14 @@ impl Work {
         }
         let watching = started.recorder.outputs.is_some().then(Watching::begin);
         let done = self.training.cursor().iteration;
-        started.asked = steps.map_or(usize::MAX, |steps| started.asked.saturating_add(steps));
-        let (asked, seq) = (started.asked, self.batches.task().seq_length());
-        let left = steps.map(|_| started.asked.saturating_sub(done));
+        started.asked = asked;
+        let seq = self.batches.task().seq_length();
+        let left = steps.map(|_| asked.saturating_sub(done));
         let progress = if self.logging.lines { Progress::new(left) } else { Progress::silent() };
         if left == Some(0) && done > 0 {
             progress.line(&format!(
-                "{} taken before, {} asked for: nothing is left to do",
-                counted(done, "iteration"),
-                started.asked
+                "{} taken before, {asked} asked for: nothing is left to do",
+                counted(done, "iteration")
             ))?;
         }
         let table = self.logging.lines && !self.logging.paper;
@@ -125,8 +128,12 @@ impl Work {
         let began = Instant::now();
         let recorder = &mut started.recorder;
         let mut watch = Watch { recorder, progress, screen: &mut screen, steps: asked, subject };
-        let trained = self.training.steps(&mut watch, seq, &mut started.loader, started.asked);
+        let trained = self.training.steps(&mut watch, seq, &mut started.loader, asked);
         drop(watch);
+        if trained.is_err() {
+            // what was asked for and not taken is not asked for any more
+            started.asked = self.training.cursor().iteration;
+        }
         let ended = started.recorder.end(subject.model(), &self.training, &started.loader, trained);
         drop(watching);
         let history = started.recorder.history.clone();
@@ -280,12 +287,11 @@ impl Work {
         Err(Error::value("settings", found, "an object in JSON, as `settings_json` writes it"))
     }
 
-    /// Checks everything, without touching a file.
+    /// Checks everything but the times of the timeline, without touching a file.
     pub fn check(&self, model: &dyn AnyModel) -> Result<Checked> {
         let (training, task) = (&self.training, self.batches.task());
         let seq = task.seq_length();
         check_length("the task", seq, model)?;
-        training.timeline.check(model, seq, &training.edits, None)?;
         training.gradient_rules.check()?;
         training.optim.check(model)?;
         self.schedule.check()?;
@@ -315,8 +321,7 @@ impl Work {
             }
         })?;
         training.compute.engine(&graph, &Request::default(), &|_| false)?;
-        let mut probes = self.wanted.clone().open(model, seq, &training.edits, training.compute)?;
-        probes.penalties = training.loss.penalties();
+        let probes = self.wanted.clone().open(model, seq, training)?;
         Ok(Checked { probes, estimate })
     }
 
@@ -330,6 +335,7 @@ impl Work {
             evaluates: !self.wanted.training.is_empty(),
             exp: self.exp,
             optim: &training.optim,
+            changes_gradients: !training.gradient_rules.is_empty(),
             loss: &training.loss,
             timeline: &training.timeline,
             edits: &training.edits,

@@ -69,6 +69,8 @@ pub(crate) struct Training {
     pub optim: Optim,
     /// What changes during the run.
     pub timeline: Timeline,
+    /// The number of all steps of a run that is trained in pieces.
+    pub whole: Option<usize>,
     /// The loss that is minimised.
     pub loss: Loss,
     /// What happens if the loss selects no position.
@@ -196,6 +198,7 @@ impl Default for Training {
             gradient_rules: GradientRules::default(),
             optim: Optim::AdamW(AdamW::new(1e-3)),
             timeline: Timeline::default(),
+            whole: None,
             loss: Loss::next_token(),
             empty_loss: EmptyLoss::Refused,
             edits: Edits::default(),
@@ -324,18 +327,18 @@ impl Training {
         end: usize,
         stepper: &mut Option<(Stepper, Resolved)>,
     ) -> Result<()> {
-        let begin = Instant::now();
+        let (begin, whole) = (Instant::now(), Some(self.whole.unwrap_or(end)));
         let mut graph = self.graph(subject.model(), seq)?;
         while self.cursor.iteration < end {
             let iteration = self.cursor.iteration;
             let reads = subject.reads(iteration);
-            let acts = self.timeline.actions(iteration, Some(end)).next().is_some();
+            let acts = self.timeline.actions(iteration, whole).next().is_some();
             if let Some((Stepper::Device(resident), _)) = stepper
                 && (reads || acts)
             {
                 self.fetch(subject.model_mut(), resident.as_ref())?;
             }
-            let changed = self.apply(subject, iteration, Some(end))?;
+            let changed = self.apply(subject, iteration, whole)?;
             if acts {
                 self.copies = Copies::Absent;
             }

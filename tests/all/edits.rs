@@ -67,15 +67,15 @@ fn a_text_that_is_no_edit_is_refused_with_what_was_expected() {
         ("a=ablate b", "`,` and another edit, or the end, found `b` at character 10"),
         (
             "a[x]=ablate",
-            "heads by number or range, as in layers.0.attention.pattern[0,2..4]=ablate, found `x` at character 3",
+            "heads by number or range, as in layers.0.attention.pattern[0,2..4], found `x` at character 3",
         ),
         (
             "a[0-2]=ablate",
-            "heads by number or range, as in layers.0.attention.pattern[0,2..4]=ablate, found `-` at character 4",
+            "heads by number or range, as in layers.0.attention.pattern[0,2..4], found `-` at character 4",
         ),
         (
             "a[0..]=ablate",
-            "heads by number or range, as in layers.0.attention.pattern[0,2..4]=ablate, found `]` at character 6",
+            "heads by number or range, as in layers.0.attention.pattern[0,2..4], found `]` at character 6",
         ),
         ("a[1, 4..2]=ablate", "a range of 1 to 1048576 numbers, not 4..2, found `4` at character 6"),
         ("a[0..1048577]=ablate", "a range of 1 to 1048576 numbers, not 0..1048577, found `0` at character 3"),

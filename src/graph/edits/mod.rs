@@ -1,6 +1,8 @@
 //! Edits: changes of the values at sites.
 mod text;
 
+pub(crate) use text::site_and_head;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

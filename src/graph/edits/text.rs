@@ -119,21 +119,39 @@ impl Edits {
 
 fn entry(reader: &mut Reader<'_>) -> Result<Entry> {
     const FORM: &str = "SITE=EDIT, as in layers.0.attention.pattern=previous_token";
-    const HEADS: &str = "heads by number or range, as in layers.0.attention.pattern[0,2..4]=ablate";
     let place = reader.place();
-    let site = reader.word(FORM)?.to_string();
-    if let Some(at) = empty_range(&site) {
+    let (site, heads) = site(reader, FORM)?;
+    if let Some(at) = empty_range(site) {
         return Err(reader.misfit_at(place + at, "a range of numbers, as in layers.0..2.ff.out=ablate"));
     }
-    let heads = if reader.take("[") {
-        let heads = reader.counts(HEADS)?;
-        reader.sign("]", HEADS)?;
-        Some(heads)
-    } else {
-        None
-    };
     reader.sign("=", FORM)?;
-    Ok(Entry { site, heads, edit: Edit::read(reader)? })
+    Ok(Entry { site: site.to_string(), heads, edit: Edit::read(reader)? })
+}
+
+/// A site, and the heads of it that are named.
+fn site<'a>(reader: &mut Reader<'a>, form: &str) -> Result<(&'a str, Option<Vec<usize>>)> {
+    const HEADS: &str = "heads by number or range, as in layers.0.attention.pattern[0,2..4]";
+    let site = reader.word(form)?;
+    if !reader.take("[") {
+        return Ok((site, None));
+    }
+    let heads = reader.counts(HEADS)?;
+    reader.sign("]", HEADS)?;
+    Ok((site, Some(heads)))
+}
+
+/// The name of a site, and the one head that `name[2]` asks for.
+///
+/// # Errors
+/// If the text is neither.
+pub(crate) fn site_and_head(text: &str) -> Result<(&str, Option<usize>)> {
+    const FORM: &str = "a site or one head of it, as in layers.0.attention.v[2]";
+    let (site, heads) = Reader::whole("site", text, |reader| site(reader, FORM), "the end")?;
+    match heads.as_deref() {
+        None => Ok((site, None)),
+        Some([head]) => Ok((site, Some(*head))),
+        Some(heads) => Err(Error::misfit(format!("site '{text}'"), format!("{} heads", heads.len()), FORM)),
+    }
 }
 
 impl fmt::Display for Edits {
@@ -152,3 +170,28 @@ impl fmt::Display for Edits {
 serde_as_text!(Edit, Edits);
 
 setting_as_text!(Edits);
+
+#[cfg(test)]
+mod tests {
+    use super::site_and_head;
+
+    #[test]
+    fn one_head_of_a_site_is_named_as_in_an_edit() {
+        for (text, expected) in [
+            ("layers.0.resid", ("layers.0.resid", None)),
+            ("layers.0.attention.v[2]", ("layers.0.attention.v", Some(2))),
+            (" v [ 2..3 ] ", ("v", Some(2))),
+        ] {
+            assert_eq!(site_and_head(text).unwrap(), expected, "{text}");
+        }
+        for (text, said) in [
+            ("v[0,2]", "site 'v[0,2]': 2 heads; expected a site or one head of it"),
+            ("v[x]", "site 'v[x]': expected heads by number or range"),
+            ("v[2]=ablate", "site 'v[2]=ablate': expected the end, found `=` at character 5"),
+            ("", "site '': expected a site or one head of it"),
+        ] {
+            let error = site_and_head(text).unwrap_err().to_string();
+            assert!(error.starts_with(said), "{error}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::config::by_key;
-use crate::run::{RunInfo, Status};
+use crate::run::{RunInfo, Status, records};
 use crate::{Error, Result};
 
 use super::super::folder::{OF_A_RUN, OWN, Place};
@@ -135,25 +135,4 @@ fn json(path: &Path) -> Result<Option<Value>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read", path, error)),
     }
-}
-
-/// The evaluations in `res.jsonl`; what a killed process has left of a last line does not count.
-fn records(dir: &Path) -> Result<Vec<(u64, Map<String, Value>)>> {
-    let path = dir.join("res.jsonl");
-    let text = crate::io::text_if_there(&path)?.unwrap_or_default();
-    let mut all = Vec::new();
-    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
-        let wrong = |why: &str| Error::format(&path, format!("line {number}: {why}"));
-        let object = match serde_json::from_str::<Value>(line) {
-            Ok(Value::Object(object)) => object,
-            Err(_) if !line.ends_with('\n') => break,
-            Ok(_) => return Err(wrong("expected an object")),
-            Err(error) => return Err(wrong(&format!("not JSON: {error}"))),
-        };
-        let Some(iteration) = object.get("iter").and_then(Value::as_u64) else {
-            return Err(wrong("expected an iteration as 'iter'"));
-        };
-        all.push((iteration, object));
-    }
-    Ok(all)
 }

@@ -120,6 +120,18 @@ impl Optim {
         }
     }
 
+    /// The most numbers in double precision that a step holds of an entry of the parameter that it changes.
+    pub(crate) fn doubles(&self) -> usize {
+        match self {
+            Optim::Sgd(_) | Optim::AdamW(_) => 0,
+            Optim::Own(own) => own.doubles(),
+            Optim::Groups(groups) => {
+                let own = groups.groups().map(|(_, optim)| optim.doubles()).max();
+                groups.others().doubles().max(own.unwrap_or(0))
+            }
+        }
+    }
+
     /// The same settings, with nothing remembered.
     ///
     /// # Errors

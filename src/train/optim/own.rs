@@ -147,6 +147,11 @@ impl Own {
         self.rule.as_ref().map_or(0, |rule| rule.moments().len())
     }
 
+    /// The numbers in double precision that a step holds of an entry of a parameter: its value, its gradient and its moments.
+    pub(super) fn doubles(&self) -> usize {
+        2 + self.moments()
+    }
+
     /// Looks up the shapes of the parameters.
     pub(super) fn prepare(&mut self, model: &(impl ModuleExt + ?Sized)) {
         self.shapes = model.tensors().into_iter().map(|(name, _, tensor)| (name, tensor.dims())).collect();

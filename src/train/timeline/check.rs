@@ -20,10 +20,11 @@ impl Timeline {
     ///
     /// # Errors
     /// If something does not fit: where it is a name, the nearest one is in the message. If an entry changes nothing: it is
-    /// after the last step, it freezes only what is frozen at that moment, releases only what trains, ends an edit that has
-    /// not begun, leaves matrices their full rank, or multiplies weights by 1. Whether weights, or the learning rate, will have
-    /// the values already that an entry gives them, as when it sets zeros to zero, is not known before the run. Of
-    /// [`frozen`](Self::frozen) only the names and the beginning are checked: parameters may stay frozen to the end.
+    /// after the last step, or at the last one of a run that has none, it freezes only what is frozen at that moment, releases
+    /// only what trains, ends an edit that has not begun, leaves matrices their full rank, or multiplies weights by 1. Whether
+    /// weights, or the learning rate, will have the values already that an entry gives them, as when it sets zeros to zero, is
+    /// not known before the run. Of [`frozen`](Self::frozen) only the names and the beginning are checked: parameters may stay
+    /// frozen to the end.
     pub fn check(&self, model: &dyn AnyModel, seq: usize, edits: &Edits, steps: Option<usize>) -> Result<()> {
         for change in &self.changes {
             match change {
@@ -76,9 +77,14 @@ impl Timeline {
         self.check_effects(model, edits, steps)
     }
 
-    /// Refuses entries after the last step.
+    /// Refuses entries after the last step, and at the last one of a run that has none.
     fn check_times(&self, steps: Option<usize>) -> Result<()> {
-        let Some(steps) = steps else { return Ok(()) };
+        let Some(steps) = steps else {
+            let Some(change) = self.changes.iter().find(|change| change.is_at_last()) else { return Ok(()) };
+            let expected = "a number of steps (max_iters), as a run that is trained until it is stopped has no last \
+                            iteration";
+            return Err(Error::value(entry(change), "never happens at `last`", expected));
+        };
         for change in &self.changes {
             let late = match change {
                 Change::At(when, _) => when.after(steps),
@@ -98,9 +104,8 @@ impl Timeline {
 
     /// Refuses entries that change nothing whenever they happen.
     fn check_effects(&self, model: &dyn AnyModel, edits: &Edits, steps: Option<usize>) -> Result<()> {
-        let may_be_idle = |change: &Change| change.may_be_idle() && (steps.is_some() || !change.is_at_last());
         let mut idle: BTreeSet<usize> =
-            (0..self.changes.len()).filter(|i| may_be_idle(&self.changes[*i])).collect();
+            (0..self.changes.len()).filter(|i| self.changes[*i].may_be_idle()).collect();
         let held =
             model.tensors().into_iter().filter(|(_, role, tensor)| *role == Role::Param && !tensor.trains());
         let mut frozen: BTreeSet<String> = held.map(|(name, ..)| name).collect();
@@ -210,7 +215,7 @@ impl Change {
         if let Change::Rate(rate) = self { Some(rate) } else { None }
     }
 
-    /// Whether it comes at the last iteration, which is not known without a number of steps.
+    /// Whether it comes at the last iteration, which a run without a number of steps does not have.
     fn is_at_last(&self) -> bool {
         matches!(self, Change::At(when, _) if when.has_last())
     }

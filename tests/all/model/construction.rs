@@ -138,6 +138,15 @@ fn a_vocabulary_that_no_memory_holds_is_named() {
 }
 
 #[test]
+fn a_model_without_layers_is_refused_in_code_too() {
+    let full = FullArgs { n_layers: 0, ..FullArgs::defaults() };
+    let blocks = TransformerArgs { layers: 0, ..TransformerArgs::defaults() };
+    let errors = [Full::new(VOCAB, &full).err(), Transformer::new(VOCAB, &blocks).err()];
+    let said = errors.map(|error| error.unwrap().to_string());
+    assert_eq!(said, ["n_layers: 0; expected at least 1", "layers: 0; expected at least 1"]);
+}
+
+#[test]
 fn a_base_of_rotary_positions_is_checked_in_code_too() {
     for rotary_base in [f64::NAN, f64::INFINITY, 0.0, -2.0] {
         let args = TransformerArgs {

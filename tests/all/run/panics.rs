@@ -1,13 +1,15 @@
-//! Code of the user's that panics: the run fails in one line, keeps what it has, and goes on where it was.
+//! Code of the user's that panics, or gives no gradient: the run fails in one line, keeps what it has, and goes on where it was.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ihead::backend::Dim;
-use ihead::graph::{Model, Stream, Tokens};
-use ihead::nn::{Init, ModuleExt, Param};
-use ihead::ops::Pointwise;
+use ihead::engine::{EagerEngine, Engine, Request, RowSet, ignore};
+use ihead::graph::{Model, Stream, Tokens, record};
+use ihead::internals::backend::Cpu;
+use ihead::nn::{Init, ModuleExt, Param, Params};
+use ihead::ops::{Pointwise, RowWise};
 use ihead::probe::{Metric, Select};
-use ihead::run::{Run, RunInfo, Status};
+use ihead::run::{Run, RunInfo, Status, activations, gradients, measure};
 use ihead::train::{Loss, Step};
 use ihead::{Module, Result};
 
@@ -122,6 +124,95 @@ fn a_panic_of_ones_own_code_is_an_error_of_the_run_which_goes_on_where_it_was() 
         let resumed = run(place, &Trip::default()).save_to(&path).resume().train(6).unwrap();
         assert_eq!(resumed, whole, "{place:?}");
     }
+}
+
+#[test]
+fn a_panic_of_ones_own_code_is_an_error_of_a_measurement() {
+    let trip = Trip::default();
+    trip.0.store(true, Ordering::Relaxed);
+    let model = run(Place::Operation, &trip).into_model();
+    let batch = test_batch();
+    let errors = [
+        measure(&model, [Metric::loss("loss")], &batch).err(),
+        activations(&model, &batch, "logits").err(),
+        gradients(&model, &batch, &Loss::next_token()).err(),
+    ];
+    for error in errors {
+        assert_eq!(error.unwrap().to_string(), "the measurement panicked: on purpose");
+    }
+}
+
+/// The mean of two rows, whose backward pass leaves the gradient of the second one as long as it is told to.
+struct Mean(usize);
+
+impl RowWise for Mean {
+    fn name(&self) -> &str {
+        "mean"
+    }
+
+    fn width(&self, inputs: &[usize]) -> Result<usize, String> {
+        Ok(inputs[0])
+    }
+
+    fn forward(&self, inputs: &[&[f64]], out: &mut [f64]) {
+        (0..out.len()).for_each(|i| out[i] = (inputs[0][i] + inputs[1][i]) / 2.0);
+    }
+
+    fn backward(&self, _: &[&[f64]], _: &[f64], d_out: &[f64], d_inputs: &mut [Vec<f64>]) {
+        d_inputs.iter_mut().for_each(|d| *d = d_out.iter().map(|d| d / 2.0).collect());
+        d_inputs[1].resize(self.0, 0.0);
+    }
+}
+
+#[derive(Module)]
+struct Means {
+    #[param]
+    tok: Param<(usize, usize)>,
+    #[param]
+    unembed: Param<(usize, usize)>,
+    len: usize,
+}
+
+impl Model for Means {
+    type Vocab = usize;
+
+    fn vocab(&self) -> usize {
+        65
+    }
+
+    fn forward<T: Dim>(&self, x: &Tokens<T, usize>) -> Stream<T, usize> {
+        let (r, mean) = (x.recorder(), Mean(self.len));
+        let h = x.lookup(&r.weight(&self.tok));
+        h.rows(mean, &[&h.tanh()], 6).linear(&r.weight(&self.unembed))
+    }
+}
+
+#[test]
+fn a_gradient_of_another_length_is_an_error_that_names_the_operation_and_the_input() {
+    let model = |len| {
+        let matrix = || Param::new((65, 6), Init::Normal { std: 0.5 });
+        Means { tok: matrix(), unembed: matrix(), len }.init(0)
+    };
+    let run = |len| Run::new(model(len), batches()).threads(2).quiet();
+    let said = "the gradient of 'mean' for input 1: expected shape [6], found [5]";
+    assert!(run(6).train(2).is_ok());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let error = run(5).save_to(&path).train(2).unwrap_err().to_string();
+    assert!(error.starts_with(said) && error.lines().count() == 1, "{error}");
+    assert_eq!(RunInfo::read(&path).unwrap().status, Status::Failed);
+    let error = gradients(&model(5), &test_batch(), &Loss::next_token()).unwrap_err().to_string();
+    assert_eq!(error, said);
+    // without gradients there is nothing wrong
+    assert!(measure(&model(5), [Metric::loss("loss")], &test_batch()).is_ok());
+
+    // the other engine
+    let (model, batch) = (model(5), test_batch());
+    let (graph, params) = (record(&model, batch.seq).unwrap(), Params::of(&model));
+    let request = Request::loss(RowSet::All);
+    let mut engine = EagerEngine::<f32, Cpu>::new(Cpu::default(), &graph, &request, &|_| true).unwrap();
+    let error = engine.run(&params, &batch, &[], &ignore).unwrap_err().to_string();
+    assert_eq!(error, said);
 }
 
 #[test]

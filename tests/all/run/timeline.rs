@@ -438,3 +438,64 @@ fn a_run_that_is_trained_in_pieces_has_one_timeline_for_the_whole() {
     pieces.train(1).unwrap();
     assert!(before != frozen && values(pieces.model(), WK) == frozen);
 }
+
+#[test]
+fn the_last_iteration_of_a_run_in_pieces_is_the_last_of_all_and_more_steps_are_refused() {
+    let timeline = || Timeline::default().at(Schedule::never().and_last(), Action::freeze(WK));
+    let mut whole = run().timeline(timeline());
+    whole.train(4).unwrap();
+    let mut pieces = run().timeline(timeline()).steps(4);
+    let ends = [2, 1, 1].map(|steps| {
+        pieces.train(steps).unwrap();
+        values(pieces.model(), WK)
+    });
+    assert!(ends[0] != ends[1] && ends[1] == ends[2] && ends[2] == values(whole.model(), WK));
+    let more = pieces.train(1).unwrap_err().to_string();
+    assert_eq!(more, "steps: 5 in all; expected at most 4, as `Run::steps` says");
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run");
+    let mut short = run().steps(2).save_to(&path);
+    let error = short.train(5).unwrap_err().to_string();
+    assert_eq!(error, "steps: 5 in all; expected at most 2, as `Run::steps` says");
+    let endless = short.train_watched(None, &mut |_: &Step<'_, Model>| Ok(())).unwrap_err().to_string();
+    assert_eq!(endless, "steps: until it is stopped; expected at most 2, as `Run::steps` says");
+    assert!(!path.exists());
+    assert!(short.train(2).is_ok());
+}
+
+#[test]
+fn a_run_until_it_is_stopped_has_no_last_iteration_for_its_timeline() {
+    let endless = |run: Run<Model>| {
+        let enough = &mut |_: &Step<'_, Model>| Err(ihead::Error::usage("enough"));
+        { run }.train_watched(None, enough).unwrap_err().to_string()
+    };
+    for text in ["last: snapshot", "powers of 2 and last: snapshot"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let error = endless(run().timeline(text.parse().unwrap()).save_to(&path));
+        let said = format!(
+            "timeline '{text}': never happens at `last`; expected a number of steps (max_iters), as a run that is \
+             trained until it is stopped has no last iteration"
+        );
+        assert_eq!(error, said);
+        assert!(!path.exists());
+    }
+    // an evaluation at the last iteration is none of its changes
+    assert!(endless(run().every(2)).contains("enough"));
+}
+
+/// Steps that an error left undone were taken by the next call, and after a call without a number of steps it never ended.
+#[test]
+fn steps_after_an_error_are_counted_from_where_the_run_ended() {
+    for steps in [Some(9), None] {
+        let mut broken = run().every(1);
+        let mut stop = |step: &Step<'_, Model>| {
+            if step.iteration == 2 { Err(ihead::Error::usage("enough")) } else { Ok(()) }
+        };
+        assert_eq!(broken.train_watched(steps, &mut stop).unwrap_err().to_string(), "enough");
+        let iterations = |history: ihead::run::History| history.iterations().collect::<Vec<_>>();
+        assert_eq!(iterations(broken.train(2).unwrap()), [0, 1, 2, 3, 4]);
+        assert_eq!(iterations(broken.train(1).unwrap()), [0, 1, 2, 3, 4, 5]);
+    }
+}
