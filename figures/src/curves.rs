@@ -269,12 +269,16 @@ fn draw_span(
     } else {
         canvas.rect((from, middle - 14.0), (to.max(from + 10.0), middle + 14.0), palette::GREY, 0.55)?;
     }
-    let (needed, end) = (width(&span.label, SMALL), to + 25.0);
-    let right = frame.left + frame.width;
-    if end + needed <= right + 30.0 {
-        canvas.text(&span.label, (end, middle), SMALL, palette::GREY, At::Left)
-    } else if from - 25.0 - needed >= frame.left {
-        canvas.text(&span.label, (from - 25.0, middle), SMALL, palette::GREY, At::Right)
+    // the room right of it, left of it, and from its beginning on
+    let (end, right) = (to + 25.0, frame.left + frame.width + 30.0);
+    let (behind, before) = (right - end, from - 25.0 - frame.left);
+    let over = if moment { 0.0 } else { right - from };
+    let label = cut(&span.label, behind.max(before).max(over));
+    let needed = width(&label, SMALL);
+    if needed <= behind {
+        canvas.text(&label, (end, middle), SMALL, palette::GREY, At::Left)
+    } else if needed <= before {
+        canvas.text(&label, (from - 25.0, middle), SMALL, palette::GREY, At::Right)
     } else {
         let back = (to - from - needed).max(0.0) / 2.0;
         canvas.rect(
@@ -283,8 +287,19 @@ fn draw_span(
             palette::WHITE,
             1.0,
         )?;
-        canvas.text(&span.label, (from + back, middle), SMALL, palette::GREY, At::Left)
+        canvas.text(&label, (from + back, middle), SMALL, palette::GREY, At::Left)
     }
+}
+
+/// As much of a text as has room, with an ellipsis where that is not all.
+fn cut(text: &str, most: f64) -> String {
+    let mut kept = text.to_owned();
+    while width(&kept, SMALL) > most && !text.is_empty() {
+        let Some((end, _)) = kept.trim_end_matches('…').char_indices().next_back() else { break };
+        kept.truncate(end);
+        kept.push('…');
+    }
+    kept
 }
 
 #[cfg(test)]

@@ -460,7 +460,9 @@ fn y_label(metrics: &[String], unit: Option<Unit>) -> String {
     match metrics {
         [one] if text.is_empty() => one.clone(),
         [one] => format!("{one} ({text})"),
-        _ if unit == Some(Unit::Nats) => "loss (nats)".into(),
+        _ if unit == Some(Unit::Nats) && metrics.iter().all(|name| name.contains("loss")) => {
+            "loss (nats)".into()
+        }
         _ if unit == Some(Unit::Share) && metrics.iter().all(|name| name.starts_with('w')) => {
             "recall (share)".into()
         }

@@ -35,7 +35,7 @@ fn without_being_asked_a_chart_has_a_row_for_each_unit_but_logged_norms() {
     let found: Vec<(&str, usize)> =
         panels(&figure).iter().map(|p| (p.y_label.as_str(), p.series.len())).collect();
     let expected = [
-        ("loss (nats)", 3),
+        ("nats", 3),
         ("acc_end (share)", 1),
         ("first acc > 0.9 (count)", 1),
         ("norm_resid (Euclidean norm)", 1),
@@ -43,7 +43,7 @@ fn without_being_asked_a_chart_has_a_row_for_each_unit_but_logged_norms() {
     assert_eq!(found, expected);
     let figure = drawn(&table, &y(&["norm_wk", "other", "loss*,kl*", "*"]));
     let labels: Vec<&str> = panels(&figure).iter().map(|p| p.y_label.as_str()).collect();
-    assert_eq!(labels, ["norm_wk (Euclidean norm)", "other", "loss (nats)", ""]);
+    assert_eq!(labels, ["norm_wk (Euclidean norm)", "other", "nats", ""]);
     // a number that two patterns of a row stand for is one line
     let twice = drawn(&table, &y(&["loss,loss*"]));
     let names: Vec<&str> = panels(&twice)[0].series.iter().map(|s| s.label.as_str()).collect();
