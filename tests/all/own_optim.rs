@@ -166,7 +166,8 @@ fn moments_have_names_of_their_own() {
     }
     let told = |names| run().optim(Optim::by(0.1, Named(names))).train(1).unwrap_err().to_string();
     assert_eq!(told(&["m", "v", "m"]), "two moments of an optimiser are named 'm'; name one otherwise");
-    assert_eq!(told(&["a/b"]), "moment of named: a/b; expected a name without '/'");
+    assert_eq!(told(&["a/b"]), "moment of named: 'a/b'; expected a name without '/'");
+    assert_eq!(told(&[""]), "moment of named: ''; expected a name without '/'");
     let grouped = Groups::new(library()).group("output", Optim::by(0.1, Named(&["m", "m"])));
     assert!(run().optim(grouped).train(1).unwrap_err().to_string().contains("are named 'm'"));
 }

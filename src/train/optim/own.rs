@@ -57,7 +57,7 @@ pub trait UpdateRule: Send + Sync {
     fn words(&self) -> String;
 
     /// The names of what it remembers of a parameter: for each a number for each value of the parameter, zeros before the first step.
-    /// They differ, and have no `/`.
+    /// They differ, are not empty, and have no `/`.
     fn moments(&self) -> &'static [&'static str] {
         &[]
     }
@@ -156,7 +156,8 @@ impl Own {
                 return Err(Error::duplicate("moments of an optimiser", *name));
             }
             if name.is_empty() || name.contains('/') {
-                return Err(Error::value(format!("moment of {}", self.words), name, "a name without '/'"));
+                let key = format!("moment of {}", self.words);
+                return Err(Error::value(key, format!("'{name}'"), "a name without '/'"));
             }
         }
         Ok(())
