@@ -62,6 +62,9 @@ fn a_share_below_zero_is_none() {
     assert_eq!(loss.series[0].points, [(0.0, -1.0), (1.0, 2.0), (2.0, 3.0)]);
     assert_eq!([acc.log_x, acc.log_y, loss.log_x, loss.log_y], [true, false, true, true]);
     assert_eq!((acc.y_range, loss.y_range), (Some((0.0, 1.0)), None));
+    // a number above 1 that somebody has called a share stood outside of its panel
+    let above = drawn(&read("iter,acc\n0,0.5\n1,1.5\n"), &y(&["acc"]));
+    assert_eq!(panels(&above)[0].y_range, None);
 }
 
 /// The paper's programs write -1 for the divergence of a part that the model lacks.
