@@ -263,22 +263,39 @@ fn draw_span(
         return Ok(());
     }
     let middle = frame.top - LANE * (lanes - lane) as f64 + LANE / 2.0 - 6.0;
-    let (needed, right) = (width(&span.label, SMALL), frame.left + frame.width);
-    let (text, side, (bar, half)) = if to + 25.0 + needed <= right + 30.0 {
+    let right = frame.left + frame.width;
+    let is_moment = span.to == Some(span.from);
+    // the room right of it and left of it; the text of a stretch may also stand over it, on all of the panel
+    let (behind, before) = (right + 30.0 - (to + 25.0), from - 25.0 - frame.left);
+    let over = if is_moment { 0.0 } else { frame.width };
+    let label = cut(&span.label, behind.max(before).max(over));
+    let needed = width(&label, SMALL);
+    let (text, side, (bar, half)) = if needed <= behind {
         (to + 25.0, At::Left, (middle, 14.0))
-    } else if from - 25.0 - needed >= frame.left {
+    } else if needed <= before {
         (from - 25.0, At::Right, (middle, 14.0))
     } else {
         // a panel that is too narrow for both beside each other: the text stands on a thin bar
         let from = ((from + to - needed) / 2.0).min(right - needed).max(frame.left);
         (from, At::Left, (middle + 36.0, 5.0))
     };
-    if span.to == Some(span.from) {
+    if is_moment {
         canvas.dot((from, bar), half + 4.0, palette::GREY)?;
     } else {
         canvas.rect((from, bar - half), (to.max(from + 10.0), bar + half), palette::GREY, 0.55)?;
     }
-    canvas.text(&span.label, (text, middle), SMALL, palette::GREY, side)
+    canvas.text(&label, (text, middle), SMALL, palette::GREY, side)
+}
+
+/// As much of a text as has room, with an ellipsis where that is not all.
+fn cut(text: &str, most: f64) -> String {
+    let mut kept = text.to_owned();
+    while width(&kept, SMALL) > most && !text.is_empty() {
+        let Some((end, _)) = kept.trim_end_matches('…').char_indices().next_back() else { break };
+        kept.truncate(end);
+        kept.push('…');
+    }
+    kept
 }
 
 #[cfg(test)]

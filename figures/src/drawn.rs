@@ -229,3 +229,22 @@ fn a_long_entry_of_a_legend_is_broken_into_lines() {
         assert!(text_at(&drawn, text).iter().all(|left| left + width(text, NORMAL) < page), "{text}");
     }
 }
+
+/// What stands beside a moment or a stretch is cut where the page has no more room for it.
+#[test]
+fn a_long_change_of_a_timeline_stays_on_the_page() {
+    let word = "adamw(learning_rate=0.01, beta1=0.9, beta2=0.95, eps=0.00000001, weight_decay=1)".repeat(2);
+    for (from, to) in [(50.0, Some(50.0)), (250.0, Some(250.0)), (480.0, Some(480.0)), (100.0, Some(400.0))] {
+        let mut panel = Curves::new("iteration", "loss").with(line("run", |x| x));
+        panel.spans = vec![span(from, to, &word), span(from, to, "short")];
+        let figure = Figure::new([panel.into()]);
+        let drawn = figure.draw().unwrap();
+        let page = figure.width * 720.0 / 25.4;
+        let pairs: Vec<(&str, &str)> =
+            drawn.lines().zip(drawn.lines().skip(1)).filter(|(_, text)| text.starts_with("adamw(")).collect();
+        let [(head, text)] = pairs[..] else { panic!("{drawn}") };
+        let (at, wide) = (text_at(&drawn, text)[0], width(text, SMALL));
+        let left = if head.contains("\"end\"") { at - wide } else { at };
+        assert!(left > 0.0 && left + wide <= page && text.ends_with('…'), "{from}: {left} {wide} {text}");
+    }
+}

@@ -396,8 +396,10 @@ pub fn chart(table: &Table, options: &Chart) -> Result<Figure> {
             .flatten();
         let y_label = y_label(metrics, shared);
         let is_share = shared == Some(Unit::Share);
-        let log_y = options.log_y && (!is_share || are_above_zero(frame, metrics));
-        let y_range = options.y_range.or((is_share && !log_y).then_some((0.0, 1.0)));
+        // shares below 0 say that there was nothing to count
+        let log_y = options.log_y && (!is_share || all(frame, metrics, |share| share != 0.0));
+        let whole = is_share && !log_y && all(frame, metrics, |share| share <= 1.0);
+        let y_range = options.y_range.or(whole.then_some((0.0, 1.0)));
         for panel_key in &columns {
             let chosen: Vec<&Vec<Value>> =
                 frame.rows.iter().filter(|row| key(row, &beside_at) == *panel_key).collect();
@@ -477,11 +479,11 @@ fn metrics(measured: &[String], table: &Table, options: &Chart) -> Result<Vec<Ve
     Ok(rows)
 }
 
-/// Whether all shares are above 0, but for those below it, which say that there was nothing to count.
-fn are_above_zero(frame: &Frame, metrics: &[String]) -> bool {
+/// Whether all numbers of these names are so.
+fn all(frame: &Frame, metrics: &[String], are: impl Fn(f64) -> bool) -> bool {
     let columns: Vec<usize> = metrics.iter().filter_map(|name| column(frame, name)).collect();
-    let mut shares = frame.rows.iter().flat_map(|row| columns.iter().filter_map(|at| row[*at].as_f64()));
-    shares.all(|share| share != 0.0)
+    let mut numbers = frame.rows.iter().flat_map(|row| columns.iter().filter_map(|at| row[*at].as_f64()));
+    numbers.all(are)
 }
 
 fn y_label(metrics: &[String], unit: Option<Unit>) -> String {
@@ -489,7 +491,9 @@ fn y_label(metrics: &[String], unit: Option<Unit>) -> String {
     match metrics {
         [one] if text.is_empty() => one.clone(),
         [one] => format!("{one} ({text})"),
-        _ if unit == Some(Unit::Nats) => "loss (nats)".into(),
+        _ if unit == Some(Unit::Nats) && metrics.iter().all(|name| name.contains("loss")) => {
+            "loss (nats)".into()
+        }
         _ if unit == Some(Unit::Share) && metrics.iter().all(|name| name.starts_with('w')) => {
             "recall (share)".into()
         }

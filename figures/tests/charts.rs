@@ -35,7 +35,7 @@ fn without_being_asked_a_chart_has_a_row_for_each_unit_but_logged_norms() {
     let found: Vec<(&str, usize)> =
         panels(&figure).iter().map(|p| (p.y_label.as_str(), p.series.len())).collect();
     let expected = [
-        ("loss (nats)", 3),
+        ("nats", 3),
         ("acc_end (share)", 1),
         ("first acc > 0.9 (count)", 1),
         ("norm_resid (Euclidean norm)", 1),
@@ -43,7 +43,7 @@ fn without_being_asked_a_chart_has_a_row_for_each_unit_but_logged_norms() {
     assert_eq!(found, expected);
     let figure = drawn(&table, &y(&["norm_wk", "other", "loss*,kl*", "*"]));
     let labels: Vec<&str> = panels(&figure).iter().map(|p| p.y_label.as_str()).collect();
-    assert_eq!(labels, ["norm_wk (Euclidean norm)", "other", "loss (nats)", ""]);
+    assert_eq!(labels, ["norm_wk (Euclidean norm)", "other", "nats", ""]);
     // a number that two patterns of a row stand for is one line
     let twice = drawn(&table, &y(&["loss,loss*"]));
     let names: Vec<&str> = panels(&twice)[0].series.iter().map(|s| s.label.as_str()).collect();
@@ -62,6 +62,9 @@ fn a_share_below_zero_is_none() {
     assert_eq!(loss.series[0].points, [(0.0, -1.0), (1.0, 2.0), (2.0, 3.0)]);
     assert_eq!([acc.log_x, acc.log_y, loss.log_x, loss.log_y], [true, false, true, true]);
     assert_eq!((acc.y_range, loss.y_range), (Some((0.0, 1.0)), None));
+    // a number above 1 that somebody has called a share stood outside of its panel
+    let above = drawn(&read("iter,acc\n0,0.5\n1,1.5\n"), &y(&["acc"]));
+    assert_eq!(panels(&above)[0].y_range, None);
 }
 
 /// The paper's programs write -1 for the divergence of a part that the model lacks.

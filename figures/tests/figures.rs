@@ -101,10 +101,11 @@ fn several_numbers_of_a_panel_are_its_lines_and_settings_its_neighbours() {
     let titles: Vec<&str> = lines(&figure).iter().map(|panel| panel.title.as_str()).collect();
     assert_eq!(titles, ["lr = 0.01", "lr = 0.1"]);
 
-    let text = "run,status,iter,loss,loss_test,acc_end,acc_test,wo1_acc,wk1_acc\nr,done,0,1,1,0,0,0,0\n";
+    let text = "run,status,iter,loss,loss_test,kl_uniform,kl_bigram,acc_end,acc_test,wo1_acc,wk1_acc\nr,done,0,1,1,1,1,0,0,0,0\n";
     let table = Table::read("a table", text).unwrap();
     for (numbers, label) in [
         ("loss,loss_test", "loss (nats)"),
+        ("kl_uniform,kl_bigram", "nats"), // a divergence is no loss
         ("wo1_acc,wk1_acc", "recall (share)"),
         ("acc_end,acc_test", "accuracy (share)"),
         ("acc_end,wo1_acc", "accuracy (share)"),

@@ -9,7 +9,7 @@ use crate::kernels::Element;
 use crate::{Error, Result};
 
 use super::attribution::{self, Against, Term};
-use super::observation::{Columns, Observation, Places, Resolved, ResolvedMeasure, ResolvedNorm};
+use super::observation::{Columns, Observation, Places, Resolved, ResolvedMeasure, ResolvedNorm, Row};
 use super::{Counter, Head, Key, Measure, Measurements, Metric, Select, Sequence, check_name};
 
 /// What an engine has to show.
@@ -287,12 +287,15 @@ impl Wanted<'_> {
             Measure::Logit { term, against } => self.logit(term.as_deref(), against, select)?,
             Measure::Share(of) => ResolvedMeasure::Share(of.clone()),
             Measure::Norm { site } => ResolvedMeasure::Norm(self.stream(site, select)?),
-            Measure::By { site: Some(site), rule, .. } => {
-                ResolvedMeasure::By { columns: self.stream(site, select)?, rule: rule.clone() }
-            }
-            Measure::By { site: None, rule, .. } => {
-                let all = Columns { read: self.logits(select), first: 0, width: self.graph.vocab() };
-                ResolvedMeasure::By { columns: all, rule: rule.clone() }
+            Measure::By { site, rule, .. } => {
+                let row = match site {
+                    Some(site) => self.row(site, select)?,
+                    None => {
+                        let read = self.logits(select);
+                        Row::Columns(Columns { read, first: 0, width: self.graph.vocab() })
+                    }
+                };
+                ResolvedMeasure::By { row, rule: rule.clone() }
             }
             Measure::Attention { head, key, by, through } => {
                 let through = through.as_ref().map(|other| self.head(other, select)).transpose()?;
@@ -315,6 +318,19 @@ impl Wanted<'_> {
     /// The number of the read of the logits, which are wanted at these positions.
     fn logits(&mut self, select: &Select) -> usize {
         self.read(self.graph.logits(), select)
+    }
+
+    /// The rows of a stream, or those of head 2 of a pattern for `site[2]`, which are wanted at these positions.
+    fn row(&mut self, site: &str, select: &Select) -> Result<Row> {
+        let (name, head) = site_and_head(site)?;
+        if !self.graph.is_pattern(self.site(name)?) {
+            return self.stream(site, select).map(Row::Columns);
+        }
+        let Some(head) = head else {
+            let one = format!("one head of it, as '{name}[0]'");
+            return Err(Error::misfit(format!("site '{site}'"), "an attention pattern", one));
+        };
+        self.head(&Head::new(name, head), select).map(Row::Head)
     }
 
     /// The columns of a stream, whose rows are wanted at these positions: all of them, or those of head 2 of `site[2]`.

@@ -39,7 +39,7 @@ pub(super) enum ResolvedMeasure {
     Share(Select),
     Norm(Columns),
     By {
-        columns: Columns,
+        row: Row,
         rule: Arc<RowRule>,
     },
     Attention {
@@ -48,6 +48,14 @@ pub(super) enum ResolvedMeasure {
         by: By,
         through: Option<usize>,
     },
+}
+
+/// What a rule of the user's own gets of each position.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Row {
+    Columns(Columns),
+    /// The weights of a head, by its number.
+    Head(usize),
 }
 
 /// Some columns of a read.
@@ -184,8 +192,11 @@ impl<'a, E: Element> Observation<'a, E> {
                 let squares = self.columns(*columns, t).iter().map(|v| v.to_f64() * v.to_f64());
                 Some(squares.sum::<f64>().sqrt())
             }
-            ResolvedMeasure::By { columns, rule } => {
-                let row = self.columns(*columns, t);
+            ResolvedMeasure::By { row, rule } => {
+                let row = match *row {
+                    Row::Columns(columns) => self.columns(columns, t),
+                    Row::Head(head) => self.weights(head, t),
+                };
                 self.room.clear();
                 self.room.extend(row.iter().map(|v| v.to_f64()));
                 rule(&self.sequence, t, &self.room)

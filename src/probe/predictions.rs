@@ -83,7 +83,7 @@ pub enum Measure {
 }
 
 /// A rule of your own: the number at position `t` of a sequence, `rule(sequence, t, values)`; `None` where there is none, which leaves
-/// the position out of the mean. `values` are the row of that position, `[vocab]` or `[dim]`.
+/// the position out of the mean. `values` are the row of that position, `[vocab]` or `[dim]`, or `[t + 1]` of a head's pattern.
 pub type RowRule = dyn Fn(&Sequence<'_>, usize, &[f64]) -> Option<f64> + Send + Sync;
 
 /// How attention to keys of a kind is measured.
@@ -234,7 +234,8 @@ impl Metric {
 
     /// The mean of a number of your own, computed from the values at a site: `rule(sequence, t, values)`, with the values `[dim]` of
     /// the stream at position `t`; of streams by head, those of all heads, one after the other, or of head 2 alone for
-    /// `layers.0.attention.v[2]`. Where the rule gives `None`, the position is left out of the mean.
+    /// `layers.0.attention.v[2]`. For a head of a pattern, `layers.0.attention.pattern[2]`, the values are its weights `[t + 1]` from
+    /// query `t` on the keys `0..=t`. Where the rule gives `None`, the position is left out of the mean.
     ///
     /// ```
     /// use ihead::probe::{Metric, Unit};
@@ -244,6 +245,11 @@ impl Metric {
     ///     Some(values.iter().zip(direction).map(|(value, d)| value * d).sum())
     /// });
     /// assert_eq!(metric.to_string(), "along: a number of your own from layers.1.resid over all positions");
+    ///
+    /// // the entropy of a head's attention: 0 if it attends to one key, ln(t + 1) if to all alike
+    /// let entropy = |weights: &[f64]| weights.iter().filter(|w| **w > 0.0).map(|w| -w * w.ln()).sum::<f64>();
+    /// let site = "layers.0.attention.pattern[2]";
+    /// let _ = Metric::by_site("entropy_0_2", site, Unit::Nats, move |_, _, weights| Some(entropy(weights)));
     /// ```
     pub fn by_site(
         name: impl Into<String>,

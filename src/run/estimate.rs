@@ -93,9 +93,11 @@ impl Estimate {
         }
         let graph = model.record_edited(seq, needs.edits)?;
         let (params, loss) = (Params::of(model), needs.loss.resolve(&graph)?);
-        let moments = needs.optim.moments() as f64;
+        // a rule of the user's own may fail in a step: all that was before is kept
+        let own = needs.optim.has_own();
+        let moments = if own { 2.0 } else { 1.0 } * needs.optim.moments() as f64;
         let initial = if needs.timeline.needs_initial() { all } else { 0.0 };
-        let undo = if needs.on_divergence == OnDivergence::Stop { all } else { 0.0 };
+        let undo = if own || needs.on_divergence == OnDivergence::Stop { all } else { 0.0 };
         let mut engines =
             vec![compute.engine_bytes(&graph, loss.request(), &|id| params.trains(id), needs.batch)];
         if needs.evaluates {

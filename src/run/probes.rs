@@ -1,6 +1,8 @@
 //! All that a run measures.
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::data::Batch;
 use crate::graph::{AnyModel, Edits};
 use crate::nn::Params;
@@ -48,8 +50,8 @@ pub(super) struct Probes {
 
 impl Wanted {
     /// Refuses names that are given twice, test sets that are too long for the model and weight edits that do not fit it.
-    pub fn check(&self, model: &dyn AnyModel) -> Result<()> {
-        self.check_names()?;
+    pub fn check(&self, model: &dyn AnyModel, settings: &Value) -> Result<()> {
+        self.check_names(settings)?;
         for set in &self.sets {
             check_length("a test batch", set.batch.seq, model)?;
             set.edited.iter().try_for_each(|edit| edit.check(model))?;
@@ -91,8 +93,9 @@ impl Wanted {
         Ok(probes)
     }
 
-    /// Refuses two numbers of one name, and a number without a name.
-    fn check_names(&self) -> Result<()> {
+    /// Refuses two numbers of one name, a number without a name, and one with the name of a setting, whose column in a table of runs
+    /// it would be taken for.
+    fn check_names(&self, settings: &Value) -> Result<()> {
         let sets = self.sets.iter().flat_map(|set| &set.metrics);
         let metrics = || self.training.iter().chain(sets.clone());
         // a metric that measures a loss may stand for the loss of the step
@@ -107,6 +110,9 @@ impl Wanted {
             check_name(name)?;
             if seen.contains(&name) {
                 return Err(Error::duplicate("numbers of a run", name));
+            }
+            if settings.get(name).is_some() {
+                return Err(Error::duplicate("settings and numbers of a run", name));
             }
             seen.push(name);
         }

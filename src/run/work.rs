@@ -296,7 +296,7 @@ impl Work {
         training.optim.check(model)?;
         self.schedule.check()?;
         self.every.check()?;
-        self.program_settings()?;
+        let settings = self.program_settings()?;
         let graph = training.graph(model, seq)?;
         training.check_values(model, &graph)?;
         if task.vocab() > graph.vocab() {
@@ -307,7 +307,7 @@ impl Work {
                 format!("at most the {most} of the model's vocabulary"),
             ));
         }
-        self.wanted.check(model)?;
+        self.wanted.check(model, &settings)?;
         for (entry, edits) in training.timeline.edited(&training.edits) {
             self.wanted.check_edited(model, seq, &edits).map_err(|error| error.of_part(entry))?;
         }

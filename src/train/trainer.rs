@@ -89,6 +89,8 @@ pub(crate) struct Training {
     /// Whether a number was not finite and the run continues.
     diverged: bool,
     pub(super) undo: Undo,
+    /// The optimiser before the present step, while a rule of the user's own updates the parameters.
+    before_step: Option<Optim>,
     pub(super) copies: Copies,
 }
 
@@ -209,6 +211,7 @@ impl Default for Training {
             has_batch: false,
             diverged: false,
             undo: Undo::default(),
+            before_step: None,
             copies: Copies::default(),
         }
     }
@@ -312,6 +315,10 @@ impl Training {
         let mut stepper = None;
         // a loss, an operation or a monitor of the user's may panic; the weights are those of a whole step then
         let taken = Error::or_panicked("the run", || self.take(subject, seq, loader, end, &mut stepper));
+        if let Some(optim) = self.before_step.take() {
+            self.undo.restore(subject.model_mut());
+            self.optim = optim;
+        }
         let fetched = match &stepper {
             Some((Stepper::Device(resident), _)) => self.fetch(subject.model_mut(), resident.as_ref()),
             _ => Ok(()),
@@ -506,7 +513,9 @@ impl Training {
         if let Some(message) = broken.filter(|_| !self.diverged) {
             self.diverges(iteration, message)?;
         }
-        if self.on_divergence == OnDivergence::Stop {
+        // a rule of the user's own may fail when some parameters have been updated
+        self.before_step = self.optim.has_own().then(|| self.optim.clone());
+        if self.on_divergence == OnDivergence::Stop || self.before_step.is_some() {
             self.undo.keep(model);
         }
         let updates = changed.as_ref().unwrap_or(&gradients);
@@ -527,6 +536,7 @@ impl Training {
             };
         });
         stepped?;
+        self.before_step = None;
         self.check_weights(model, iteration, "after the step")?;
         Ok((found, gradients))
     }

@@ -112,6 +112,66 @@ fn a_run_that_was_broken_off_continues_with_the_same_bits() {
     }
 }
 
+/// The parameters that were updated before it failed were updated twice when the run was continued.
+#[test]
+fn a_rule_that_fails_in_the_middle_of_a_step_leaves_that_of_before() {
+    struct Fails(Option<&'static str>);
+    impl UpdateRule for Fails {
+        fn words(&self) -> String {
+            "fails".into()
+        }
+        fn moments(&self) -> &'static [&'static str] {
+            &["buffer"]
+        }
+        fn update(&self, of: Update<'_>) -> Result<()> {
+            if of.name == "output.weight" && of.step == 4 {
+                assert!(self.0 != Some("panics"), "no step today");
+                self.0.map_or(Ok(()), |said| Err(ihead::Error::value("fails", said, "no error")))?;
+            }
+            Again { momentum: 0.9, decay: 0.01 }.update(of)
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let new = |fails, at: &std::path::Path| run().optim(Optim::by(0.2, Fails(fails))).steps(7).save_to(at);
+    let whole = dir.path().join("whole");
+    new(None, &whole).train(7).unwrap();
+    for fails in ["panics", "errs"] {
+        let parts = dir.path().join(fails);
+        let error = new(Some(fails), &parts).train(7).unwrap_err().to_string();
+        assert!(error.contains("3 iterations kept"), "{error}");
+        new(None, &parts).resume().train(7).unwrap();
+        for file in ["final.safetensors", "res.jsonl"] {
+            assert!(
+                fs::read(whole.join(file)).unwrap() == fs::read(parts.join(file)).unwrap(),
+                "{fails} {file}"
+            );
+        }
+    }
+}
+
+/// With two moments of one name the second was lost at each step, and no checkpoint of either could be continued.
+#[test]
+fn moments_have_names_of_their_own() {
+    struct Named(&'static [&'static str]);
+    impl UpdateRule for Named {
+        fn words(&self) -> String {
+            "named".into()
+        }
+        fn moments(&self) -> &'static [&'static str] {
+            self.0
+        }
+        fn update(&self, _: Update<'_>) -> Result<()> {
+            Ok(())
+        }
+    }
+    let told = |names| run().optim(Optim::by(0.1, Named(names))).train(1).unwrap_err().to_string();
+    assert_eq!(told(&["m", "v", "m"]), "two moments of an optimiser are named 'm'; name one otherwise");
+    assert_eq!(told(&["a/b"]), "moment of named: 'a/b'; expected a name without '/'");
+    assert_eq!(told(&[""]), "moment of named: ''; expected a name without '/'");
+    let grouped = Groups::new(library()).group("output", Optim::by(0.1, Named(&["m", "m"])));
+    assert!(run().optim(grouped).train(1).unwrap_err().to_string().contains("are named 'm'"));
+}
+
 #[test]
 fn another_rule_is_another_run() {
     let dir = tempfile::tempdir().unwrap();

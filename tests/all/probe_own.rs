@@ -62,7 +62,7 @@ fn a_rule_may_have_no_number() {
 }
 
 #[test]
-fn a_site_is_read_with_all_its_heads_under_edits_and_must_be_a_stream() {
+fn a_stream_is_read_with_all_its_heads_and_under_edits() {
     let (model, batch) = (model(), test_batch());
     let sum = |site: &str| {
         Metric::by_site("sum", site, Unit::Number, |_, _, values| Some(values.iter().sum::<f64>()))
@@ -77,8 +77,46 @@ fn a_site_is_read_with_all_its_heads_under_edits_and_must_be_a_stream() {
 
     let told = |site: &str| measure(&model, [sum(site)], &batch).unwrap_err().to_string();
     assert_eq!(told("layers.1.resdi"), "no site 'layers.1.resdi'; did you mean 'layers.1.resid'?");
-    let pattern = told("layers.1.attention.pattern");
-    assert!(pattern.contains("an attention pattern; expected a stream"), "{pattern}");
+}
+
+/// The entropy of a head's attention could not be measured during a run.
+#[test]
+fn a_head_of_a_pattern_is_read_up_to_the_query() {
+    let model = Full::new(65, &FullArgs { max_length: 16, dim: 8, n_heads: 2, ..FullArgs::defaults() });
+    let (model, batch) = (model.unwrap().init(3), test_batch());
+    let entropy = |weights: &[f64]| weights.iter().filter(|w| **w > 0.0).map(|w| -w * w.ln()).sum::<f64>();
+    let of = |site: &str| {
+        Metric::by_site("entropy", site, Unit::Nats, move |_, t, weights| {
+            assert_eq!(weights.len(), t + 1);
+            Some(entropy(weights))
+        })
+        .over(Select::last(5))
+    };
+    let pattern = activations(&model, &batch, "layers.0.attention.pattern").unwrap();
+    let rows: Vec<Vec<f64>> =
+        pattern.values.chunks(16).map(|row| row.iter().map(|w| f64::from(*w)).collect()).collect();
+    for head in 0..2 {
+        let of_head = rows.chunks(16).skip(head).step_by(2);
+        let late: Vec<f64> = of_head.flat_map(|rows| rows[11..].iter().map(|row| entropy(row))).collect();
+        let expected = late.iter().sum::<f64>() / late.len() as f64;
+        let found = measure(&model, [of(&format!("layers.0.attention.pattern[{head}]"))], &batch).unwrap();
+        let found = found.get("entropy").unwrap();
+        assert!((found - expected).abs() < 1e-5 && found > 0.1, "{found}, expected {expected}");
+    }
+
+    let clamped = Inspect::new(&model).edits("layers.0.attention.pattern[1]=previous_token".parse().unwrap());
+    let found = clamped.measure([of("layers.0.attention.pattern[1]")], &batch).unwrap();
+    assert_eq!(found.get("entropy"), Some(0.0));
+
+    let told = |metric: Metric| measure(&model, [metric], &batch).unwrap_err().to_string();
+    assert_eq!(
+        told(of("layers.1.attention.pattern")),
+        "site 'layers.1.attention.pattern': an attention pattern; expected one head of it, as 'layers.1.attention.pattern[0]'"
+    );
+    let beyond = told(of("layers.1.attention.pattern[2]"));
+    assert_eq!(beyond, "head 2 of 'layers.1.attention.pattern', which has heads 0 to 1");
+    let norm = told(Metric::norm("norm", "layers.1.attention.pattern[0]"));
+    assert!(norm.contains("an attention pattern; expected a stream"), "{norm}");
 }
 
 #[test]

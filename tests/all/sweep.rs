@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use ihead::data::{BatchOptions, Batches, BigramData, TriggerOptions, TriggerTask};
 use ihead::model::{Simplified, SimplifiedArgs};
+use ihead::probe::{Unit, WeightProbe};
 use ihead::run::Run;
 use ihead::sweep::{Collect, Sweep, collect};
 
@@ -97,4 +98,21 @@ fn tables_of_a_sweep_in_code_know_its_points_by_their_names() {
     // any other name is none
     std::fs::rename(dir.path().join("rate=0.1,seed=1"), dir.path().join("rate=0.1,first")).unwrap();
     assert_eq!(of(&Collect::default()).rows.iter().filter(|row| row[2].is_null()).count(), 1);
+}
+
+/// The mean of the setting stood under the name of the number.
+#[test]
+fn a_number_with_the_name_of_a_setting_is_what_is_averaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let five = || WeightProbe::by("seed", Unit::Number, |_| Ok(Some(5.0)));
+    let ran = Sweep::over([("seed=1", 1), ("seed=2", 2)])
+        .unwrap()
+        .save_to(dir.path())
+        .train(1, |seed| Ok(run(*seed)?.weights([five()])));
+    assert!(ran.iter().all(|ran| ran.history.is_ok()));
+    let options = Collect { over: vec!["seed".into()], metrics: vec!["seed".into()], ..Collect::default() };
+    let table = collect(&[dir.path()], &options).unwrap().table;
+    let at = table.columns.iter().position(|column| column == "seed");
+    let mean = at.map(|at| table.rows[0][at].as_f64());
+    assert_eq!(mean, Some(Some(5.0)));
 }

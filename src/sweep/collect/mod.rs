@@ -256,8 +256,8 @@ fn means(all: &Frame, differing: &[String], metrics: &[String], options: &Collec
         let mut row: Vec<Value> = kept.iter().map(|key| group[0][place(key)].clone()).collect();
         row.extend([json!(whole.len()), json!(group.len() - whole.len())]);
         row.push(whole.first().map_or(Value::Null, |first| first[place("iter")].clone()));
-        for name in &numbers {
-            let at = place(name);
+        // the last columns; a setting may have the name of a number
+        for at in all.columns.len() - numbers.len()..all.columns.len() {
             let values: Vec<f64> = whole.iter().filter_map(|row| row[at].as_f64()).collect();
             match estimate(&values, options.confidence) {
                 None => row.extend([Value::Null, json!(0), Value::Null, Value::Null, Value::Null]),

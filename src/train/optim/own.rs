@@ -57,6 +57,7 @@ pub trait UpdateRule: Send + Sync {
     fn words(&self) -> String;
 
     /// The names of what it remembers of a parameter: for each a number for each value of the parameter, zeros before the first step.
+    /// They differ, are not empty, and have no `/`.
     fn moments(&self) -> &'static [&'static str] {
         &[]
     }
@@ -65,7 +66,7 @@ pub trait UpdateRule: Send + Sync {
     /// moments are rounded to that afterwards.
     ///
     /// # Errors
-    /// Ends the run.
+    /// Ends the run, with the weights and moments as they were before this step of all parameters.
     fn update(&self, update: Update<'_>) -> Result<()>;
 }
 
@@ -150,6 +151,21 @@ impl Own {
     /// The numbers in double precision that a step holds of an entry of a parameter: its value, its gradient and its moments.
     pub(super) fn doubles(&self) -> usize {
         2 + self.moments()
+    }
+
+    /// Refuses names of moments by which a checkpoint could not tell them apart.
+    pub(super) fn check_moments(&self) -> Result<()> {
+        let names = self.rule.as_ref().map_or(&[][..], |rule| rule.moments());
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].contains(name) {
+                return Err(Error::duplicate("moments of an optimiser", *name));
+            }
+            if name.is_empty() || name.contains('/') {
+                let key = format!("moment of {}", self.words);
+                return Err(Error::value(key, format!("'{name}'"), "a name without '/'"));
+            }
+        }
+        Ok(())
     }
 
     /// Looks up the shapes of the parameters.

@@ -72,8 +72,11 @@ impl Optim {
     /// Checks the numbers that it was made of, as its text is checked when it is read.
     ///
     /// # Errors
-    /// If one is negative or not finite, or a `beta` is 1 or more.
+    /// If one is negative or not finite, a `beta` is 1 or more, or moments of a rule of the user's own have names that do not do.
     pub(super) fn check_numbers(&self) -> Result<()> {
+        if let Optim::Own(own) = self {
+            own.check_moments()?;
+        }
         if let Optim::Groups(groups) = self {
             groups.groups().try_for_each(|(_, optim)| optim.check_numbers())?;
             return groups.others().check_numbers();

@@ -246,6 +246,17 @@ fn settings_that_are_no_object() {
     refused(run().settings("[1]"), "settings: no object; expected an object in JSON");
 }
 
+/// A table of runs averaged the setting instead.
+#[test]
+fn a_number_with_the_name_of_a_setting() {
+    let seed = || run().on(&test_batch(), [Metric::entropy("seed")]);
+    refused(
+        seed().settings("{\"seed\": 1}"),
+        "two settings and numbers of a run are named 'seed'; name one otherwise",
+    );
+    assert!(seed().settings("{\"seeds\": 1}").train(1).is_ok());
+}
+
 /// A task of one's own whose numbers have changed, without settings that say so.
 #[test]
 fn a_continued_run_of_another_task() {
