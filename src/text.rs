@@ -1,4 +1,6 @@
 //! Values as text, for command lines and files: `name(item, item)`. One reader for all, over the lexer of the recalls.
+use std::fmt;
+
 use ihead_formula::lex::Scanner;
 pub(crate) use ihead_formula::lex::Token;
 
@@ -6,6 +8,18 @@ use crate::{Error, Result};
 
 /// The most numbers that ranges stand for: a typing error should not fill the memory.
 const MOST: usize = 1 << 20;
+
+/// A number as it is written into a text: with an exponent where it would otherwise be a long row of zeros, as 1e300 is.
+pub(crate) struct Number(pub f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// More than any number of 17 digits has that is not far from 1.
+        const LONG: usize = 24;
+        let plain = self.0.to_string();
+        if plain.len() <= LONG { f.write_str(&plain) } else { write!(f, "{:e}", self.0) }
+    }
+}
 
 /// A text that is read from left to right.
 pub(crate) struct Reader<'a> {
@@ -212,3 +226,26 @@ macro_rules! setting_as_text {
     };
 }
 pub(crate) use setting_as_text;
+
+#[cfg(test)]
+mod tests {
+    use super::Number;
+
+    #[test]
+    fn a_number_that_is_far_from_1_is_written_with_an_exponent() {
+        let written = |number: f64| Number(number).to_string();
+        assert_eq!(
+            [1.0, -0.25, 1e-6, 1e20].map(written),
+            ["1", "-0.25", "0.000001", "100000000000000000000"]
+        );
+        assert_eq!([1e300, -1.5e300, 1e-300].map(written), ["1e300", "-1.5e300", "1e-300"]);
+        for number in [0.1 + 0.2, f64::MAX, f64::MIN_POSITIVE, 1.0 / 3.0 * 1e-5] {
+            assert_eq!(written(number).parse(), Ok(number));
+        }
+        let text = "0: scale(output.weight, 1e300), 0: edit(layers.0.out=row(1e300, -1))";
+        assert_eq!(
+            text.parse::<crate::train::Timeline>().map(|timeline| timeline.to_string()).unwrap(),
+            text
+        );
+    }
+}

@@ -54,11 +54,20 @@ fn file_to_write(path: &Path) -> Result<PathBuf> {
 /// # Errors
 /// If it is there and cannot be read.
 pub(crate) fn text_if_there(path: &Path) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", path, error)),
+        _ => text(path).map(Some),
     }
+}
+
+/// The text of a file or a pipe.
+///
+/// # Errors
+/// If it cannot be read, is a device, or is no text.
+pub(crate) fn text(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    open(path)?.read_to_string(&mut text).map_err(|e| Error::io("read", path, e))?;
+    Ok(text)
 }
 
 /// Opens a file or a pipe to be read; a device such as `/dev/zero` may never end.
@@ -93,6 +102,14 @@ pub(crate) fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
 
 /// How the names of temporary files begin, so that those that a killed process leaves are known.
 pub(crate) const TEMPORARY: &str = ".ihead-";
+
+/// Sees whether files can be made and removed in a folder.
+///
+/// # Errors
+/// If they cannot.
+pub(crate) fn check_folder(dir: &Path) -> std::io::Result<()> {
+    temporary(dir)?.close()
+}
 
 /// A temporary file with the permissions of any new file: all that the umask lets through. (`tempfile_in` lets nobody else read it,
 /// and has its path in errors, which name the file that is to be written.)

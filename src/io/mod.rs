@@ -6,7 +6,7 @@ mod npz;
 mod state_dict;
 mod stored;
 
-pub(crate) use atomic::{TEMPORARY, open, read_at_most, text_if_there};
+pub(crate) use atomic::{TEMPORARY, check_folder, open, read_at_most, text, text_if_there};
 pub use atomic::{write_atomically, write_atomically_with};
 pub(crate) use lock::Lock;
 pub use npz::Npz;

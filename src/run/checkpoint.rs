@@ -14,6 +14,8 @@ use crate::train::optim::{Optim, Optimizer, ParamState, State};
 use crate::train::{Cursor, Training};
 use crate::{Error, Result};
 
+use super::identity;
+
 /// The file in a run's folder.
 const NAME: &str = "checkpoint.safetensors";
 
@@ -35,6 +37,8 @@ pub(super) struct Checkpoint {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Rest {
     format: u32,
+    /// A checksum of all values; nothing in a checkpoint of a version that made none.
+    sum: Option<u32>,
     /// Where the run stands.
     pub cursor: Cursor,
     /// How far the data have been read.
@@ -100,6 +104,7 @@ impl Checkpoint {
         }
         let rest = Rest {
             format: FORMAT,
+            sum: Some(sum(&tensors)),
             cursor: training.cursor(),
             data,
             optim: training.optim.without_state()?,
@@ -131,7 +136,10 @@ impl Checkpoint {
             let message = format!("a checkpoint of form {}, expected {FORMAT}", value["format"]);
             return Err(Error::format(&path, message));
         }
-        let rest = serde_json::from_value(value).map_err(|e| Error::format(&path, e.to_string()))?;
+        let rest: Rest = serde_json::from_value(value).map_err(|e| Error::format(&path, e.to_string()))?;
+        if rest.sum.is_some_and(|was| was != sum(&tensors)) {
+            return Err(Error::format(&path, "damaged: its values are not those that the run has written"));
+        }
         Ok(Checkpoint { rest, tensors })
     }
 
@@ -185,6 +193,11 @@ impl Checkpoint {
         training.go_on(rest.cursor, initial);
         Ok(())
     }
+}
+
+/// A checksum of all values.
+fn sum(tensors: &BTreeMap<String, Array<Values>>) -> u32 {
+    tensors.values().fold(0, |sum, array| identity::with_values(sum, &array.values))
 }
 
 /// Values without a shape of their own.

@@ -91,6 +91,11 @@ pub(super) fn look(dir: &Path) -> Result<Found> {
             found = Found::Run;
         }
     }
+    if let Some((_, path)) =
+        crate::io::snapshots(dir)?.into_iter().find(|(iteration, path)| iteration.is_some() && path.is_dir())
+    {
+        return Err(Error::format(path, "is a folder, where a snapshot of a run would be; move it away"));
+    }
     // what an interrupted installation has left is no run
     Ok(if dir.join(INSIDE).is_dir() && !dir.join("run.json").exists() { Found::NoRun } else { found })
 }
@@ -174,6 +179,9 @@ impl Stage {
         let mut new = Stage { stage: None, target, there: None, replaces: found == Found::Run, made };
         if found != Found::Nothing {
             new.there = Some(Folder::take(&new.target)?);
+        }
+        if new.replaces {
+            check_removable(&new.target)?;
         }
         let stage = match found {
             Found::NoRun => new.target.join(INSIDE),
@@ -270,6 +278,15 @@ fn clear_interrupted(dir: &Path) -> Result<()> {
         remove(&stage)?;
     }
     clear_temporary(dir)
+}
+
+/// Refuses to replace a run whose files could not be removed any more when the new one is in its place.
+fn check_removable(dir: &Path) -> Result<()> {
+    let snapshots = dir.join(SNAPSHOTS);
+    let dirs = [Some(dir), snapshots.is_dir().then_some(&*snapshots)];
+    dirs.into_iter().flatten().try_for_each(|dir| {
+        crate::io::check_folder(dir).map_err(|e| Error::io("replace the files in", dir, e))
+    })
 }
 
 /// Removes the files of the run in `old`; what is not of a run goes to `new`.

@@ -1,4 +1,5 @@
 //! The measurements of a run.
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,7 +52,8 @@ impl History {
             let mend = "it was changed after the run had written it; put it back, or begin again with overwrite=true";
             Error::format(path, format!("{found}: {mend}"))
         };
-        let mut bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let mut bytes = Vec::new();
+        crate::io::open(path)?.read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
         let (found, known) = (bytes.len() as u64, written.records);
         if found < known {
             return Err(changed(format!("has {found} bytes, the checkpoint knows of {known}")));

@@ -61,10 +61,15 @@ pub(super) fn of_loss(
 
 /// A number that tells weights apart.
 fn of_weights(model: &dyn AnyModel) -> u32 {
-    model.tensors().into_iter().fold(0, |sum, (.., tensor)| match tensor.data() {
+    model.tensors().into_iter().fold(0, |sum, (.., tensor)| with_values(sum, tensor.data()))
+}
+
+/// A checksum that goes on with these values.
+pub(super) fn with_values(sum: u32, values: &Values) -> u32 {
+    match values {
         Values::Single(values) => with(sum, values.iter().map(|value| value.to_le_bytes())),
         Values::Double(values) => with(sum, values.iter().map(|value| value.to_le_bytes())),
-    })
+    }
 }
 
 /// Whether two terms of a loss are the same but for rounding, which differs between kinds of processors.

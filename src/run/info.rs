@@ -176,7 +176,7 @@ impl RunInfo {
     /// If there is none, or it is of another version's form.
     pub fn read(dir: &Path) -> Result<RunInfo> {
         let path = dir.join("run.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let text = crate::io::text(&path)?;
         serde_json::from_str(&text).map_err(|e| Error::format(&path, format!("not of a run: {e}")))
     }
 

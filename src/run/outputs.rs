@@ -2,6 +2,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::graph::AnyModel;
 use crate::nn::Module;
 use crate::output::counted;
 use crate::probe::Measurements;
@@ -89,6 +90,27 @@ impl Outputs {
         Ok((folder, checkpoint))
     }
 
+    /// Refuses to go on beside a file of the run that stays as it is, and that its readers would refuse after the end.
+    ///
+    /// # Errors
+    /// If the settings in `params.json` are not in JSON, or a snapshot is not whole or not of this model.
+    pub fn check_what_stays(dir: &Path, cursor: Cursor, model: &dyn AnyModel) -> Result<()> {
+        let damaged = |error: Error| {
+            Error::usage(format!("{error}; put the file back, or move it away to continue without it"))
+        };
+        let path = dir.join("params.json");
+        if let Some(text) = crate::io::text_if_there(&path)? {
+            let settings = serde_json::from_str::<serde_json::Value>(&text);
+            settings.map_err(|e| damaged(Error::format(&path, format!("not the settings of a run: {e}"))))?;
+        }
+        for (iteration, path) in crate::io::snapshots(dir)? {
+            if iteration.is_some() && stays(iteration, cursor) {
+                crate::io::read_all_of(&path, model).map_err(damaged)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Continues in a folder that was opened: what is newer than the checkpoint is removed.
     ///
     /// # Errors
@@ -106,10 +128,7 @@ impl Outputs {
         records.add(written.pending.as_bytes())?;
         let events = events.then(|| Events::reopen(dir, written.events)).transpose()?;
         for (iteration, path) in crate::io::snapshots(dir)? {
-            // that of the coming iteration is taken before its step, and taken already if its changes have begun
-            let kept =
-                iteration.is_none_or(|i| i < cursor.iteration || i == cursor.iteration && cursor.applied > 0);
-            if !kept {
+            if !stays(iteration, cursor) {
                 std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
             }
         }
@@ -253,6 +272,12 @@ impl Outputs {
         let _ = self.look().and_then(|()| self.info.write(self.dir()));
         Err(ended)
     }
+}
+
+/// Whether a snapshot is no newer than the checkpoint: that of the coming iteration is taken before its step, and taken
+/// already if its changes have begun.
+fn stays(iteration: Option<usize>, cursor: Cursor) -> bool {
+    iteration.is_none_or(|i| i < cursor.iteration || i == cursor.iteration && cursor.applied > 0)
 }
 
 fn ended(error: Error, kept: String) -> Error {

@@ -55,10 +55,10 @@ impl Work {
         };
         let text: String = records.iter().map(line).collect();
         crate::io::write_atomically(&dir.join("reprobe.jsonl"), text.as_bytes())?;
-        self.look_at(model, dir, &Timeline::default(), 0)?;
         if self.logging.lines {
             crate::output::print(table(&records))?;
         }
+        self.look_at(model, dir, &Timeline::default(), 0)?;
         Ok(records)
     }
 }

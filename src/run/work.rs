@@ -215,6 +215,7 @@ impl Work {
                 written = checkpoint.rest.written.clone();
                 history = History::read(&folder.path().join("res.jsonl"), &written)?;
                 let cursor = checkpoint.rest.cursor;
+                Outputs::check_what_stays(folder.path(), cursor, model)?;
                 checkpoint.restore(model, &mut self.training)?;
                 probes.reopen(model, &self.training.edits)?;
                 let info = self.describe(model, &estimate, &probes)?;

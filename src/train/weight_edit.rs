@@ -10,7 +10,7 @@ use crate::kernels::Element;
 use crate::names::stands_for;
 use crate::nn::{Module, ModuleExt, ParamId, Params, Values, unknown};
 use crate::probe::Matrix;
-use crate::text::{Reader, serde_as_text};
+use crate::text::{Number, Reader, serde_as_text};
 use crate::{Error, Result};
 
 /// What becomes of a weight.
@@ -297,9 +297,9 @@ impl fmt::Display for WeightEdit {
         let pattern = &self.pattern;
         match self.change {
             Change::Rank(rank) => write!(f, "rank({pattern}, {rank})"),
-            Change::RankShare(share) => write!(f, "rank_share({pattern}, {share})"),
+            Change::RankShare(share) => write!(f, "rank_share({pattern}, {})", Number(share)),
             Change::Zero => write!(f, "zero({pattern})"),
-            Change::Scale(by) => write!(f, "scale({pattern}, {by})"),
+            Change::Scale(by) => write!(f, "scale({pattern}, {})", Number(by)),
             Change::Initial => write!(f, "initial({pattern})"),
         }
     }

@@ -3,7 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::names::empty_range;
-use crate::text::{Reader, serde_as_text, setting_as_text};
+use crate::text::{Number, Reader, serde_as_text, setting_as_text};
 use crate::{Error, Result};
 
 use super::{Edit, Edits, Entry};
@@ -77,14 +77,14 @@ impl Edit {
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Edit::Scale(by) => write!(f, "scale({by})"),
-            Edit::Add(row) => write!(f, "add({})", joined(row)),
-            Edit::Row(row) => write!(f, "row({})", joined(row)),
+            Edit::Scale(by) => write!(f, "scale({})", Number(*by)),
+            Edit::Add(row) => write!(f, "add({})", numbers(row)),
+            Edit::Row(row) => write!(f, "row({})", numbers(row)),
             Edit::Rows(rows) => {
-                let rows: Vec<String> = rows.iter().map(|row| format!("({})", joined(row))).collect();
+                let rows: Vec<String> = rows.iter().map(|row| format!("({})", numbers(row))).collect();
                 write!(f, "rows({})", rows.join(", "))
             }
-            Edit::Parents(parents) => write!(f, "parents({})", joined(parents)),
+            Edit::Parents(parents) => write!(f, "parents({})", joined(parents.iter())),
             plain => {
                 let name = PLAIN.iter().find(|(_, edit)| edit == plain).map_or("", |(name, _)| *name);
                 f.write_str(name)
@@ -93,8 +93,12 @@ impl fmt::Display for Edit {
     }
 }
 
-fn joined(items: &[impl fmt::Display]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn numbers(row: &[f64]) -> String {
+    joined(row.iter().copied().map(Number))
+}
+
+fn joined(items: impl Iterator<Item = impl fmt::Display>) -> String {
+    items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 impl FromStr for Edits {

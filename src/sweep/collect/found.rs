@@ -65,8 +65,8 @@ pub(super) fn planned(own: &Path) -> Result<BTreeMap<String, Value>> {
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if name.starts_with("plan-") && name.ends_with(".json") {
-            let text = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-            let plan: BTreeMap<String, Value> = serde_json::from_slice(&text)
+            let text = crate::io::text(&path)?;
+            let plan: BTreeMap<String, Value> = serde_json::from_str(&text)
                 .map_err(|e| Error::format(&path, format!("not the plan of a sweep: {e}")))?;
             all.extend(plan);
         }
@@ -127,12 +127,7 @@ fn of_name(dir: &Path) -> Option<Value> {
 
 /// The JSON in a file, if there is one.
 fn json(path: &Path) -> Result<Option<Value>> {
-    match std::fs::read(path) {
-        Ok(text) => {
-            let value = serde_json::from_slice(&text);
-            value.map(Some).map_err(|e| Error::format(path, format!("not JSON: {e}")))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", path, error)),
-    }
+    let text = crate::io::text_if_there(path)?;
+    let value = text.map(|text| serde_json::from_str(&text)).transpose();
+    value.map_err(|e| Error::format(path, format!("not JSON: {e}")))
 }

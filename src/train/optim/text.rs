@@ -2,7 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::Reader;
+use crate::text::{Number, Reader};
 use crate::{Error, Result};
 
 use super::{AdamW, Optim, Sgd};
@@ -131,7 +131,8 @@ impl fmt::Display for Optim {
             return write!(f, "others: {}", groups.others());
         }
         let Some((name, numbers)) = self.numbers() else { return Ok(()) };
-        let settings: Vec<String> = numbers.into_iter().map(|(key, v)| format!("{key}={v}")).collect();
+        let settings: Vec<String> =
+            numbers.into_iter().map(|(key, v)| format!("{key}={}", Number(v))).collect();
         match self {
             Optim::Own(_) => write!(f, "{name} with {}", settings.join(", ")),
             _ => write!(f, "{name}({})", settings.join(", ")),

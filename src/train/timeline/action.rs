@@ -3,7 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::graph::Edits;
-use crate::text::Reader;
+use crate::text::{Number, Reader};
 use crate::train::WeightEdit;
 use crate::train::optim::Optim;
 use crate::{Error, Result};
@@ -157,7 +157,7 @@ impl fmt::Display for Action {
         match self {
             Action::Freeze(pattern) => write!(f, "freeze({pattern})"),
             Action::Release(pattern) => write!(f, "release({pattern})"),
-            Action::LearningRate(rate) => write!(f, "learning_rate({rate})"),
+            Action::LearningRate(rate) => write!(f, "learning_rate({})", Number(*rate)),
             Action::Edit(edits) => write!(f, "edit({edits})"),
             Action::Unedit(pattern) => write!(f, "unedit({pattern})"),
             Action::Weights(edit) => write!(f, "{edit}"),

@@ -2,7 +2,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::text::Reader;
+use crate::text::{Number, Reader};
 use crate::{Error, Result};
 
 use super::Action;
@@ -87,7 +87,7 @@ impl fmt::Display for Rate {
             Curve::Cosine => "cosine",
         };
         let Range { start, end } = self.during;
-        write!(f, "{start}..{end}: {name}({}, {})", self.from, self.to)
+        write!(f, "{start}..{end}: {name}({}, {})", Number(self.from), Number(self.to))
     }
 }
 

@@ -287,6 +287,13 @@ fn changed(file: &[u8], json: Option<&str>, sizes: &[(&str, usize)]) -> Vec<u8> 
     if let Some(json) = json {
         header["__metadata__"]["ihead"] = json.into();
     }
+    if !sizes.is_empty() {
+        // without the checksum, which would be the first to be wrong
+        let rest = header["__metadata__"]["ihead"].as_str().unwrap();
+        let mut rest: serde_json::Value = serde_json::from_str(rest).unwrap();
+        rest.as_object_mut().unwrap().remove("sum");
+        header["__metadata__"]["ihead"] = rest.to_string().into();
+    }
     let mut end = 0;
     let mut data = Vec::new();
     let header = header.as_object_mut().unwrap();

@@ -74,6 +74,33 @@ fn a_run_that_cannot_begin_leaves_the_earlier_one_as_it_was() {
 }
 
 #[test]
+fn an_earlier_run_that_cannot_be_removed_is_not_replaced() {
+    let place = Place::new();
+    place.done("ihead_basic", &["max_iters=4", SNAPSHOTS]);
+    let overwrite = ["max_iters=3", "overwrite=true", SNAPSHOTS];
+    let folder = place.path("run/snapshots/77.safetensors");
+    std::fs::create_dir(&folder).unwrap();
+    let error = place.refused("ihead_basic", &overwrite);
+    assert!(error.ends_with("is a folder, where a snapshot of a run would be; move it away"), "{error}");
+    std::fs::remove_dir(&folder).unwrap();
+    #[cfg(unix)]
+    for name in ["run", "run/snapshots"] {
+        use std::os::unix::fs::PermissionsExt;
+        let permit = |mode| {
+            std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        permit(0o555);
+        // whom nothing is forbidden replaces it
+        if std::fs::write(place.path(name).join("tried"), "").is_err() {
+            let error = place.refused("ihead_basic", &overwrite);
+            assert!(error.starts_with("cannot replace the files in ") && error.contains(name), "{error}");
+        }
+        permit(0o755);
+    }
+    place.done("ihead_basic", &overwrite);
+}
+
+#[test]
 fn a_second_run_into_a_folder_that_is_being_written_is_refused() {
     let place = Place::new();
     let mut first = place.begun("ihead_basic", &["on_divergence=continue"]);

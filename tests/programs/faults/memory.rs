@@ -149,6 +149,18 @@ fn a_device_that_never_ends_is_no_file() {
         let error = place.refused("ihead_basic", &["max_iters=1", setting]);
         assert_eq!(error, "/dev/zero: a device; expected a file or a pipe");
     }
+    #[cfg(unix)]
+    for name in ["res.jsonl", "params.json", "run.json"] {
+        place.done("ihead_basic", &["max_iters=1", "overwrite=true"]);
+        let path = place.path("run").join(name);
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        let output =
+            std::process::Command::new(super::program("collect")).arg(place.path("run")).output().unwrap();
+        let error = super::error_of(&output);
+        assert!(error.ends_with(&format!("{name}: a device; expected a file or a pipe")), "{error}");
+        std::fs::remove_dir_all(place.path("run")).unwrap();
+    }
 }
 
 #[test]

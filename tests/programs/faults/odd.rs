@@ -216,24 +216,34 @@ fn a_run_whose_files_were_damaged_is_not_gone_on_with() {
     let place = Place::new();
     let file = |name: &str| place.path("run").join(name);
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
+    let other_value = |bytes: &[u8]| [&bytes[..bytes.len() - 1], &[bytes[bytes.len() - 1] ^ 1]].concat();
+    let stays = "put the file back, or move it away to continue without it";
     for (name, damage, expected) in [
         ("checkpoint.safetensors", None, "No such file"),
         ("checkpoint.safetensors", Some(&(|_: &[u8]| vec![]) as &dyn Fn(&[u8]) -> Vec<u8>), "0 bytes"),
         ("checkpoint.safetensors", Some(&half), "not a whole safetensors file"),
         ("checkpoint.safetensors", Some(&|bytes| bytes[..bytes.len() - 1].to_vec()), "not a whole"),
+        ("checkpoint.safetensors", Some(&other_value), "its values are not those that the run has written"),
+        ("snapshots/2.safetensors", Some(&half), stays),
+        ("params.json", Some(&half), stays),
         ("run.json", Some(&|_| vec![]), "run.json: not of a run"),
         ("run.json", Some(&half), "run.json: not of a run"),
         ("res.jsonl", None, "res.jsonl"),
         ("res.jsonl", Some(&half), "the checkpoint knows of"),
     ] {
-        place.done("ihead_basic", &["max_iters=4", "overwrite=true"]);
+        place.done("ihead_basic", &["max_iters=4", "overwrite=true", "timeline=2: snapshot"]);
         let whole = std::fs::read(file(name)).unwrap();
         match damage {
             None => std::fs::remove_file(file(name)).unwrap(),
             Some(damage) => std::fs::write(file(name), damage(&whole)).unwrap(),
         }
-        let error = place.refused("ihead_basic", &["max_iters=9", "resume=true"]);
+        let error = place.refused("ihead_basic", &["max_iters=9", "resume=true", "timeline=2: snapshot"]);
         assert!(error.contains(expected), "{name}: {error}");
+    }
+    for moved_away in ["snapshots/2.safetensors", "params.json"] {
+        place.done("ihead_basic", &["max_iters=4", "overwrite=true", "timeline=2: snapshot"]);
+        std::fs::remove_file(file(moved_away)).unwrap();
+        place.done("ihead_basic", &["max_iters=9", "resume=true", "timeline=2: snapshot", "report=true"]);
     }
 }
 
