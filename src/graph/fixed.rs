@@ -43,20 +43,19 @@ pub enum FixedPattern {
 impl FixedPattern {
     /// Attends to the last `n` positions up to the query's own, with equal weights, in sequences of `seq` tokens.
     pub fn window(n: usize, seq: usize) -> Self {
-        Self::mean(seq, |t, j| t - j < n)
+        Self::shares(seq, |t, j| f64::from(u8::from(t - j < n)))
     }
 
     /// Attends to the positions of the query's own block of `n`, up to its own, with equal weights, in sequences of `seq`
     /// tokens.
     pub fn blocks(n: usize, seq: usize) -> Self {
-        Self::mean(seq, |t, j| n > 0 && t / n == j / n)
+        Self::shares(seq, |t, j| f64::from(u8::from(n > 0 && t / n == j / n)))
     }
 
     /// Attends from position `t` to position `j` with a weight that falls with the distance,
     /// `exp(-rate (t - j)) / sum_{i <= t} exp(-rate (t - i))`, in sequences of `seq` tokens.
     pub fn decay(rate: f64, seq: usize) -> Self {
-        let weight = |t: usize, j: usize| (-rate * (t - j) as f64).exp();
-        Self::rule(seq, |t, j| weight(t, j) / (0..=t).map(|i| weight(t, i)).sum::<f64>())
+        Self::shares(seq, |t, j| (-rate * (t - j) as f64).exp())
     }
 
     /// Attends with the weights `weight(query, key)`, for `key <= query`, in sequences of `seq` tokens. The weights are not
@@ -66,14 +65,10 @@ impl FixedPattern {
         FixedPattern::Weights((0..seq * seq).map(of).collect())
     }
 
-    /// The mean over the keys that are seen; zero where none is.
-    fn mean(seq: usize, seen: impl Fn(usize, usize) -> bool) -> Self {
-        Self::rule(
-            seq,
-            |t, j| {
-                if seen(t, j) { 1.0 / (0..=t).filter(|i| seen(t, *i)).count() as f64 } else { 0.0 }
-            },
-        )
+    /// Weights that are shares of their sum over the keys; zero where all are.
+    fn shares(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
+        let sums: Vec<f64> = (0..seq).map(|t| (0..=t).map(|j| weight(t, j)).sum()).collect();
+        Self::rule(seq, |t, j| if sums[t] == 0.0 { 0.0 } else { weight(t, j) / sums[t] })
     }
 
     /// What is wrong with this rule for sequences of `seq`.
@@ -188,6 +183,12 @@ mod tests {
         let window = [[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5]];
         assert_eq!(weights(FixedPattern::window(2, 4)), window.concat());
         assert_eq!(weights(FixedPattern::blocks(0, 2)), [0.0; 4]);
+        let halved = [[1.0, 0.0], [third, 2.0 * third]].concat();
+        let found = weights(FixedPattern::decay(2f64.ln(), 2));
+        assert!(
+            found.iter().zip(halved).all(|(found, expected)| (found - expected).abs() < 1e-15),
+            "{found:?}"
+        );
     }
 
     #[test]
