@@ -33,7 +33,8 @@ use super::patches::Patches;
 /// ```
 ///
 /// # Errors
-/// If the model lacks a site that is measured, two metrics have one name, or the batch does not fit the model.
+/// If the model lacks a site that is measured, a metric cannot be (two have one name, one has none, a number of it is out of range), the
+/// batch does not fit the model, or a parameter was never initialised.
 pub fn measure(
     model: &dyn AnyModel,
     metrics: impl IntoIterator<Item = Metric>,
@@ -60,7 +61,8 @@ pub fn measure(
 /// ```
 ///
 /// # Errors
-/// If there is no such site (the nearest name is in the message), or the batch does not fit the model.
+/// If there is no such site (the nearest name is in the message), the batch does not fit the model, or a parameter was never
+/// initialised.
 pub fn activations(model: &dyn AnyModel, batch: &Batch, site: &str) -> Result<Array> {
     Inspect::new(model).activations(batch, site)
 }
@@ -68,7 +70,8 @@ pub fn activations(model: &dyn AnyModel, batch: &Batch, site: &str) -> Result<Ar
 /// Returns the loss of a model on a batch, and its gradient for each parameter that trains.
 ///
 /// # Errors
-/// If the batch does not fit the model.
+/// If the loss names a site or weight that the model lacks or has a weight that is not finite, the batch does not fit the model, or a
+/// parameter was never initialised.
 pub fn gradients(model: &dyn AnyModel, batch: &Batch, loss: &Loss) -> Result<Gradients> {
     Inspect::new(model).gradients(batch, loss)
 }
@@ -189,7 +192,7 @@ impl<'a> Inspect<'a> {
     /// Measures metrics on a batch.
     ///
     /// # Errors
-    /// Those of [`measure`], or if an edited site is not in the model.
+    /// Those of [`measure`], or if an edited site is not in the model, a patch does not fit its site, or the device cannot be used.
     pub fn measure(&self, metrics: impl IntoIterator<Item = Metric>, batch: &Batch) -> Result<Measurements> {
         let metrics = metrics.into_iter().collect();
         let mut evaluator = Evaluator::new(metrics, &self.graph(batch)?, self.compute)?;
@@ -201,7 +204,7 @@ impl<'a> Inspect<'a> {
     /// a pattern.
     ///
     /// # Errors
-    /// Those of [`activations`], or if an edited site is not in the model.
+    /// Those of [`activations`], or if an edited site is not in the model, a patch does not fit its site, or the device cannot be used.
     pub fn activations(&self, batch: &Batch, site: &str) -> Result<Array> {
         let graph = self.graph(batch)?;
         let names = || graph.sites().keys().map(String::as_str);
@@ -212,7 +215,7 @@ impl<'a> Inspect<'a> {
     /// Returns the loss on a batch, and its gradient for each parameter that trains.
     ///
     /// # Errors
-    /// Those of [`gradients`], or if an edited site is not in the model.
+    /// Those of [`gradients`], or if an edited site is not in the model, a patch does not fit its site, or the device cannot be used.
     pub fn gradients(&self, batch: &Batch, loss: &Loss) -> Result<Gradients> {
         let (graph, params) = (self.graph(batch)?, Params::of(self.model));
         let loss = loss.resolve(&graph)?;
