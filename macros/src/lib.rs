@@ -1,5 +1,6 @@
 //! The macros of ihead: `#[derive(Config)]`, `#[derive(Module)]` and `recall!`. Use them through the crate `ihead`, which
-//! exports them.
+//! exports them. What they write names that crate `::ihead`: where a manifest renames it, `extern crate new_name as ihead;` makes
+//! this name known.
 //!
 //! Each derive lives in a folder of its own: syntax, attributes, validation, expansion.
 use proc_macro::TokenStream;

@@ -47,41 +47,48 @@ impl FixedPattern {
     /// Attends to the last `n` positions up to the query's own, with equal weights, in sequences of `seq` tokens; to nothing if
     /// `n` is 0.
     pub fn window(n: usize, seq: usize) -> Self {
-        Self::mean(seq, |t, j| t - j < n)
+        Self::shares(seq, |t, j| f64::from(u8::from(t - j < n)))
     }
 
     /// Attends to the positions of the query's own block of `n`, up to its own, with equal weights, in sequences of `seq`
     /// tokens; to nothing if `n` is 0.
     pub fn blocks(n: usize, seq: usize) -> Self {
-        Self::mean(seq, |t, j| n > 0 && t / n == j / n)
+        Self::shares(seq, |t, j| f64::from(u8::from(n > 0 && t / n == j / n)))
     }
 
     /// Attends from position `t` to position `j` with a weight that falls with the distance,
     /// `exp(-rate (t - j)) / sum_{i <= t} exp(-rate (t - i))`, in sequences of `seq` tokens.
     pub fn decay(rate: f64, seq: usize) -> Self {
-        let weight = |t: usize, j: usize| (-rate * (t - j) as f64).exp();
-        Self::rule(seq, |t, j| weight(t, j) / (0..=t).map(|i| weight(t, i)).sum::<f64>())
+        Self::shares(seq, |t, j| (-rate * (t - j) as f64).exp())
     }
 
     /// Attends with the weights `weight(query, key)`, for `key <= query`, in sequences of `seq` tokens. The weights are not
     /// normalised. There are `seq^2` of them: where memory cannot hold these, it is [`TooLong`](FixedPattern::TooLong).
     pub fn rule(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
+        Self::of_rows(seq, |t| (0..=t).map(|j| weight(t, j)).collect())
+    }
+
+    /// Weights that are shares of their sum over the keys; zero where all are.
+    fn shares(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
+        Self::of_rows(seq, |t| {
+            let weights: Vec<f64> = (0..=t).map(|j| weight(t, j)).collect();
+            let sum: f64 = weights.iter().sum();
+            weights.into_iter().map(|weight| if sum == 0.0 { 0.0 } else { weight / sum }).collect()
+        })
+    }
+
+    /// The weights `[t + 1]` of each query `t`, zeros after them.
+    fn of_rows(seq: usize, row: impl Fn(usize) -> Vec<f64>) -> Self {
         let bytes = (seq as f64).powi(2) * size_of::<f64>() as f64;
         if crate::memory::check("seq", "the pattern", bytes).is_err() {
             return FixedPattern::TooLong(seq);
         }
-        let of = |i: usize| if i % seq <= i / seq { weight(i / seq, i % seq) } else { 0.0 };
-        FixedPattern::Weights((0..seq * seq).map(of).collect())
-    }
-
-    /// The mean over the keys that are seen; zero where none is.
-    fn mean(seq: usize, seen: impl Fn(usize, usize) -> bool) -> Self {
-        Self::rule(
-            seq,
-            |t, j| {
-                if seen(t, j) { 1.0 / (0..=t).filter(|i| seen(t, *i)).count() as f64 } else { 0.0 }
-            },
-        )
+        let mut weights = Vec::with_capacity(seq * seq);
+        for t in 0..seq {
+            weights.extend(row(t));
+            weights.resize((t + 1) * seq, 0.0);
+        }
+        FixedPattern::Weights(weights.into())
     }
 
     /// What is wrong with this rule for sequences of `seq`.
@@ -210,6 +217,12 @@ mod tests {
         let window = [[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5]];
         assert_eq!(weights(FixedPattern::window(2, 4)), window.concat());
         assert_eq!(weights(FixedPattern::blocks(0, 2)), [0.0; 4]);
+        let halved = [[1.0, 0.0], [third, 2.0 * third]].concat();
+        let found = weights(FixedPattern::decay(2f64.ln(), 2));
+        assert!(
+            found.iter().zip(halved).all(|(found, expected)| (found - expected).abs() < 1e-15),
+            "{found:?}"
+        );
     }
 
     #[test]

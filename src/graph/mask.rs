@@ -7,8 +7,8 @@ use super::op::MaskTable;
 /// A mask of attention: a number that is added to the scaled score of each query and key, minus infinity where the query
 /// does not see the key.
 ///
-/// Queries and keys are given by their positions, counted from 0. Attention is causal in any case: a mask is asked for keys
-/// at or before the query alone. A query that sees no key gets weights of zero, so that it reads nothing. NaN and plus
+/// Queries and keys are given by their positions, counted from 0. Attention is causal in any case: a mask's rule is asked for
+/// keys at or before the query alone, and later ones are hidden. A query that sees no key gets weights of zero, so that it reads nothing. NaN and plus
 /// infinity are errors when the model is recorded.
 ///
 /// ```
@@ -16,6 +16,7 @@ use super::op::MaskTable;
 /// assert!(Mask::window(2).sees(5, 4) && !Mask::window(2).sees(5, 3));
 /// assert!(Mask::blocks(4).sees(5, 4) && !Mask::blocks(4).sees(5, 3));
 /// assert_eq!(Mask::decay(0.5).score(5, 3), -1.0);
+/// assert_eq!(Mask::decay(0.5).score(3, 5), f64::NEG_INFINITY);
 /// let even = Mask::rule("even distances", |query, key| (query - key) % 2 == 0);
 /// assert!(even.sees(4, 2) && !even.sees(4, 3));
 /// assert!(!even.and(&Mask::strict()).sees(4, 4));
@@ -71,12 +72,12 @@ impl Mask {
         })
     }
 
-    /// Returns what is added to the score of `key` for `query`, where `key <= query`.
+    /// Returns what is added to the score of `key` for `query`: minus infinity if the key is later than the query.
     pub fn score(&self, query: usize, key: usize) -> f64 {
-        (self.score)(query, key)
+        if key <= query { (self.score)(query, key) } else { f64::NEG_INFINITY }
     }
 
-    /// Returns whether `query` sees `key`, where `key <= query`.
+    /// Returns whether `query` sees `key`; it never sees a later one.
     pub fn sees(&self, query: usize, key: usize) -> bool {
         self.score(query, key) > f64::NEG_INFINITY
     }
@@ -85,7 +86,7 @@ impl Mask {
     pub(super) fn table(&self, seq: usize) -> Result<MaskTable, String> {
         let of = |i: usize| {
             let (query, key) = (i / seq, i % seq);
-            let score = if key <= query { self.score(query, key) } else { f64::NEG_INFINITY };
+            let score = self.score(query, key);
             if score.is_nan() || score == f64::INFINITY {
                 return Err(format!("{self}: the score of query {query}, key {key} is {score}"));
             }

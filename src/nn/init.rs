@@ -39,7 +39,7 @@ pub enum Init {
         name: String,
         /// Its distribution.
         init: Box<Init>,
-        /// What its values are divided by.
+        /// What its values are divided by; finite, not 0.
         divisor: f32,
     },
 }
@@ -56,6 +56,9 @@ impl Init {
         let (found, expected) = match self {
             Init::Values(values) if values.len() != n => {
                 (format!("{} initial values", values.len()), n.to_string())
+            }
+            Init::Copy { divisor, .. } if n > 0 && (!divisor.is_finite() || *divisor == 0.0) => {
+                (format!("initial values divided by {divisor}"), "a finite number that is not 0".into())
             }
             Init::Copy { init, .. } => return init.problem(name, dims),
             Init::Uniform { bound: size } | Init::Normal { std: size }

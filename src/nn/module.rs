@@ -262,7 +262,7 @@ pub trait ModuleExt: Module {
     /// are released.
     ///
     /// # Errors
-    /// Those of [`matching`](Self::matching).
+    /// Those of [`matching`](Self::matching), or if the module shows its tensors to be read but not to be changed.
     fn freeze(&mut self, pattern: &str) -> Result<()> {
         let names: HashSet<String> = self.matching(pattern)?.into_iter().collect();
         check_writable(self)?;
@@ -275,7 +275,7 @@ pub trait ModuleExt: Module {
     /// Lets the parameters that `pattern` stands for, as in [`matching`](Self::matching), train again.
     ///
     /// # Errors
-    /// Those of [`matching`](Self::matching).
+    /// Those of [`freeze`](Self::freeze).
     fn release(&mut self, pattern: &str) -> Result<()> {
         let names: HashSet<String> = self.matching(pattern)?.into_iter().collect();
         check_writable(self)?;
@@ -288,7 +288,7 @@ pub trait ModuleExt: Module {
     /// them.
     ///
     /// # Errors
-    /// Those of [`tensor`](Self::tensor).
+    /// Those of [`edit_tensor`](Self::edit_tensor).
     fn update(&mut self, name: &str, change: &mut dyn FnMut(&mut [f32])) -> Result<()> {
         self.edit_tensor(name, &mut |tensor| match tensor.data_mut() {
             ValuesMut::Single(values) => change(values),
@@ -309,7 +309,7 @@ pub trait ModuleExt: Module {
     /// if they are kept in single.
     ///
     /// # Errors
-    /// Those of [`tensor`](Self::tensor).
+    /// Those of [`edit_tensor`](Self::edit_tensor).
     fn update_f64(&mut self, name: &str, change: &mut dyn FnMut(&mut [f64])) -> Result<()> {
         self.edit_tensor(name, &mut |tensor| match tensor.data_mut() {
             ValuesMut::Double(values) => change(values),
@@ -324,7 +324,7 @@ pub trait ModuleExt: Module {
     /// Calls `edit` with the tensor of this name, to change its values, its precision or whether it trains.
     ///
     /// # Errors
-    /// Those of [`tensor`](Self::tensor).
+    /// Those of [`tensor`](Self::tensor), or if the module shows its tensors to be read but not to be changed.
     fn edit_tensor(&mut self, name: &str, edit: &mut dyn FnMut(&mut dyn AnyParam)) -> Result<()> {
         let names: Vec<String> = self.tensors().into_iter().map(|(name, ..)| name).collect();
         let name = &names[one(name, names.iter().map(String::as_str))?];
@@ -363,7 +363,7 @@ pub trait ModuleExt: Module {
     /// # Errors
     /// If the pattern stands for no tensor of `other`, or for one that the model lacks or has in another shape: the nearest
     /// name, or both shapes, are in the message. If it stands for two that differ, and the model has one tied parameter for
-    /// both. Then nothing is changed.
+    /// both, or if this module shows its tensors to be read but not to be changed. Then nothing is changed.
     fn copy_from(&mut self, other: &(impl Module + ?Sized), pattern: &str) -> Result<Vec<String>> {
         let tensors = other.tensors();
         let source: Vec<_> = tensors.iter().map(|(name, _, t)| (name.as_str(), t.dims(), t.data())).collect();

@@ -50,7 +50,8 @@ impl<S: Shape> Param<S> {
     /// written before it is used, or an engine refuses it.
     ///
     /// Recording the model ([`crate::graph::record`]) refuses a distribution that does not fit the shape, with the parameter's
-    /// name: [`Init::Values`] with another number of values, or a bound or standard deviation that is negative or not finite.
+    /// name: [`Init::Values`] with another number of values, a bound or standard deviation that is negative or not finite, or a
+    /// divisor that is 0 or not finite.
     /// Such a parameter is never drawn. [`Param::from_values`] refuses a wrong number of values at once.
     pub fn new(shape: S, init: Init) -> Self {
         let n = shape.num_elements();

@@ -294,7 +294,8 @@ impl Operation for Custom {
 }
 
 /// Defines your own [`Pointwise`] function: a type, its value and derivative, a function by which a model applies it,
-/// and a test that compares the derivative with finite differences.
+/// and a test that compares the derivative with finite differences. (Write it in a module: `cargo test` does not find tests in
+/// functions, of which the compiler warns.)
 ///
 /// ```
 /// use ihead::backend::Const;
@@ -320,7 +321,7 @@ macro_rules! pointwise {
 
             impl $crate::ops::Pointwise for [<$name:camel>] {
                 fn name(&self) -> &str {
-                    stringify!($name)
+                    ::core::stringify!($name)
                 }
                 fn value(&self, $x: f64) -> f64 {
                     $value

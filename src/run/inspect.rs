@@ -36,8 +36,8 @@ const WHAT: &str = "the measurement";
 /// ```
 ///
 /// # Errors
-/// If the model lacks a site that is measured, two metrics have one name, the batch does not fit the model, or the model or a
-/// metric panics.
+/// If the model lacks a site that is measured, a metric cannot be (two have one name, one has none, a number of it is out of range), the
+/// batch does not fit the model, a parameter was never initialised, or the model or a metric panics.
 pub fn measure(
     model: &dyn AnyModel,
     metrics: impl IntoIterator<Item = Metric>,
@@ -64,7 +64,8 @@ pub fn measure(
 /// ```
 ///
 /// # Errors
-/// If there is no such site (the nearest name is in the message), the batch does not fit the model, or the model panics.
+/// If there is no such site (the nearest name is in the message), the batch does not fit the model, a parameter was never
+/// initialised, or the model panics.
 pub fn activations(model: &dyn AnyModel, batch: &Batch, site: &str) -> Result<Array> {
     Inspect::new(model).activations(batch, site)
 }
@@ -72,7 +73,8 @@ pub fn activations(model: &dyn AnyModel, batch: &Batch, site: &str) -> Result<Ar
 /// Returns the loss of a model on a batch, and its gradient for each parameter that trains.
 ///
 /// # Errors
-/// If the batch does not fit the model, or the model or the loss panics.
+/// If the loss names a site or weight that the model lacks or has a weight that is not finite, the batch does not fit the model, a
+/// parameter was never initialised, or the model or the loss panics.
 pub fn gradients(model: &dyn AnyModel, batch: &Batch, loss: &Loss) -> Result<Gradients> {
     Inspect::new(model).gradients(batch, loss)
 }
@@ -193,7 +195,7 @@ impl<'a> Inspect<'a> {
     /// Measures metrics on a batch.
     ///
     /// # Errors
-    /// Those of [`measure`], or if an edited site is not in the model.
+    /// Those of [`measure`], or if an edited site is not in the model, a patch does not fit its site, or the device cannot be used.
     pub fn measure(&self, metrics: impl IntoIterator<Item = Metric>, batch: &Batch) -> Result<Measurements> {
         let metrics = metrics.into_iter().collect();
         Error::or_panicked(WHAT, || {
@@ -207,7 +209,7 @@ impl<'a> Inspect<'a> {
     /// a pattern.
     ///
     /// # Errors
-    /// Those of [`activations`], or if an edited site is not in the model.
+    /// Those of [`activations`], or if an edited site is not in the model, a patch does not fit its site, or the device cannot be used.
     pub fn activations(&self, batch: &Batch, site: &str) -> Result<Array> {
         Error::or_panicked(WHAT, || {
             let graph = self.graph(batch)?;
@@ -220,7 +222,7 @@ impl<'a> Inspect<'a> {
     /// Returns the loss on a batch, and its gradient for each parameter that trains.
     ///
     /// # Errors
-    /// Those of [`gradients`], or if an edited site is not in the model.
+    /// Those of [`gradients`], or if an edited site is not in the model, a patch does not fit its site, or the device cannot be used.
     pub fn gradients(&self, batch: &Batch, loss: &Loss) -> Result<Gradients> {
         Error::or_panicked(WHAT, || self.differentiate(batch, loss))
     }

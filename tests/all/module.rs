@@ -175,6 +175,10 @@ fn a_distribution_that_is_none_of_its_parameter_is_refused_with_its_name() {
         (Init::Values(vec![0.0; 3]), "3 initial values"),
         (Init::Uniform { bound: -1.0 }, "initial values from Uniform { bound: -1.0 }"),
         (Init::Normal { std: f64::NAN }, "initial values from Normal { std: NaN }"),
+        (
+            Init::Copy { name: "other".into(), init: Box::new(Init::Ones), divisor: 0.0 },
+            "initial values divided by 0",
+        ),
     ] {
         let error = refused(init);
         let ihead::Error::Misfit { operation, found: said, .. } = &error else { panic!("{error}") };

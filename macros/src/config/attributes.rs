@@ -1,8 +1,9 @@
 //! What is written in `#[config(...)]`, and doc comments.
 
-use proc_macro2::TokenStream;
+use proc_macro2::Group;
+use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, Ident, Lit, LitStr, Meta, Path, Token, parenthesized};
 
@@ -15,6 +16,8 @@ pub(super) struct Entries {
     entries: Vec<Entry>,
     /// The known names that unknown ones probably stand for.
     misspelt: Vec<String>,
+    /// Whether some of them could not be read, so that any name may be among those.
+    unreadable: bool,
 }
 
 /// `name`, `name = value` or `name(tokens)`.
@@ -26,22 +29,26 @@ pub(super) struct Entry {
 pub(super) enum Content {
     Nothing,
     Value(Expr),
-    List(TokenStream),
+    List(Group),
 }
 
 impl Parse for Entry {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let name = input.call(Ident::parse_any)?;
+        let name = input.call(Ident::parse_any).map_err(|error| {
+            syn::Error::new(error.span(), "expected the name of an attribute, as in `default = 1`")
+        })?;
         let content = if input.peek(Token![=]) {
             input.parse::<Token![=]>()?;
             Content::Value(input.parse()?)
         } else if input.peek(syn::token::Paren) {
-            let inside;
-            parenthesized!(inside in input);
-            Content::List(inside.parse()?)
+            Content::List(input.parse()?)
         } else {
             Content::Nothing
         };
+        if !input.is_empty() && !input.peek(Token![,]) {
+            let expected = if matches!(content, Content::Nothing) { "`=` or a comma" } else { "a comma" };
+            return Err(input.error(format!("expected {expected} between `{name}` and this")));
+        }
         Ok(Self { name, content })
     }
 }
@@ -49,15 +56,19 @@ impl Parse for Entry {
 impl Entries {
     /// The entries of `attributes`; a name that is not among `known` or is there twice is a mistake.
     pub fn of(attributes: &[Attribute], known: &[&str], errors: &mut Errors) -> Self {
-        let mut entries = Self { entries: Vec::new(), misspelt: Vec::new() };
+        let mut entries = Self { entries: Vec::new(), misspelt: Vec::new(), unreadable: false };
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("config")) {
             if !matches!(attribute.meta, Meta::List(_)) {
                 errors.at(attribute, format!("write `#[config(...)]` with any of {}", known.join(", ")));
+                entries.unreadable = true;
                 continue;
             }
             match attribute.parse_args_with(Punctuated::<Entry, Token![,]>::parse_terminated) {
                 Ok(list) => list.into_iter().for_each(|entry| entries.add(entry, known, errors)),
-                Err(error) => errors.add(error),
+                Err(error) => {
+                    errors.add(error);
+                    entries.unreadable = true;
+                }
             }
         }
         entries
@@ -77,9 +88,9 @@ impl Entries {
         }
     }
 
-    /// Whether `name` is written, but wrongly.
+    /// Whether `name` is written, but wrongly, or may be.
     pub fn misspelt(&self, name: &str) -> bool {
-        self.misspelt.iter().any(|misspelt| misspelt == name)
+        self.unreadable || self.misspelt.iter().any(|misspelt| misspelt == name)
     }
 
     /// The entry called `name`.
@@ -130,9 +141,8 @@ impl Entries {
     /// The texts of `name("one", "two")`.
     pub fn texts(&mut self, name: &str, errors: &mut Errors) -> Vec<LitStr> {
         let Some(entry) = self.take(name) else { return Vec::new() };
-        let parse = syn::parse::Parser::parse2;
         let texts = match entry.content {
-            Content::List(tokens) => parse(Punctuated::<LitStr, Token![,]>::parse_terminated, tokens).ok(),
+            Content::List(list) => items::<LitStr>(list).ok(),
             _ => None,
         };
         let Some(texts) = texts else {
@@ -146,6 +156,16 @@ impl Entries {
     pub fn rest(self) -> impl Iterator<Item = Ident> {
         self.entries.into_iter().map(|entry| entry.name)
     }
+}
+
+/// The items of a list in parentheses; what is wrong at its end is said at the closing one.
+pub(super) fn items<T: Parse>(list: Group) -> syn::Result<Punctuated<T, Token![,]>> {
+    let read = |input: ParseStream<'_>| {
+        let inside;
+        parenthesized!(inside in input);
+        Punctuated::parse_terminated(&inside)
+    };
+    read.parse2(list.into_token_stream())
 }
 
 /// The doc comment, without the space after `///`.

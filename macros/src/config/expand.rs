@@ -70,11 +70,17 @@ pub(super) fn expand_struct(input: &Struct) -> TokenStream {
 
 /// The method `name`, which gathers what the function at `own` and each section say.
 fn said(name: &str, item: &str, own: Option<&syn::Path>, fields: &[FieldCode<'_>]) -> TokenStream {
-    let [all, name, item] = [local("all"), format_ident!("{name}"), format_ident!("{item}")];
-    let own = own.iter().map(|path| quote!(#all.extend(#path(self));)).collect::<Vec<_>>();
+    let [all, found] = ["all", "found"].map(local);
+    let [name, item] = [name, item].map(|word| format_ident!("{word}"));
+    let list = quote!(::std::vec::Vec<::ihead::config::#item>);
+    // A function of another type is an error at its name.
+    let own = own.iter().map(|path| {
+        let call = quote_spanned!(path.span()=> let #found: #list = #path(self););
+        quote!(#call #all.extend(#found);)
+    });
     let inside = fields.iter().filter_map(|field| field.said(&name, &item, &all));
     quote! {
-        fn #name(&self) -> ::std::vec::Vec<::ihead::config::#item> {
+        fn #name(&self) -> #list {
             #[allow(unused_mut)]
             let mut #all = ::std::vec::Vec::new();
             #(#own)*

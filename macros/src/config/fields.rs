@@ -1,13 +1,13 @@
 //! The fields of a struct: what their attributes mean and what is wrong with them.
 
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream, Parser};
+use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Expr, Ident, LitStr, Token, Type};
 
 use crate::nearest::nearest;
 
-use super::attributes::{Content, Entries, Entry, help};
+use super::attributes::{Content, Entries, Entry, help, items};
 use super::errors::Errors;
 use super::literal;
 use super::shape::Shape;
@@ -193,18 +193,24 @@ impl Parse for Override {
 /// The `default(a = 1, b.c = 2)` of a group.
 fn overrides(entries: &mut Entries, errors: &mut Errors) -> Vec<Override> {
     let Some(entry) = entries.take("default") else { return Vec::new() };
-    let Content::List(tokens) = entry.content else {
+    let Content::List(list) = entry.content else {
         errors.at(&entry.name, "a group has a default for each field: write `default(field = VALUE)`");
         return Vec::new();
     };
-    let parsed = Punctuated::<Override, Token![,]>::parse_terminated.parse2(tokens);
-    match parsed {
+    let overrides: Vec<Override> = match items(list) {
         Ok(overrides) => overrides.into_iter().collect(),
         Err(error) => {
             errors.add(error);
-            Vec::new()
+            return Vec::new();
+        }
+    };
+    for (at, given) in overrides.iter().enumerate() {
+        if overrides[..at].iter().any(|before| before.path == given.path) {
+            let path: Vec<String> = given.path.iter().map(Ident::to_string).collect();
+            errors.at(given.path.last(), format!("`{}` is given twice", path.join(".")));
         }
     }
+    overrides
 }
 
 /// Mistakes that two fields make together: one key for both, a condition on a field that is not there.
@@ -238,7 +244,9 @@ fn conditions(applies: &LitStr, own: &str, fields: &[Field], written: &[String],
             continue;
         };
         let key = key.strip_suffix('!').unwrap_or(key);
-        if value.is_empty() || value.starts_with('=') {
+        if key.trim() != key || value.trim() != value {
+            errors.at(applies, format!("write `{}`, without spaces", part.replace(' ', "")));
+        } else if value.is_empty() || value.starts_with('=') {
             errors.at(applies, format!("write `{key}=VALUE` or `{key}!=VALUE`, with one `=`"));
         } else if key == own {
             errors.at(applies, "a setting cannot apply because of its own value: name another one");

@@ -56,7 +56,7 @@ fn value(default: &Expr) -> String {
         }
         Expr::Path(_) if last(default) == "None" => "none".into(),
         Expr::Lit(literal) => match &literal.lit {
-            Lit::Str(text) => format!("`\"{}\"`", text.value()),
+            Lit::Str(text) => format!("`{:?}`", text.value()).replace('|', "\\|"),
             other => format!("`{}`", other.to_token_stream()),
         },
         other => format!("`{}`", other.to_token_stream().to_string().replace(' ', "")),

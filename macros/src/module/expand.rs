@@ -1,6 +1,7 @@
 //! The impl of `Module`.
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{DeriveInput, Path};
 
 use super::syntax::{Field, Input, Role, Variant};
@@ -15,7 +16,7 @@ pub(super) fn expand(input: &DeriveInput, module: &Input) -> TokenStream {
         #[diagnostic::do_not_recommend]
         impl #generics ::ihead::nn::Module for #ident #arguments #bounds {
             #[allow(unused_variables)]
-            fn visit<'visit>(&'visit self, #prefix: &str, #visitor: &mut ::ihead::nn::Visitor<'visit, '_>) {
+            fn visit<'__visit>(&'__visit self, #prefix: &str, #visitor: &mut ::ihead::nn::Visitor<'__visit, '_>) {
                 #body
             }
 
@@ -103,12 +104,14 @@ impl Method {
         let [prefix, visitor, alias, name, found, role, tensor, renamed] = locals;
         let (tensor_type, visitor_type) = match self {
             Method::Visit => {
-                (quote!(&'visit dyn ::ihead::nn::AnyParam), quote!(::ihead::nn::Visitor<'visit, '_>))
+                (quote!(&'__visit dyn ::ihead::nn::AnyParam), quote!(::ihead::nn::Visitor<'__visit, '_>))
             }
             Method::VisitMut => (quote!(&mut dyn ::ihead::nn::AnyParam), quote!(::ihead::nn::VisitorMut<'_>)),
         };
+        // A method of another type is an error at its name.
+        let pair = quote_spanned!(path.span()=> (#alias, #name));
         quote! {
-            for (#alias, #name) in #path(&*self) {
+            for #pair in #path(&*self) {
                 let (#alias, #name) = (::ihead::nn::join(#prefix, #alias), ::ihead::nn::join(#prefix, #name));
                 let mut #renamed = |#found: &str, #role: ::ihead::nn::Role, #tensor: #tensor_type| {
                     if #found == #name {

@@ -87,7 +87,7 @@ impl NumpyRng {
     }
 
     /// Draws the index `i` with probability `p[i]`, as `rng.choice(len(p), p=p)` does. This is meant for a single draw from a
-    /// distribution; `p` need not sum to 1 exactly.
+    /// distribution; `p` need not sum to 1 exactly. The index is 0 if nothing in `p` is positive or something is NaN.
     ///
     /// NumPy's look-up: the first index whose running sum, divided by the whole sum, is above a uniform draw. A
     /// distribution that is drawn from often is quicker as a [`Categorical`](super::Categorical).
