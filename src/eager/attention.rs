@@ -9,7 +9,7 @@ use crate::backend::{
 use crate::graph::{FixedPattern, Normaliser, Scoring};
 
 use super::constants::Constants;
-use super::{Pattern, TracedMatrix, TracedPattern, TracedStream, ops, scalar};
+use super::{Pattern, Right, TracedMatrix, TracedPattern, TracedStream, ops, scalar};
 
 /// The columns of each head: `[batch, seq, dim]` to `[batch * heads, seq, dim / heads]`.
 fn split_heads<E: Scalar, Dev: EngineDevice<E>>(
@@ -92,8 +92,7 @@ pub(super) fn products<E: Scalar, Dev: EngineDevice<E>>(
     let (batch, seq, _) = *q.shape();
     // the scale makes `q` a tensor of its own where queries and keys are the same stream
     let q = split_heads(q.try_mul(scalar::<E>(scale))?, heads)?;
-    let k: TracedStream<E, Dev> = split_heads(k, heads)?.try_permute::<_, Axes3<0, 2, 1>>()?;
-    let products: TracedStream<E, Dev> = Dev::products(q, k)?;
+    let products = Dev::products(q, split_heads(k, heads)?, Right::Transposed)?;
     products.try_reshape_like(&(batch, heads, seq, seq))
 }
 
@@ -190,7 +189,7 @@ pub(super) fn mix<E: Scalar, Dev: EngineDevice<E>>(
     let (shape, heads) = (*v.shape(), pattern.shape().1);
     let (batch, seq, dim) = shape;
     let pattern = pattern.try_reshape_like(&(batch * heads, seq, seq))?;
-    let mixed: TracedStream<E, Dev> = Dev::products(pattern, split_heads(v, heads)?)?;
+    let mixed = Dev::products(pattern, split_heads(v, heads)?, Right::Plain)?;
     if heads == 1 {
         return Ok(mixed);
     }

@@ -34,7 +34,7 @@ mod weights;
 pub use engine::EagerEngine;
 pub(crate) use open::on_gpu;
 pub use open::open;
-pub use products::Products;
+pub use products::{Products, Right};
 pub(crate) use resident::{Held, OnDevice, Resident};
 
 use crate::backend::{EngineDevice, HasShape, NoneTape, OwnedTape, Scalar, Tensor, TryAdd, TryMul, TrySub};

@@ -3,19 +3,19 @@
 //! dfdx refuses two operands of one operation that are the same tensor (or views of it): see [`double`]. On a GPU it sums the
 //! gradient of a matrix that multiplies a batch one sequence at a time, so all rows of all sequences are multiplied as one matrix.
 use crate::backend::{
-    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd, TryMul,
+    Axes2, Axis, BroadcastTo, EngineDevice, GatherTo, HasShape, ReshapeTo, Scalar, TryAdd, TryMul,
     WithEmptyTape,
 };
 
 use super::constants::Constants;
-use super::{TracedMatrix, TracedStream, scalar};
+use super::{Right, TracedMatrix, TracedStream, scalar};
 
 /// `out[b, t] = W x[b, t]`, `[batch, seq, out]`.
 pub(super) fn linear<E: Scalar, Dev: EngineDevice<E>>(
     x: TracedStream<E, Dev>,
     weight: TracedMatrix<E, Dev>,
 ) -> Result<TracedStream<E, Dev>, Dev::Err> {
-    times(x, weight.try_permute::<_, Axes2<1, 0>>()?)
+    rows_times(x, weight, Right::Transposed)
 }
 
 /// `out[b, t] = x[b, t] matrix`, `[batch, seq, cols]`.
@@ -23,9 +23,20 @@ pub(super) fn times<E: Scalar, Dev: EngineDevice<E>>(
     x: TracedStream<E, Dev>,
     matrix: TracedMatrix<E, Dev>,
 ) -> Result<TracedStream<E, Dev>, Dev::Err> {
-    let ((batch, seq, dim), (_, cols)) = (*x.shape(), *matrix.shape());
+    rows_times(x, matrix, Right::Plain)
+}
+
+/// The rows of all sequences as one matrix, times `matrix`.
+fn rows_times<E: Scalar, Dev: EngineDevice<E>>(
+    x: TracedStream<E, Dev>,
+    matrix: TracedMatrix<E, Dev>,
+    right: Right,
+) -> Result<TracedStream<E, Dev>, Dev::Err> {
+    let (batch, seq, dim) = *x.shape();
     let rows: TracedMatrix<E, Dev> = x.try_reshape_like(&(batch * seq, dim))?;
-    Dev::product(rows, matrix)?.try_reshape_like(&(batch, seq, cols))
+    let out = Dev::product(rows, matrix, right)?;
+    let cols = out.shape().1;
+    out.try_reshape_like(&(batch, seq, cols))
 }
 
 /// `x + x`.

@@ -14,26 +14,38 @@ use crate::kernels::{Beta, View, ViewMut, gemm};
 
 use super::{Stream, TracedMatrix, TracedStream};
 
+/// How the right factor of a product is stored.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// As it stands in the product, `[inner, cols]`.
+    Plain,
+    /// As its transpose, `[cols, inner]`.
+    Transposed,
+}
+
 /// A device that multiplies matrices, and knows the gradients: with `out = a b`, that of `a` is `d_out b^T` and that of `b` is
 /// `a^T d_out`.
 #[doc(hidden)]
 pub trait Products<E: Scalar>: Device<E> {
-    /// `a b`, `[rows, cols]` from `[rows, inner]` and `[inner, cols]`.
+    /// `a b`, `[rows, cols]` from `[rows, inner]` and the right factor.
     ///
     /// # Errors
     /// When the device has no room.
     fn product(
         a: TracedMatrix<E, Self>,
         b: TracedMatrix<E, Self>,
+        right: Right,
     ) -> Result<TracedMatrix<E, Self>, Self::Err>;
 
-    /// `a[i] b[i]`, `[count, rows, cols]` from `[count, rows, inner]` and `[count, inner, cols]`.
+    /// `a[i] b[i]`, `[count, rows, cols]` from `[count, rows, inner]` and as many right factors.
     ///
     /// # Errors
     /// When the device has no room.
     fn products(
         a: TracedStream<E, Self>,
         b: TracedStream<E, Self>,
+        right: Right,
     ) -> Result<TracedStream<E, Self>, Self::Err>;
 }
 
@@ -45,15 +57,25 @@ where
     fn product(
         a: TracedMatrix<E, Self>,
         b: TracedMatrix<E, Self>,
+        right: Right,
     ) -> Result<TracedMatrix<E, Self>, Self::Err> {
-        crate::backend::TryMatMul::try_matmul(a, b)
+        use crate::backend::{Axes2, PermuteTo, TryMatMul};
+        a.try_matmul(match right {
+            Right::Plain => b,
+            Right::Transposed => b.try_permute::<_, Axes2<1, 0>>()?,
+        })
     }
 
     fn products(
         a: TracedStream<E, Self>,
         b: TracedStream<E, Self>,
+        right: Right,
     ) -> Result<TracedStream<E, Self>, Self::Err> {
-        crate::backend::TryMatMul::try_matmul(a, b)
+        use crate::backend::{Axes3, PermuteTo, TryMatMul};
+        a.try_matmul(match right {
+            Right::Plain => b,
+            Right::Transposed => b.try_permute::<_, Axes3<0, 2, 1>>()?,
+        })
     }
 }
 
@@ -64,38 +86,73 @@ where
     fn product(
         a: TracedMatrix<E, Self>,
         b: TracedMatrix<E, Self>,
+        right: Right,
     ) -> Result<TracedMatrix<E, Self>, Self::Err> {
-        let ((rows, inner), (_, cols)) = (*a.shape(), *b.shape());
-        let (a, b) = (a.try_reshape_like(&(1, rows, inner))?, b.try_reshape_like(&(1, inner, cols))?);
-        Self::products(a, b)?.try_reshape_like(&(rows, cols))
+        let (of_a, of_b) = (*a.shape(), *b.shape());
+        let (a, b) = (a.try_reshape_like(&(1, of_a.0, of_a.1))?, b.try_reshape_like(&(1, of_b.0, of_b.1))?);
+        let out = Self::products(a, b, right)?;
+        let (_, rows, cols) = *out.shape();
+        out.try_reshape_like(&(rows, cols))
     }
 
     fn products(
         a: TracedStream<E, Self>,
         b: TracedStream<E, Self>,
+        right: Right,
     ) -> Result<TracedStream<E, Self>, Self::Err> {
         // the layout of a gradient is that of its tensor, and only that of a contiguous one is known here
         let (a, tape) = a.try_contiguous()?.split_tape();
         let (b, tape_of_b) = b.try_contiguous()?.split_tape();
         let mut tape = tape.merge(tape_of_b);
-        let ((count, rows, inner), (_, _, cols)) = (*a.shape(), *b.shape());
-
+        let factors =
+            Factors { a: contiguous(&a), b: contiguous(&b), shapes: (*a.shape(), *b.shape()), right };
+        let (rows, cols) = factors.out();
+        let count = a.shape().0;
         let mut out = vec![E::default(); count * rows * cols];
-        let (a_values, b_values) = (contiguous(&a), contiguous(&b));
-        let (of_a, of_b) = (Stack::new(&a_values, rows, inner), Stack::new(&b_values, inner, cols));
-        add_products(&mut out, of_a, of_b);
+        add_products(&mut out, factors.a(), factors.b());
         let out = a.device().try_tensor_from_vec(out, (count, rows, cols))?;
-        let held_for_out = out.ghost();
+
+        let (of_a, of_b, of_out) = (a.ghost(), b.ghost(), out.ghost());
         tape.add_backward_op(move |gradients| {
-            let d_out = gradients.get_or_alloc_mut(&held_for_out)?.to_vec();
-            let d_out = Stack::new(&d_out, rows, cols);
-            let (a_values, b_values) = (contiguous(&a), contiguous(&b));
-            let (of_a, of_b) = (Stack::new(&a_values, rows, inner), Stack::new(&b_values, inner, cols));
-            add_products(gradients.get_or_alloc_mut(&a)?, d_out, of_b.t());
-            add_products(gradients.get_or_alloc_mut(&b)?, of_a.t(), d_out);
+            // taken out for as long as others are written
+            let values = std::mem::take(&mut **gradients.get_or_alloc_mut(&of_out)?);
+            let d_out = Stack::new(&values, rows, cols);
+            add_products(gradients.get_or_alloc_mut(&of_a)?, d_out, factors.b().t());
+            let d_b = gradients.get_or_alloc_mut(&of_b)?;
+            match right {
+                Right::Plain => add_products(d_b, factors.a().t(), d_out),
+                Right::Transposed => add_products(d_b, d_out.t(), factors.a()),
+            }
+            **gradients.get_or_alloc_mut(&of_out)? = values;
             Ok(())
         });
         Ok(out.put_tape(tape))
+    }
+}
+
+/// The factors of some products, kept for their gradients.
+struct Factors<E> {
+    a: Vec<E>,
+    b: Vec<E>,
+    /// `[count, rows, columns]` of each, as they are stored.
+    shapes: ((usize, usize, usize), (usize, usize, usize)),
+    right: Right,
+}
+
+impl<E: Scalar> Factors<E> {
+    fn a(&self) -> Stack<'_, E> {
+        Stack::new(&self.a, self.shapes.0.1, self.shapes.0.2)
+    }
+
+    fn b(&self) -> Stack<'_, E> {
+        let stored = Stack::new(&self.b, self.shapes.1.1, self.shapes.1.2);
+        if self.right == Right::Plain { stored } else { stored.t() }
+    }
+
+    /// `[rows, cols]` of each product.
+    fn out(&self) -> (usize, usize) {
+        let (_, stored_rows, stored_cols) = self.shapes.1;
+        (self.shapes.0.1, if self.right == Right::Plain { stored_cols } else { stored_rows })
     }
 }
 
@@ -188,20 +245,26 @@ mod tests {
             device.tensor_from_vec(values, shape)
         };
         let (a, weights) = (tensor(&a, shapes[0]), tensor(&weights, shapes[2]));
-        // stored as its transpose: what a product reads is not contiguous
         let transposed: Vec<f64> =
             positions(count, cols, inner).map(|(i, c, k)| b[(i * inner + k) * cols + c]).collect();
         let b = tensor(&transposed, (count, cols, inner));
-        let traced: Values<E, OwnedTape<E, Cpu>> = b.retaped();
-        let out = Cpu::products(a.retaped(), traced.try_permute::<_, Axes3<0, 2, 1>>().unwrap()).unwrap();
         let doubles =
             |values: Vec<E>| values.into_iter().map(crate::kernels::Element::to_f64).collect::<Vec<f64>>();
-        assert_eq!(doubles(out.as_vec()), expected[2]);
-        let gradients = out.try_mul(weights).unwrap().sum::<Rank0, _>().backward();
-        assert_eq!(doubles(gradients.get(&a).as_vec()), expected[0]);
-        let of_b = doubles(gradients.get(&b).as_vec());
-        for (i, k, c) in positions(count, inner, cols) {
-            assert_eq!(of_b[(i * cols + c) * inner + k], expected[1][(i * inner + k) * cols + c]);
+        for right in [Right::Plain, Right::Transposed] {
+            let traced: Values<E, OwnedTape<E, Cpu>> = b.retaped();
+            // a factor that is turned by dfdx is not contiguous
+            let factor = match right {
+                Right::Plain => traced.try_permute::<_, Axes3<0, 2, 1>>().unwrap(),
+                Right::Transposed => traced,
+            };
+            let out = Cpu::products(a.retaped(), factor, right).unwrap();
+            assert_eq!(doubles(out.as_vec()), expected[2]);
+            let gradients = out.try_mul(weights.clone()).unwrap().sum::<Rank0, _>().backward();
+            assert_eq!(doubles(gradients.get(&a).as_vec()), expected[0]);
+            let of_b = doubles(gradients.get(&b).as_vec());
+            for (i, k, c) in positions(count, inner, cols) {
+                assert_eq!(of_b[(i * cols + c) * inner + k], expected[1][(i * inner + k) * cols + c]);
+            }
         }
     }
 
@@ -221,7 +284,7 @@ mod tests {
     fn a_stack_can_be_multiplied_by_itself() {
         let device = Cpu::default();
         let a: Values<f64> = device.tensor_from_vec(vec![1.0, 2.0, 3.0, 4.0], (1, 2, 2));
-        let square = Cpu::products(a.retaped(), a.retaped()).unwrap();
+        let square = Cpu::products(a.retaped(), a.retaped(), Right::Plain).unwrap();
         assert_eq!(square.as_vec(), [7.0, 10.0, 15.0, 22.0]);
         let gradients = square.sum::<Rank0, _>().backward();
         // d/da_ij of the sum of all entries of a a: row sum j of a, plus column sum i

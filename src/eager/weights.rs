@@ -6,7 +6,7 @@ use crate::graph::{WeightId, WeightNode, WeightOp};
 use crate::ops::Operation;
 
 use super::constants::Constants;
-use super::{Matrix, TracedMatrix, scalar};
+use super::{Matrix, Right, TracedMatrix, scalar};
 
 /// The matrix of a node that is no parameter, from those before it.
 pub(super) fn evaluate<E: Scalar, Dev: EngineDevice<E>>(
@@ -19,7 +19,7 @@ pub(super) fn evaluate<E: Scalar, Dev: EngineDevice<E>>(
     let copied = |w: WeightId| traced(w).try_mul(scalar::<E>(1.0));
     Ok(match node.op {
         WeightOp::Param(_) => unreachable!("parameters are loaded"),
-        WeightOp::Product(a, b) => Dev::product(traced(a), copied(b)?)?,
+        WeightOp::Product(a, b) => Dev::product(traced(a), copied(b)?, Right::Plain)?,
         WeightOp::Transpose(a) => traced(a).try_permute::<_, Axes2<1, 0>>()?,
         WeightOp::Sum(a, b) => traced(a).try_add(copied(b)?)?,
         WeightOp::Scale(a, by) => traced(a).try_mul(scalar::<E>(by))?,

@@ -2,8 +2,8 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::backend::{Dim, EngineDevice, HasShape, PermuteTo, ReshapeTo, Scalar, TryAdd, TrySub};
-use crate::eager::scalar;
+use crate::backend::{Dim, EngineDevice, HasShape, ReshapeTo, Scalar, TryAdd, TrySub};
+use crate::eager::{Right, scalar};
 use crate::graph::{Graph, Stream, Weight};
 use crate::kernels::Element;
 use crate::{Error, Result};
@@ -285,9 +285,10 @@ impl Operation for Custom {
             let held = device.try_tensor_from_vec(x.as_vec(), (batch, seq, w))?;
             let away = x.try_sub(held)?.try_reshape_like(&(rows, 1, w))?;
             let jacobian = device.try_tensor_from_vec(jacobian, (rows, width, w))?;
-            let jacobian = jacobian.try_permute::<_, crate::backend::Axes3<0, 2, 1>>()?;
-            sum = sum
-                .try_add(Dev::products(away, jacobian.retaped())?.try_reshape_like(&(batch, seq, width))?)?;
+            sum = sum.try_add(
+                Dev::products(away, jacobian.retaped(), Right::Transposed)?
+                    .try_reshape_like(&(batch, seq, width))?,
+            )?;
         }
         Ok(sum)
     }
