@@ -14,10 +14,14 @@ pub(crate) struct Number(pub f64);
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// More than any number of 17 digits has that is not far from 1.
+        /// Numbers of 17 digits from 1e-5 to 1e23 are not longer.
         const LONG: usize = 24;
         let plain = self.0.to_string();
-        if plain.len() <= LONG { f.write_str(&plain) } else { write!(f, "{:e}", self.0) }
+        if plain.trim_start_matches('-').len() <= LONG {
+            f.write_str(&plain)
+        } else {
+            write!(f, "{:e}", self.0)
+        }
     }
 }
 

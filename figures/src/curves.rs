@@ -290,7 +290,7 @@ fn draw_span(
 /// As much of a text as has room, with an ellipsis where that is not all.
 fn cut(text: &str, most: f64) -> String {
     let mut kept = text.to_owned();
-    while width(&kept, SMALL) > most && !text.is_empty() {
+    while width(&kept, SMALL) > most {
         let Some((end, _)) = kept.trim_end_matches('…').char_indices().next_back() else { break };
         kept.truncate(end);
         kept.push('…');

@@ -259,7 +259,7 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// A number in few characters: `0.01`, `1e-8`, `1e30`.
+/// A number in few characters: `0.01`, `1e-8`, `1e30`. (The texts of settings keep all digits, as they are read again.)
 fn number_text(x: f64) -> String {
     let is_long = x != 0.0 && !(1e-4..1e7).contains(&x.abs());
     if is_long { format!("{x:e}") } else { format!("{x}") }

@@ -40,6 +40,7 @@ pub enum FixedPattern {
     Weights(Arc<[f64]>),
     /// The weights of so many queries and keys, which memory cannot hold: what [`rule`](FixedPattern::rule) makes for such
     /// sequences. A model that attends by it, and an edit, are errors.
+    #[doc(hidden)]
     TooLong(usize),
 }
 
@@ -63,7 +64,8 @@ impl FixedPattern {
     }
 
     /// Attends with the weights `weight(query, key)`, for `key <= query`, in sequences of `seq` tokens. The weights are not
-    /// normalised. There are `seq^2` of them: where memory cannot hold these, it is [`TooLong`](FixedPattern::TooLong).
+    /// normalised. There are `seq^2` of them: where memory cannot hold these, a model that
+    /// attends by it is refused.
     pub fn rule(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
         Self::of_rows(seq, |t| (0..=t).map(|j| weight(t, j)).collect())
     }
@@ -79,7 +81,8 @@ impl FixedPattern {
 
     /// The weights `[t + 1]` of each query `t`, zeros after them.
     fn of_rows(seq: usize, row: impl Fn(usize) -> Vec<f64>) -> Self {
-        let bytes = (seq as f64).powi(2) * size_of::<f64>() as f64;
+        // the weights, and the copy of them that is shared
+        let bytes = 2.0 * (seq as f64).powi(2) * size_of::<f64>() as f64;
         if crate::memory::check("seq", "the pattern", bytes).is_err() {
             return FixedPattern::TooLong(seq);
         }

@@ -8,8 +8,8 @@ use super::op::MaskTable;
 /// does not see the key.
 ///
 /// Queries and keys are given by their positions, counted from 0. Attention is causal in any case: a mask's rule is asked for
-/// keys at or before the query alone, and later ones are hidden. A query that sees no key gets weights of zero, so that it reads nothing. NaN and plus
-/// infinity are errors when the model is recorded.
+/// keys at or before the query alone, and later ones are hidden. A query that sees no key gets weights of zero, so that it
+/// reads nothing. NaN and plus infinity are errors when the model is recorded.
 ///
 /// ```
 /// use ihead::graph::Mask;

@@ -93,9 +93,10 @@ impl Estimate {
         }
         let graph = model.record_edited(seq, needs.edits)?;
         let (params, loss) = (Params::of(model), needs.loss.resolve(&graph)?);
+        let moments = needs.optim.moments() as f64;
         // a rule of the user's own may fail in a step: all that was before is kept
         let own = needs.optim.has_own();
-        let moments = if own { 2.0 } else { 1.0 } * needs.optim.moments() as f64;
+        let copies = if own { 2.0 } else { 1.0 };
         let initial = if needs.timeline.needs_initial() { all } else { 0.0 };
         let undo = if own || needs.on_divergence == OnDivergence::Stop { all } else { 0.0 };
         let mut engines =
@@ -121,7 +122,7 @@ impl Estimate {
         let checkpoint = if needs.keeps { 2.0 * (all + initial + moments * trained) } else { 0.0 };
         Ok(Estimate {
             weights: all + undo + initial,
-            optimiser: moments * trained,
+            optimiser: copies * moments * trained,
             matrices: engines.iter().map(|[matrices, ..]| matrices).sum(),
             activations: engines.iter().map(|[_, activations, _]| activations).sum(),
             alike: engines.iter().map(|[.., alike]| alike).sum(),
@@ -225,7 +226,7 @@ mod tests {
 
     const SEQ: usize = 8;
 
-    /// A rule that remembers one number of each.
+    /// A rule that remembers two numbers of each.
     struct Kept;
 
     impl UpdateRule for Kept {
@@ -234,7 +235,7 @@ mod tests {
         }
 
         fn moments(&self) -> &'static [&'static str] {
-            &["mean"]
+            &["mean", "square"]
         }
 
         fn update(&self, _: Update<'_>) -> Result<()> {
@@ -283,11 +284,14 @@ mod tests {
         assert_eq!((plain.weights, plain.optimiser, plain.moment), (all, 2.0 * all, all));
         let sgd = Optim::from(Sgd::new(0.1));
         assert_eq!(with(&sgd, &Timeline::default(), |_| {}).0.optimiser, 0.0);
-        // the moment is kept twice, in case that a rule of one's own fails in a step; of the largest parameter, such a rule gets the
-        // values, the gradient and the moment as doubles
+        // moments are kept twice, in case that a rule of one's own fails in a step; of the largest parameter, such a rule gets the
+        // values, the gradient and the moments as doubles
         let (own, largest) = (Optim::by(0.1, Kept), 4.0 * (16 * 64) as f64);
+        let (kept, _) = with(&own, &Timeline::default(), |needs| needs.keeps = true);
         let (own, _) = with(&own, &Timeline::default(), |_| {});
-        assert_eq!((own.optimiser, own.moment), (2.0 * all, all + 3.0 * 2.0 * largest));
+        assert_eq!((own.optimiser, own.moment), (4.0 * all, all + 4.0 * 2.0 * largest));
+        // a checkpoint has them once
+        assert_eq!(kept.moment, 2.0 * (all + 2.0 * all));
         // rules get all gradients as doubles, and theirs are rounded
         assert_eq!(estimate(|needs| needs.changes_gradients = true).0.moment, all + (2.0 + 1.0) * all);
         assert_eq!(estimate(|needs| needs.on_divergence = OnDivergence::Stop).0.weights, 2.0 * all);

@@ -43,7 +43,7 @@ impl History {
     }
 
     /// What a run has written into `res.jsonl` up to its checkpoint, and what it could not write then. No file is changed. The
-    /// run goes on from it, so that nothing is forgiven here, as [`records`] forgives half a last line.
+    /// run goes on from it, so half a last line is an error here; [`records`] passes over it.
     ///
     /// # Errors
     /// If the file cannot be read, or was changed after the run had written it.

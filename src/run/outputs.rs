@@ -95,8 +95,9 @@ impl Outputs {
     /// # Errors
     /// If the settings in `params.json` are not in JSON, or a snapshot is not whole or not of this model.
     pub fn check_what_stays(dir: &Path, cursor: Cursor, model: &dyn AnyModel) -> Result<()> {
-        let damaged = |error: Error| {
-            Error::usage(format!("{error}; put the file back, or move it away to continue without it"))
+        let damaged = |error: Error| match error {
+            Error::Io { .. } => error,
+            _ => Error::usage(format!("{error}; put the file back, or move it away to continue without it")),
         };
         let path = dir.join("params.json");
         if let Some(text) = crate::io::text_if_there(&path)? {

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::config::by_key;
 use crate::data::Batch;
 use crate::graph::{AnyModel, Edits};
 use crate::nn::Params;
@@ -93,8 +94,8 @@ impl Wanted {
         Ok(probes)
     }
 
-    /// Refuses two numbers of one name, a number without a name, and one with the name of a setting, whose column in a table of runs
-    /// it would be taken for.
+    /// Refuses two numbers of one name, a metric or a probe without a name, and one with the name of a setting, whose column in a table
+    /// of runs it would be taken for.
     fn check_names(&self, settings: &Value) -> Result<()> {
         let sets = self.sets.iter().flat_map(|set| &set.metrics);
         let metrics = || self.training.iter().chain(sets.clone());
@@ -104,6 +105,7 @@ impl Wanted {
         if !stands_for_loss || weighs_loss {
             return Err(Error::duplicate("numbers of a run", "loss"));
         }
+        let settings: BTreeMap<String, Value> = by_key(settings).into_iter().collect();
         let metrics = metrics().map(Metric::name);
         let mut seen = vec!["iter", "run", "status"];
         for name in metrics.chain(self.weights.iter().map(WeightProbe::name)) {
@@ -111,8 +113,9 @@ impl Wanted {
             if seen.contains(&name) {
                 return Err(Error::duplicate("numbers of a run", name));
             }
-            if settings.get(name).is_some() {
-                return Err(Error::duplicate("settings and numbers of a run", name));
+            if settings.contains_key(name) {
+                let expected = "a name that no setting has";
+                return Err(Error::value("name of a metric or a probe", format!("'{name}'"), expected));
             }
             seen.push(name);
         }

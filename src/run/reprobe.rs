@@ -6,6 +6,7 @@ use crate::graph::{AnyModel, Model};
 use crate::probe::Measurements;
 use crate::train::Timeline;
 
+use super::inspect::check_length;
 use super::recorder::labelled;
 use super::work::Work;
 use super::{Run, Table};
@@ -36,6 +37,7 @@ impl Work {
         let training = &self.training;
         // how many steps the earlier run had is not known: its last iteration comes after all others
         let (seq, steps) = (self.batches.task().seq_length(), Some(usize::MAX));
+        check_length("the task", seq, model)?;
         training.timeline.check(model, seq, &training.edits, steps)?;
         let mut probes = self.check(model)?.probes;
         let batch = self.batches.clone().next_batch()?;

@@ -61,6 +61,8 @@ pub(super) struct Started {
     recorder: Recorder,
     /// Steps that have been asked for.
     asked: usize,
+    /// Whether the last of them failed.
+    failed: bool,
 }
 
 impl Work {
@@ -91,6 +93,17 @@ impl Work {
         if let Some(whole) = self.training.whole.filter(|whole| asked > *whole) {
             let found = if steps.is_some() { &format!("{asked} in all") } else { "until it is stopped" };
             return Err(Error::value("steps", found, format!("at most {whole}, as `Run::steps` says")));
+        }
+        if let Some(started) = &mut self.started {
+            if steps.is_none() {
+                self.training.timeline.check_times(None)?;
+            }
+            if started.failed {
+                // an engine in which the user's code has panicked has lost its buffers
+                let (model, edits) = (subject.model(), &self.training.edits);
+                Error::or_panicked("the run", || started.recorder.probes.reopen(model, edits))?;
+                started.failed = false;
+            }
         }
         let mut started = match self.started.take() {
             Some(started) => started,
@@ -133,6 +146,7 @@ impl Work {
         if trained.is_err() {
             // what was asked for and not taken is not asked for any more
             started.asked = self.training.cursor().iteration;
+            started.failed = true;
         }
         let ended = started.recorder.end(subject.model(), &self.training, &started.loader, trained);
         drop(watching);
@@ -255,7 +269,7 @@ impl Work {
             every: self.every,
             identity,
         };
-        Ok(Started { loader, recorder, asked: 0 })
+        Ok(Started { loader, recorder, asked: 0, failed: false })
     }
 
     /// What may not change when the run is continued: the settings of the program, and what they have made.
@@ -288,12 +302,11 @@ impl Work {
         Err(Error::value("settings", found, "an object in JSON, as `settings_json` writes it"))
     }
 
-    /// Checks everything but the times of the timeline, without touching a file.
+    /// Checks everything but the timeline, which its callers have checked, without touching a file.
     pub fn check(&self, model: &dyn AnyModel) -> Result<Checked> {
         let (training, task) = (&self.training, self.batches.task());
         let seq = task.seq_length();
         check_length("the task", seq, model)?;
-        training.gradient_rules.check()?;
         training.optim.check(model)?;
         self.schedule.check()?;
         self.every.check()?;
@@ -353,13 +366,16 @@ impl Work {
         let made_of = json!({
             "task": { "name": task.name(), "vocab": task.vocab(), "seq_length": task.seq_length() },
             "optim": training.optim.to_string(),
-            "gradient_rules": training.gradient_rules.words(),
             "loss": training.loss,
             "timeline": training.timeline,
             "edits": training.edits,
             "schedule": self.schedule,
         });
-        made_of.as_object().cloned().unwrap_or_default()
+        let mut made_of = made_of.as_object().cloned().unwrap_or_default();
+        if !training.gradient_rules.is_empty() {
+            made_of.insert("gradient_rules".into(), training.gradient_rules.words().into());
+        }
+        made_of
     }
 
     /// What `run.json` says of a run that begins.

@@ -1,4 +1,5 @@
 //! What changes the gradients of a step before its update.
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::graph::AnyModel;
@@ -44,8 +45,8 @@ pub trait GradientRule: Send + Sync {
     }
 
     /// Changes the gradients of the step of this iteration, in double precision, whatever the precision of the run: they are rounded
-    /// to that afterwards. A rule is a value without a state: what it makes of a step may depend on nothing else, or a run that is
-    /// continued would differ.
+    /// to that afterwards. They are finite, unless the run goes on after a divergence. A rule keeps no state: what it makes of a step
+    /// depends on the iteration and the gradients alone. Otherwise a continued run would differ.
     ///
     /// # Errors
     /// Ends the run.
@@ -63,8 +64,8 @@ pub struct Gradient<'a> {
     pub values: &'a mut [f64],
 }
 
-/// Gradients of at most this length: all of them are multiplied by `min(1, most / (norm + 1e-6))`, where `norm` is the Euclidean norm
-/// of all their entries together. This is PyTorch's `clip_grad_norm_`; the gradients of frozen parameters do not count.
+/// Clips the gradients by their norm: all of them are multiplied by `min(1, max_norm / (norm + 1e-6))`, where `norm` is the Euclidean
+/// norm of all their entries together. This is PyTorch's `clip_grad_norm_`; the gradients of frozen parameters do not count.
 ///
 /// ```
 /// use ihead::train::{ClipNorm, GradientRule};
@@ -72,33 +73,34 @@ pub struct Gradient<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClipNorm {
-    most: f64,
+    max_norm: f64,
 }
 
 impl ClipNorm {
-    /// Clips to the length `most`, a positive number. Another one is refused before the first step.
-    pub fn new(most: f64) -> Self {
-        ClipNorm { most }
+    /// Clips to the norm `max_norm`, a positive number; anything else is refused before the first step.
+    pub fn new(max_norm: f64) -> Self {
+        ClipNorm { max_norm }
     }
 }
 
 impl GradientRule for ClipNorm {
     fn words(&self) -> String {
-        format!("clip_norm({})", self.most)
+        format!("clip_norm({})", self.max_norm)
     }
 
     fn check(&self) -> Result<()> {
-        if self.most > 0.0 && self.most.is_finite() {
+        if self.max_norm > 0.0 && self.max_norm.is_finite() {
             return Ok(());
         }
-        Err(Error::value("clip_norm", self.most, "a positive number"))
+        Err(Error::value("clip_norm", self.max_norm, "a positive number"))
     }
 
     fn change(&self, _iteration: usize, gradients: &mut [Gradient<'_>]) -> Result<()> {
         let squares = gradients.iter().flat_map(|gradient| gradient.values.iter()).map(|g| g * g);
         let norm = squares.sum::<f64>().sqrt();
-        let factor = self.most / (norm + 1e-6);
-        if factor < 1.0 {
+        let factor = self.max_norm / (norm + 1e-6);
+        // also if the norm is not a number, as PyTorch does
+        if factor < 1.0 || factor.is_nan() {
             let entries = gradients.iter_mut().flat_map(|gradient| gradient.values.iter_mut());
             entries.for_each(|g| *g *= factor);
         }
@@ -147,14 +149,15 @@ impl GradientRules {
         if self.is_empty() {
             return Ok(None);
         }
-        let shapes = gradients.iter().map(|(name, _)| Ok(model.tensor(name)?.dims()));
-        let shapes = shapes.collect::<Result<Vec<Vec<usize>>>>()?;
+        let tensors = model.tensors().into_iter();
+        let shapes: HashMap<String, Vec<usize>> =
+            tensors.map(|(name, _, tensor)| (name, tensor.dims())).collect();
         let mut wide: Vec<Vec<f64>> =
             gradients.iter().map(|(_, values)| values.double().into_owned()).collect();
         for rule in &self.0 {
-            let named = gradients.iter().zip(&shapes).zip(&mut wide);
+            let named = gradients.iter().zip(&mut wide);
             let mut all: Vec<Gradient<'_>> =
-                named.map(|(((name, _), shape), values)| Gradient { name, shape, values }).collect();
+                named.map(|((name, _), values)| Gradient { name, shape: &shapes[name], values }).collect();
             let changed = rule.change(iteration, &mut all);
             changed.map_err(|error| error.of_part(format!("the gradient rule {}", rule.words())))?;
         }

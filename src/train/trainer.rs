@@ -1,5 +1,6 @@
 //! The training loop.
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -84,8 +85,8 @@ pub(crate) struct Training {
     /// The weights before the first step, if the timeline goes back to them.
     initial: Option<Initial>,
     cursor: Cursor,
-    /// Whether the batch of the next step has been handed out.
-    has_batch: bool,
+    /// The batch of a step that has begun and is not whole.
+    batch: Option<Arc<Batch>>,
     /// Whether a number was not finite and the run continues.
     diverged: bool,
     pub(super) undo: Undo,
@@ -208,7 +209,7 @@ impl Default for Training {
             on_divergence: OnDivergence::Stop,
             initial: None,
             cursor: Cursor::default(),
-            has_batch: false,
+            batch: None,
             diverged: false,
             undo: Undo::default(),
             before_step: None,
@@ -226,7 +227,7 @@ impl Training {
 
     /// How far the steps that are whole have read the data.
     pub(crate) fn position(&self, loader: &Loader) -> StreamPosition {
-        if self.has_batch { loader.position_before() } else { loader.position().clone() }
+        if self.batch.is_some() { loader.position_before() } else { loader.position().clone() }
     }
 
     /// The weights before the first step, if they are needed later.
@@ -293,7 +294,7 @@ impl Training {
         check_writable(subject.model_mut())?;
         self.check(subject.model(), &batches, max_iters)?;
         let mut loader = Loader::new(batches, LoaderOptions::default())?;
-        self.cursor = Cursor::default();
+        (self.cursor, self.batch) = (Cursor::default(), None);
         self.steps(subject, seq, &mut loader, max_iters.unwrap_or(usize::MAX))
     }
 
@@ -310,7 +311,6 @@ impl Training {
         end: usize,
     ) -> Result<()> {
         self.prepare(subject.model_mut())?;
-        self.has_batch = false;
         self.copies = Copies::Absent;
         let mut stepper = None;
         // a loss, an operation or a monitor of the user's may panic; the weights are those of a whole step then
@@ -361,8 +361,11 @@ impl Training {
                 }
             }
             let asked = Instant::now();
-            let batch = loader.next_batch()?;
-            self.has_batch = true;
+            // that of a step that failed is taken again
+            let batch = match &self.batch {
+                Some(batch) => batch.clone(),
+                None => self.batch.insert(loader.next_batch()?).clone(),
+            };
             let data = asked.elapsed();
             if let Some((Stepper::Device(resident), _)) = stepper
                 && !resident.fits(batch.batch)
@@ -380,7 +383,7 @@ impl Training {
                 }
             };
             let times = Times { data, step: started.elapsed(), total: begin.elapsed() };
-            (self.cursor, self.has_batch) = (Cursor { iteration: iteration + 1, applied: 0 }, false);
+            (self.cursor, self.batch) = (Cursor { iteration: iteration + 1, applied: 0 }, None);
             let (gradients, terms) = (&gradients[..], &terms[..]);
             subject.after_update(Taken { iteration, batch: &batch, loss, terms, gradients, times })?;
             subject.between(self, loader)?;

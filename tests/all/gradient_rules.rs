@@ -1,11 +1,15 @@
 //! What changes the gradients of all parameters before the update: clipping by their norm, and rules of the user's own.
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ihead::Result;
+use ihead::config::Config;
 use ihead::engine::Penalty;
+use ihead::model::{OutputKind, Transformer, TransformerArgs};
 use ihead::nn::ModuleExt;
 use ihead::run::Run;
-use ihead::train::optim::{AdamW, Sgd};
+use ihead::train::optim::{AdamW, Groups, Sgd};
 use ihead::train::{
     ClipNorm, Compute, Gradient, GradientRule, Loss, OnDivergence, Precision, Step, Timeline, Trainer,
 };
@@ -43,7 +47,7 @@ fn step(precision: Precision, rule: Option<ClipNorm>, timeline: &str) -> (Vec<f6
 }
 
 #[test]
-fn gradients_that_are_too_long_have_the_length_that_is_asked_for() {
+fn gradients_are_clipped_to_the_norm_that_is_asked_for() {
     let before = weights(&model());
     for (precision, most_off) in [(Precision::Double, 1e-12), (Precision::Single, 1e-5)] {
         for timeline in ["", "0: freeze(output)"] {
@@ -59,7 +63,7 @@ fn gradients_that_are_too_long_have_the_length_that_is_asked_for() {
             assert!((moved - 0.5 * asked).abs() < 1e-4 * asked, "{moved} against {}", 0.5 * asked);
 
             let (same, _) = step(precision, Some(ClipNorm::new(1.01 * whole)), timeline);
-            assert_eq!(same, free, "short gradients keep their bits");
+            assert_eq!(same, free, "gradients of a smaller norm keep their bits");
         }
     }
     let [all, without] = ["", "0: freeze(output)"].map(|timeline| step(Precision::Double, None, timeline).1);
@@ -103,12 +107,13 @@ fn rules_are_followed_in_their_order() {
 /// What a rule is told: names and shapes of what trains, and the iteration.
 #[test]
 fn a_rule_sees_what_trains() {
-    struct Spy;
+    struct Spy(Arc<AtomicUsize>);
     impl GradientRule for Spy {
         fn words(&self) -> String {
             "spy".into()
         }
         fn change(&self, iteration: usize, gradients: &mut [Gradient<'_>]) -> Result<()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
             let output = gradients.iter().find(|gradient| gradient.name == "output.weight");
             assert_eq!(output.is_none(), iteration == 1, "frozen at iteration 1");
             if let Some(output) = output {
@@ -118,7 +123,9 @@ fn a_rule_sees_what_trains() {
         }
     }
     let timeline: Timeline = "1: freeze(output), 2: release(output)".parse().unwrap();
-    run().timeline(timeline).gradient_rule(Spy).train(4).unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    run().timeline(timeline).gradient_rule(Spy(calls.clone())).train(4).unwrap();
+    assert_eq!(calls.load(Ordering::Relaxed), 4);
 }
 
 #[test]
@@ -130,8 +137,14 @@ fn a_run_that_was_broken_off_continues_with_the_same_bits_and_the_same_rules() {
     new(0.1).save_to(&parts).train(2).unwrap();
     let error = new(0.2).save_to(&parts).resume().train(6).unwrap_err().to_string();
     assert!(error.contains("clip_norm(0.1)") && error.contains("clip_norm(0.2)"), "{error}");
-    let error = run().optim(AdamW::new(0.01)).steps(6).save_to(&parts).resume().train(6).unwrap_err();
-    assert!(error.to_string().contains("gradient_rules"), "{error}");
+    let plain = || run().optim(AdamW::new(0.01)).steps(6);
+    let error = plain().save_to(&parts).resume().train(6).unwrap_err().to_string();
+    assert!(error.contains("gradient_rules"), "{error}");
+    let none = dir.path().join("none");
+    plain().save_to(&none).train(2).unwrap();
+    let error = new(0.1).save_to(&none).resume().train(6).unwrap_err().to_string();
+    assert!(error.contains("gradient_rules"), "{error}");
+    assert!(!fs::read_to_string(none.join("run.json")).unwrap().contains("\"gradient_rules\":"));
     new(0.1).save_to(&parts).resume().train(6).unwrap();
     let read = |folder: &std::path::Path| fs::read(folder.join("final.safetensors")).unwrap();
     assert!(read(&whole) == read(&parts));
@@ -196,4 +209,54 @@ fn a_rule_gets_the_gradients_of_the_whole_loss() {
     let of = |loss: Loss| run().loss(loss).gradient_rule(Norm).train(1).unwrap_err().to_string();
     let penalty = Loss::penalty(Penalty::L2, "output").weighted(10.0);
     assert_ne!(of(Loss::next_token()), of(Loss::next_token() + penalty));
+}
+
+/// Groups of the optimiser share one norm, and a tied parameter counts once, by its first name.
+#[test]
+fn one_norm_is_over_all_groups_and_over_tied_parameters_once() {
+    let compute = Compute { precision: Precision::Double, ..Compute::default() };
+    let plain = || run().compute(compute);
+    let grouped = || Groups::new(Sgd::new(0.5).into()).group("output", Sgd::new(0.5).into());
+    let clip = ClipNorm::new(0.2);
+    let one = trained(plain().optim(Sgd::new(0.5)).gradient_rule(clip), 3);
+    assert_eq!(trained(plain().optim(grouped()).gradient_rule(clip), 3), one);
+
+    struct Names(Arc<Mutex<Vec<(String, f64)>>>);
+    impl GradientRule for Names {
+        fn words(&self) -> String {
+            "names".into()
+        }
+        fn change(&self, _: usize, gradients: &mut [Gradient<'_>]) -> Result<()> {
+            let norm_of = |of: &Gradient<'_>| (of.name.to_owned(), norm(of.values.iter().copied()));
+            *self.0.lock().unwrap() = gradients.iter().map(norm_of).collect();
+            Ok(())
+        }
+    }
+    let args = TransformerArgs {
+        layers: 1,
+        heads: 1,
+        dim: 8,
+        max_length: 16,
+        output: OutputKind::Tied,
+        ..TransformerArgs::defaults()
+    };
+    let model = || Transformer::new(65, &args).unwrap().init(3);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let tied = || Run::new(model(), batches()).compute(compute).optim(Sgd::new(0.5)).quiet();
+    tied().gradient_rule(Names(seen.clone())).train(1).unwrap();
+    let names = seen.lock().unwrap().clone();
+    let embeddings: Vec<_> =
+        names.iter().filter(|(name, _)| name.contains("tok_embed") || name.contains("output")).collect();
+    assert_eq!(embeddings.len(), 1, "{names:?}");
+    // the whole step is as long as the clipped norm
+    let whole = norm(names.iter().map(|(_, norm)| *norm));
+    let mut clipped = tied().gradient_rule(ClipNorm::new(whole / 2.0));
+    clipped.train(1).unwrap();
+    let flat = |model: &Transformer<usize, usize, usize>| -> Vec<f64> {
+        let mut ids = std::collections::HashSet::new();
+        let once = model.tensors().into_iter().filter(|(_, _, tensor)| ids.insert(tensor.id()));
+        once.flat_map(|(_, _, tensor)| tensor.data().double().into_owned()).collect()
+    };
+    let moved = norm(flat(&model()).iter().zip(flat(clipped.model())).map(|(a, b)| a - b));
+    assert!((moved - 0.5 * whole / 2.0).abs() < 1e-5 * whole, "{moved} against {}", 0.25 * whole);
 }

@@ -86,8 +86,8 @@ impl Optim {
     /// Checks its numbers, and the names of its groups against the parameters of a model.
     ///
     /// # Errors
-    /// If a number is negative or not finite, a `beta` is 1 or more, a moment of a rule of your own has no name, one with `/`, or that
-    /// of another; those of [`Groups::check`].
+    /// If a number is negative or not finite, a `beta` is 1 or more, two moments of a rule of your own have
+    /// one name, or one has an empty name or a `/` in it; those of [`Groups::check`].
     pub fn check(&self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
         self.check_numbers()?;
         if let Optim::Groups(groups) = self { groups.check(model) } else { Ok(()) }

@@ -99,14 +99,14 @@ pub struct Own {
     #[serde(skip)]
     rule: Option<Arc<dyn UpdateRule>>,
     #[serde(skip)]
-    shapes: HashMap<String, Vec<usize>>,
+    shapes: Arc<HashMap<String, Vec<usize>>>,
 }
 
 impl Optim {
     /// An optimiser by a rule of your own, with this learning rate.
     pub fn by(learning_rate: f64, rule: impl UpdateRule + 'static) -> Optim {
         let (words, rule) = (rule.words(), Some(Arc::new(rule) as Arc<dyn UpdateRule>));
-        Optim::Own(Own { learning_rate, words, state: State::new(), rule, shapes: HashMap::new() })
+        Optim::Own(Own { learning_rate, words, state: State::new(), rule, shapes: Arc::default() })
     }
 
     /// Takes over the rules of the user's own that this optimiser has by their words, since no file holds them.
@@ -170,7 +170,8 @@ impl Own {
 
     /// Looks up the shapes of the parameters.
     pub(super) fn prepare(&mut self, model: &(impl ModuleExt + ?Sized)) {
-        self.shapes = model.tensors().into_iter().map(|(name, _, tensor)| (name, tensor.dims())).collect();
+        let tensors = model.tensors().into_iter();
+        self.shapes = Arc::new(tensors.map(|(name, _, tensor)| (name, tensor.dims())).collect());
     }
 
     fn rule(&self) -> Result<Arc<dyn UpdateRule>> {

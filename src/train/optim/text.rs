@@ -72,7 +72,8 @@ impl Optim {
     /// Checks the numbers that it was made of, as its text is checked when it is read.
     ///
     /// # Errors
-    /// If one is negative or not finite, a `beta` is 1 or more, or moments of a rule of the user's own have names that do not do.
+    /// If one is negative or not finite, a `beta` is 1 or more, or the moments of a rule of the user's own are named
+    /// as [`UpdateRule::moments`](super::UpdateRule::moments) forbids.
     pub(super) fn check_numbers(&self) -> Result<()> {
         if let Optim::Own(own) = self {
             own.check_moments()?;

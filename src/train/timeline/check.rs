@@ -78,7 +78,10 @@ impl Timeline {
     }
 
     /// Refuses entries after the last step, and at the last one of a run that has none.
-    fn check_times(&self, steps: Option<usize>) -> Result<()> {
+    ///
+    /// # Errors
+    /// If there is one.
+    pub(crate) fn check_times(&self, steps: Option<usize>) -> Result<()> {
         let Some(steps) = steps else {
             let Some(change) = self.changes.iter().find(|change| change.is_at_last()) else { return Ok(()) };
             let expected = "a number of steps (max_iters), as a run that is trained until it is stopped has no last \

@@ -126,6 +126,23 @@ fn a_panic_of_ones_own_code_is_an_error_of_the_run_which_goes_on_where_it_was() 
     }
 }
 
+/// A step that fails has taken its batch from the task; taken again, it has that batch.
+#[test]
+fn a_run_that_failed_in_a_step_takes_it_again_in_the_same_process() {
+    for place in [Place::Operation, Place::Loss, Place::Before] {
+        let whole = run(place, &Trip::default()).train(6).unwrap();
+        let trip = Trip::default();
+        let mut watch = |step: &Step<'_, Own>| -> Result<()> {
+            trip.0.store(step.iteration >= 2, Ordering::Relaxed);
+            Ok(())
+        };
+        let mut failed = run(place, &trip);
+        assert!(failed.train_watched(Some(6), &mut watch).is_err());
+        trip.0.store(false, Ordering::Relaxed);
+        assert_eq!(failed.train(3).unwrap(), whole, "{place:?}");
+    }
+}
+
 #[test]
 fn a_panic_of_ones_own_code_is_an_error_of_a_measurement() {
     let trip = Trip::default();

@@ -252,7 +252,7 @@ fn a_number_with_the_name_of_a_setting() {
     let seed = || run().on(&test_batch(), [Metric::entropy("seed")]);
     refused(
         seed().settings("{\"seed\": 1}"),
-        "two settings and numbers of a run are named 'seed'; name one otherwise",
+        "name of a metric or a probe: 'seed'; expected a name that no setting has",
     );
     assert!(seed().settings("{\"seeds\": 1}").train(1).is_ok());
 }
