@@ -128,7 +128,7 @@ fn run(args: Args) -> Result<()> {
     let letters = Association::among(&(1..Vocab::default().size() as u32).collect::<Vec<_>>());
     let copies = Recall::new("copies", written.through("output.weight"), letters);
 
-    // run; its settings are kept with it, so that only the same run is gone on with
+    // run; its settings are kept with it, so that only the same run is continued
     let settings = settings_json(&args, []);
     let mut run = Run::new(model, batches)
         .optim(AdamW::new(args.learning_rate).weight_decay(0.01))

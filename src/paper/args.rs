@@ -350,8 +350,7 @@ impl RunArgs {
     pub fn earlier(&self) -> Result<Earlier> {
         match (self.overwrite, self.resume) {
             (true, Resume::Yes | Resume::Auto) => {
-                let message =
-                    format!("{}, but overwrite=true: a run is gone on with or replaced", self.resume);
+                let message = format!("{}, but overwrite=true: a run is continued or replaced", self.resume);
                 Err(Error::config("resume", message))
             }
             (true, _) => Ok(Earlier::Overwrite),

@@ -83,8 +83,15 @@ pub(super) fn look(dir: &Path) -> Result<Found> {
     for path in entries(dir)? {
         let name = name_of(&path);
         let (file, folder) = (is_file_of_a_run(&name), name == SNAPSHOTS);
-        if file && path.is_dir() || folder && !path.is_dir() {
-            let (is, should) = if file { ("a folder", "a file of a run") } else { ("a file", "a folder") };
+        // a link that leads nowhere is none of these
+        let is = std::fs::metadata(&path).map_or("a file", |of| match of.file_type() {
+            kind if kind.is_dir() => "a folder",
+            kind if kind.is_file() => "a file",
+            _ => "a device or a pipe",
+        });
+        let should = if file { "a file" } else { "a folder" };
+        if (file || folder) && is != should {
+            let should = if file { "a file of a run" } else { should };
             return Err(Error::format(&path, format!("is {is}, where {should} would be; move it away")));
         }
         if makes_a_run(&name) || folder && !crate::io::snapshots(dir)?.is_empty() {

@@ -90,14 +90,14 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
 /// ```
 ///
 /// # Errors
-/// If the model has no such site or no such head, the site is a pattern, the batch has no sequences or does not fit the model, or a
+/// If a text names no site, the model has no such site or no such head, the site is a pattern, the batch has no sequences or does not fit the model, or a
 /// parameter was never initialised.
 pub fn mean_ablation<'a>(
     model: &dyn AnyModel,
     batch: &Batch,
     sites: impl IntoIterator<Item = &'a str>,
 ) -> Result<Edits> {
-    let mut asked = sites.into_iter().map(|site| format!("{site}=ablate").parse::<Edits>());
+    let mut asked = sites.into_iter().map(|site| Edits::of_site(site, Edit::Ablate));
     let asked = asked.try_fold(Edits::default(), |all, one| one.map(|one| all.and(one)))?;
     if batch.batch == 0 {
         return Err(Error::value("batch", "no sequences", "at least one, over which a mean is taken"));

@@ -49,6 +49,9 @@ pub(super) struct Probes {
     sets: Vec<Evaluator>,
 }
 
+/// What else stands in a line of `res.jsonl` or in a table of runs.
+const OF_A_LINE: [&str; 3] = ["iter", "run", "status"];
+
 impl Wanted {
     /// Refuses names that are given twice, test sets that are too long for the model and weight edits that do not fit it.
     pub fn check(&self, model: &dyn AnyModel, settings: &Value) -> Result<()> {
@@ -107,15 +110,20 @@ impl Wanted {
         }
         let settings: BTreeMap<String, Value> = by_key(settings).into_iter().collect();
         let metrics = metrics().map(Metric::name);
-        let mut seen = vec!["iter", "run", "status"];
+        let mut seen = Vec::new();
         for name in metrics.chain(self.weights.iter().map(WeightProbe::name)) {
             check_name(name)?;
+            if OF_A_LINE.contains(&name) {
+                let expected =
+                    format!("another name than {}, which stand beside the numbers", OF_A_LINE.join(", "));
+                return Err(Error::value("the name of a metric or a probe", format!("'{name}'"), expected));
+            }
             if seen.contains(&name) {
                 return Err(Error::duplicate("numbers of a run", name));
             }
             if settings.contains_key(name) {
                 let expected = "a name that no setting has";
-                return Err(Error::value("name of a metric or a probe", format!("'{name}'"), expected));
+                return Err(Error::value("the name of a metric or a probe", format!("'{name}'"), expected));
             }
             seen.push(name);
         }

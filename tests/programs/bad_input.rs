@@ -201,6 +201,18 @@ fn earlier_records_stay_when_a_file_of_the_folder_cannot_be_written() {
         std::fs::create_dir(&path).unwrap();
         folder.refused_with("ihead_full", &[], &[file, "is a folder, where a file of a run would be"]);
     }
+    #[cfg(unix)]
+    for file in ["res.jsonl", "final.safetensors"] {
+        let folder = Folder::new();
+        let path = folder.path("run").join(file);
+        let _ = std::fs::remove_file(&path);
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        folder.refused_with(
+            "ihead_full",
+            &[],
+            &[file, "is a device or a pipe, where a file of a run would be"],
+        );
+    }
     let folder = Folder::new();
     std::fs::write(folder.path("run/snapshots"), "a file").unwrap();
     folder.refused_with("ihead_basic", &[], &["snapshots", "is a file, where a folder would be"]);

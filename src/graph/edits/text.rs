@@ -119,17 +119,33 @@ impl Edits {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Edits> {
         Ok(Edits { entries: reader.list(entry)? })
     }
+
+    /// This edit of one site or pattern of sites, written as in a text of edits: all its heads, or those that are named.
+    ///
+    /// # Errors
+    /// If the text is something else.
+    pub(crate) fn of_site(text: &str, edit: Edit) -> Result<Edits> {
+        const FORM: &str = "a site, or heads of it, as in layers.1.attention.mixed[0]";
+        let (site, heads) = Reader::whole("site", text, |reader| sites(reader, FORM), "the end")?;
+        Ok(Edits { entries: vec![Entry { site: site.to_string(), heads, edit }] })
+    }
 }
 
 fn entry(reader: &mut Reader<'_>) -> Result<Entry> {
     const FORM: &str = "SITE=EDIT, as in layers.0.attention.pattern=previous_token";
-    let place = reader.place();
-    let (site, heads) = site(reader, FORM)?;
-    if let Some(at) = empty_range(site) {
-        return Err(reader.misfit_at(place + at, "a range of numbers, as in layers.0..2.ff.out=ablate"));
-    }
+    let (site, heads) = sites(reader, FORM)?;
     reader.sign("=", FORM)?;
     Ok(Entry { site: site.to_string(), heads, edit: Edit::read(reader)? })
+}
+
+/// A site or a pattern of sites, and the heads of it that are named.
+fn sites<'a>(reader: &mut Reader<'a>, form: &str) -> Result<(&'a str, Option<Vec<usize>>)> {
+    let place = reader.place();
+    let (site, heads) = site(reader, form)?;
+    match empty_range(site) {
+        Some(at) => Err(reader.misfit_at(place + at, "a range of numbers, as in layers.0..2.ff.out=ablate")),
+        None => Ok((site, heads)),
+    }
 }
 
 /// A site, and the heads of it that are named.
@@ -177,7 +193,7 @@ setting_as_text!(Edits);
 
 #[cfg(test)]
 mod tests {
-    use super::site_and_head;
+    use super::*;
 
     #[test]
     fn one_head_of_a_site_is_named_as_in_an_edit() {
@@ -196,6 +212,17 @@ mod tests {
         ] {
             let error = site_and_head(text).unwrap_err().to_string();
             assert!(error.starts_with(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_edit_of_one_site_takes_no_other_text() {
+        let edits = Edits::of_site("layers.*.attention.mixed[0,2]", Edit::Ablate).unwrap();
+        assert_eq!(edits.to_string(), "layers.*.attention.mixed[0,2]=ablate");
+        for text in ["a=ablate, b", "=", "", "a, b", "a[x]", "a.2..2"] {
+            let error = Edits::of_site(text, Edit::Ablate).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("site '{text}': expected ")), "{error}");
+            assert!(!error.contains("=ablate'"), "{error}");
         }
     }
 }

@@ -248,12 +248,20 @@ fn settings_that_are_no_object() {
 
 /// A table of runs averaged the setting instead.
 #[test]
-fn a_number_with_the_name_of_a_setting() {
+fn a_number_with_the_name_of_a_setting_or_of_what_stands_beside_it() {
     let seed = || run().on(&test_batch(), [Metric::entropy("seed")]);
     refused(
         seed().settings("{\"seed\": 1}"),
-        "name of a metric or a probe: 'seed'; expected a name that no setting has",
+        "the name of a metric or a probe: 'seed'; expected a name that no setting has",
     );
+    for name in ["iter", "run", "status"] {
+        refused(
+            run().on(&test_batch(), [Metric::entropy(name)]),
+            &format!(
+                "the name of a metric or a probe: '{name}'; expected another name than iter, run, status"
+            ),
+        );
+    }
     assert!(seed().settings("{\"seeds\": 1}").train(1).is_ok());
 }
 

@@ -14,7 +14,7 @@ fn numpy_jax_pandas_and_tensorboard_read_what_a_run_has_written() {
         let said = script(&python, "read_run.py", &[&place.path("run"), heads]);
         assert_eq!(said, "25 tensors, 5 arrays, 20 records, 13 tags: equal\n");
     }
-    // gone on with, the events go on without a gap or a repetition
+    // continued, the events go on without a gap or a repetition
     place.done("ihead_full", &["max_iters=50", "resume=true", "model_args.n_heads=2", LOGGED[1], LOGGED[2]]);
     if let Some(python) = python() {
         let said = script(&python, "read_run.py", &[&place.path("run"), heads]);

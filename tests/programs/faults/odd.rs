@@ -55,7 +55,7 @@ fn settings_that_cannot_be_are_one_line() {
         "{nothing}"
     );
     let both = place.refused("ihead_basic", &["max_iters=4", "resume=true", "overwrite=true"]);
-    assert_eq!(both, "resume: true, but overwrite=true: a run is gone on with or replaced");
+    assert_eq!(both, "resume: true, but overwrite=true: a run is continued or replaced");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Runs that are interrupted and gone on with. `tests/python/kill_test.py` is the same at many more moments.
+//! Runs that are interrupted and continued. `tests/python/kill_test.py` is the same at many more moments.
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -97,7 +97,7 @@ fn nothing_to_go_on_with_is_said() {
     let place = Place::new();
     assert!(place.refused("ihead_basic", &["resume=true"]).contains("resume=auto begins one"));
     assert!(
-        place.refused("ihead_basic", &["resume=auto", "overwrite=true"]).contains("gone on with or replaced")
+        place.refused("ihead_basic", &["resume=auto", "overwrite=true"]).contains("continued or replaced")
     );
     assert!(place.refused("ihead_basic", &["resume=atuo"]).contains("did you mean 'auto'?"));
     std::fs::create_dir(place.path("run")).unwrap();
