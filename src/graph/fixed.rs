@@ -64,8 +64,7 @@ impl FixedPattern {
     }
 
     /// Attends with the weights `weight(query, key)`, for `key <= query`, in sequences of `seq` tokens. The weights are not
-    /// normalised. There are `seq^2` of them: where memory cannot hold these, a model that
-    /// attends by it is refused.
+    /// normalised. There are `seq^2` of them: where memory cannot hold these, a model that attends by it is refused.
     pub fn rule(seq: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
         Self::of_rows(seq, |t| (0..=t).map(|j| weight(t, j)).collect())
     }

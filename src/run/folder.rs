@@ -89,19 +89,20 @@ pub(super) fn look(dir: &Path) -> Result<Found> {
             kind if kind.is_file() => "a file",
             _ => "a device or a pipe",
         });
-        let should = if file { "a file" } else { "a folder" };
-        if (file || folder) && is != should {
-            let should = if file { "a file of a run" } else { should };
+        if file && is != "a file" || folder && is != "a folder" {
+            let should = if file { "a file of a run" } else { "a folder" };
             return Err(Error::format(&path, format!("is {is}, where {should} would be; move it away")));
         }
-        if makes_a_run(&name) || folder && !crate::io::snapshots(dir)?.is_empty() {
+        if makes_a_run(&name) {
             found = Found::Run;
         }
     }
-    if let Some((_, path)) =
-        crate::io::snapshots(dir)?.into_iter().find(|(iteration, path)| iteration.is_some() && path.is_dir())
-    {
+    let snapshots = crate::io::snapshots(dir)?;
+    if let Some((_, path)) = snapshots.iter().find(|(iteration, path)| iteration.is_some() && path.is_dir()) {
         return Err(Error::format(path, "is a folder, where a snapshot of a run would be; move it away"));
+    }
+    if !snapshots.is_empty() {
+        found = Found::Run;
     }
     // what an interrupted installation has left is no run
     Ok(if dir.join(INSIDE).is_dir() && !dir.join("run.json").exists() { Found::NoRun } else { found })

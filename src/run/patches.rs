@@ -90,8 +90,8 @@ pub fn at_positions(own: &Array, other: &Array, take: impl Fn(usize, usize) -> b
 /// ```
 ///
 /// # Errors
-/// If a text names no site, the model has no such site or no such head, the site is a pattern, the batch has no sequences or does not fit the model, or a
-/// parameter was never initialised.
+/// If a text names no site, the model has no such site or no such head, the site is a pattern, the batch has no sequences or does
+/// not fit the model, or a parameter was never initialised.
 pub fn mean_ablation<'a>(
     model: &dyn AnyModel,
     batch: &Batch,

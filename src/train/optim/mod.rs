@@ -108,29 +108,37 @@ impl Optim {
         }
     }
 
+    /// The optimisers of single parameters in it: those of the groups, then that of the others; itself, where there are no groups.
+    fn parts(&self) -> Vec<&Optim> {
+        match self {
+            Optim::Groups(groups) => {
+                let all = groups.groups().map(|(_, optim)| optim).chain([groups.others()]);
+                all.flat_map(Optim::parts).collect()
+            }
+            one => vec![one],
+        }
+    }
+
     /// The most numbers that it remembers of an entry of a parameter.
     pub(crate) fn moments(&self) -> usize {
-        match self {
+        let of = |part: &Optim| match part {
             Optim::Sgd(sgd) => sgd.moments(),
             Optim::AdamW(_) => 2,
             Optim::Own(own) => own.moments(),
-            Optim::Groups(groups) => {
-                let own = groups.groups().map(|(_, optim)| optim.moments()).max();
-                groups.others().moments().max(own.unwrap_or(0))
-            }
-        }
+            Optim::Groups(_) => 0,
+        };
+        self.parts().into_iter().map(of).max().unwrap_or(0)
     }
 
     /// The most numbers in double precision that a step holds of an entry of the parameter that it changes.
     pub(crate) fn doubles(&self) -> usize {
-        match self {
-            Optim::Sgd(_) | Optim::AdamW(_) => 0,
-            Optim::Own(own) => own.doubles(),
-            Optim::Groups(groups) => {
-                let own = groups.groups().map(|(_, optim)| optim.doubles()).max();
-                groups.others().doubles().max(own.unwrap_or(0))
-            }
-        }
+        let of = |part: &Optim| if let Optim::Own(own) = part { own.doubles() } else { 0 };
+        self.parts().into_iter().map(of).max().unwrap_or(0)
+    }
+
+    /// Whether a rule of the user's own updates some parameters.
+    pub(crate) fn has_own(&self) -> bool {
+        self.parts().into_iter().any(|part| matches!(part, Optim::Own(_)))
     }
 
     /// The same settings, with nothing remembered.

@@ -119,17 +119,6 @@ impl Optim {
             _ => {}
         }
     }
-
-    /// Whether a rule of the user's own updates some parameters.
-    pub(crate) fn has_own(&self) -> bool {
-        match self {
-            Optim::Own(_) => true,
-            Optim::Groups(groups) => {
-                groups.others().has_own() || groups.groups().any(|(_, optim)| optim.has_own())
-            }
-            Optim::Sgd(_) | Optim::AdamW(_) => false,
-        }
-    }
 }
 
 impl Own {

@@ -75,12 +75,12 @@ impl Optim {
     /// If one is negative or not finite, a `beta` is 1 or more, or the moments of a rule of the user's own are named
     /// as [`UpdateRule::moments`](super::UpdateRule::moments) forbids.
     pub(super) fn check_numbers(&self) -> Result<()> {
+        self.parts().into_iter().try_for_each(Optim::check_own_numbers)
+    }
+
+    fn check_own_numbers(&self) -> Result<()> {
         if let Optim::Own(own) = self {
             own.check_moments()?;
-        }
-        if let Optim::Groups(groups) = self {
-            groups.groups().try_for_each(|(_, optim)| optim.check_numbers())?;
-            return groups.others().check_numbers();
         }
         let Some((name, numbers)) = self.numbers() else { return Ok(()) };
         for (key, value) in numbers {
