@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of the kernels under valgrind's memcheck: reads and writes beyond an allocation, and decisions that depend on
-# memory that nobody has written. The only `unsafe` code of the library is in `src/kernels/raw.rs`; Miri cannot run it, since it
+# memory that nobody has written. The only `unsafe` code of the library is in `src/kernels/raw`; Miri cannot run it, since it
 # has neither the vector instructions nor the processor's answer by which `gemm` chooses.
 #
 # Valgrind knows AVX2 and no AVX-512, and says so to those who ask the processor. So the levels `portable` and `avx2` of our

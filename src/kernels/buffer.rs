@@ -3,8 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use super::Element;
-
-const LINE: usize = 64;
+use super::raw::{self, Part};
 
 /// Growable storage of `E` whose first element lies at a 64-byte boundary.
 ///
@@ -14,11 +13,17 @@ const LINE: usize = 64;
 /// buffer.resize(1000);
 /// assert_eq!((buffer.len(), buffer[999]), (1000, 0.0));
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Buffer<E> {
-    storage: Vec<E>,
-    start: usize,
+    /// `None` where there has never been an element.
+    storage: Option<Part<E>>,
     len: usize,
+}
+
+impl<E> Default for Buffer<E> {
+    fn default() -> Self {
+        Self { storage: None, len: 0 }
+    }
 }
 
 impl<E: Element> Buffer<E> {
@@ -29,19 +34,30 @@ impl<E: Element> Buffer<E> {
 
     /// `len` zeros.
     pub fn zeros(len: usize) -> Self {
-        let spare = LINE / size_of::<E>() - 1;
-        let storage = vec![E::zero(); len + spare];
-        let start = (storage.as_ptr() as usize).wrapping_neg() % LINE / size_of::<E>();
-        Self { storage, start, len }
+        Self::together(&[len]).pop().unwrap_or_default()
+    }
+
+    /// Buffers of these numbers of zeros, side by side in one allocation. What is used together is best made together: from 2 MB
+    /// on, it lies in large pages where the system has them, so that the processor has fewer addresses to look up.
+    pub fn together(lens: &[usize]) -> Vec<Self> {
+        let filled: Vec<usize> = lens.iter().copied().filter(|len| *len > 0).collect();
+        let mut parts = raw::zeros(&filled).into_iter();
+        let buffer = |&len: &usize| Self { storage: if len > 0 { parts.next() } else { None }, len };
+        lens.iter().map(buffer).collect()
+    }
+
+    /// How many elements there is room for.
+    fn room(&self) -> usize {
+        self.storage.as_ref().map_or(0, |part| part.as_slice().len())
     }
 
     /// Makes the length `len`: keeps the common prefix; elements that were not there before are zero.
     pub fn resize(&mut self, len: usize) {
-        if self.start + len <= self.storage.len() {
-            if len > self.len {
-                self.storage[self.start + self.len..self.start + len].fill(E::zero());
+        if len <= self.room() {
+            let old = std::mem::replace(&mut self.len, len);
+            if len > old {
+                self[old..].fill(E::zero());
             }
-            self.len = len;
         } else {
             let mut larger = Self::zeros(len);
             larger[..self.len].copy_from_slice(self);
@@ -51,7 +67,7 @@ impl<E: Element> Buffer<E> {
 
     /// The first `len` elements, with whatever values earlier uses left; allocates when there are fewer.
     pub fn scratch(&mut self, len: usize) -> &mut [E] {
-        if self.start + len > self.storage.len() {
+        if len > self.room() {
             *self = Self::zeros(len);
         }
         self.len = self.len.max(len);
@@ -59,17 +75,19 @@ impl<E: Element> Buffer<E> {
     }
 }
 
-impl<E> Deref for Buffer<E> {
+impl<E: Element> Deref for Buffer<E> {
     type Target = [E];
 
+    #[inline]
     fn deref(&self) -> &[E] {
-        &self.storage[self.start..self.start + self.len]
+        self.storage.as_ref().map_or(&[], |part| &part.as_slice()[..self.len])
     }
 }
 
-impl<E> DerefMut for Buffer<E> {
+impl<E: Element> DerefMut for Buffer<E> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [E] {
-        &mut self.storage[self.start..self.start + self.len]
+        self.storage.as_mut().map_or(&mut [], |part| &mut part.as_mut_slice()[..self.len])
     }
 }
 
@@ -93,6 +111,8 @@ impl<E: Element> FromIterator<E> for Buffer<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LINE: usize = 64;
 
     fn aligned<E: Element>(buffer: &Buffer<E>) -> bool {
         (buffer.as_ptr() as usize).is_multiple_of(LINE)
@@ -119,5 +139,29 @@ mod tests {
         assert_eq!(buffer.scratch(3).len(), 3);
         assert_eq!(buffer.len(), 70);
         assert!(aligned(&buffer));
+    }
+    #[test]
+    fn buffers_that_are_made_together_do_not_overlap_and_may_go_in_any_order() {
+        // less than a large page, and more than two
+        for unit in [1, 400_000] {
+            let lens = [3, 0, 17 * unit, 1, 16, unit];
+            let mut buffers = Buffer::<f32>::together(&lens);
+            assert!(buffers.iter().map(|b| b.len()).eq(lens));
+            assert!(buffers.iter().all(|b| b.iter().all(|x| *x == 0.0) && (b.is_empty() || aligned(b))));
+            for (i, buffer) in buffers.iter_mut().enumerate() {
+                buffer.fill(i as f32);
+            }
+            assert!(buffers.iter().enumerate().all(|(i, b)| b.iter().all(|x| *x == i as f32)));
+            let mut kept = buffers.remove(2);
+            drop(buffers);
+            kept.resize(lens[2] + 1);
+            assert_eq!((kept[0], kept[lens[2] - 1], kept[lens[2]]), (2.0, 2.0, 0.0));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "buffers of more numbers")]
+    fn more_numbers_than_there_are_addresses_are_refused() {
+        Buffer::<f64>::zeros(usize::MAX);
     }
 }

@@ -32,8 +32,7 @@ pub(crate) struct Sums<E> {
 impl<E: Element> Sums<E> {
     /// Zeros: leaves of these shapes, and so many terms.
     pub fn new(shapes: &[(usize, usize)], terms: usize) -> Self {
-        let zeros = |&(rows, cols): &(usize, usize)| Matrix::zeros(rows, cols);
-        Sums { leaves: shapes.iter().map(zeros).collect(), losses: vec![0.0; terms] }
+        Sums { leaves: Matrix::together(shapes), losses: vec![0.0; terms] }
     }
 
     /// No leaves, no allocation.

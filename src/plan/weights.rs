@@ -24,6 +24,13 @@ impl<E: Element> Matrix<E> {
         Matrix { data: Buffer::zeros(rows * padded(cols)), rows, cols }
     }
 
+    /// Matrices of zeros with these rows and columns, side by side in memory.
+    pub fn together(sizes: &[(usize, usize)]) -> Vec<Self> {
+        let lens: Vec<usize> = sizes.iter().map(|&(rows, cols)| rows * padded(cols)).collect();
+        let matrix = |(data, &(rows, cols))| Matrix { data, rows, cols };
+        Buffer::together(&lens).into_iter().zip(sizes).map(matrix).collect()
+    }
+
     pub fn ld(&self) -> usize {
         padded(self.cols)
     }
@@ -112,10 +119,8 @@ impl<E: Element> Weights<E> {
         let nodes = graph.weights().to_vec();
         let (needed, mut differentiated) = wanted(&nodes, used, leaves, param_trains);
         let sized = |wanted: &[bool]| -> Vec<Matrix<E>> {
-            let size = |(n, w): (&WeightNode, &bool)| {
-                if *w { Matrix::zeros(n.rows, n.cols) } else { Matrix::default() }
-            };
-            nodes.iter().zip(wanted).map(size).collect()
+            let size = |(n, w): (&WeightNode, &bool)| if *w { (n.rows, n.cols) } else { (0, 0) };
+            Matrix::together(&nodes.iter().zip(wanted).map(size).collect::<Vec<_>>())
         };
         let alone = alone(&nodes, leaves, &differentiated);
         let mut sums = BTreeMap::new();

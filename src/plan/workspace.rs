@@ -1,6 +1,4 @@
 //! One thread's buffers: planned once, used for every sequence.
-use std::collections::BTreeMap;
-
 use crate::engine::{Read, RowLists, RowSet};
 use crate::graph::Index;
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, padded};
@@ -72,9 +70,14 @@ pub(crate) struct Workspace<E> {
 impl<E: Element> Workspace<E> {
     pub fn new(program: &Program, seq: usize) -> Self {
         let n = program.vals.len();
+        let home = |(i, info): (usize, &ValInfo)| if info.home == Val(i) { len(info, seq) } else { 0 };
+        let mut lens: Vec<usize> = program.vals.iter().enumerate().map(home).collect();
+        lens.extend(gradient_lens(program, seq));
+        let mut values = Buffer::together(&lens);
+        let gradients = values.split_off(n);
         let mut workspace = Workspace {
-            values: (0..n).map(|_| Buffer::new()).collect(),
-            gradients: Vec::new(),
+            values,
+            gradients,
             touched: vec![false; n],
             kept: vec![Vec::new(); n],
             row: vec![E::zero(); program.vals.iter().map(|info| padded(info.cols)).max().unwrap_or_default()],
@@ -84,20 +87,6 @@ impl<E: Element> Workspace<E> {
             indices: (0..16).map(|_| Vec::with_capacity(seq)).collect(),
             seq,
         };
-        for (i, info) in program.vals.iter().enumerate() {
-            let len = len(info, seq);
-            if info.home == Val(i) {
-                workspace.values[i] = Buffer::zeros(len);
-            }
-            if let Some(buffer) = info.gradient {
-                while workspace.gradients.len() <= buffer {
-                    workspace.gradients.push(Buffer::new());
-                }
-                if workspace.gradients[buffer].is_empty() {
-                    workspace.gradients[buffer] = Buffer::zeros(len);
-                }
-            }
-        }
         for instr in &program.instrs {
             match *instr {
                 Instr::Rotate(Rotate { out, heads, theta, .. }) => {
@@ -254,19 +243,25 @@ fn len(info: &ValInfo, seq: usize) -> usize {
     }
 }
 
-/// Elements that the workspace of one thread will hold, before it is made.
-pub(crate) fn elements(program: &Program, seq: usize) -> f64 {
-    let mut gradients: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut sum = 0.0;
-    for (i, info) in program.vals.iter().enumerate() {
-        if info.home == Val(i) {
-            sum += len(info, seq) as f64;
-        }
+/// Elements of each gradient's buffer, as many as the first value that shares it has; none where no value does.
+fn gradient_lens(program: &Program, seq: usize) -> Vec<usize> {
+    let mut lens = Vec::new();
+    for info in &program.vals {
         if let Some(buffer) = info.gradient {
-            gradients.entry(buffer).or_insert_with(|| len(info, seq));
+            lens.resize(lens.len().max(buffer + 1), 0);
+            if lens[buffer] == 0 {
+                lens[buffer] = len(info, seq);
+            }
         }
     }
-    sum + gradients.values().map(|len| *len as f64).sum::<f64>()
+    lens
+}
+
+/// Elements that the workspace of one thread will hold, before it is made.
+pub(crate) fn elements(program: &Program, seq: usize) -> f64 {
+    let home = |(i, info): &(usize, &ValInfo)| info.home == Val(*i);
+    let values = program.vals.iter().enumerate().filter(home).map(|(_, info)| len(info, seq) as f64);
+    values.sum::<f64>() + gradient_lens(program, seq).iter().map(|len| *len as f64).sum::<f64>()
 }
 
 /// Distance of the heads of a pattern.

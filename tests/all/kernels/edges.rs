@@ -9,6 +9,7 @@
 //! | a last row that ends where the slice ends, before `ld` elements | the same |
 //! | transposed operands, the same matrix twice | the same, `a_matrix_times_its_own_transpose` |
 //! | views of columns, of the last one too | `products_of_columns_at_the_end_of_their_matrix` |
+//! | whole vectors of the right operand where its columns end, and nothing behind them | `products_in_tiles_that_end_with_their_allocation` |
 use ihead::internals::kernels::*;
 
 use super::{assert_near, at_each_level, random};
@@ -68,6 +69,48 @@ fn products_that_end_with_their_allocation() {
             }
         }
     }
+}
+
+#[test]
+fn products_in_tiles_that_end_with_their_allocation() {
+    // the last row of `b` ends with a vector, so that AVX-512 multiplies tiles of up to 8 rows and 64 columns; what is read
+    // between `b`'s columns and there is not a number, and no other column of the output may become one
+    at_each_level(|level| {
+        for m in [2, 3, 5, 6, 7, 8, 9, 13, 31] {
+            for n in [9_usize, 16, 23, 32, 33, 48, 50, 64, 65, 81, 130] {
+                for (k, ta) in
+                    [(1, false), (2, true), (33, false), (128, true), (129, false), (130, true), (257, true)]
+                {
+                    let vectors = n.next_multiple_of(16);
+                    let (x, y, z) = (random(1, m * k), random(2, k * n), random(3, m * n));
+                    let (a_rows, a_cols) = if ta { (k, m) } else { (m, k) };
+                    let a = exact_matrix(&x, a_rows, a_cols, a_cols + 2);
+                    let mut b = vec![f32::NAN; k * vectors];
+                    for (i, row) in b.chunks_mut(vectors).enumerate() {
+                        row[..n].copy_from_slice(&exact(&y[i * n..][..n]));
+                    }
+                    let b = b.into_boxed_slice();
+                    let mut out = exact_matrix(&z, m, n, n + 1);
+                    let a = View::new(&a, a_rows, a_cols, a_cols + 2);
+                    let a = if ta { a.t() } else { a };
+                    gemm(
+                        ViewMut::new(&mut out, m, n, n + 1),
+                        Beta::Add,
+                        0.5,
+                        a,
+                        View::new(&b, k, vectors, vectors).cols(0..n),
+                    );
+                    let what = format!("{level:?}: [{m}, {n}], {k}, {ta}");
+                    let expected = product([m, n, k], &x, ta, &y, false);
+                    let expected: Vec<f64> = expected.iter().zip(&z).map(|(p, z)| z + 0.5 * p).collect();
+                    for (i, row) in out.chunks(n + 1).enumerate() {
+                        assert_near(&row[..n], &expected[i * n..][..n], 2e-5, &what);
+                        assert!(row[n..].iter().all(|&x| x == 77.0), "{what}: between the rows");
+                    }
+                }
+            }
+        }
+    });
 }
 
 #[test]

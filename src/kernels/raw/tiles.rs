@@ -1,0 +1,178 @@
+//! Products of `f32` on AVX-512, in tiles of the output that stay in registers.
+//!
+//! A tile is at most 6 rows of 64 columns, or 8 of 48 or fewer. It is the sum, over the rows of `b`, of numbers of `a` times
+//! vectors of `b`. A tile's columns of [`DEPTH`] rows of `b` fit into the nearest cache, where the tiles below it find them. Nothing
+//! is copied. Whole vectors of `b` are read even where its columns end, as a masked load takes a place in the units that multiply;
+//! the columns beyond the output are computed and not written.
+
+use std::arch::x86_64::{__m512, _MM_HINT_T0, _mm_prefetch};
+
+use pulp::NullaryFnOnce;
+use pulp::x86::V4;
+
+use super::Operands;
+
+/// How many rows of `b` are multiplied before the next columns: 32 KB of 64 columns.
+const DEPTH: usize = 128;
+/// The numbers of a vector.
+const WIDTH: usize = 16;
+
+/// A product that may be computed here.
+pub(super) struct Tiles {
+    simd: V4,
+    operands: Operands<f32>,
+}
+
+impl Tiles {
+    /// The product, if it is one for tiles: on a machine with AVX-512, of more than one row and half a vector, with the columns
+    /// of `b` side by side and whole vectors in `b` for all columns of the output.
+    pub(super) fn new(operands: Operands<f32>) -> Option<Self> {
+        let [m, n, _] = operands.sizes;
+        let fits = operands.whole_vectors && operands.out.cols == 1 && m > 1 && n > WIDTH / 2;
+        Some(Self { simd: V4::try_new().filter(|_| fits)?, operands })
+    }
+
+    /// Computes it.
+    ///
+    /// # Safety
+    /// What [`Product::product`](super::Product::product) asks for.
+    pub(super) unsafe fn compute(self) {
+        let Self { simd, operands } = self;
+        simd.vectorize(Compute { simd, operands });
+    }
+}
+
+/// A product whose operands are as [`Tiles::new`] and [`Tiles::compute`] want them.
+struct Compute {
+    simd: V4,
+    operands: Operands<f32>,
+}
+
+impl NullaryFnOnce for Compute {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, operands: all } = self;
+        let [m, n, k] = all.sizes;
+        let depth = k.div_ceil(k.div_ceil(DEPTH));
+        for term in (0..k).step_by(depth) {
+            let terms = depth.min(k - term);
+            let mut column = 0;
+            while column < n {
+                let left = (n - column).div_ceil(WIDTH);
+                let vectors = left.div_ceil(left.div_ceil(4));
+                let columns = (vectors * WIDTH).min(n - column);
+                // SAFETY: `term < k` and `column < n`, so the part's first elements are elements of the operands, and with `terms`
+                // and `columns` its last ones, too. Of `b`, whole vectors for all columns of the output may be read.
+                unsafe {
+                    let part = Operands {
+                        sizes: [m, columns, terms],
+                        out: all.out.at(0, column),
+                        read_out: all.read_out || term > 0,
+                        a: all.a.at(0, term),
+                        b: all.b.at(term, column),
+                        ..all
+                    };
+                    match vectors {
+                        4 => columns_of::<6, 4>(simd, part),
+                        3 => columns_of::<8, 3>(simd, part),
+                        2 => columns_of::<8, 2>(simd, part),
+                        _ => columns_of::<8, 1>(simd, part),
+                    }
+                }
+                column += columns;
+            }
+        }
+    }
+}
+
+/// Columns in `V` vectors, in tiles of at most `ROWS` rows and nearly equal heights.
+///
+/// # Safety
+/// As for [`tile`], but for the number of rows.
+#[inline(always)]
+unsafe fn columns_of<const ROWS: usize, const V: usize>(simd: V4, all: Operands<f32>) {
+    let [m, columns, terms] = all.sizes;
+    let mut row = 0;
+    while row < m {
+        let height = (m - row).div_ceil((m - row).div_ceil(ROWS));
+        // SAFETY: `row + height <= m`, so all rows of the tile are rows of the operands.
+        unsafe {
+            let part = Operands {
+                sizes: [height, columns, terms],
+                out: all.out.at(row, 0),
+                a: all.a.at(row, 0),
+                ..all
+            };
+            match height {
+                8 if ROWS >= 8 => tile::<8, V>(simd, part),
+                7 if ROWS >= 8 => tile::<7, V>(simd, part),
+                6 => tile::<6, V>(simd, part),
+                5 => tile::<5, V>(simd, part),
+                4 => tile::<4, V>(simd, part),
+                3 => tile::<3, V>(simd, part),
+                2 => tile::<2, V>(simd, part),
+                _ => tile::<1, V>(simd, part),
+            }
+        }
+        row += height;
+    }
+}
+
+/// One tile.
+///
+/// # Safety
+/// What [`Product::product`](super::Product::product) asks for. The output has `R` rows of more than `(V - 1) * 16` and at most
+/// `V * 16` columns, side by side; each row of `b` has `V * 16` numbers that may be read.
+#[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "iterators stay calls in functions that are compiled for an instruction set"
+)]
+unsafe fn tile<const R: usize, const V: usize>(simd: V4, of: Operands<f32>) {
+    let f = simd.avx512f;
+    let [_, columns, terms] = of.sizes;
+    let last = ((1u32 << (columns - (V - 1) * WIDTH)) - 1) as u16;
+    let mut sums = [[f._mm512_setzero_ps(); V]; R];
+    let (mut a, mut b) = (of.a, of.b);
+    // SAFETY: rows `0..R` of `a` and of the output, vectors `0..V` of `b` and of the output, and rows `0..terms` of `b` are there, by
+    // what the caller asserts. `last` keeps the last vector of the output within its columns. Pointers behind the last rows
+    // are made without an assertion and not read.
+    unsafe {
+        if of.read_out {
+            for i in 0..R {
+                for v in 0..V {
+                    _mm_prefetch::<_MM_HINT_T0>(of.out.at(i, v * WIDTH).first.cast());
+                }
+            }
+        }
+        for _ in 0..terms {
+            let mut right = [f._mm512_setzero_ps(); V];
+            for v in 0..V {
+                right[v] = f._mm512_loadu_ps(b.at(0, v * WIDTH).first);
+            }
+            for i in 0..R {
+                let left = f._mm512_set1_ps(*a.at(i, 0).first);
+                for v in 0..V {
+                    sums[i][v] = f._mm512_fmadd_ps(left, right[v], sums[i][v]);
+                }
+            }
+            a.first = a.first.wrapping_add(a.cols);
+            b.first = b.first.wrapping_add(b.rows);
+        }
+        let alpha = f._mm512_set1_ps(of.alpha);
+        for i in 0..R {
+            for v in 0..V {
+                let mask = if v + 1 < V { u16::MAX } else { last };
+                let to = of.out.at(i, v * WIDTH).first;
+                let sum: __m512 = if of.read_out {
+                    f._mm512_fmadd_ps(alpha, sums[i][v], f._mm512_maskz_loadu_ps(mask, to))
+                } else {
+                    f._mm512_mul_ps(alpha, sums[i][v])
+                };
+                f._mm512_mask_storeu_ps(to, mask, sum);
+            }
+        }
+    }
+}
