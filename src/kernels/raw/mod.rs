@@ -32,6 +32,18 @@ impl<E> Strided<*const E> {
         // SAFETY: what the caller asserts.
         unsafe { Self { first: self.first.add(row * self.rows + column * self.cols), ..self } }
     }
+
+    /// The part that begins one row below; perhaps behind the last.
+    #[inline(always)]
+    fn next_row(self) -> Self {
+        Self { first: self.first.wrapping_add(self.rows), ..self }
+    }
+
+    /// The part that begins at the next column; perhaps behind the last.
+    #[inline(always)]
+    fn next_column(self) -> Self {
+        Self { first: self.first.wrapping_add(self.cols), ..self }
+    }
 }
 
 impl<E> Strided<*mut E> {
