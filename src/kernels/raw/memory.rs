@@ -55,8 +55,7 @@ pub(in crate::kernels) fn zeros<E: Element>(lens: &[usize]) -> Vec<Part<E>> {
         assert!(lens.iter().all(|len| *len == 0), "buffers of more numbers than an address can count");
         return Vec::new();
     };
-    // the last page is a large one if it is at least half full, so that at most half of one is wasted
-    let large = bytes.saturating_add(PAGE / 2) / PAGE * PAGE;
+    let large = large_pages(bytes) * PAGE;
     let align = if large == 0 { LINE } else { PAGE };
     let size = bytes.max(large).checked_add(align);
     let layout = size.and_then(|size| Layout::from_size_align(size, ALIGN).ok());
@@ -77,6 +76,13 @@ pub(in crate::kernels) fn zeros<E: Element>(lens: &[usize]) -> Vec<Part<E>> {
         part
     };
     lens.iter().map(part).collect()
+}
+
+/// How many large pages so many bytes take: as many as hold them if that wastes a quarter of their number at most, and otherwise as
+/// many as they fill, whereupon the rest lies in small pages.
+fn large_pages(bytes: usize) -> usize {
+    let all = bytes.div_ceil(PAGE);
+    if all * PAGE - bytes <= bytes / 4 { all } else { bytes / PAGE }
 }
 
 /// Asks the system to map large pages here. Where it does not, nothing changes.

@@ -67,7 +67,13 @@ impl Head {
     }
 }
 
-/// `dx (+)= P^T Y` for one head, in blocks of keys: `P` `[rows, seq]`, `Y` `[rows, dim]`, `dx` `[seq, shared dim]`.
+/// Up to how many columns of a head the products over queries are made block by block of queries.
+const NARROW: usize = 64;
+
+/// `dx (+)= P^T Y` for one head: `P` `[rows, seq]`, `Y` `[rows, dim]`, `dx` `[seq, shared dim]`.
+///
+/// The gradients of a narrow head stay in the nearest cache, so that each block of queries adds to them while its weights, whose
+/// rows are read from end to end, are near. Those of a wide head do not: there, blocks of keys sum over all queries at once.
 pub(super) fn over_keys<E: Element>(
     positions: &[u32],
     (p, y): (View<'_, E>, View<'_, E>),
@@ -76,14 +82,52 @@ pub(super) fn over_keys<E: Element>(
     beta: Beta,
 ) {
     let (columns, shared) = (head.columns(y.n_cols()), head.shared_columns(dx_cols));
-    let mut dx = ViewMut::new(dx, t, dx_cols, padded(dx_cols));
+    let (y, beta) = (y.cols(columns), head.beta(beta));
+    let dx = ViewMut::new(dx, t, dx_cols, padded(dx_cols)).block(0..t, shared);
+    if dx.n_cols() <= NARROW {
+        by_queries(positions, (p, y), dx, beta)
+    } else {
+        by_keys(positions, (p, y), dx, beta)
+    }
+}
+
+/// Sums block by block of queries.
+fn by_queries<E: Element>(
+    positions: &[u32],
+    (p, y): (View<'_, E>, View<'_, E>),
+    mut dx: ViewMut<'_, E>,
+    beta: Beta,
+) {
+    let (t, columns) = (dx.n_rows(), 0..dx.n_cols());
+    let mut written = 0;
+    for (r0, r1, limit) in blocks(positions) {
+        let limit = limit.min(t);
+        for (keys, beta) in [(0..written, Beta::Add), (written..limit, beta)] {
+            let p = p.block(r0..r1, keys.clone()).t();
+            gemm(dx.reborrow().block(keys, columns.clone()), beta, E::one(), p, y.rows(r0..r1));
+        }
+        written = limit;
+    }
+    if beta == Beta::Zero {
+        (written..t).for_each(|key| dx.row_mut(key).fill(E::zero()));
+    }
+}
+
+/// Sums over all queries for each block of keys.
+fn by_keys<E: Element>(
+    positions: &[u32],
+    (p, y): (View<'_, E>, View<'_, E>),
+    mut dx: ViewMut<'_, E>,
+    beta: Beta,
+) {
+    let (t, columns) = (dx.n_rows(), 0..dx.n_cols());
     for j0 in (0..t).step_by(KEY_BLOCK) {
         let j1 = (j0 + KEY_BLOCK).min(t);
         // the blocks of queries before this one end before these keys; perhaps all do
         let first = positions.partition_point(|&p| (p as usize) < j0);
         let rows =
             if first == positions.len() { first..first } else { first / BLOCK * BLOCK..positions.len() };
-        let (p, y) = (p.block(rows.clone(), j0..j1), y.block(rows, columns.clone()));
-        gemm(dx.reborrow().block(j0..j1, shared.clone()), head.beta(beta), E::one(), p.t(), y);
+        let p = p.block(rows.clone(), j0..j1).t();
+        gemm(dx.reborrow().block(j0..j1, columns.clone()), beta, E::one(), p, y.rows(rows));
     }
 }

@@ -1,6 +1,6 @@
 //! A pattern from dense queries and keys.
 use crate::graph::{Scoring, WeightId};
-use crate::kernels::{Beta, Element, ViewMut, gemm, padded};
+use crate::kernels::{Beta, Buffer, Element, ViewMut, gemm, padded};
 use crate::plan::program::Val;
 use crate::plan::text::Text;
 use crate::plan::workspace::{head, head_mut, head_stride};
@@ -68,8 +68,9 @@ impl DotPattern {
         }
     }
 
-    /// The backward pass, one head after the other, so that a head's pattern and its gradient stay near: that of the values of
-    /// `mix`, which reads this pattern, where it is given; of the scores; of the queries, block by block; of the keys.
+    /// The backward pass, one head after the other, so that a head's pattern and its gradient stay near: that of the scores
+    /// and of the queries, block by block; of the keys; and of the values of `mix`, which reads this pattern, where it is given.
+    /// The blocks come first because they read the pattern row by row, which brings it near for the products over queries.
     pub(super) fn back_by_heads<E: Element>(
         &self,
         frame: &mut Frame<'_, E>,
@@ -82,44 +83,58 @@ impl DotPattern {
         let scores = program.info(self.out).trains
             && !positions.is_empty()
             && mixes.iter().any(|mixed| arrived(mixed.out));
-        let dv_beta = mix.and_then(|mix| frame.ws.announce(program, mix.v));
-        // a gradient that is announced is written: of no queries, there is none
+        // In the order in which they are written below, as two of them may share a buffer. A gradient that is announced
+        // is written: of no queries, there is none.
         let mut announce = |val| if scores { frame.ws.announce(program, val) } else { None };
         let (dq_beta, dk_beta) = (announce(self.q), announce(self.k));
-        let (q_cols, k_cols) = (program.info(self.q).cols, program.info(self.k).cols);
+        let dv_beta = mix.and_then(|mix| frame.ws.announce(program, mix.v));
         let mut d_scores = std::mem::take(&mut frame.ws.block);
         d_scores.scratch(head_stride(t));
         for head_of in self.heads() {
+            if scores {
+                self.head_back(frame, mixes, head_of, (dq_beta, dk_beta), &mut d_scores);
+            }
             if let (Some(mix), Some(beta)) = (mix, dv_beta) {
                 mix.values_back(frame, head_of.index, beta);
             }
-            if !scores {
-                continue;
-            }
-            let mut d = head_mut(&mut d_scores, 0, positions.len(), t);
-            let (columns, shared) = (head_of.columns(q_cols), head_of.shared_columns(k_cols));
-            let mut dq = dq_beta.map(|_| frame.ws.take_announced(program, self.q));
-            for (r0, r1, limit) in blocks(positions) {
-                self.weigh_block_back(frame, mixes, head_of, (r0, r1, limit), &mut d);
-                if let (Some(dq), Some(beta)) = (&mut dq, dq_beta) {
-                    let keys = limit.min(t);
-                    let k = frame.ws.stream(program, self.k, t).block(0..keys, shared.clone());
-                    let dq = ViewMut::new(dq, positions.len(), q_cols, padded(q_cols));
-                    let d = d.as_view().block(r0..r1, 0..keys);
-                    gemm(dq.block(r0..r1, columns.clone()), beta, E::one(), d, k);
-                }
-            }
-            if let Some(dq) = dq {
-                frame.ws.put_gradient(program, self.q, dq);
-            }
-            if let Some(beta) = dk_beta {
-                let mut dk = frame.ws.take_announced(program, self.k);
-                let q = frame.ws.stream(program, self.q, positions.len());
-                over_keys(positions, (d.as_view(), q), head_of, (&mut dk, t, k_cols), beta);
-                frame.ws.put_gradient(program, self.k, dk);
-            }
         }
         frame.ws.block = d_scores;
+    }
+
+    /// The gradients of the queries and of the keys of one head, whose places have been announced, with these `beta`s; that of
+    /// its scores is put into `d_scores`.
+    fn head_back<E: Element>(
+        &self,
+        frame: &mut Frame<'_, E>,
+        mixes: &[Mixed],
+        head_of: Head,
+        (dq_beta, dk_beta): (Option<Beta>, Option<Beta>),
+        d_scores: &mut Buffer<E>,
+    ) {
+        let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
+        let (q_cols, k_cols) = (program.info(self.q).cols, program.info(self.k).cols);
+        let (columns, shared) = (head_of.columns(q_cols), head_of.shared_columns(k_cols));
+        let mut d = head_mut(d_scores, 0, positions.len(), t);
+        let mut dq = dq_beta.map(|_| frame.ws.take_announced(program, self.q));
+        for (r0, r1, limit) in blocks(positions) {
+            self.weigh_block_back(frame, mixes, head_of, (r0, r1, limit), &mut d);
+            if let (Some(dq), Some(beta)) = (&mut dq, dq_beta) {
+                let keys = limit.min(t);
+                let k = frame.ws.stream(program, self.k, t).block(0..keys, shared.clone());
+                let dq = ViewMut::new(dq, positions.len(), q_cols, padded(q_cols));
+                let d = d.as_view().block(r0..r1, 0..keys);
+                gemm(dq.block(r0..r1, columns.clone()), beta, E::one(), d, k);
+            }
+        }
+        if let Some(dq) = dq {
+            frame.ws.put_gradient(program, self.q, dq);
+        }
+        if let Some(beta) = dk_beta {
+            let mut dk = frame.ws.take_announced(program, self.k);
+            let q = frame.ws.stream(program, self.q, positions.len());
+            over_keys(positions, (d.as_view(), q), head_of, (&mut dk, t, k_cols), beta);
+            frame.ws.put_gradient(program, self.k, dk);
+        }
     }
 }
 
