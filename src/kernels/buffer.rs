@@ -1,5 +1,6 @@
 //! Storage that starts at a cache line.
 
+use std::fmt::{Debug, Formatter};
 use std::ops::{Deref, DerefMut};
 
 use super::Element;
@@ -13,7 +14,6 @@ use super::raw::{self, Part};
 /// buffer.resize(1000);
 /// assert_eq!((buffer.len(), buffer[999]), (1000, 0.0));
 /// ```
-#[derive(Debug)]
 pub struct Buffer<E> {
     /// `None` where there has never been an element.
     storage: Option<Part<E>>,
@@ -23,6 +23,12 @@ pub struct Buffer<E> {
 impl<E> Default for Buffer<E> {
     fn default() -> Self {
         Self { storage: None, len: 0 }
+    }
+}
+
+impl<E: Debug> Debug for Buffer<E> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -37,8 +43,9 @@ impl<E: Element> Buffer<E> {
         Self::together(&[len]).pop().unwrap_or_default()
     }
 
-    /// Buffers of these numbers of zeros, side by side in one allocation. What is used together is best made together: from 2 MB
-    /// on, it lies in large pages where the system has them, so that the processor has fewer addresses to look up.
+    /// Buffers of these numbers of zeros, side by side in one allocation, which is freed when none of them is left. What is used
+    /// together is best made together: from 1.6 MiB on, most of it lies in large pages (of 2 MiB) where the system has them, so that
+    /// the processor has fewer addresses to look up. A buffer that grows moves elsewhere and leaves its place unused.
     pub fn together(lens: &[usize]) -> Vec<Self> {
         let filled: Vec<usize> = lens.iter().copied().filter(|len| *len > 0).collect();
         let mut parts = raw::zeros(&filled).into_iter();
@@ -75,7 +82,7 @@ impl<E: Element> Buffer<E> {
     }
 }
 
-impl<E: Element> Deref for Buffer<E> {
+impl<E> Deref for Buffer<E> {
     type Target = [E];
 
     #[inline]
@@ -84,7 +91,7 @@ impl<E: Element> Deref for Buffer<E> {
     }
 }
 
-impl<E: Element> DerefMut for Buffer<E> {
+impl<E> DerefMut for Buffer<E> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [E] {
         self.storage.as_mut().map_or(&mut [], |part| &mut part.as_mut_slice()[..self.len])

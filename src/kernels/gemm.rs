@@ -16,7 +16,8 @@ pub enum Beta {
 /// `out = alpha * a * b` (or `out += ...`), on one thread.
 ///
 /// `out: [m, n]`, `a: [m, k]`, `b: [k, n]`; each of `a`, `b` may be transposed ([`View::t`]). Fastest when `n` is a
-/// multiple of 16 and leading dimensions are [`padded`](super::padded).
+/// multiple of 16 and leading dimensions are [`padded`](super::padded), and, with AVX-512, when `b` is not transposed and its
+/// slice does not end before the last row's next multiple of 16.
 ///
 /// # Panics
 /// When the shapes do not fit.

@@ -1,5 +1,10 @@
 //! AVX-512: a vector is one register.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "iterators stay calls in functions that are compiled for an instruction set"
+)]
+
 use std::arch::x86_64::{__m512, __m512i, _CMP_GT_OQ};
 
 use pulp::{cast, x86::V4};
@@ -162,9 +167,9 @@ impl Avx512 {
     fn find<const PAIRS: usize>(self, pairs: &[[__m512; 2]; PAIRS], index: __m512i) -> __m512 {
         let f = self.0.avx512f;
         let mut v = f._mm512_permutex2var_ps(pairs[0][0], index, pairs[0][1]);
-        for (i, pair) in pairs.iter().enumerate().skip(1) {
+        for i in 1..PAIRS {
             let here = f._mm512_cmpge_epu32_mask(index, f._mm512_set1_epi32((i * 2 * WIDTH) as i32));
-            v = f._mm512_mask_blend_ps(here, v, f._mm512_permutex2var_ps(pair[0], index, pair[1]));
+            v = f._mm512_mask_blend_ps(here, v, f._mm512_permutex2var_ps(pairs[i][0], index, pairs[i][1]));
         }
         v
     }
@@ -173,15 +178,18 @@ impl Avx512 {
     #[inline(always)]
     fn lookup_pairs<const PAIRS: usize>(self, out: &mut [f32], add: bool, table: &[f32], index: &[u32]) {
         let mut pairs = [[self.splat(0.0); 2]; PAIRS];
-        for (pair, part) in pairs.iter_mut().zip(table.chunks(2 * WIDTH)) {
-            let (low, high) = part.split_at(part.len().min(WIDTH));
-            *pair = [self.load_part(low), self.load_part(high)];
+        for i in 0..PAIRS {
+            for half in 0..2 {
+                let start = (2 * i + half) * WIDTH;
+                pairs[i][half] = self.load_up_to_16(&table[start.min(table.len())..]);
+            }
         }
         let ((out, out_end), (index, index_end)) = (out.as_chunks_mut::<WIDTH>(), index.as_chunks::<WIDTH>());
-        for (out, index) in out.iter_mut().zip(index) {
-            let v = self.find(&pairs, cast(*index));
-            let v = if add { self.add(self.load(out), v) } else { v };
-            self.store(out, v);
+        let index = &index[..out.len()];
+        for i in 0..out.len() {
+            let v = self.find(&pairs, cast(index[i]));
+            let v = if add { self.add(self.load(&out[i]), v) } else { v };
+            self.store(&mut out[i], v);
         }
         if !out_end.is_empty() {
             let mut last = [0u32; WIDTH];

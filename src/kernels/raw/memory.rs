@@ -4,8 +4,6 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::kernels::Element;
-
 /// A cache line.
 const LINE: usize = 64;
 /// A large page.
@@ -47,7 +45,7 @@ unsafe impl<E: Send> Send for Part<E> {}
 unsafe impl<E: Sync> Sync for Part<E> {}
 
 /// Parts of these lengths, of zeros, each beginning at a cache line; none is empty.
-pub(in crate::kernels) fn zeros<E: Element>(lens: &[usize]) -> Vec<Part<E>> {
+pub(in crate::kernels) fn zeros<E: crate::kernels::Element>(lens: &[usize]) -> Vec<Part<E>> {
     let line = LINE / size_of::<E>();
     let sum = lens.iter().try_fold(0usize, |sum, len| sum.checked_add(len.checked_next_multiple_of(line)?));
     let bytes = sum.and_then(|sum| sum.checked_mul(size_of::<E>()));
@@ -78,26 +76,29 @@ pub(in crate::kernels) fn zeros<E: Element>(lens: &[usize]) -> Vec<Part<E>> {
     lens.iter().map(part).collect()
 }
 
-/// How many large pages so many bytes take: as many as hold them if that wastes a quarter of their number at most, and otherwise as
-/// many as they fill, whereupon the rest lies in small pages.
+/// How many large pages so many bytes take: as many as hold them if these are at most a quarter larger, and otherwise as many as they
+/// fill, whereupon the rest lies in small pages. None where the library does not ask for them.
 fn large_pages(bytes: usize) -> usize {
+    if cfg!(not(target_os = "linux")) {
+        return 0;
+    }
     let all = bytes.div_ceil(PAGE);
     if all * PAGE - bytes <= bytes / 4 { all } else { bytes / PAGE }
 }
 
 /// Asks the system to map large pages here. Where it does not, nothing changes.
 fn ask_for_large_pages(start: NonNull<u8>, bytes: usize) {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     if bytes > 0 {
         // SAFETY: the advice changes nothing of what lies in these bytes, which are of one allocation of our own.
         let _ =
             unsafe { rustix::mm::madvise(start.as_ptr().cast(), bytes, rustix::mm::Advice::LinuxHugepage) };
     }
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(any(not(target_os = "linux"), miri))]
     let _ = (start, bytes);
 }
 
-impl<E: Element> Part<E> {
+impl<E> Part<E> {
     /// Its numbers.
     #[inline(always)]
     pub fn as_slice(&self) -> &[E] {
@@ -111,5 +112,20 @@ impl<E: Element> Part<E> {
     pub fn as_mut_slice(&mut self) -> &mut [E] {
         // SAFETY: as in `as_slice`, and this part is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.first.as_ptr(), self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn large_pages_are_at_most_a_quarter_larger_than_what_lies_there() {
+        let least = (4 * PAGE).div_ceil(5);
+        for (bytes, pages) in [(0, 0), (1, 0), (least - 1, 0), (least, 1), (PAGE, 1), (PAGE + 1, 1)] {
+            assert_eq!(large_pages(bytes), pages, "{bytes}");
+        }
+        assert_eq!((large_pages(2 * PAGE - 1), large_pages(9 * PAGE + 1)), (2, 10));
     }
 }

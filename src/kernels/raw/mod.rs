@@ -5,7 +5,7 @@
 use gemm_common::Parallelism;
 
 use super::lanes::WIDTH;
-use super::{Element, Level, View, ViewMut};
+use super::{Element, View, ViewMut};
 
 mod memory;
 #[cfg(target_arch = "x86_64")]
@@ -22,42 +22,6 @@ pub struct Strided<P> {
     cols: usize,
 }
 
-impl<E> Strided<*const E> {
-    /// The part that begins at (`row`, `column`).
-    ///
-    /// # Safety
-    /// That element is in the matrix, or in the same allocation.
-    #[inline(always)]
-    unsafe fn at(self, row: usize, column: usize) -> Self {
-        // SAFETY: what the caller asserts.
-        unsafe { Self { first: self.first.add(row * self.rows + column * self.cols), ..self } }
-    }
-
-    /// The part that begins one row below; perhaps behind the last.
-    #[inline(always)]
-    fn next_row(self) -> Self {
-        Self { first: self.first.wrapping_add(self.rows), ..self }
-    }
-
-    /// The part that begins at the next column; perhaps behind the last.
-    #[inline(always)]
-    fn next_column(self) -> Self {
-        Self { first: self.first.wrapping_add(self.cols), ..self }
-    }
-}
-
-impl<E> Strided<*mut E> {
-    /// The part that begins at (`row`, `column`).
-    ///
-    /// # Safety
-    /// That element is in the matrix, or in the same allocation.
-    #[inline(always)]
-    unsafe fn at(self, row: usize, column: usize) -> Self {
-        // SAFETY: what the caller asserts.
-        unsafe { Self { first: self.first.add(row * self.rows + column * self.cols), ..self } }
-    }
-}
-
 /// What [`Product::product`] multiplies.
 #[derive(Clone, Copy)]
 pub struct Operands<E> {
@@ -69,8 +33,11 @@ pub struct Operands<E> {
     a: Strided<*const E>,
     b: Strided<*const E>,
     alpha: E,
-    /// Whether the columns of `b` lie side by side, and behind its last one there are as many numbers that may be read as
-    /// vectors of sixteen want.
+    /// See [`whole_vectors`].
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "the crate's products do not ask for it")
+    )]
     whole_vectors: bool,
 }
 
@@ -79,8 +46,9 @@ pub trait Product: Sized {
     /// `out = alpha * a * b`, or `out += alpha * a * b`.
     ///
     /// # Safety
-    /// Each element of each matrix lies in one allocation with the first; those of `out` may be written and are not
-    /// elements of `a` or `b`. `whole_vectors` is true.
+    /// Each element of each matrix lies in one allocation with the first; those of `out` may be written and are not elements of
+    /// `a` or `b`. If `whole_vectors` is set, the columns of `b` lie side by side, and each of its rows may be read up to the next
+    /// multiple of sixteen columns.
     unsafe fn product(operands: Operands<Self>);
 }
 
@@ -149,7 +117,7 @@ macro_rules! product_of_crate {
 impl Product for f32 {
     unsafe fn product(operands: Operands<Self>) {
         #[cfg(target_arch = "x86_64")]
-        if Level::current() == Level::Avx512
+        if super::Level::current() == super::Level::Avx512
             && let Some(tiles) = tiles::Tiles::new(operands)
         {
             // SAFETY: what the caller asserts.
@@ -188,7 +156,6 @@ pub(super) fn gemm<E: Element>(
     in_bounds(out.as_view());
     in_bounds(a);
     in_bounds(b);
-    let in_vectors = (k - 1) * b.row_stride() + n.next_multiple_of(WIDTH) <= b.data().len();
     let of =
         |x: View<'_, E>| Strided { first: x.data().as_ptr(), rows: x.row_stride(), cols: x.col_stride() };
     let operands = Operands {
@@ -198,13 +165,19 @@ pub(super) fn gemm<E: Element>(
         a: of(a),
         b: of(b),
         alpha,
-        whole_vectors: b.col_stride() == 1 && in_vectors,
+        whole_vectors: whole_vectors(b),
     };
-    // SAFETY: `product` reads and writes element (i, j) of each operand at `i * row stride + j * column stride`, of `b` also those
-    // up to the next multiple of sixteen columns if `whole_vectors`, and nothing else. `in_bounds` has asserted that the
-    // last of these, the largest as strides are not negative, lies in the operand's slice, and `in_vectors` is the same of the vectors of
-    // `b`. `out` is borrowed mutably, so `a` and `b` do not overlap it.
+    // SAFETY: `product` reads and writes element (i, j) of each operand at `i * row stride + j * column stride` and nothing else,
+    // but for what `whole_vectors` allows. `in_bounds` has asserted that the last of these, the largest as strides are not
+    // negative, lies in the operand's slice. `out` is borrowed mutably, so `a` and `b` do not overlap it.
     unsafe { E::product(operands) };
+}
+
+/// Whether the columns of a matrix that is not empty lie side by side, and each row may be read up to the next multiple of sixteen
+/// columns: the numbers there, of the next row or of what lies beside the matrix, are in its slice.
+fn whole_vectors<E>(x: View<'_, E>) -> bool {
+    let end = (x.n_rows() - 1) * x.row_stride() + x.n_cols().next_multiple_of(WIDTH);
+    x.col_stride() == 1 && end <= x.data().len()
 }
 
 /// Asserts that the last element of a matrix that is not empty lies in its slice.
@@ -265,5 +238,35 @@ mod x86 {
         let mask = cast(first::<8>(to.len()));
         // SAFETY: the instruction writes only the lanes in the mask: the first `min(8, len)` elements of the slice.
         unsafe { simd.avx._mm256_maskstore_ps(to.as_mut_ptr(), mask, v) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_may_be_read_in_whole_vectors_where_their_slice_goes_on() {
+        let data = [0.0_f32; 200];
+        for n in [1, 15, 16] {
+            for (rows, ld) in [(1, 16), (3, 16), (3, 20), (4, 33)] {
+                let end = (rows - 1) * ld + 16;
+                assert!(whole_vectors(View::new(&data[..end], rows, n, ld)), "{n} of {ld}");
+                if n < 16 {
+                    assert!(!whole_vectors(View::new(&data[..end - 1], rows, n, ld)), "{n} of {ld}");
+                }
+            }
+        }
+        assert!(
+            !whole_vectors(View::new(&data[..48], 2, 17, 17))
+                && whole_vectors(View::new(&data[..49], 2, 17, 17))
+        );
+        // the last columns of a matrix, and some in its middle
+        let x = View::new(&data[..4 * 40], 4, 40, 40);
+        assert!(
+            !whole_vectors(x.cols(30..40)) && whole_vectors(x.cols(20..30)) && whole_vectors(x.cols(24..40))
+        );
+        assert!(whole_vectors(x.block(0..3, 30..40)), "the row behind is in the slice");
+        assert!(!whole_vectors(x.t()));
     }
 }

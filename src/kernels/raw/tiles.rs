@@ -15,14 +15,49 @@ use std::arch::x86_64::{__m512, _MM_HINT_T0, _mm_prefetch};
 use pulp::NullaryFnOnce;
 use pulp::x86::V4;
 
-use super::{Operands, Strided};
+use super::{Operands, Strided, WIDTH};
 
 /// How many rows of `b` are multiplied before the next columns: 32 KB of 64 columns.
 const DEPTH: usize = 128;
 /// How many rows of the output are finished before the next ones, so that what is read and written again is near.
 const HEIGHT: usize = 256;
-/// The numbers of a vector.
-const WIDTH: usize = 16;
+const _: () = assert!(WIDTH == 16, "a vector of AVX-512 has sixteen numbers");
+
+impl<E> Strided<*const E> {
+    /// The part that begins at (`row`, `column`).
+    ///
+    /// # Safety
+    /// That element is in the matrix, or in the same allocation.
+    #[inline(always)]
+    unsafe fn at(self, row: usize, column: usize) -> Self {
+        // SAFETY: what the caller asserts.
+        unsafe { Self { first: self.first.add(row * self.rows + column * self.cols), ..self } }
+    }
+
+    /// The part that begins one row below; perhaps behind the last.
+    #[inline(always)]
+    fn next_row(self) -> Self {
+        Self { first: self.first.wrapping_add(self.rows), ..self }
+    }
+
+    /// The part that begins at the next column; perhaps behind the last.
+    #[inline(always)]
+    fn next_column(self) -> Self {
+        Self { first: self.first.wrapping_add(self.cols), ..self }
+    }
+}
+
+impl<E> Strided<*mut E> {
+    /// The part that begins at (`row`, `column`).
+    ///
+    /// # Safety
+    /// That element is in the matrix, or in the same allocation.
+    #[inline(always)]
+    unsafe fn at(self, row: usize, column: usize) -> Self {
+        // SAFETY: what the caller asserts.
+        unsafe { Self { first: self.first.add(row * self.rows + column * self.cols), ..self } }
+    }
+}
 
 /// A product that may be computed here.
 pub(super) struct Tiles {
@@ -34,8 +69,7 @@ impl Tiles {
     /// The product, if it is one for tiles: on a machine with AVX-512, with the columns of `b` side by side and whole vectors in
     /// `b` for all columns of the output.
     pub(super) fn new(operands: Operands<f32>) -> Option<Self> {
-        let fits = operands.whole_vectors && operands.out.cols == 1;
-        Some(Self { simd: V4::try_new().filter(|_| fits)?, operands })
+        Some(Self { simd: V4::try_new().filter(|_| operands.whole_vectors)?, operands })
     }
 
     /// Computes it.
@@ -64,7 +98,8 @@ impl NullaryFnOnce for Compute {
         let mut row = 0;
         while row < m {
             let height = (m - row).div_ceil((m - row).div_ceil(HEIGHT));
-            // SAFETY: `row + height <= m`, so all rows of the block are rows of the operands.
+            // SAFETY: `Tiles::compute`, which alone makes this, has the caller's word for the operands; `row + height <= m`, so all
+            // rows of the block are rows of theirs.
             unsafe {
                 let block =
                     Operands { sizes: [height, n, k], out: all.out.at(row, 0), a: all.a.at(row, 0), ..all };
@@ -179,10 +214,6 @@ unsafe fn add_term<const R: usize, const V: usize>(
 /// What [`Product::product`](super::Product::product) asks for. The output has `R` rows of more than `(V - 1) * 16` and at most
 /// `V * 16` columns, side by side; each row of `b` has `V * 16` numbers that may be read.
 #[inline(always)]
-#[expect(
-    clippy::needless_range_loop,
-    reason = "iterators stay calls in functions that are compiled for an instruction set"
-)]
 unsafe fn tile<const R: usize, const V: usize>(simd: V4, of: Operands<f32>) {
     let f = simd.avx512f;
     let [_, columns, terms] = of.sizes;

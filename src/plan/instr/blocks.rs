@@ -72,8 +72,8 @@ const NARROW: usize = 64;
 
 /// `dx (+)= P^T Y` for one head: `P` `[rows, seq]`, `Y` `[rows, dim]`, `dx` `[seq, shared dim]`.
 ///
-/// The gradients of a narrow head stay in the nearest cache, so that each block of queries adds to them while its weights, whose
-/// rows are read from end to end, are near. Those of a wide head do not: there, blocks of keys sum over all queries at once.
+/// The gradients of a narrow head are small (256 KB with 1024 keys), so that each block of queries adds to them while its weights,
+/// whose rows are read from end to end, are near. Those of a wide head are not: there, blocks of keys sum over all queries at once.
 pub(super) fn over_keys<E: Element>(
     positions: &[u32],
     (p, y): (View<'_, E>, View<'_, E>),
@@ -129,5 +129,90 @@ fn by_keys<E: Element>(
             if first == positions.len() { first..first } else { first / BLOCK * BLOCK..positions.len() };
         let p = p.block(rows.clone(), j0..j1).t();
         gemm(dx.reborrow().block(j0..j1, columns.clone()), beta, E::one(), p, y.rows(rows));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::workspace::{head, head_stride};
+
+    /// Eighths between -1 and 1, whose products and sums have no rounding.
+    fn eighth(i: usize) -> f64 {
+        (i * 7919 % 17) as f64 / 8.0 - 1.0
+    }
+
+    /// Weights of queries at these positions: of no key behind the query, and not a number where no product reads.
+    fn weights(positions: &[u32], t: usize) -> Vec<f64> {
+        let (ld, mut p) = (padded(t), vec![f64::NAN; head_stride(t)]);
+        for (r0, r1, limit) in blocks(positions) {
+            for r in r0..r1 {
+                for j in 0..filled(limit, t) {
+                    p[r * ld + j] = if j <= positions[r] as usize { eighth(r * t + j) } else { 0.0 };
+                }
+            }
+        }
+        p
+    }
+
+    #[test]
+    fn sums_over_queries_are_those_of_a_plain_loop_in_either_order() {
+        let width = 3;
+        for t in [1_u32, 16, 31, 33, 70, 100] {
+            let every = |step: usize| (0..t).step_by(step).collect::<Vec<_>>();
+            let first = (0..t.min(15)).flat_map(|p| [p; 3]).collect::<Vec<_>>();
+            for positions in [vec![], vec![0], vec![t - 1], every(1), every(3), first] {
+                let (rows, t) = (positions.len(), t as usize);
+                if rows > t {
+                    continue;
+                }
+                let p = weights(&positions, t);
+                let y: Vec<f64> = (0..rows * padded(width)).map(eighth).collect();
+                let (p, y) = (head(&p, 0, rows, t), View::new(&y, rows, width, padded(width)));
+                for (beta, before) in [(Beta::Zero, f64::NAN), (Beta::Add, 0.25)] {
+                    let mut expected = vec![if beta == Beta::Zero { 0.0 } else { before }; t * width];
+                    for (r, &position) in positions.iter().enumerate() {
+                        for j in 0..=position as usize {
+                            for c in 0..width {
+                                expected[j * width + c] += p.row(r)[j] * y.row(r)[c];
+                            }
+                        }
+                    }
+                    for order in ["by queries", "by keys"] {
+                        let mut dx = vec![before; t * padded(width)];
+                        let to = ViewMut::new(&mut dx, t, width, padded(width));
+                        match order {
+                            "by queries" => by_queries(&positions, (p, y), to, beta),
+                            _ => by_keys(&positions, (p, y), to, beta),
+                        }
+                        let found: Vec<f64> =
+                            dx.chunks(padded(width)).flat_map(|row| row[..width].to_vec()).collect();
+                        assert_eq!(found, expected, "{order}, {beta:?}, {t}, {positions:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn heads_that_share_keys_add_to_the_same_gradient() {
+        let (t, positions) = (40, (0..40).collect::<Vec<u32>>());
+        let p = weights(&positions, t);
+        let y: Vec<f64> = (0..t * padded(8)).map(eighth).collect();
+        let (p, y) = (head(&p, 0, t, t), View::new(&y, t, 8, padded(8)));
+        let mut dx = Buffer::zeros(t * padded(4));
+        dx.fill(f64::NAN);
+        for head in Head::all(4, 2) {
+            over_keys(&positions, (p, y), head, (&mut dx, t, 4), Beta::Zero);
+        }
+        for j in 0..t {
+            for c in 0..4 {
+                // columns 0 and 1 of heads 0 and 1, columns 2 and 3 of heads 2 and 3
+                let columns = [c / 2 * 4 + c % 2, c / 2 * 4 + 2 + c % 2];
+                let sum: f64 =
+                    (j..t).map(|r| p.row(r)[j] * columns.map(|c| y.row(r)[c]).iter().sum::<f64>()).sum();
+                assert_eq!(dx[j * padded(4) + c], sum, "key {j}, column {c}");
+            }
+        }
     }
 }

@@ -83,8 +83,9 @@ impl DotPattern {
         let scores = program.info(self.out).trains
             && !positions.is_empty()
             && mixes.iter().any(|mixed| arrived(mixed.out));
-        // In the order in which they are written below, as two of them may share a buffer. A gradient that is announced
-        // is written: of no queries, there is none.
+        // In the order in which they are written below, as two of them may be one value (keys and values of the paper's simplified
+        // model), which `fuse.rs` lets happen only where both cut it into the same heads. A gradient that is announced is
+        // written: of no queries, there is none.
         let mut announce = |val| if scores { frame.ws.announce(program, val) } else { None };
         let (dq_beta, dk_beta) = (announce(self.q), announce(self.k));
         let dv_beta = mix.and_then(|mix| frame.ws.announce(program, mix.v));
