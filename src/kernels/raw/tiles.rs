@@ -5,11 +5,6 @@
 //! is copied. Whole vectors of `b` are read even where its columns end, as a masked load takes a place in the units that multiply;
 //! the columns beyond the output are computed and not written.
 
-#![expect(
-    clippy::needless_range_loop,
-    reason = "iterators stay calls in functions that are compiled for an instruction set"
-)]
-
 use std::arch::x86_64::{__m512, _MM_HINT_T0, _mm_prefetch};
 
 use pulp::NullaryFnOnce;
@@ -181,6 +176,23 @@ unsafe fn columns_of<const ROWS: usize, const V: usize>(simd: V4, all: Operands<
     }
 }
 
+/// A loop over a few numbers that are known when the code is compiled, written out: at any level of optimisation, what it indexes stays
+/// in registers.
+macro_rules! written_out {
+    ($v:ident in 0..V $body:block) => {
+        written_out!([0 1 2 3] $v, V, $body)
+    };
+    ($i:ident in 0..R $body:block) => {
+        written_out!([0 1 2 3 4 5 6 7] $i, R, $body)
+    };
+    ([$($k:literal)*] $i:ident, $n:ident, $body:block) => {$(
+        if $k < $n {
+            let $i = $k;
+            $body
+        }
+    )*};
+}
+
 /// Adds one term to the sums of a tile: a column of `a` times a row of `b`.
 ///
 /// # Safety
@@ -196,15 +208,15 @@ unsafe fn add_term<const R: usize, const V: usize>(
     let mut right = [f._mm512_setzero_ps(); V];
     // SAFETY: what the caller asserts.
     unsafe {
-        for v in 0..V {
+        written_out!(v in 0..V {
             right[v] = f._mm512_loadu_ps(b.at(0, v * WIDTH).first);
-        }
-        for i in 0..R {
+        });
+        written_out!(i in 0..R {
             let left = f._mm512_set1_ps(*a.at(i, 0).first);
-            for v in 0..V {
+            written_out!(v in 0..V {
                 sums[i][v] = f._mm512_fmadd_ps(left, right[v], sums[i][v]);
-            }
-        }
+            });
+        });
     }
 }
 
@@ -225,11 +237,11 @@ unsafe fn tile<const R: usize, const V: usize>(simd: V4, of: Operands<f32>) {
     // are made without an assertion and not read.
     unsafe {
         if of.read_out {
-            for i in 0..R {
-                for v in 0..V {
+            written_out!(i in 0..R {
+                written_out!(v in 0..V {
                     _mm_prefetch::<_MM_HINT_T0>(of.out.at(i, v * WIDTH).first.cast());
-                }
-            }
+                });
+            });
         }
         // two at a time, which is up to a twentieth faster where operands are far
         for _ in 0..terms / 2 {
@@ -242,8 +254,8 @@ unsafe fn tile<const R: usize, const V: usize>(simd: V4, of: Operands<f32>) {
             add_term::<R, V>(simd, a, b, &mut sums);
         }
         let alpha = f._mm512_set1_ps(of.alpha);
-        for i in 0..R {
-            for v in 0..V {
+        written_out!(i in 0..R {
+            written_out!(v in 0..V {
                 let mask = if v + 1 < V { u16::MAX } else { last };
                 let to = of.out.at(i, v * WIDTH).first;
                 let sum: __m512 = if of.read_out {
@@ -252,7 +264,7 @@ unsafe fn tile<const R: usize, const V: usize>(simd: V4, of: Operands<f32>) {
                     f._mm512_mul_ps(alpha, sums[i][v])
                 };
                 f._mm512_mask_storeu_ps(to, mask, sum);
-            }
-        }
+            });
+        });
     }
 }
