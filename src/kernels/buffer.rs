@@ -147,6 +147,7 @@ mod tests {
         assert_eq!(buffer.len(), 70);
         assert!(aligned(&buffer));
     }
+
     #[test]
     fn buffers_that_are_made_together_do_not_overlap_and_may_go_in_any_order() {
         // less than a large page, and more than two

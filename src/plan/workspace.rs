@@ -70,10 +70,7 @@ pub(crate) struct Workspace<E> {
 impl<E: Element> Workspace<E> {
     pub fn new(program: &Program, seq: usize) -> Self {
         let n = program.vals.len();
-        let home = |(i, info): (usize, &ValInfo)| if info.home == Val(i) { len(info, seq) } else { 0 };
-        let mut lens: Vec<usize> = program.vals.iter().enumerate().map(home).collect();
-        lens.extend(gradient_lens(program, seq));
-        let mut values = Buffer::together(&lens);
+        let mut values = Buffer::together(&lens(program, seq));
         let gradients = values.split_off(n);
         let mut workspace = Workspace {
             values,
@@ -243,14 +240,19 @@ fn len(info: &ValInfo, seq: usize) -> usize {
     }
 }
 
-/// Elements of each gradient's buffer, as many as the first value that shares it has; none where no value does.
-fn gradient_lens(program: &Program, seq: usize) -> Vec<usize> {
-    let mut lens = Vec::new();
-    for info in &program.vals {
+/// Elements of the buffer of each value, none where it lives in another's; then of each gradient's buffer, as many as the first value
+/// that shares it has, none where no value does.
+fn lens(program: &Program, seq: usize) -> Vec<usize> {
+    let n = program.vals.len();
+    let mut lens = vec![0; n];
+    for (i, info) in program.vals.iter().enumerate() {
+        if info.home == Val(i) {
+            lens[i] = len(info, seq);
+        }
         if let Some(buffer) = info.gradient {
-            lens.resize(lens.len().max(buffer + 1), 0);
-            if lens[buffer] == 0 {
-                lens[buffer] = len(info, seq);
+            lens.resize(lens.len().max(n + buffer + 1), 0);
+            if lens[n + buffer] == 0 {
+                lens[n + buffer] = len(info, seq);
             }
         }
     }
@@ -259,9 +261,7 @@ fn gradient_lens(program: &Program, seq: usize) -> Vec<usize> {
 
 /// Elements that the workspace of one thread will hold, before it is made.
 pub(crate) fn elements(program: &Program, seq: usize) -> f64 {
-    let home = |(i, info): &(usize, &ValInfo)| info.home == Val(*i);
-    let values = program.vals.iter().enumerate().filter(home).map(|(_, info)| len(info, seq) as f64);
-    values.sum::<f64>() + gradient_lens(program, seq).iter().map(|len| *len as f64).sum::<f64>()
+    lens(program, seq).into_iter().map(|len| len as f64).sum()
 }
 
 /// Distance of the heads of a pattern.

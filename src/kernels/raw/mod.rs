@@ -22,6 +22,13 @@ pub struct Strided<P> {
     cols: usize,
 }
 
+impl<P> Strided<P> {
+    /// The transposed matrix.
+    fn t(self) -> Self {
+        Self { first: self.first, rows: self.cols, cols: self.rows }
+    }
+}
+
 /// What [`Product::product`] multiplies.
 #[derive(Clone, Copy)]
 pub struct Operands<E> {
@@ -57,59 +64,32 @@ pub trait Product: Sized {
 macro_rules! product_of_crate {
     ($product:path, $operands:ident) => {{
         let Operands { sizes: [m, n, k], out, read_out, a, b, alpha, .. } = $operands;
-        let strides = |cols: usize, rows: usize| (cols as isize, rows as isize);
-        let ((out_cols, out_rows), (a_cols, a_rows), (b_cols, b_rows)) =
-            (strides(out.cols, out.rows), strides(a.cols, a.rows), strides(b.cols, b.rows));
-        let (keep, [conj_out, conj_a, conj_b]) = (1.0, [false; 3]);
         // The crate's kernels write columns: a result in rows is its transpose, `out^T = b^T a^T`.
-        //
+        let (m, n, out, a, b) = if out.rows > 1 { (n, m, out.t(), b.t(), a.t()) } else { (m, n, out, a, b) };
+        let (keep, [conj_out, conj_a, conj_b]) = (1.0, [false; 3]);
         // SAFETY: what the caller asserts.
         unsafe {
-            if out_rows > 1 {
-                $product()(
-                    n,
-                    m,
-                    k,
-                    out.first,
-                    out_rows,
-                    out_cols,
-                    read_out,
-                    b.first,
-                    b_rows,
-                    b_cols,
-                    a.first,
-                    a_rows,
-                    a_cols,
-                    keep,
-                    alpha,
-                    conj_out,
-                    conj_b,
-                    conj_a,
-                    Parallelism::None,
-                );
-            } else {
-                $product()(
-                    m,
-                    n,
-                    k,
-                    out.first,
-                    out_cols,
-                    out_rows,
-                    read_out,
-                    a.first,
-                    a_cols,
-                    a_rows,
-                    b.first,
-                    b_cols,
-                    b_rows,
-                    keep,
-                    alpha,
-                    conj_out,
-                    conj_a,
-                    conj_b,
-                    Parallelism::None,
-                );
-            }
+            $product()(
+                m,
+                n,
+                k,
+                out.first,
+                out.cols as isize,
+                out.rows as isize,
+                read_out,
+                a.first,
+                a.cols as isize,
+                a.rows as isize,
+                b.first,
+                b.cols as isize,
+                b.rows as isize,
+                keep,
+                alpha,
+                conj_out,
+                conj_a,
+                conj_b,
+                Parallelism::None,
+            );
         }
     }};
 }

@@ -98,13 +98,13 @@ fn by_queries<E: Element>(
     mut dx: ViewMut<'_, E>,
     beta: Beta,
 ) {
-    let (t, columns) = (dx.n_rows(), 0..dx.n_cols());
+    let t = dx.n_rows();
     let mut written = 0;
     for (r0, r1, limit) in blocks(positions) {
         let limit = limit.min(t);
         for (keys, beta) in [(0..written, Beta::Add), (written..limit, beta)] {
             let p = p.block(r0..r1, keys.clone()).t();
-            gemm(dx.reborrow().block(keys, columns.clone()), beta, E::one(), p, y.rows(r0..r1));
+            gemm(dx.reborrow().rows(keys), beta, E::one(), p, y.rows(r0..r1));
         }
         written = limit;
     }
@@ -120,7 +120,7 @@ fn by_keys<E: Element>(
     mut dx: ViewMut<'_, E>,
     beta: Beta,
 ) {
-    let (t, columns) = (dx.n_rows(), 0..dx.n_cols());
+    let t = dx.n_rows();
     for j0 in (0..t).step_by(KEY_BLOCK) {
         let j1 = (j0 + KEY_BLOCK).min(t);
         // the blocks of queries before this one end before these keys; perhaps all do
@@ -128,7 +128,7 @@ fn by_keys<E: Element>(
         let rows =
             if first == positions.len() { first..first } else { first / BLOCK * BLOCK..positions.len() };
         let p = p.block(rows.clone(), j0..j1).t();
-        gemm(dx.reborrow().block(j0..j1, columns.clone()), beta, E::one(), p, y.rows(rows));
+        gemm(dx.reborrow().rows(j0..j1), beta, E::one(), p, y.rows(rows));
     }
 }
 
