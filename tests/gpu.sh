@@ -3,10 +3,10 @@
 #
 #   tests/gpu.sh [TORCH_STEP]
 #
-# builds the programs, compares the golden cases and three variations with the CPU, runs in double precision, and times a step of both
-# of the paper's models; TORCH_STEP is a program that times the same steps in PyTorch (`--model basic|full --batch B --seq T --dim D
+# builds the programs and the tests, runs those tests in which the dfdx engine computes, compares the golden cases and three variations
+# with the CPU, runs in double precision, and times a step of both of the paper's models; TORCH_STEP is a program that times the same steps in PyTorch (`--model basic|full --batch B --seq T --dim D
 # --arm eager|best --device cuda`), and is left out where it is not there. Needs nvcc and a driver, Python; no network if the crates are
-# there (`cargo fetch`, or `cargo vendor`). PROGRAMS=FOLDER takes programs that are built already.
+# there (`cargo fetch`, or `cargo vendor`). PROGRAMS=FOLDER takes programs that are built already, and the tests as FOLDER/all.
 set -euo pipefail
 torch=${1:-}
 [[ -z $torch ]] || torch=$(realpath "$torch")
@@ -24,6 +24,7 @@ if [[ -z ${PROGRAMS:-} ]]; then
   step "build"
   cargo build --release --locked --features cuda --target-dir target/gpu \
     --example ihead_basic --example ihead_full --example variation_time
+  cargo test --no-run --locked -p ihead-tests --features cuda --test all --target-dir target/gpu
 fi
 
 step "a machine whose GPU cannot be seen"
@@ -32,6 +33,15 @@ said=$(CUDA_VISIBLE_DEVICES='' "$programs/ihead_basic" device=cuda max_iters=1 2
 echo "$said (exit status $status)"
 failed=0
 [[ $status == 2 && $(wc -l <<<"$said") == 1 ]] || failed=1
+
+step "tests"
+# derivatives by finite differences run a tiny model thousands of times, which is slow on a GPU
+subjects=(gpu:: random:: eager:: operations:: blocks:: probe_predictions:: --skip finite_differences)
+if [[ -x $programs/all ]]; then
+  (cd tests && "$programs/all" "${subjects[@]}") || failed=1
+else
+  cargo test --locked -p ihead-tests --features cuda --test all --target-dir target/gpu -- "${subjects[@]}" || failed=1
+fi
 
 step "golden cases and variations: the device against the CPU"
 python3 tests/cuda/compare.py --real "$programs" || failed=1

@@ -23,7 +23,7 @@ use super::forward::{Forward, MicroBatch};
 use super::needs::Needs;
 use super::reads::HostValue;
 use super::room;
-use super::{Matrix, ops, scalar};
+use super::{Matrix, contiguous, ops, scalar};
 
 /// A number, and the tape of its making.
 type Scalar0<E, Dev> = Tensor<Rank0, E, Dev, OwnedTape<E, Dev>>;
@@ -68,7 +68,7 @@ pub struct EagerEngine<E: Scalar, Dev: EngineDevice<E>> {
     constants: Rc<Constants<E, Dev>>,
     graph: Graph,
     request: Request,
-    needs: Needs,
+    needs: Rc<Needs>,
     micro_batch: usize,
     patches: Patches<E>,
     /// The value of each term of the loss in the last run.
@@ -99,7 +99,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
             constants: Rc::new(Constants::new(device)),
             graph: graph.clone(),
             request,
-            needs,
+            needs: Rc::new(needs),
             micro_batch,
             patches,
             terms,
@@ -183,11 +183,11 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         let positions = self.request.loss_positions(batch, rows);
         let shares = Shares::new(&self.request.losses, &positions);
         self.terms.fill(0.0);
-        let constants = Rc::clone(&self.constants);
+        let (constants, needs) = (Rc::clone(&self.constants), Rc::clone(&self.needs));
         for first in (0..batch.batch).step_by(self.micro_batch) {
             let part = MicroBatch::new(batch, first, self.micro_batch);
-            let forward = Forward::run(&constants, &self.graph, &self.needs, params, &self.patches, &part)?;
-            self.observe(&forward, &part, rows, observer);
+            let forward = Forward::run(&constants, &self.graph, &needs, params, &self.patches, &part)?;
+            self.observe(&forward, &part, rows, observer)?;
             if let Some(gradients) = self.differentiate(forward, &part, rows, &shares)? {
                 take(self, gradients)?;
             }
@@ -201,13 +201,13 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         part: &MicroBatch,
         rows: &[RowLists],
         observer: &Observer<'_, E>,
-    ) {
+    ) -> Result<(), Dev::Err> {
         if self.request.reads.is_empty() {
-            return;
+            return Ok(());
         }
         let all: Vec<u32> = (0..part.seq as u32).collect();
-        let values: Vec<_> =
-            self.request.reads.iter().map(|(node, _)| HostValue::new(forward.value(*node))).collect();
+        let values = self.request.reads.iter().map(|(node, _)| HostValue::new(forward.value(*node)));
+        let values = values.collect::<Result<Vec<_>, _>>()?;
         // a GPU runs faster than one core can look at what it did
         let asked = &self.request.reads;
         (0..part.batch).into_par_iter().for_each(|i| {
@@ -218,6 +218,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
             let shown: Vec<_> = shown.map(|((value, at), chosen)| value.rows(i, at, chosen)).collect();
             observer(sequence, &shown);
         });
+        Ok(())
     }
 
     /// Adds the terms of the loss of a micro-batch to those of the run; their gradients, if there are any.
@@ -287,7 +288,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
                 continue;
             };
             from.try_alloc_for(param)?;
-            sum.iter_mut().zip(from.get(param).as_vec()).for_each(|(sum, x)| *sum += x);
+            sum.iter_mut().zip(contiguous(&from.get(param))).for_each(|(sum, x)| *sum += x);
         }
         Ok(())
     }

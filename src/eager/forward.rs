@@ -86,6 +86,7 @@ impl MicroBatch {
 /// Values of the weights and nodes of a graph for one micro-batch, and the tape of those that are on it.
 pub(super) struct Forward<'a, E: Scalar, Dev: EngineDevice<E>> {
     constants: &'a Constants<E, Dev>,
+    needs: &'a Needs,
     /// The tokens, on the device once a node has asked for them.
     tokens: OnceCell<Indices<Dev>>,
     weights: Vec<Option<Matrix<E, Dev>>>,
@@ -100,13 +101,14 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
     pub fn run(
         constants: &'a Constants<E, Dev>,
         graph: &Graph,
-        needs: &Needs,
+        needs: &'a Needs,
         params: &[Option<Matrix<E, Dev>>],
         patches: &Patches<E>,
         part: &MicroBatch,
     ) -> Result<Self, Dev::Err> {
         let mut this = Forward {
             constants,
+            needs,
             tokens: OnceCell::new(),
             weights: params.to_vec(),
             nodes: vec![None; graph.nodes().len()],
@@ -164,27 +166,33 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
     }
 
     /// The rows of a table that positions look up, `[batch, seq, dim]`. What is the same in every sequence, or at every position, is
-    /// looked up once: on a GPU the gradient of a lookup is added row by row, and waits for itself where many rows are one.
+    /// looked up once: on a GPU the gradient of a lookup is added row by row, and waits for itself where many rows are one. It is
+    /// repeated for each of them where [`Needs::repeated`] says so.
     fn lookup(
         &self,
+        node: usize,
         table: TracedMatrix<E, Dev>,
         index: Index,
         part: &MicroBatch,
     ) -> Result<TracedStream<E, Dev>, Dev::Err> {
         let (shape, constants) = ((part.batch, part.seq, table.shape().1), self.constants);
-        match index {
+        let shared = match index {
             Index::Positions => {
                 let rows = constants.indices(("positions", &[]), (1, part.seq), &|_, t| t)?;
                 let rows: TracedStream<E, Dev> = table.try_gather(rows)?;
-                rows.try_reshape_like(&(shape.1, shape.2))?.try_broadcast_like::<_, Axis<0>>(&shape)
+                rows.try_reshape_like(&(shape.1, shape.2))?.try_broadcast_like::<_, Axis<0>>(&shape)?
             }
             Index::First => {
                 let row: TracedStream<E, Dev> =
                     table.try_gather(constants.indices(("first", &[]), (1, 1), &|_, _| 0)?)?;
-                row.try_reshape_like(&(shape.2,))?.try_broadcast_like::<_, Axes2<0, 1>>(&shape)
+                row.try_reshape_like(&(shape.2,))?.try_broadcast_like::<_, Axes2<0, 1>>(&shape)?
             }
-            Index::Tokens => table.try_gather(self.tokens(part)?),
+            Index::Tokens => return table.try_gather(self.tokens(part)?),
+        };
+        if self.needs.repeated[node] {
+            return shared.try_add(constants.device.try_zeros_like(&shape)?);
         }
+        Ok(shared)
     }
 
     /// The tokens `[batch, seq]`.
@@ -207,7 +215,7 @@ impl<'a, E: Scalar, Dev: EngineDevice<E>> Forward<'a, E, Dev> {
             Ok((Value::Pattern(value), tape))
         };
         let out = match node.op {
-            Op::Lookup { table, index } => self.lookup(weight(table), index, part)?,
+            Op::Lookup { table, index } => self.lookup(i, weight(table), index, part)?,
             Op::Linear { weight: w, x } => ops::linear(stream(x), weight(w))?,
             Op::Add(a, b) if a == b => ops::double(stream(a))?,
             Op::Add(a, b) => stream(a).try_add(stream(b))?,

@@ -37,7 +37,10 @@ pub use open::open;
 pub use products::{Products, Right};
 pub(crate) use resident::{Held, OnDevice, Resident};
 
-use crate::backend::{EngineDevice, HasShape, NoneTape, OwnedTape, Scalar, Tensor, TryAdd, TryMul, TrySub};
+use crate::backend::{
+    EngineDevice, HasShape, NoneTape, OwnedTape, PutTape, ReshapeTo, Scalar, Shape, SplitTape, Tensor,
+    TryAdd, TryMul, TrySub,
+};
 
 /// A weights-only matrix `[rows, cols]`.
 type Matrix<E, Dev, T = NoneTape> = Tensor<(usize, usize), E, Dev, T>;
@@ -63,13 +66,26 @@ pub(crate) fn scalar<E: Scalar>(x: f64) -> E {
     <E as crate::kernels::Element>::from_f64(x)
 }
 
+/// The values of a contiguous tensor, row-major: copied at once, where dfdx's `as_vec` walks over the indices one element at a time.
+fn contiguous<S: Shape, E: Scalar, Dev: EngineDevice<E>>(x: &Tensor<S, E, Dev>) -> Vec<E> {
+    let mut values = vec![E::default(); x.shape().num_elements()];
+    x.copy_into(&mut values);
+    values
+}
+
+/// The values of any tensor, row-major.
+fn host<S: Shape, E: Scalar, Dev: EngineDevice<E>>(x: &Tensor<S, E, Dev>) -> Result<Vec<E>, Dev::Err> {
+    x.clone().try_contiguous().map(|x| contiguous(&x))
+}
+
 /// A function of each element that dfdx does not have: `f` gives its value and its derivative. It is computed as
 /// `f(x_0) + f'(x_0) (x - x_0)` with the values `x_0` as constants, which has the value and the gradient of `f`.
 pub(crate) fn linearised<E: Scalar, Dev: EngineDevice<E>>(
     x: TracedStream<E, Dev>,
     f: impl Fn(f64) -> (f64, f64),
 ) -> Result<TracedStream<E, Dev>, Dev::Err> {
-    let (device, shape, values) = (x.device().clone(), *x.shape(), x.as_vec());
+    let (x, tape) = x.split_tape();
+    let (device, shape, values) = (x.device().clone(), *x.shape(), host(&x)?);
     let at: Vec<(f64, f64, f64)> = values
         .into_iter()
         .map(|x| {
@@ -81,6 +97,6 @@ pub(crate) fn linearised<E: Scalar, Dev: EngineDevice<E>>(
     let tensor = |of: &dyn Fn(&(f64, f64, f64)) -> f64| {
         device.try_tensor_from_vec(at.iter().map(|at| scalar(of(at))).collect(), shape)
     };
-    let away = x.try_sub(tensor(&|at| at.0)?)?;
+    let away = x.put_tape(tape).try_sub(tensor(&|at| at.0)?)?;
     away.try_mul(tensor(&|at| at.2)?)?.try_add(tensor(&|at| at.1)?)
 }

@@ -1,6 +1,6 @@
 //! What a request needs of a graph.
 use crate::engine::Request;
-use crate::graph::{Graph, NodeId, WeightId, WeightOp};
+use crate::graph::{Graph, NodeId, Op, WeightId, WeightOp};
 use crate::nn::ParamId;
 
 /// For nodes and weights, whether each is computed and whether its making is put on the tape.
@@ -13,6 +13,11 @@ pub(super) struct Needs {
     pub traced_nodes: Vec<bool>,
     /// The same of weights.
     pub traced_weights: Vec<bool>,
+    /// Nodes that something else than the sum of two streams reads: rows that all sequences share are repeated for these.
+    ///
+    /// dfdx keeps a tensor that is repeated along an axis once. On a GPU, the gradient of a reshaped one has only as many elements as are
+    /// kept, and the others are lost without a word; products of a batch refuse it.
+    pub repeated: Vec<bool>,
     /// Parameters that train and on which the loss depends, with the weight that each is.
     pub gradients: Vec<(ParamId, WeightId)>,
 }
@@ -33,6 +38,7 @@ impl Needs {
             weights: either(&loss.1, &reads.1),
             traced_nodes: both(&loss.0, &training.0),
             traced_weights: both(&loss.1, &training.1),
+            repeated: repeated(graph, request),
         }
     }
 }
@@ -61,6 +67,18 @@ fn reached(graph: &Graph, roots: impl IntoIterator<Item = NodeId>) -> (Vec<bool>
         }
     }
     (nodes, weights)
+}
+
+/// The nodes that a term of the loss reads, or an operation that is not the sum of two streams.
+fn repeated(graph: &Graph, request: &Request) -> Vec<bool> {
+    let mut repeated = vec![false; graph.nodes().len()];
+    request.losses.iter().for_each(|term| repeated[term.node(graph).index()] = true);
+    for node in graph.nodes() {
+        if !matches!(node.op, Op::Add(a, b) if a != b) {
+            node.op.inputs().into_iter().for_each(|input| repeated[input.index()] = true);
+        }
+    }
+    repeated
 }
 
 /// The nodes and weights that depend on a parameter that trains.

@@ -12,7 +12,7 @@ use crate::backend::{
 };
 use crate::kernels::{Beta, View, ViewMut, gemm};
 
-use super::{Stream, TracedMatrix, TracedStream};
+use super::{TracedMatrix, TracedStream, contiguous};
 
 /// How the right factor of a product is stored.
 #[doc(hidden)]
@@ -154,17 +154,6 @@ impl<E: Scalar> Factors<E> {
         let (_, stored_rows, stored_cols) = self.shapes.1;
         (self.shapes.0.1, if self.right == Right::Plain { stored_cols } else { stored_rows })
     }
-}
-
-/// The values of a contiguous tensor, row-major: a copy at once, where `as_vec` walks over the indices.
-fn contiguous<E: Scalar>(x: &Stream<E, Cpu>) -> Vec<E>
-where
-    Cpu: Device<E>,
-{
-    let (count, rows, cols) = *x.shape();
-    let mut values = vec![E::default(); count * rows * cols];
-    x.copy_into(&mut values);
-    values
 }
 
 /// Matrices `[rows, cols]` that lie one after the other; all of them may be read as transposed.

@@ -3,6 +3,7 @@ use crate::backend::{EngineDevice, HasShape, Scalar};
 use crate::engine::Read;
 
 use super::forward::Value;
+use super::host;
 
 /// The values of a node on the host: `[batch, seq, cols]`, or `[batch, heads, seq, cols]` for a pattern.
 pub(super) struct HostValue<E> {
@@ -14,17 +15,17 @@ pub(super) struct HostValue<E> {
 
 impl<E: Scalar> HostValue<E> {
     /// Copies a value from its device.
-    pub fn new<Dev: EngineDevice<E>>(value: &Value<E, Dev>) -> Self {
-        match value {
+    pub fn new<Dev: EngineDevice<E>>(value: &Value<E, Dev>) -> Result<Self, Dev::Err> {
+        Ok(match value {
             Value::Stream(x) => {
                 let (_, seq, cols) = *x.shape();
-                HostValue { values: x.as_vec(), heads: None, seq, cols }
+                HostValue { values: host(x)?, heads: None, seq, cols }
             }
             Value::Pattern(x) => {
                 let (_, heads, seq, cols) = *x.shape();
-                HostValue { values: x.as_vec(), heads: Some(heads), seq, cols }
+                HostValue { values: host(x)?, heads: Some(heads), seq, cols }
             }
-        }
+        })
     }
 
     /// The rows of sequence `i` at these positions: where they lie if these are all, in `chosen` if they are some, those of each

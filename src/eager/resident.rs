@@ -13,7 +13,7 @@ use crate::nn::{ParamId, Stored, Values};
 use crate::train::optim::{ParamState, Rule};
 
 use super::engine::{EagerEngine, refused};
-use super::{Matrix, scalar};
+use super::{Matrix, contiguous, scalar};
 
 /// Parameters on a device, and their updates there.
 pub(crate) trait Resident {
@@ -128,7 +128,7 @@ impl<E: Kept, Dev: EngineDevice<E>> OnDevice<E, Dev> {
     }
 
     fn kept(&self, from: &Gradients<E, Dev>, param: &Matrix<E, Dev>) -> Values {
-        E::pack(from.get(param).as_vec())
+        E::pack(contiguous(&from.get(param)))
     }
 }
 

@@ -2,11 +2,11 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::common::reference::reference;
 use ihead::config::Config as _;
 use ihead::data::Batch;
-use ihead::engine::{CpuEngine, EagerEngine, Engine, Read, Request, RowLists, RowSet, ignore};
+use ihead::engine::{CpuEngine, Engine, Read, Request, RowLists, RowSet, ignore};
 use ihead::graph::record;
-use ihead::internals::backend::Cpu;
 use ihead::model::{Full, FullArgs};
 use ihead::nn::{Module, ModuleExt, Params};
 
@@ -32,7 +32,7 @@ fn model() -> impl ihead::graph::Model {
 
 type Gradients = BTreeMap<String, Vec<f32>>;
 
-fn gradients(module: &impl Module, engine: &mut impl Engine<f32>, batch: &Batch) -> (f64, Gradients) {
+fn gradients(module: &impl Module, engine: &mut dyn Engine<f32>, batch: &Batch) -> (f64, Gradients) {
     let rows = [RowLists::select(batch, |_, mark| mark >= 2)];
     let loss = engine.run(&Params::of(module), batch, &rows, &ignore).unwrap();
     let tensors = module.tensors().into_iter();
@@ -56,10 +56,8 @@ fn gradients_have_the_same_bits_with_any_number_of_threads_and_agree_with_dfdx()
         gradients(&model, &mut alone, &batch(3));
         assert!(gradients(&model, &mut alone, &batch(5)).1 == first, "a second time, {rows:?}");
 
-        let device = Cpu::default();
-        let mut eager =
-            EagerEngine::<f32, Cpu>::new(device, &graph, &request, &|id| params.trains(id)).unwrap();
-        let (expected_loss, expected) = gradients(&model, &mut eager, &batch(5));
+        let mut eager = reference::<f32>(&graph, &request, &|id| params.trains(id), 4);
+        let (expected_loss, expected) = gradients(&model, &mut *eager, &batch(5));
         assert!((loss - expected_loss).abs() < 1e-5, "{loss} {expected_loss}");
         for (name, expected) in expected {
             let scale = expected.iter().fold(0.0_f32, |most, g| most.max(g.abs()));

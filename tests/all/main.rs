@@ -12,6 +12,8 @@ mod edits;
 mod front;
 mod fuzzed;
 mod golden;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod gradient_rules;
 mod io;
 mod kernels;

@@ -4,17 +4,17 @@ use ihead::Module;
 use ihead::backend::{Const, Dim};
 use ihead::data::Batch;
 use ihead::engine::CpuEngine;
-use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, LossTerm, Penalty, Request, RowLists, RowSet, ignore};
 use ihead::graph::{
     FixedPattern, Graph, Mask, Model, Normaliser, Pattern, Scores, Stream, Tokens, Weight, record,
 };
-use ihead::internals::backend::{Cpu, DeviceKind};
+use ihead::internals::backend::DeviceKind;
 use ihead::internals::eager::open;
 use ihead::nn::{Init, ModuleExt, Param, Params};
 use ihead::ops::{Pointwise, RowWise};
 
 use crate::common::fd::{Values, assert_gradients};
+use crate::common::reference::reference;
 
 const VOCAB: usize = 5;
 const DIM: usize = 8;
@@ -265,8 +265,8 @@ fn cpu(graph: &Graph, request: &Request, threads: usize) -> CpuEngine<f64> {
     CpuEngine::new(graph, request, &|_| true, threads).unwrap()
 }
 
-fn eager(graph: &Graph, request: &Request) -> EagerEngine<f64, Cpu> {
-    EagerEngine::new(Cpu::default(), graph, request, &|_| true).unwrap().with_micro_batch(2)
+fn eager(graph: &Graph, request: &Request) -> Box<dyn Engine<f64>> {
+    reference(graph, request, &|_| true, 2)
 }
 
 /// The two engines on the same graph: losses, their terms, and gradients of every parameter.
@@ -296,7 +296,7 @@ fn every_operation_by_finite_differences() {
         let graph = record(&sample, SEQ).unwrap();
         for rows in [RowSet::All, RowSet::Set(0)] {
             let (request, values) = (Request::loss(rows), &mut Values::of(&sample));
-            let without = assert_gradients(&mut eager(&graph, &request), values, &batch, &marked(&batch));
+            let without = assert_gradients(&mut *eager(&graph, &request), values, &batch, &marked(&batch));
             assert!(!without.iter().any(|name| name == "tok" || name == "unembed"), "{body}: {without:?}");
             assert_gradients(&mut cpu(&graph, &request, 1), values, &batch, &marked(&batch));
         }
@@ -460,7 +460,7 @@ fn losses_of_several_terms_agree_and_have_the_gradients_of_their_sum() {
     assert_agreement(&sample, &graph, &request, &rows, "five terms");
     let values = &mut Values::of(&sample);
     assert_gradients(&mut cpu(&graph, &request, 1), values, &batch, &rows);
-    assert_gradients(&mut eager(&graph, &request), values, &batch, &rows);
+    assert_gradients(&mut *eager(&graph, &request), values, &batch, &rows);
 
     let mut engine = cpu(&graph, &request, 2);
     let loss = engine.run(values, &batch, &rows, &ignore).unwrap();

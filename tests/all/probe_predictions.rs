@@ -6,10 +6,8 @@ use ihead::backend::Dim;
 use ihead::config::Config;
 use ihead::data::{Batch, NumpyRng, Task};
 use ihead::engine::CpuEngine;
-use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, Read, Request, RowSet};
 use ihead::graph::{AnyModel, Graph, Model, Stream, Tokens, record};
-use ihead::internals::backend::Cpu;
 use ihead::model::{Full, FullArgs, Simplified, SimplifiedArgs};
 use ihead::nn::{Embedding, Linear, Module, ModuleExt, Params, norm};
 use ihead::probe::attribution::{Against, metrics, terms};
@@ -21,6 +19,7 @@ use ihead::run::Inspect;
 use ihead::train::{Compute, Precision};
 
 use crate::common::maths::softmax;
+use crate::common::reference::reference;
 
 const VOCAB: usize = 11;
 const SEQ: usize = 9;
@@ -55,14 +54,14 @@ fn measure_edited<M: Model + Module>(
     let request = Request::reads(evaluation.reads().to_vec());
     let extended = evaluation.graph(graph);
     let mut plan = CpuEngine::<f64>::new(extended, &request, &|_| false, 2).unwrap();
-    let mut eager = EagerEngine::<f64, Cpu>::new(Cpu::default(), extended, &request, &|_| false).unwrap();
+    let mut eager = reference::<f64>(extended, &request, &|_| false, 4);
     let rows = evaluation.rows(batch);
     let measured = |engine: &mut dyn Engine<f64>| {
         let pass = evaluation.pass(batch, &rows);
         engine.run(&Params::of(model), batch, &rows, &|i, reads| pass.observe(i, reads)).unwrap();
         pass.finish().unwrap()
     };
-    let (found, other) = (measured(&mut plan), measured(&mut eager));
+    let (found, other) = (measured(&mut plan), measured(&mut *eager));
     for (a, b) in found.entries().iter().zip(other.entries()) {
         let apart = a.value.number().zip(b.value.number()).map(|(a, b)| (a - b).abs());
         assert!(apart.is_none_or(|apart| apart < 1e-9), "{a:?} and {b:?}");

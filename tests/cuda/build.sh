@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds programs with `--features cuda` on a machine without a GPU, and the device without a GPU on which they run:
+# Builds programs and tests with `--features cuda` on a machine without a GPU, and the device without a GPU on which they run:
 #
 #   tests/cuda/build.sh [EXAMPLE...]      ihead_basic, ihead_full and variation_time without a name
 #
 # The toolkit is CUDA 13.0 from PyPI, some 620 MB; it stays in target/cuda/toolkit, the device in target/cuda/device.
+# The tests, target/cuda/tests, run on it with `--test-threads=1`, in the folder `tests` (docs/cuda.md).
 # Needs Linux on x86-64, Python with pip, g++.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -45,6 +46,11 @@ echo "== the programs"
 export CUDA_PATH=$toolkit CUDA_COMPUTE_CAP=90 PATH=$work/bin:$toolkit/bin:$PATH
 export LIBRARY_PATH=$toolkit/lib:$toolkit/lib/stubs
 cargo build --release --locked --features cuda --target-dir "$work/build" "${examples[@]/#/--example=}"
+# the tests, as target/cuda/tests
+tests=$(cargo test --no-run --locked -p ihead-tests --features cuda --test all --target-dir "$work/build" --message-format json | python3 -c '
+import json, sys
+print(*[built["executable"] for built in map(json.loads, sys.stdin) if built.get("executable")])')
+ln -sf "$tests" "$work/tests"
 
 echo "== the kernels of dfdx, for this machine"
 dfdx=$(cargo metadata --format-version 1 --locked --features cuda | python3 -c '

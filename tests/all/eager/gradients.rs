@@ -1,5 +1,5 @@
 //! Each operation by finite differences.
-use ihead::engine::{Engine, RowSet, ignore};
+use ihead::engine::{RowSet, ignore};
 use ihead::graph::{Edit, Edits, Normaliser, record_with};
 use ihead::nn::ModuleExt;
 
@@ -29,7 +29,7 @@ fn every_operation_by_finite_differences() {
         let tiny = Tiny::new(body);
         for rows in [RowSet::All, RowSet::Set(0)] {
             let mut engine = engine(&graph(&tiny), &loss(rows), &tiny);
-            let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &marked(&batch));
+            let without = assert_gradients(&mut *engine, &mut Values::of(&tiny), &batch, &marked(&batch));
             assert_eq!(without, unused(body), "{body:?}");
         }
     }
@@ -42,7 +42,7 @@ fn edits_by_finite_differences() {
     for edits in edits(&tiny) {
         let graph = record_with(&tiny, SEQ, &edits).unwrap();
         let mut engine = engine(&graph, &loss(RowSet::Set(0)), &tiny);
-        let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &marked(&batch));
+        let without = assert_gradients(&mut *engine, &mut Values::of(&tiny), &batch, &marked(&batch));
         // what has no gradient has no effect either
         let mut run = |tiny: &Tiny| engine.run(&Values::of(tiny), &batch, &marked(&batch), &ignore).unwrap();
         let before = run(&tiny);
@@ -63,7 +63,7 @@ fn what_acts_only_through_an_edited_site_has_no_gradient() {
     for (site, edit, expected) in cases {
         let graph = record_with(&tiny, SEQ, &Edits::default().with(site, edit)).unwrap();
         let mut engine = engine(&graph, &loss(RowSet::All), &tiny);
-        let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &marked(&batch));
+        let without = assert_gradients(&mut *engine, &mut Values::of(&tiny), &batch, &marked(&batch));
         let expected: Vec<&str> = expected.into_iter().chain(["gain", "bias"]).collect();
         assert_eq!(without, expected, "{site}");
     }
@@ -76,7 +76,7 @@ fn a_frozen_parameter_has_no_gradient_and_the_others_keep_theirs() {
     for frozen in [vec!["tok", "pos"], vec!["a"], vec!["b", "unembed"], vec!["tok", "pos", "gain"]] {
         frozen.iter().for_each(|name| tiny.freeze(name).unwrap());
         let mut engine = engine(&graph(&tiny), &loss(RowSet::All), &tiny);
-        let without = assert_gradients(&mut engine, &mut Values::of(&tiny), &batch, &[]);
+        let without = assert_gradients(&mut *engine, &mut Values::of(&tiny), &batch, &[]);
         assert_eq!(without, frozen);
         tiny.release("*").unwrap();
     }

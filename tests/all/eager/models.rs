@@ -1,10 +1,10 @@
 //! Small models, each around one operation, and batches for them.
+use crate::common::reference::reference;
 use ihead::backend::{Const, Dim};
 use ihead::data::Batch;
-use ihead::engine::EagerEngine;
+use ihead::engine::Engine;
 use ihead::engine::{Request, RowLists, RowSet};
 use ihead::graph::{Edit, Edits, Graph, Model, Normaliser, Pattern, Scores, Stream, Tokens, Weight, record};
-use ihead::internals::backend::Cpu;
 use ihead::nn::{Init, ModuleExt, Param, Params};
 
 pub const VOCAB: usize = 7;
@@ -244,8 +244,8 @@ pub fn graph(tiny: &Tiny) -> Graph {
     record(tiny, SEQ).unwrap()
 }
 
-/// The dfdx engine in f64 on the CPU.
-pub fn engine(graph: &Graph, request: &Request, tiny: &Tiny) -> EagerEngine<f64, Cpu> {
+/// The dfdx engine in f64, two sequences at once.
+pub fn engine(graph: &Graph, request: &Request, tiny: &Tiny) -> Box<dyn Engine<f64>> {
     let params = Params::of(tiny);
-    EagerEngine::new(Cpu::default(), graph, request, &|id| params.trains(id)).unwrap().with_micro_batch(2)
+    reference(graph, request, &|id| params.trains(id), 2)
 }

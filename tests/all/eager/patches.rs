@@ -48,7 +48,7 @@ fn engines(tiny: &Tiny, graph: &Graph, site: &str, from: &Batch) -> Vec<Box<dyn 
     let params = Params::of(tiny);
     let cpu = CpuEngine::<f64>::new(graph, &loss(RowSet::Set(0)), &|id| params.trains(id), 1).unwrap();
     let mut engines: Vec<Box<dyn Engine<f64>>> =
-        vec![Box::new(engine(graph, &loss(RowSet::Set(0)), tiny)), Box::new(cpu)];
+        vec![engine(graph, &loss(RowSet::Set(0)), tiny), Box::new(cpu)];
     let (shape, values) = activations(tiny, site, from);
     engines.iter_mut().for_each(|engine| engine.patch(site, &shape, &values).unwrap());
     engines
@@ -121,7 +121,7 @@ fn values_that_do_not_fit_are_refused() {
         engine.run(&Values::of(&tiny), &batch, &[], &ignore).unwrap_err().to_string()
     };
     assert_eq!(
-        run(&mut engine),
+        run(&mut *engine),
         "patch of 'pattern': no activations were handed over; expected those of the batch's 5 sequences"
     );
 
@@ -130,21 +130,21 @@ fn values_that_do_not_fit_are_refused() {
         engine.patch(site, shape, &values).map_err(|error| error.to_string())
     };
     assert_eq!(
-        given(&mut engine, "patern", &[5, 2, 6, 6], 0.0),
+        given(&mut *engine, "patern", &[5, 2, 6, 6], 0.0),
         Err("no patched site 'patern'; did you mean 'pattern'?".into())
     );
     assert_eq!(
-        given(&mut engine, "pattern", &[5, 2, 6, 5], 0.0),
+        given(&mut *engine, "pattern", &[5, 2, 6, 5], 0.0),
         Err("activations for 'pattern': expected shape [5, 2, 6, 6], found [5, 2, 6, 5]".into())
     );
     assert_eq!(
-        given(&mut engine, "pattern", &[5, 2, 6, 6], 0.5),
+        given(&mut *engine, "pattern", &[5, 2, 6, 6], 0.5),
         Err("patch of 'pattern': a pattern in which position 0 looks at a later one; expected zeros there"
             .into())
     );
-    assert_eq!(given(&mut engine, "pattern", &[4, 2, 6, 6], 0.0), Ok(()));
+    assert_eq!(given(&mut *engine, "pattern", &[4, 2, 6, 6], 0.0), Ok(()));
     assert_eq!(
-        run(&mut engine),
+        run(&mut *engine),
         "patch of 'pattern': activations of 4 sequences; expected those of the batch's 5 sequences"
     );
 }

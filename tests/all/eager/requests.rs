@@ -2,12 +2,13 @@
 use std::sync::Mutex;
 
 use ihead::data::Batch;
-use ihead::engine::{Engine, Read, Request, RowLists, RowSet, ignore};
-use ihead::internals::backend::{Cpu, DeviceKind};
-use ihead::internals::eager::{EagerEngine, open};
+use ihead::engine::{Read, Request, RowLists, RowSet, ignore};
+#[cfg(not(feature = "cuda"))]
+use ihead::internals::{backend::DeviceKind, eager::open};
 
 use super::models::{BODIES, Body, SEQ, Tiny, VOCAB, batch, engine, graph, loss, marked};
 use crate::common::fd::Values;
+use crate::common::reference::reference;
 
 #[test]
 fn the_loss_over_nothing_is_nan_and_its_gradients_zero() {
@@ -26,7 +27,7 @@ fn the_size_of_micro_batches_changes_rounding_only() {
     let (tiny, batch) = (Tiny::new(Body::TwoLayers), batch());
     let (graph, request, values) = (graph(&tiny), loss(RowSet::Set(0)), Values::of(&tiny));
     let mut results = [1, 2, 5, 64].map(|sequences| {
-        let mut engine = engine(&graph, &request, &tiny).with_micro_batch(sequences);
+        let mut engine = reference::<f64>(&graph, &request, &|_| true, sequences);
         let loss = engine.run(&values, &batch, &marked(&batch), &ignore).unwrap();
         (loss, engine.gradient(tiny.a.id()).unwrap().to_vec())
     });
@@ -44,8 +45,7 @@ fn f32_agrees_with_f64() {
         let tiny = Tiny::new(body);
         let (graph, request, values) = (graph(&tiny), loss(RowSet::All), Values::of(&tiny));
         let mut wide = engine(&graph, &request, &tiny);
-        let mut narrow: EagerEngine<f32, Cpu> =
-            EagerEngine::new(Cpu::default(), &graph, &request, &|_| true).unwrap();
+        let mut narrow = reference::<f32>(&graph, &request, &|_| true, 2);
         let expected = wide.run(&values, &batch, &[], &ignore).unwrap();
         let found = narrow.run(&values, &batch, &[], &ignore).unwrap();
         assert!((expected - found).abs() < 1e-5 * expected, "{body:?}: {expected} {found}");

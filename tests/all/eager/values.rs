@@ -1,16 +1,15 @@
 //! Values of activations, by plain loops over one sequence.
 use std::sync::Mutex;
 
-use ihead::engine::EagerEngine;
-use ihead::engine::{Engine, Read, Request, RowSet};
+use ihead::engine::{Read, Request, RowSet};
 use ihead::graph::{Edit, Edits, Normaliser, record_with};
-use ihead::internals::backend::Cpu;
 use ihead::nn::Param;
 
 use crate::common::fd::Values;
 use crate::common::maths::softmax_beside;
 
 use super::models::{BODIES, Body, DIM, SEQ, Tiny, batch};
+use crate::common::reference::reference;
 
 type Rows = Vec<Vec<f64>>;
 
@@ -48,7 +47,7 @@ fn site(tiny: &Tiny, name: &str, edits: &[(&str, Edit)]) -> Vec<Rows> {
 fn site_with(tiny: &Tiny, name: &str, edits: &Edits) -> Vec<Rows> {
     let graph = record_with(tiny, SEQ, edits).unwrap();
     let request = Request::reads(vec![(graph.site(name).unwrap(), RowSet::All)]);
-    let mut engine = EagerEngine::<f64, Cpu>::new(Cpu::default(), &graph, &request, &|_| false).unwrap();
+    let mut engine = reference::<f64>(&graph, &request, &|_| false, 4);
     let found = Mutex::new(Vec::new());
     let observe = |i: usize, reads: &[Read<'_, f64>]| {
         let read = reads[0];

@@ -5,14 +5,13 @@ use std::sync::Mutex;
 
 use ihead::data::Batch;
 use ihead::engine::CpuEngine;
-use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, LossTerm, Penalty, Read, Request, RowLists, RowSet};
 use ihead::graph::{Edit, Edits, Graph, record, record_with};
-use ihead::internals::backend::Cpu;
 use ihead::nn::{ModuleExt, Params};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
+use crate::common::reference::reference;
 use crate::common::{fd::Values, recurring};
 use model::{Picks, Random, Step};
 
@@ -116,9 +115,8 @@ fn assert_agreement(random: &Random, graph: &Graph, request: &Request, batch: &B
     let trains = |id| Params::of(random).trains(id);
     let mut cheap = CpuEngine::<f64>::new(graph, request, &trains, 2).unwrap();
     let mut plain = CpuEngine::<f64>::plain(graph, request, &trains).unwrap();
-    let mut eager =
-        EagerEngine::<f64, Cpu>::new(Cpu::default(), graph, request, &trains).unwrap().with_micro_batch(2);
-    let expected = run(&mut eager, random, graph, batch);
+    let mut eager = reference::<f64>(graph, request, &trains, 2);
+    let expected = run(&mut *eager, random, graph, batch);
     let programs = [cheap.program(), plain.program()];
     let engines: [(&str, &mut dyn Engine<f64>, &str); 2] =
         [("rewritten", &mut cheap, &programs[0]), ("plain", &mut plain, &programs[1])];

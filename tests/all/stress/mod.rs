@@ -6,12 +6,12 @@ mod scores;
 mod sizes;
 
 use ihead::data::{Batch, NumpyRng};
-use ihead::engine::{CpuEngine, EagerEngine, Engine, Request, RowLists, RowSet, ignore};
+use ihead::engine::{CpuEngine, Engine, Request, RowLists, RowSet, ignore};
 use ihead::graph::{Model, Normaliser, record};
-use ihead::internals::backend::Cpu;
 use ihead::internals::kernels::Element;
 use ihead::nn::{ModuleExt, Params};
 
+use crate::common::reference::reference;
 use crate::common::{fd::Values, recurring};
 
 /// All ways from scores to weights.
@@ -87,10 +87,10 @@ fn all_engines(model: &impl Model, batch: &Batch, rows: RowSet) -> [Left; 3] {
     let (graph, request, params) =
         (record(model, batch.seq).unwrap(), Request::loss(rows), Params::of(model));
     let trains = |id| params.trains(id);
-    let mut eager = EagerEngine::<f64, Cpu>::new(Cpu::default(), &graph, &request, &trains).unwrap();
+    let mut eager = reference::<f64>(&graph, &request, &trains, 4);
     let mut double = CpuEngine::<f64>::new(&graph, &request, &trains, 1).unwrap();
     let mut single = CpuEngine::<f32>::new(&graph, &request, &trains, 2).unwrap();
-    [run(&mut eager, model, batch), run(&mut double, model, batch), run(&mut single, model, batch)]
+    [run(&mut *eager, model, batch), run(&mut double, model, batch), run(&mut single, model, batch)]
 }
 
 /// Asserts that `found` is as `expected`: the loss, and each gradient beside the largest entry of its tensor, which
