@@ -13,14 +13,19 @@ pub(crate) use dfdx::dtypes::Dtype;
 pub(crate) use dfdx::shapes::{Axes2, Axes3, Axes4, Axis, HasShape, Rank0, Shape};
 pub(crate) use dfdx::tensor::{
     Gradients, HasErr, Merge, NoneTape, OwnedTape, PutTape, SplitTape, Storage, Tape, Tensor, TensorFromVec,
-    Trace, WithEmptyTape,
+    WithEmptyTape,
 };
 pub(crate) use dfdx::tensor_ops::{
-    AdamConfig, Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, MeanTo, Momentum, PermuteTo, ReshapeTo,
-    SelectTo, SgdConfig, SumTo, TryAdd, TryMul, TrySub, WeightDecay,
+    Backward, BroadcastTo, Device, GatherTo, LogSumExpTo, MeanTo, PermuteTo, ReshapeTo, SelectTo, SumTo,
+    TryAdd, TryMul, TrySub,
 };
 #[cfg(feature = "cuda")]
 pub(crate) use dfdx::{tensor::Cuda, tensor_ops::TryMatMul};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use dfdx::{
+    tensor::Trace,
+    tensor_ops::{AdamConfig, Momentum, SgdConfig, WeightDecay},
+};
 
 use crate::eager::Products;
 use crate::kernels::Element;
@@ -105,10 +110,10 @@ impl FromStr for DeviceKind {
     }
 }
 
-/// The device of the engines that [`gpu`] opens; a build without CUDA has none, and this stands in its place.
+/// The device of the engines on a GPU; a build without CUDA has none, and this stands in its place.
 #[cfg(feature = "cuda")]
 pub(crate) type Gpu = Cuda;
-/// The device of the engines that [`gpu`] opens; a build without CUDA has none, and this stands in its place.
+/// The device of the engines on a GPU; a build without CUDA has none, and this stands in its place.
 #[cfg(not(feature = "cuda"))]
 pub(crate) type Gpu = Cpu;
 
@@ -143,15 +148,4 @@ pub(crate) fn gpu() -> Result<Gpu> {
 #[cfg(feature = "cuda")]
 fn driver_error(error: cudarc::driver::DriverError) -> String {
     error.error_string().map_or_else(|_| format!("{error:?}"), |text| text.to_string_lossy().into_owned())
-}
-
-/// The error of a build without CUDA that is asked for a GPU.
-///
-/// # Errors
-/// Always.
-#[cfg(not(feature = "cuda"))]
-pub(crate) fn gpu() -> Result<Gpu> {
-    let message = "this build has no CUDA support; build with `--features cuda` \
-                   (it needs the CUDA toolkit and a driver), or leave device=cpu";
-    Err(Error::device("device=cuda", message))
 }

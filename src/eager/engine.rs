@@ -126,38 +126,6 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         self.graph.weights().iter().enumerate().map(load).collect()
     }
 
-    /// Whether so many sequences are one micro-batch.
-    pub(super) fn fits(&self, sequences: usize) -> bool {
-        sequences <= self.micro_batch
-    }
-
-    /// Loads the parameters that are needed, after a check that they have values.
-    pub(super) fn loaded(&self, params: &dyn ParamSource<E>) -> Result<Vec<Option<Matrix<E, Dev>>>> {
-        self.graph.params().iter().try_for_each(|param| params.check(param.id))?;
-        self.load(params).map_err(refused::<Dev>)
-    }
-
-    /// The parameters with gradients, and the places of their weights.
-    pub(super) fn trained(&self) -> &[(ParamId, crate::graph::WeightId)] {
-        &self.needs.gradients
-    }
-
-    /// Runs a batch that is one micro-batch with parameters that are loaded; the gradients stay on the device.
-    pub(super) fn whole(
-        &mut self,
-        params: &[Option<Matrix<E, Dev>>],
-        batch: &Batch,
-        rows: &[RowLists],
-    ) -> Result<(f64, Option<Gradients<E, Dev>>)> {
-        self.request.check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
-        let mut left = None;
-        let loss = self.parts(params, batch, rows, &crate::engine::ignore, |_, gradients| {
-            left = Some(gradients);
-            Ok(())
-        });
-        Ok((loss.map_err(refused::<Dev>)?, left))
-    }
-
     /// Runs the batch after it was checked.
     fn run_checked(
         &mut self,
@@ -291,6 +259,42 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
             sum.iter_mut().zip(contiguous(&from.get(param))).for_each(|(sum, x)| *sum += x);
         }
         Ok(())
+    }
+}
+
+/// What `on_device` asks for.
+#[cfg(any(test, feature = "cuda"))]
+impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
+    /// Whether so many sequences are one micro-batch.
+    pub(super) fn fits(&self, sequences: usize) -> bool {
+        sequences <= self.micro_batch
+    }
+
+    /// Loads the parameters that are needed, after a check that they have values.
+    pub(super) fn loaded(&self, params: &dyn ParamSource<E>) -> Result<Vec<Option<Matrix<E, Dev>>>> {
+        self.graph.params().iter().try_for_each(|param| params.check(param.id))?;
+        self.load(params).map_err(refused::<Dev>)
+    }
+
+    /// The parameters with gradients, and the places of their weights.
+    pub(super) fn trained(&self) -> &[(ParamId, crate::graph::WeightId)] {
+        &self.needs.gradients
+    }
+
+    /// Runs a batch that is one micro-batch with parameters that are loaded; the gradients stay on the device.
+    pub(super) fn whole(
+        &mut self,
+        params: &[Option<Matrix<E, Dev>>],
+        batch: &Batch,
+        rows: &[RowLists],
+    ) -> Result<(f64, Option<Gradients<E, Dev>>)> {
+        self.request.check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
+        let mut left = None;
+        let loss = self.parts(params, batch, rows, &crate::engine::ignore, |_, gradients| {
+            left = Some(gradients);
+            Ok(())
+        });
+        Ok((loss.map_err(refused::<Dev>)?, left))
     }
 }
 

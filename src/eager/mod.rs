@@ -15,7 +15,8 @@
 //! | `forward` | one micro-batch through the graph |
 //! | `reads` | activations for the observer |
 //! | `engine` | a batch as micro-batches, losses and gradients summed |
-//! | `resident` | training with parameters, gradients and the optimiser on the device |
+//! | `resident` | training with parameters, gradients and the optimiser on a device |
+//! | `on_device` | the same by dfdx |
 //! | `room` | how many sequences the memory of a device holds |
 //! | `open` | an engine on the device of a run |
 mod attention;
@@ -23,6 +24,8 @@ mod constants;
 mod engine;
 mod forward;
 mod needs;
+#[cfg(any(test, feature = "cuda"))]
+mod on_device;
 mod open;
 mod ops;
 mod products;
@@ -32,10 +35,10 @@ mod room;
 mod weights;
 
 pub use engine::EagerEngine;
-pub(crate) use open::on_gpu;
 pub use open::open;
+pub(crate) use open::{on_gpu, resident_on_gpu};
 pub use products::{Products, Right};
-pub(crate) use resident::{Held, OnDevice, Resident};
+pub(crate) use resident::Resident;
 
 use crate::backend::{
     EngineDevice, HasShape, NoneTape, OwnedTape, PutTape, ReshapeTo, Scalar, Shape, SplitTape, Tensor,

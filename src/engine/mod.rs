@@ -232,5 +232,31 @@ pub trait Engine<E>: Sealed {
     fn gradient(&self, param: ParamId) -> Option<&[E]>;
 }
 
+impl<T: Sealed + ?Sized> Sealed for Box<T> {}
+
+impl<E, T: Engine<E> + ?Sized> Engine<E> for Box<T> {
+    fn run(
+        &mut self,
+        params: &dyn ParamSource<E>,
+        batch: &Batch,
+        rows: &[RowLists],
+        observer: &Observer<'_, E>,
+    ) -> Result<f64, Error> {
+        (**self).run(params, batch, rows, observer)
+    }
+
+    fn terms(&self) -> &[f64] {
+        (**self).terms()
+    }
+
+    fn patch(&mut self, site: &str, shape: &[usize], values: &[E]) -> Result<(), Error> {
+        (**self).patch(site, shape, values)
+    }
+
+    fn gradient(&self, param: ParamId) -> Option<&[E]> {
+        (**self).gradient(param)
+    }
+}
+
 /// An observer that ignores all activations.
 pub fn ignore<E>(_: usize, _: &[Read<'_, E>]) {}

@@ -3,7 +3,7 @@ use std::sync::Once;
 
 use crate::Result;
 use crate::config::Config;
-use crate::eager::{OnDevice, Resident, on_gpu};
+use crate::eager::{Resident, on_gpu, resident_on_gpu};
 use crate::engine::{AnyEngine, Request, Widened};
 use crate::graph::Graph;
 use crate::nn::{ParamId, Storage};
@@ -141,11 +141,11 @@ impl Compute {
                 AnyEngine::Single(Box::new(Widened::new(engine, graph)))
             }
             (Device::Cpu, _) => AnyEngine::Single(Box::new(CpuEngine::new(graph, request, trains, threads)?)),
-            (Device::Cuda, Precision::Double) => AnyEngine::Double(Box::new(on_gpu(graph, request, trains)?)),
+            (Device::Cuda, Precision::Double) => AnyEngine::Double(on_gpu(graph, request, trains)?),
             (Device::Cuda, precision) if precision.widens(graph) => {
                 AnyEngine::Single(Box::new(Widened::new(on_gpu::<f64>(graph, request, trains)?, graph)))
             }
-            (Device::Cuda, _) => AnyEngine::Single(Box::new(on_gpu(graph, request, trains)?)),
+            (Device::Cuda, _) => AnyEngine::Single(on_gpu(graph, request, trains)?),
         })
     }
 
@@ -162,11 +162,8 @@ impl Compute {
     ) -> Result<Option<Box<dyn Resident>>> {
         Ok(match (self.device, self.precision) {
             (Device::Cpu, _) => None,
-            (Device::Cuda, Precision::Double) => {
-                Some(Box::new(OnDevice::<f64, _>::new(on_gpu(graph, request, trains)?)))
-            }
             (Device::Cuda, precision) if precision.widens(graph) => None,
-            (Device::Cuda, _) => Some(Box::new(OnDevice::<f32, _>::new(on_gpu(graph, request, trains)?))),
+            (Device::Cuda, precision) => Some(resident_on_gpu(precision.storage(), graph, request, trains)?),
         })
     }
 }

@@ -2,7 +2,7 @@
 use std::collections::HashMap;
 
 use crate::data::Batch;
-use crate::eager::{Held, Resident};
+use crate::eager::Resident;
 use crate::engine::AnyEngine;
 use crate::graph::AnyModel;
 use crate::nn::{ModuleExt, ParamId, Params, Values};
@@ -47,7 +47,7 @@ impl Training {
     fn load(&mut self, model: &dyn AnyModel, resident: &mut dyn Resident) -> Result<()> {
         let (names, state, params) = (Self::names(model), self.optim.state(), Params::of(model));
         let known = |id: ParamId| names.get(&id).and_then(|name| state.get(name)).cloned();
-        resident.load(&Held { single: &params, double: &params }, &known)?;
+        resident.load(&params, &known)?;
         self.copies = Copies::Same;
         Ok(())
     }

@@ -9,7 +9,6 @@ use ihead::model::{Transformer, TransformerArgs};
 use ihead::nn::{ModuleExt, Params};
 
 use crate::common::fd::{Values, assert_gradients};
-use crate::common::reference::reference;
 
 const VOCAB: usize = 7;
 const LENGTH: usize = 8;
@@ -112,7 +111,7 @@ fn both_engines_agree_on_every_choice() {
         let (graph, params, values) = (record(&model, SEQ).unwrap(), Params::of(&model), Values::of(&model));
         let (rows, trains) = (marked(&batch), |id| params.trains(id));
         let mut cpu = CpuEngine::<f64>::new(&graph, &request(RowSet::Set(0)), &trains, 1).unwrap();
-        let mut eager = reference::<f64>(&graph, &request(RowSet::Set(0)), &trains, 4);
+        let mut eager = ihead_reference::double(&graph, &request(RowSet::Set(0)), &trains, 4);
         let found = cpu.run(&values, &batch, &rows, &ignore).unwrap();
         let expected = eager.run(&values, &batch, &rows, &ignore).unwrap();
         assert!((found - expected).abs() < 1e-12, "{line}: loss {expected}, {found}");

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use ihead::config::Config;
 use ihead::data::{BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
 use ihead::engine::CpuEngine;
-use ihead::engine::EagerEngine;
 use ihead::engine::{Engine, Request, RowSet, ignore};
 use ihead::graph::record;
-use ihead::internals::backend::Cpu;
 use ihead::io::{load, read};
 use ihead::model::{Simplified, SimplifiedArgs};
 use ihead::nn::{Module, ModuleExt, Params, Storage, Values, ValuesMut};
@@ -102,10 +100,7 @@ fn eager(setting: &Setting) -> impl FnOnce(&Model) -> Box<dyn Engine<f64>> {
     let seq = setting.seq;
     move |model| {
         let (graph, params) = (record(model, seq).unwrap(), Params::of(model));
-        Box::new(
-            EagerEngine::new(Cpu::default(), &graph, &Request::loss(RowSet::All), &|id| params.trains(id))
-                .unwrap(),
-        )
+        ihead_reference::double(&graph, &Request::loss(RowSet::All), &|id| params.trains(id), 8)
     }
 }
 

@@ -2,7 +2,6 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::common::reference::reference;
 use ihead::config::Config as _;
 use ihead::data::Batch;
 use ihead::engine::{CpuEngine, Engine, Read, Request, RowLists, RowSet, ignore};
@@ -56,7 +55,7 @@ fn gradients_have_the_same_bits_with_any_number_of_threads_and_agree_with_dfdx()
         gradients(&model, &mut alone, &batch(3));
         assert!(gradients(&model, &mut alone, &batch(5)).1 == first, "a second time, {rows:?}");
 
-        let mut eager = reference::<f32>(&graph, &request, &|id| params.trains(id), 4);
+        let mut eager = ihead_reference::single(&graph, &request, &|id| params.trains(id), 4);
         let (expected_loss, expected) = gradients(&model, &mut *eager, &batch(5));
         assert!((loss - expected_loss).abs() < 1e-5, "{loss} {expected_loss}");
         for (name, expected) in expected {

@@ -14,7 +14,6 @@ use ihead::nn::{Init, ModuleExt, Param, Params};
 use ihead::ops::{Pointwise, RowWise};
 
 use crate::common::fd::{Values, assert_gradients};
-use crate::common::reference::reference;
 
 const VOCAB: usize = 5;
 const DIM: usize = 8;
@@ -266,7 +265,7 @@ fn cpu(graph: &Graph, request: &Request, threads: usize) -> CpuEngine<f64> {
 }
 
 fn eager(graph: &Graph, request: &Request) -> Box<dyn Engine<f64>> {
-    reference(graph, request, &|_| true, 2)
+    ihead_reference::double(graph, request, &|_| true, 2)
 }
 
 /// The two engines on the same graph: losses, their terms, and gradients of every parameter.

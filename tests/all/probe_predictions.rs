@@ -19,7 +19,6 @@ use ihead::run::Inspect;
 use ihead::train::{Compute, Precision};
 
 use crate::common::maths::softmax;
-use crate::common::reference::reference;
 
 const VOCAB: usize = 11;
 const SEQ: usize = 9;
@@ -54,7 +53,7 @@ fn measure_edited<M: Model + Module>(
     let request = Request::reads(evaluation.reads().to_vec());
     let extended = evaluation.graph(graph);
     let mut plan = CpuEngine::<f64>::new(extended, &request, &|_| false, 2).unwrap();
-    let mut eager = reference::<f64>(extended, &request, &|_| false, 4);
+    let mut eager = ihead_reference::double(extended, &request, &|_| false, 4);
     let rows = evaluation.rows(batch);
     let measured = |engine: &mut dyn Engine<f64>| {
         let pass = evaluation.pass(batch, &rows);

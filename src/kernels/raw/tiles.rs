@@ -186,7 +186,7 @@ macro_rules! written_out {
         written_out!([0 1 2 3 4 5 6 7] $i, R, $body)
     };
     ([$($k:literal)*] $i:ident, $n:ident, $body:block) => {$(
-        if $k < $n {
+        if const { $k < $n } {
             let $i = $k;
             $body
         }

@@ -3,7 +3,6 @@ pub mod cases;
 pub mod fd;
 pub mod maths;
 pub mod npz;
-pub mod reference;
 pub mod unnamed;
 
 use ihead::data::Batch;

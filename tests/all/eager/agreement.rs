@@ -7,7 +7,6 @@ use ihead::nn::{ModuleExt, Params};
 use super::models::{BODIES, SEQ, Tiny, batch, edits, engine, graph, loss, marked};
 use crate::common::cases::{Case, fill, worst};
 use crate::common::fd::Values;
-use crate::common::reference::reference;
 
 /// The two engines in f64 on the same graph: losses, and gradients of every parameter.
 fn assert_agreement(tiny: &Tiny, graph: &Graph, rows: RowSet, what: &str) {
@@ -68,7 +67,7 @@ fn check_step(case: &Case, model: &mut impl Model) {
     let (graph, request) =
         (record(model, batch.seq).unwrap(), loss(if head_only { RowSet::Set(0) } else { RowSet::All }));
     let params = Params::of(model);
-    let mut engine = reference::<f32>(&graph, &request, &|id| params.trains(id), 4);
+    let mut engine = ihead_reference::single(&graph, &request, &|id| params.trains(id), 4);
     let rows = [RowLists::select(&batch, |_, mark| mark >= 2)];
     engine.run(&params, &batch, &rows, &ignore).unwrap();
     let step = case.tensors("step0.safetensors").unwrap();

@@ -1,5 +1,4 @@
 //! Small models, each around one operation, and batches for them.
-use crate::common::reference::reference;
 use ihead::backend::{Const, Dim};
 use ihead::data::Batch;
 use ihead::engine::Engine;
@@ -247,5 +246,5 @@ pub fn graph(tiny: &Tiny) -> Graph {
 /// The dfdx engine in f64, two sequences at once.
 pub fn engine(graph: &Graph, request: &Request, tiny: &Tiny) -> Box<dyn Engine<f64>> {
     let params = Params::of(tiny);
-    reference(graph, request, &|id| params.trains(id), 2)
+    ihead_reference::double(graph, request, &|id| params.trains(id), 2)
 }

@@ -8,7 +8,6 @@ use ihead::internals::{backend::DeviceKind, eager::open};
 
 use super::models::{BODIES, Body, SEQ, Tiny, VOCAB, batch, engine, graph, loss, marked};
 use crate::common::fd::Values;
-use crate::common::reference::reference;
 
 #[test]
 fn the_loss_over_nothing_is_nan_and_its_gradients_zero() {
@@ -27,7 +26,7 @@ fn the_size_of_micro_batches_changes_rounding_only() {
     let (tiny, batch) = (Tiny::new(Body::TwoLayers), batch());
     let (graph, request, values) = (graph(&tiny), loss(RowSet::Set(0)), Values::of(&tiny));
     let mut results = [1, 2, 5, 64].map(|sequences| {
-        let mut engine = reference::<f64>(&graph, &request, &|_| true, sequences);
+        let mut engine = ihead_reference::double(&graph, &request, &|_| true, sequences);
         let loss = engine.run(&values, &batch, &marked(&batch), &ignore).unwrap();
         (loss, engine.gradient(tiny.a.id()).unwrap().to_vec())
     });
@@ -45,7 +44,7 @@ fn f32_agrees_with_f64() {
         let tiny = Tiny::new(body);
         let (graph, request, values) = (graph(&tiny), loss(RowSet::All), Values::of(&tiny));
         let mut wide = engine(&graph, &request, &tiny);
-        let mut narrow = reference::<f32>(&graph, &request, &|_| true, 2);
+        let mut narrow = ihead_reference::single(&graph, &request, &|_| true, 2);
         let expected = wide.run(&values, &batch, &[], &ignore).unwrap();
         let found = narrow.run(&values, &batch, &[], &ignore).unwrap();
         assert!((expected - found).abs() < 1e-5 * expected, "{body:?}: {expected} {found}");

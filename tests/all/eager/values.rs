@@ -9,7 +9,6 @@ use crate::common::fd::Values;
 use crate::common::maths::softmax_beside;
 
 use super::models::{BODIES, Body, DIM, SEQ, Tiny, batch};
-use crate::common::reference::reference;
 
 type Rows = Vec<Vec<f64>>;
 
@@ -47,7 +46,7 @@ fn site(tiny: &Tiny, name: &str, edits: &[(&str, Edit)]) -> Vec<Rows> {
 fn site_with(tiny: &Tiny, name: &str, edits: &Edits) -> Vec<Rows> {
     let graph = record_with(tiny, SEQ, edits).unwrap();
     let request = Request::reads(vec![(graph.site(name).unwrap(), RowSet::All)]);
-    let mut engine = reference::<f64>(&graph, &request, &|_| false, 4);
+    let mut engine = ihead_reference::double(&graph, &request, &|_| false, 4);
     let found = Mutex::new(Vec::new());
     let observe = |i: usize, reads: &[Read<'_, f64>]| {
         let read = reads[0];

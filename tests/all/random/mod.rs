@@ -11,7 +11,6 @@ use ihead::nn::{ModuleExt, Params};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use crate::common::reference::reference;
 use crate::common::{fd::Values, recurring};
 use model::{Picks, Random, Step};
 
@@ -115,7 +114,7 @@ fn assert_agreement(random: &Random, graph: &Graph, request: &Request, batch: &B
     let trains = |id| Params::of(random).trains(id);
     let mut cheap = CpuEngine::<f64>::new(graph, request, &trains, 2).unwrap();
     let mut plain = CpuEngine::<f64>::plain(graph, request, &trains).unwrap();
-    let mut eager = reference::<f64>(graph, request, &trains, 2);
+    let mut eager = ihead_reference::double(graph, request, &trains, 2);
     let expected = run(&mut *eager, random, graph, batch);
     let programs = [cheap.program(), plain.program()];
     let engines: [(&str, &mut dyn Engine<f64>, &str); 2] =

@@ -11,7 +11,6 @@ use ihead::graph::{Model, Normaliser, record};
 use ihead::internals::kernels::Element;
 use ihead::nn::{ModuleExt, Params};
 
-use crate::common::reference::reference;
 use crate::common::{fd::Values, recurring};
 
 /// All ways from scores to weights.
@@ -87,7 +86,7 @@ fn all_engines(model: &impl Model, batch: &Batch, rows: RowSet) -> [Left; 3] {
     let (graph, request, params) =
         (record(model, batch.seq).unwrap(), Request::loss(rows), Params::of(model));
     let trains = |id| params.trains(id);
-    let mut eager = reference::<f64>(&graph, &request, &trains, 4);
+    let mut eager = ihead_reference::double(&graph, &request, &trains, 4);
     let mut double = CpuEngine::<f64>::new(&graph, &request, &trains, 1).unwrap();
     let mut single = CpuEngine::<f32>::new(&graph, &request, &trains, 2).unwrap();
     [run(&mut *eager, model, batch), run(&mut double, model, batch), run(&mut single, model, batch)]
