@@ -72,7 +72,10 @@ fn kind(of: &Kind, bounds: &Bounds) -> Map<String, Value> {
         }
         Kind::Text | Kind::Path => json!({ "type": "string" }),
         Kind::Choice(choices) => {
-            json!({ "enum": choices.iter().map(|choice| choice.name).collect::<Vec<_>>() })
+            let names = choices.iter().map(|choice| choice.name);
+            // a file may say true instead of "true"
+            let bools = names.clone().filter_map(|name| name.parse::<bool>().ok()).map(Value::Bool);
+            json!({ "enum": names.map(Value::from).chain(bools).collect::<Vec<_>>() })
         }
         Kind::Optional(inner) => json!({ "anyOf": [kind(inner, bounds), { "type": "null" }] }),
         Kind::List(inner) => json!({ "type": "array", "items": kind(inner, bounds) }),
@@ -128,6 +131,13 @@ mod tests {
                 "default": 1.0,
             })
         );
+    }
+
+    #[test]
+    fn a_choice_of_true_and_false_is_a_boolean_too_as_in_a_file() {
+        let kind = <crate::run::Resume as crate::config::FieldType>::kind();
+        let names = super::kind(&kind, &Bounds::default());
+        assert_eq!(Value::Object(names), json!({ "enum": ["false", "true", "auto", false, true] }));
     }
 
     #[test]
