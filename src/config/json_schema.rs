@@ -68,7 +68,10 @@ fn kind(of: &Kind, bounds: &Bounds) -> Map<String, Value> {
         }
         Kind::Float { finite: true, .. } => return numbers("number", bounds),
         Kind::Float { finite: false, .. } => {
-            json!({ "anyOf": [numbers("number", bounds), { "enum": ["NaN", "Infinity", "-Infinity"] }] })
+            let known = [("NaN", f64::NAN), ("Infinity", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY)];
+            let within = known.into_iter().filter(|(_, number)| bounds.contain(*number));
+            let names: Vec<&str> = within.map(|(name, _)| name).collect();
+            json!({ "anyOf": [numbers("number", bounds), { "enum": names }] })
         }
         Kind::Text | Kind::Path => json!({ "type": "string" }),
         Kind::Choice(choices) => {
@@ -127,7 +130,7 @@ mod tests {
             Value::Object(setting(&free)),
             json!({
                 "description": "Any number.",
-                "anyOf": [number, { "enum": ["NaN", "Infinity", "-Infinity"] }],
+                "anyOf": [number, { "enum": ["NaN", "Infinity"] }],
                 "default": 1.0,
             })
         );
