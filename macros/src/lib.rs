@@ -1,6 +1,7 @@
 //! The macros of ihead: `#[derive(Config)]`, `#[derive(Module)]` and `recall!`. Use them through the crate `ihead`, which
 //! exports them. What they write names that crate `::ihead`: where a manifest renames it, `extern crate new_name as ihead;` makes
-//! this name known.
+//! this name known. All other names in it are paths from a crate's root, so that no type, trait or macro of yours is meant instead, and no
+//! prelude is needed.
 //!
 //! Each derive lives in a folder of its own: syntax, attributes, validation, expansion.
 use proc_macro::TokenStream;
@@ -10,6 +11,14 @@ mod config;
 mod module;
 mod nearest;
 mod recall;
+
+/// Keeps an impl out of the lists of types in the compiler's messages. Those of the library would stand there instead of `Vec<M>` or
+/// `bool`. A user's has no such attribute: a module with `#[no_implicit_prelude]` does not know the tool that it is of, and no path leads
+/// to it.
+fn not_recommended() -> Option<proc_macro2::TokenStream> {
+    let of_the_library = std::env::var("CARGO_PKG_NAME").is_ok_and(|name| name == "ihead");
+    of_the_library.then(|| quote::quote!(#[diagnostic::do_not_recommend]))
+}
 
 /// Makes the fields of a struct settings, which are read from a command line or a file. The documentation of
 /// `ihead::config` has an example and describes the attributes `#[config(...)]`.

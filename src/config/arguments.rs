@@ -41,7 +41,11 @@ pub(super) const SWEEPS: [OptionHelp; 6] = [
     ),
     option("--jobs", "N", "Runs at a time, which share the threads; 1 without it."),
     option("--dry-run", "", "Print the numbered commands and how long they may take, do nothing else."),
-    option("--emit", "FORM", "Print the runs as commands, as a script for GNU parallel or for slurm."),
+    option(
+        "--emit",
+        "FORM",
+        "Print the runs: commands, parallel (a script for GNU parallel) or slurm (a script for Slurm).",
+    ),
     option("--per-task", "N", "Runs in one task of --emit slurm; 1 without it."),
     option(
         "--once",

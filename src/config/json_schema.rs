@@ -68,11 +68,17 @@ fn kind(of: &Kind, bounds: &Bounds) -> Map<String, Value> {
         }
         Kind::Float { finite: true, .. } => return numbers("number", bounds),
         Kind::Float { finite: false, .. } => {
-            json!({ "anyOf": [numbers("number", bounds), { "enum": ["NaN", "Infinity", "-Infinity"] }] })
+            let known = [("NaN", f64::NAN), ("Infinity", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY)];
+            let within = known.into_iter().filter(|(_, number)| bounds.contain(*number));
+            let names: Vec<&str> = within.map(|(name, _)| name).collect();
+            json!({ "anyOf": [numbers("number", bounds), { "enum": names }] })
         }
         Kind::Text | Kind::Path => json!({ "type": "string" }),
         Kind::Choice(choices) => {
-            json!({ "enum": choices.iter().map(|choice| choice.name).collect::<Vec<_>>() })
+            let names = choices.iter().map(|choice| choice.name);
+            // a file may say true instead of "true"
+            let bools = names.clone().filter_map(|name| name.parse::<bool>().ok()).map(Value::Bool);
+            json!({ "enum": names.map(Value::from).chain(bools).collect::<Vec<_>>() })
         }
         Kind::Optional(inner) => json!({ "anyOf": [kind(inner, bounds), { "type": "null" }] }),
         Kind::List(inner) => json!({ "type": "array", "items": kind(inner, bounds) }),
@@ -124,10 +130,17 @@ mod tests {
             Value::Object(setting(&free)),
             json!({
                 "description": "Any number.",
-                "anyOf": [number, { "enum": ["NaN", "Infinity", "-Infinity"] }],
+                "anyOf": [number, { "enum": ["NaN", "Infinity"] }],
                 "default": 1.0,
             })
         );
+    }
+
+    #[test]
+    fn a_choice_of_true_and_false_is_a_boolean_too_as_in_a_file() {
+        let kind = <crate::run::Resume as crate::config::FieldType>::kind();
+        let names = super::kind(&kind, &Bounds::default());
+        assert_eq!(Value::Object(names), json!({ "enum": ["false", "true", "auto", false, true] }));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! /// Settings of the optimiser.
 //! #[derive(Config, Clone, Debug, PartialEq)]
 //! struct OptimArgs {
-//!     /// Step size.
+//!     /// Learning rate.
 //!     #[config(default = 0.2, min = 0.0)]
 //!     learning_rate: f64,
 //!     /// SGD instead of AdamW.

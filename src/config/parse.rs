@@ -66,7 +66,7 @@ pub enum Exit {
 /// # use ihead::config::Exit;
 /// #[derive(ihead::Config)]
 /// struct Args {
-///     /// Step size.
+///     /// Learning rate.
 ///     #[config(default = 0.2, min = 0.0)]
 ///     learning_rate: f64,
 /// }

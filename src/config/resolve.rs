@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::names;
 
 use super::arguments::Argument;
-use super::schema::{Keyed, Schema, Setting};
+use super::schema::{Item, Keyed, Schema, Setting};
 use super::{Origin, Problem};
 
 /// The values of all settings while layers are laid over each other, with all that was wrong.
@@ -18,6 +18,19 @@ pub(super) struct Resolution<'a> {
     /// Whether a value was refused, so that its default stands in its place.
     pub refused: bool,
     derived: Vec<&'a str>,
+    /// The keys of all sections, also of those without settings.
+    sections: Vec<String>,
+}
+
+/// Adds the keys of the sections of `schema`, which stand behind `prefix`.
+fn list_sections(prefix: &str, schema: &Schema, sections: &mut Vec<String>) {
+    for item in &schema.items {
+        if let Item::Section { key, schema, .. } = item {
+            let key = format!("{prefix}{key}");
+            list_sections(&format!("{key}."), schema, sections);
+            sections.push(key);
+        }
+    }
 }
 
 /// A setting with its value.
@@ -40,7 +53,9 @@ impl<'a> Resolution<'a> {
         };
         let entries: Vec<Entry<'a>> = schema.settings().into_iter().map(entry).collect();
         let derived = schema.derived.iter().chain(derived).map(String::as_str).collect();
-        let mut new = Self { entries, problems: schema.problems(), refused: false, derived };
+        let mut sections = Vec::new();
+        list_sections("", schema, &mut sections);
+        let mut new = Self { entries, problems: schema.problems(), refused: false, derived, sections };
         new.check_defaults();
         new
     }
@@ -130,9 +145,7 @@ impl<'a> Resolution<'a> {
     }
 
     fn is_section(&self, key: &str) -> bool {
-        let inside =
-            |entry: &Entry<'_>| entry.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
-        self.entries.iter().any(inside)
+        self.sections.iter().any(|section| section == key)
     }
 
     /// Lays one argument over what is there.
@@ -174,8 +187,14 @@ impl<'a> Resolution<'a> {
     fn unknown(&self, key: &str, assigned: bool) -> Problem {
         if self.is_section(key) {
             let start = format!("{key}.");
-            let first = self.keys().into_iter().find(|known| known.starts_with(&start)).unwrap_or_default();
-            return Problem::new(key, format!("is a section: set one of its settings, like {first}=VALUE"));
+            let first = self.keys().into_iter().find(|known| known.starts_with(&start));
+            return Problem::new(
+                key,
+                match first {
+                    Some(first) => format!("is a section: set one of its settings, like {first}=VALUE"),
+                    None => "is a section without settings".into(),
+                },
+            );
         }
         let what = if assigned { "setting" } else { "setting or option" };
         let hint = names::hint(key, self.keys());

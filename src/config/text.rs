@@ -48,6 +48,11 @@ impl Kind {
                     || split_items(inside, begin).err().unwrap_or_else(|| format!("; write [{inside}]"));
                 let items = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
                 let items = split_items(items.ok_or_else(write)?, 2)?;
+                // a list of lists that has no brackets around its one list
+                let bare = !items.is_empty() && !items.iter().any(|item| item.text.starts_with('['));
+                if bare && matches!(**inner, Self::List(_)) {
+                    return Err(format!("; write [{text}]"));
+                }
                 Ok(Value::Array(
                     items.into_iter().map(|item| inner.parse_item(item.text)).collect::<Result<_, _>>()?,
                 ))

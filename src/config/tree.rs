@@ -30,9 +30,15 @@ impl<'a> Reader<'a> {
 
     /// The section of `key` by its type's `read`.
     pub(super) fn section<C>(&mut self, key: &str, read: fn(&mut Reader<'_>) -> Option<C>) -> Option<C> {
-        let Some(Value::Object(values)) = self.values.get(key) else {
-            self.problems.push(Problem::new(key, "expected a section"));
-            return None;
+        let empty = Map::new();
+        let values = match self.values.get(key) {
+            Some(Value::Object(values)) => values,
+            // a section without settings has left nothing among the values
+            None => &empty,
+            Some(_) => {
+                self.problems.push(Problem::new(key, "expected a section"));
+                return None;
+            }
         };
         let mut inside = Reader::new(values);
         let section = read(&mut inside);

@@ -12,5 +12,5 @@ pub(crate) use lock::Lock;
 pub use npz::Npz;
 pub use state_dict::{Array, load, load_matching, read, save, write};
 pub(crate) use state_dict::{read_all_of, read_with, write_with};
-pub(crate) use stored::snapshots;
 pub use stored::stored;
+pub(crate) use stored::{own_snapshots, snapshots};

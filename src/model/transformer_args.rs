@@ -18,6 +18,7 @@ pub struct TransformerArgs {
     #[config(default = 1, min = 1)]
     pub heads: usize,
     /// Heads of keys and values, which the `heads` share; a divisor of `heads`. As many as `heads` without it.
+    #[config(min = 1)]
     pub key_heads: Option<usize>,
     /// The longest sequence; rotary positions, or none, set no limit.
     #[config(default = 256, min = 1)]
@@ -30,6 +31,7 @@ pub struct TransformerArgs {
     pub rotary_base: f64,
     /// The number of positions that attention reads, including the query's own; without it, all positions up to the
     /// query's.
+    #[config(min = 1)]
     pub window: Option<usize>,
     /// RMS norm of the queries and keys of each head.
     #[config(default = false)]
@@ -56,7 +58,7 @@ pub struct TransformerArgs {
     #[config(default = false, applies = "ff=mlp")]
     pub gated: bool,
     /// Width of an MLP's hidden layer; `4 dim` without it.
-    #[config(applies = "ff=mlp")]
+    #[config(min = 1, applies = "ff=mlp")]
     pub hidden: Option<usize>,
     /// Query maps.
     #[config(default = MapKind::Learned)]

@@ -317,17 +317,17 @@ macro_rules! pointwise {
     ($(#[$doc:meta])* $vis:vis $name:ident($x:ident) = $value:expr, derivative = $derivative:expr $(,)?) => {
         $crate::internals::paste! {
             $(#[$doc])*
-            #[derive(Clone, Copy, Debug)]
+            #[::core::prelude::v1::derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
             $vis struct [<$name:camel>];
 
             impl $crate::ops::Pointwise for [<$name:camel>] {
-                fn name(&self) -> &str {
+                fn name(&self) -> &::core::primitive::str {
                     ::core::stringify!($name)
                 }
-                fn value(&self, $x: f64) -> f64 {
+                fn value(&self, $x: ::core::primitive::f64) -> ::core::primitive::f64 {
                     $value
                 }
-                fn derivative(&self, $x: f64) -> f64 {
+                fn derivative(&self, $x: ::core::primitive::f64) -> ::core::primitive::f64 {
                     $derivative
                 }
             }
@@ -340,7 +340,7 @@ macro_rules! pointwise {
             }
 
             #[cfg(test)]
-            #[test]
+            #[::core::prelude::v1::test]
             fn [<$name _has_the_derivative_that_it_declares>]() {
                 $crate::ops::check_gradient(&$crate::ops::each_element([<$name:camel>]), &[8], 1e-6).unwrap();
             }

@@ -143,6 +143,9 @@ impl Select {
     }
 
     /// Returns whether position `t` of a sequence is selected.
+    ///
+    /// # Panics
+    /// If there is no such position.
     pub fn holds(&self, sequence: &Sequence<'_>, t: usize) -> bool {
         match self {
             Select::All => true,

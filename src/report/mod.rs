@@ -40,6 +40,14 @@ use record::Record;
 pub use look::Looked;
 pub use view::View;
 
+/// Refuses a folder of which no report could be made, whatever its view, which is made later.
+///
+/// # Errors
+/// If it has no run, or a file of the run cannot be read.
+pub(crate) fn check_run(dir: &Path) -> Result<()> {
+    Record::without_view(dir).map(drop)
+}
+
 /// A report of runs, as one HTML page.
 #[derive(Clone, Debug)]
 pub struct Page {

@@ -48,6 +48,13 @@ pub(super) struct Record {
 
 impl Record {
     pub fn read(dir: &Path) -> Result<Record> {
+        let mut record = Record::without_view(dir)?;
+        record.view = View::read(dir)?;
+        Ok(record)
+    }
+
+    /// What its folder has beside the view, which can be made anew.
+    pub fn without_view(dir: &Path) -> Result<Record> {
         let info = RunInfo::read(dir)?;
         let status = info.status_now(dir).to_string();
         let mut settings = BTreeMap::new();
@@ -58,9 +65,8 @@ impl Record {
             settings.extend(by_key(&value));
         }
         let rows = records(dir)?.into_iter().map(|(_, row)| row).collect();
-        let view = View::read(dir)?;
         let unseen = "The run has left nothing for it: run it with report=true, or call Run::report.".into();
-        Ok(Record { dir: dir.to_owned(), info, status, settings, rows, view, unseen })
+        Ok(Record { dir: dir.to_owned(), info, status, settings, rows, view: None, unseen })
     }
 
     /// What the page shows of it, with so many bytes for its view and for its numbers.

@@ -325,13 +325,18 @@ fn clear_replaced(old: &Path, new: &Path) -> Result<()> {
     std::fs::remove_dir(old).map_err(|e| Error::io("remove", old, e))
 }
 
-/// Moves everything from one folder to another, `run.json` last: with it the folder holds a run.
+/// Moves everything from one folder to another, `run.json` last: with it the folder holds a run. A folder that is in both is one
+/// then.
 fn move_all(from: &Path, to: &Path) -> std::io::Result<()> {
     let listed = std::fs::read_dir(from)?.collect::<std::io::Result<Vec<_>>>()?;
     let mut paths: Vec<PathBuf> = listed.into_iter().map(|entry| entry.path()).collect();
     paths.sort_by_key(|path| name_of(path) == "run.json");
-    paths.iter().try_for_each(|path| match path.file_name() {
-        Some(name) => std::fs::rename(path, to.join(name)),
+    paths.iter().try_for_each(|path| match path.file_name().map(|name| to.join(name)) {
+        Some(there) if path.is_dir() && there.is_dir() => {
+            move_all(path, &there)?;
+            std::fs::remove_dir(path)
+        }
+        Some(there) => std::fs::rename(path, there),
         None => Ok(()),
     })
 }

@@ -197,7 +197,8 @@ impl RunInfo {
     }
 }
 
-/// Returns the folders of all runs in `dir` and in its subfolders, sorted by path.
+/// Returns the folders of all runs in `dir` and in its subfolders, sorted by path; `dir` alone, if it is a run. The folder of a run is
+/// not searched, and links are not followed.
 ///
 /// # Errors
 /// If a folder cannot be read.

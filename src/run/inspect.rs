@@ -1,5 +1,5 @@
 //! Metrics, activations and gradients of a model without training it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use crate::data::Batch;
@@ -8,7 +8,7 @@ use crate::graph::{AnyModel, Edit, Edits, Graph, NodeId};
 use crate::io::Array;
 use crate::kernels::Element;
 use crate::names::only;
-use crate::nn::{AnyParam, ModuleExt, Params, Values};
+use crate::nn::{AnyParam, ModuleExt, Params, Role, Values};
 use crate::probe::{Measurements, Metric};
 use crate::train::{Compute, Loss};
 use crate::{Error, Result};
@@ -86,20 +86,35 @@ pub struct Gradients {
     pub loss: f64,
     /// The gradient of each parameter that trains, by name; zeros where nothing that it feeds reaches the loss. The values
     /// are in single precision, also where they were computed in double; an [`Engine`](crate::engine::Engine) in `f64` gives all bits.
+    /// A tied parameter is here once, under its first name.
     pub by_name: BTreeMap<String, Array>,
+    /// The first name of each other name of a tied parameter that trains.
+    ties: BTreeMap<String, String>,
 }
 
 impl Gradients {
     /// Returns the gradient of the parameter of this name, or of the only one of the module of this name, in the shape of the
-    /// parameter. A tied parameter has its first name here.
+    /// parameter. Of a tied parameter, any of its names will do.
     ///
     /// # Errors
     /// If no parameter of this name trains: the nearest name is in the message.
     pub fn of(&self, name: &str) -> Result<&Array> {
-        let known = || self.by_name.keys().map(String::as_str);
-        let found = only(name, known()).and_then(|one| self.by_name.get(one));
+        let known = || self.by_name.keys().chain(self.ties.keys()).map(String::as_str);
+        let first = |one| self.ties.get(one).map_or(one, String::as_str);
+        let found = only(name, known()).and_then(|one| self.by_name.get(first(one)));
         found.ok_or_else(|| Error::unknown("trained parameter", name, known()))
     }
+}
+
+/// The first name of each other name of a tied parameter that trains.
+fn ties(model: &dyn AnyModel) -> BTreeMap<String, String> {
+    let firsts: HashMap<_, _> =
+        model.training().into_iter().map(|(name, param)| (param.id(), name)).collect();
+    let tensors = model.tensors().into_iter();
+    let of = |(name, _, tensor): (String, Role, &dyn AnyParam)| {
+        firsts.get(&tensor.id()).filter(|first| **first != name).map(|first| (name, first.clone()))
+    };
+    tensors.filter_map(of).collect()
 }
 
 /// Measures a model without training it, with options such as edits, a device and threads. [`measure`], [`activations`]
@@ -243,7 +258,7 @@ impl<'a> Inspect<'a> {
         let by_name = gradients.into_iter().zip(training).map(|((name, gradient), (_, param))| {
             (name, Array { shape: param.dims(), values: gradient.single().into_owned() })
         });
-        Ok(Gradients { loss: found.loss, by_name: by_name.collect() })
+        Ok(Gradients { loss: found.loss, by_name: by_name.collect(), ties: ties(self.model) })
     }
 
     fn graph(&self, batch: &Batch) -> Result<Graph> {

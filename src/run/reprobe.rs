@@ -17,13 +17,14 @@ impl<M: Model> Run<M> {
     /// training batch are those of the first. The records, by iteration or `final`, are returned, printed as a table, and
     /// written to `reprobe.jsonl` in that folder. A snapshot is taken before the step of its iteration, while a record of the
     /// run is made after it. Edits of sites are those of this run: what the timeline of the earlier run edited is not edited
-    /// here, unless [`edits`](Self::edits) says so.
+    /// here, unless [`edits`](Self::edits) says so. The model of this run has the last of the weights afterwards.
     ///
     /// With [`report`](Self::report) or [`figures`](Self::figures), these are made of the earlier run, into its folder.
     ///
     /// # Errors
-    /// If something of this run does not fit (as for [`train`](Self::train)), there are no stored weights, or they are not
-    /// of this model; then no file is touched.
+    /// If something of this run does not fit (as for [`train`](Self::train)), there are no stored weights, they are not of
+    /// this model, or a report is to be made of a folder whose `run.json`, settings or records cannot be read; then no file is
+    /// touched. If a file cannot be written, or a figure not be drawn.
     pub fn reprobe(&mut self, dir: impl AsRef<Path>) -> Result<Vec<(String, Measurements)>> {
         self.work.reprobe(&mut self.model, dir.as_ref())
     }
@@ -34,6 +35,9 @@ impl Work {
     pub fn reprobe(&mut self, model: &mut dyn AnyModel, dir: &Path) -> Result<Vec<(String, Measurements)>> {
         let stored = crate::io::stored(dir)?;
         self.prepare_looks()?;
+        if self.looks.report {
+            crate::report::check_run(dir)?;
+        }
         let training = &self.training;
         // how many steps the earlier run had is not known: its last iteration comes after all others
         let (seq, steps) = (self.batches.task().seq_length(), Some(usize::MAX));

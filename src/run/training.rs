@@ -264,8 +264,9 @@ impl<M: Model> Run<M> {
     /// # Errors
     /// Before the first step, if something does not fit: unknown names, batches that do not fit the model, two
     /// numbers of one name, parameters that were never initialised, a change that never happens, more steps than
-    /// [`steps`](Self::steps) says, a loss one of whose terms
-    /// selects no position in any of the first 64 batches, a folder that cannot be made. Later, if data or files fail.
+    /// [`steps`](Self::steps) says, a loss one of whose terms selects no position in any of the first 64 batches, a folder that cannot
+    /// be made. Later, if data or files fail, a rule or metric of yours fails or panics, a loss, a gradient or a weight is not finite
+    /// (unless [`on_divergence`](Self::on_divergence) says otherwise), or the run is stopped from outside.
     pub fn train(&mut self, steps: usize) -> Result<History> {
         self.train_on(Some(steps))
     }

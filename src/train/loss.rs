@@ -81,7 +81,8 @@ impl Loss {
         Loss::of("against", Kind::Against(Arc::new(predictor)))
     }
 
-    /// A penalty of the site or of the weights of this name; `*` in a name of weights stands for any characters.
+    /// A penalty of the site or of the weights of this name; `*` in a name of weights stands for any characters, and a part such as
+    /// `0..2` for a number of that range.
     ///
     /// Of a site, it is the sum over the width of a row (of `|x|` or of `x^2`), averaged over the positions; of weights, the sum
     /// over all their elements, a tied parameter counted once.

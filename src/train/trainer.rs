@@ -173,7 +173,8 @@ impl<M: Model> Trainer<M> {
     }
 
     /// Refuses what cannot be trained for `steps` steps (`None`: until it is stopped) on these batches: the timeline, the
-    /// optimiser's groups, a loss over nothing, parameters without values or with values beyond the precision of the run.
+    /// optimiser's groups and settings, rules of gradients, a loss over nothing, batches that do not fit the model, two parameters of
+    /// one name, parameters without values or with values beyond the precision of the run.
     ///
     /// # Errors
     /// If there is such a thing; its name is in the message.
@@ -184,7 +185,8 @@ impl<M: Model> Trainer<M> {
     /// Trains for `max_iters` steps, or until the monitor returns an error.
     ///
     /// # Errors
-    /// Those of [`check`](Self::check); if the device is not there, or data or monitor fail.
+    /// Those of [`check`](Self::check); if the device is not there; if data or monitor, or a rule of yours, fail or panic; if a loss, a
+    /// gradient or a weight is not finite (unless [`on_divergence`](Self::on_divergence) says otherwise).
     pub fn run(
         &mut self,
         batches: Batches,

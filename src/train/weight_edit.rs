@@ -83,8 +83,8 @@ impl WeightEdit {
     /// Checks the change against the model.
     ///
     /// # Errors
-    /// If the pattern matches no weight (the nearest name is in the message), a rank is asked of a vector, or a number is
-    /// out of range.
+    /// If the pattern matches no weight (the nearest name is in the message), a rank is asked of what is no matrix, or a
+    /// number is out of range.
     pub fn check(&self, model: &(impl Module + ?Sized)) -> Result<()> {
         let names = self.matching(model)?;
         let misfit =

@@ -26,6 +26,7 @@ mod model;
 mod module;
 mod operations;
 mod optim;
+mod own_names;
 mod own_optim;
 mod probe_formula;
 mod probe_golden;

@@ -382,6 +382,17 @@ fn a_gradient_is_found_by_the_path_of_its_module() {
     let batch = Batch { x: vec![0, 1], y: vec![1, 2], marks: vec![0; 2], batch: 1, seq: 2 };
     let found = ihead::run::gradients(&tied(0), &batch, &Loss::next_token()).unwrap();
     assert_eq!(found.of("layers.0.attention.wk").unwrap(), &found.by_name["layers.0.attention.wk.weight"]);
+    // a tied parameter is listed once, and found under each of its names, as elsewhere
+    let first = &found.by_name["tok_embeddings.weight"];
+    assert!(!found.by_name.contains_key("output.weight"));
+    for name in ["tok_embeddings", "tok_embeddings.weight", "output", "output.weight"] {
+        assert_eq!(found.of(name).unwrap(), first, "{name}");
+    }
+    let mut frozen = tied(0);
+    frozen.freeze("output").unwrap();
+    let of_frozen = ihead::run::gradients(&frozen, &batch, &Loss::next_token()).unwrap();
+    let error = of_frozen.of("output.weight").unwrap_err().to_string();
+    assert!(error.starts_with("no trained parameter 'output.weight'"), "{error}");
     let error = found.of("layers.0.attention").unwrap_err().to_string();
     assert!(error.starts_with("no trained parameter 'layers.0.attention'"), "{error}");
     assert!(found.of("layers.0.attention.w*").is_err());

@@ -27,14 +27,14 @@ pub(super) fn expand_struct(input: &Struct) -> TokenStream {
     let validate = said("validate", "Problem", validate.as_ref(), &fields);
     let warnings = said("warnings", "Problem", warn.as_ref(), &fields);
     let derivations = said("derivations", "Derived", derive.as_ref(), &fields);
-    let settings = table::of_struct(input);
+    let (settings, not_recommended) = (table::of_struct(input), crate::not_recommended());
     quote! {
         const _: () = {
             #(#handles)*
 
             #[doc = #settings]
             #[automatically_derived]
-            #[diagnostic::do_not_recommend]
+            #not_recommended
             impl ::ihead::config::Config for #ident {
                 fn schema() -> ::ihead::config::Schema {
                     #[allow(unused_variables)]
@@ -76,7 +76,7 @@ fn said(name: &str, item: &str, own: Option<&syn::Path>, fields: &[FieldCode<'_>
     // A function of another type is an error at its name.
     let own = own.iter().map(|path| {
         let call = quote_spanned!(path.span()=> let #found: #list = #path(self););
-        quote!(#call #all.extend(#found);)
+        quote!(#call ::core::iter::Extend::extend(&mut #all, #found);)
     });
     let inside = fields.iter().filter_map(|field| field.said(&name, &item, &all));
     quote! {
@@ -188,8 +188,10 @@ impl<'a> FieldCode<'a> {
         let inside = quote!(#constant.#name(&self.#ident));
         match role {
             Role::Setting(_) => None,
-            Role::Group(_) => Some(quote!(#all.extend(::ihead::config::#item::under(#key, #inside));)),
-            Role::Flatten(_) => Some(quote!(#all.extend(#inside);)),
+            Role::Group(_) => Some(
+                quote!(::core::iter::Extend::extend(&mut #all, ::ihead::config::#item::under(#key, #inside));),
+            ),
+            Role::Flatten(_) => Some(quote!(::core::iter::Extend::extend(&mut #all, #inside);)),
         }
     }
 }
@@ -222,11 +224,11 @@ pub(super) fn expand_enum(input: &Enum) -> TokenStream {
     let helps = variants.iter().map(|variant| &variant.help);
     let list = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let expected = format!("expected one of {list}, found ");
-    let words = table::of_enum(input);
+    let (words, not_recommended) = (table::of_enum(input), crate::not_recommended());
     quote! {
         #[doc = #words]
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
+        #not_recommended
         impl ::ihead::config::FieldType for #ident {
             fn kind() -> ::ihead::config::Kind {
                 ::ihead::config::Kind::Choice(::std::vec![

@@ -7,21 +7,21 @@ use syn::{DeriveInput, Path};
 use super::syntax::{Field, Input, Role, Variant};
 
 pub(super) fn expand(input: &DeriveInput, module: &Input) -> TokenStream {
-    let ident = &input.ident;
+    let (ident, not_recommended) = (&input.ident, crate::not_recommended());
     let (generics, arguments, bounds) = input.generics.split_for_impl();
     let [prefix, visitor] = ["prefix", "visitor"].map(local);
     let (body, body_mut) = (Method::Visit.body(module), Method::VisitMut.body(module));
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
+        #not_recommended
         impl #generics ::ihead::nn::Module for #ident #arguments #bounds {
             #[allow(unused_variables)]
-            fn visit<'__visit>(&'__visit self, #prefix: &str, #visitor: &mut ::ihead::nn::Visitor<'__visit, '_>) {
+            fn visit<'__visit>(&'__visit self, #prefix: &::core::primitive::str, #visitor: &mut ::ihead::nn::Visitor<'__visit, '_>) {
                 #body
             }
 
             #[allow(unused_variables)]
-            fn visit_mut(&mut self, #prefix: &str, #visitor: &mut ::ihead::nn::VisitorMut<'_>) {
+            fn visit_mut(&mut self, #prefix: &::core::primitive::str, #visitor: &mut ::ihead::nn::VisitorMut<'_>) {
                 #body_mut
             }
         }
@@ -113,7 +113,7 @@ impl Method {
         quote! {
             for #pair in #path(&*self) {
                 let (#alias, #name) = (::ihead::nn::join(#prefix, #alias), ::ihead::nn::join(#prefix, #name));
-                let mut #renamed = |#found: &str, #role: ::ihead::nn::Role, #tensor: #tensor_type| {
+                let mut #renamed = |#found: &::core::primitive::str, #role: ::ihead::nn::Role, #tensor: #tensor_type| {
                     if #found == #name {
                         #visitor(&#alias, #role, #tensor);
                     }

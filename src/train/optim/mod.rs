@@ -38,7 +38,7 @@ pub trait Optimizer: Sealed {
     /// Restores what [`state`](Self::state) gave.
     ///
     /// # Errors
-    /// If the state is that of another kind of optimiser; then nothing is changed.
+    /// If the state is that of another kind of optimiser, or two moments of a parameter differ in size; then nothing is changed.
     fn restore(&mut self, state: State) -> Result<()>;
 
     /// Changes the learning rate from now on.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use ihead::Config;
-use ihead::config::{Exit, Origin, Parser, Value, settings_json};
+use ihead::config::{self, Exit, Origin, Parsed, Parser, Value, settings_json};
 use proptest::prelude::*;
 
 use super::{Args, Device, args, parse, printed, problems};
@@ -170,5 +170,53 @@ proptest! {
     #[test]
     fn no_value_panics(key in prop::sample::select(Args::schema().settings().iter().map(|keyed| keyed.key.clone()).collect::<Vec<_>>()), text: String) {
         let _ = parse(&[&format!("{key}={text}")]);
+    }
+}
+
+/// No settings yet.
+#[derive(Config, Clone, Debug, PartialEq)]
+struct Nothing;
+
+#[derive(Config, Clone, Debug, PartialEq)]
+struct WithNothing {
+    #[config(group)]
+    nothing: Nothing,
+    #[config(default = 1)]
+    seed: u64,
+}
+
+#[test]
+fn a_section_without_settings_is_read_back() -> std::io::Result<()> {
+    let args = WithNothing { nothing: Nothing, seed: 3 };
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("params.json");
+    std::fs::write(&path, settings_json(&args, []))?;
+    for line in [vec!["seed=3".to_string()], vec!["--config".into(), path.display().to_string()]] {
+        let Ok(Parsed { args: found, .. }) = config::parse::<WithNothing>(line.clone()) else {
+            panic!("{line:?} is refused")
+        };
+        assert_eq!(found, args);
+    }
+    let Err(Exit::Fail(problems)) = config::parse::<WithNothing>(["nothing=1".to_string()]) else {
+        panic!("a section has no value")
+    };
+    assert_eq!(problems[0].to_string(), "nothing: is a section without settings");
+    Ok(())
+}
+
+#[test]
+fn one_list_of_a_list_of_lists_is_told_its_brackets() {
+    #[derive(Config, Debug)]
+    struct Nested {
+        #[config(default = [[1]])]
+        lists: Vec<Vec<u8>>,
+    }
+    let parse = |text: &str| config::parse::<Nested>([format!("lists={text}")]);
+    let Err(Exit::Fail(problems)) = parse("[1,2]") else { panic!("[1,2] is accepted") };
+    assert!(problems[0].message.ends_with("found '[1,2]'; write [[1,2]]"), "{}", problems[0].message);
+    for (text, expected) in
+        [("[]", vec![]), ("[[]]", vec![vec![]]), ("[[1,2],[3]]", vec![vec![1, 2], vec![3]])]
+    {
+        assert!(matches!(parse(text), Ok(Parsed { args, .. }) if args.lists == expected), "{text}");
     }
 }

@@ -173,6 +173,16 @@ fn a_command_line_that_cannot_be_is_refused_before_a_model_is_made() {
 }
 
 #[test]
+fn the_help_says_that_a_width_of_zero_is_refused() {
+    for key in ["key_heads", "window", "hidden"] {
+        let Err(Exit::Fail(problems)) = config::parse::<TransformerArgs>([format!("{key}=0")]) else {
+            panic!("{key}=0 is accepted")
+        };
+        assert_eq!(problems[0].message, "expected an integer of at least 1 or null, found '0'", "{key}");
+    }
+}
+
+#[test]
 fn a_frozen_tied_output_starts_as_the_embeddings_over_the_root_of_the_width() {
     let args = SimplifiedArgs {
         max_length: LENGTH,

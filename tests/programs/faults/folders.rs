@@ -59,6 +59,53 @@ fn overwriting_replaces_every_file_of_the_earlier_run_and_no_other_file() {
 }
 
 #[test]
+fn what_others_have_put_among_the_snapshots_stays_and_is_no_snapshot() {
+    // a folder that holds no run, but a folder of this name with other files
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("run/snapshots")).unwrap();
+    std::fs::write(place.path("run/snapshots/notes.md"), "mine").unwrap();
+    place.done("ihead_basic", &["max_iters=3", SNAPSHOTS, "report=true"]);
+    assert!(place.path("run/snapshots/2.safetensors").exists() && !place.path("run/.ihead-new").exists());
+
+    // names that a run does not write, though they are numbers
+    for name in ["002.safetensors", "+2.safetensors"] {
+        let path = place.path("run/snapshots").join(name);
+        std::fs::copy(place.path("run/snapshots/2.safetensors"), &path).unwrap();
+        let expected =
+            format!("{name}: expected a snapshot's name to be its iteration, as in 300.safetensors");
+        let reprobe = format!("reprobe={}", place.path("run").display());
+        // a report would be refused at the end: so is the run before it begins
+        for more in [&[&*reprobe][..], &["overwrite=true", "report=true"], &["resume=true", "report=true"]] {
+            let error = place.refused("ihead_basic", more);
+            assert!(error.ends_with(&expected), "{error}");
+        }
+        place.done("ihead_basic", &["max_iters=3", SNAPSHOTS, "overwrite=true"]);
+        assert!(path.exists(), "{name} is not of the run");
+        std::fs::remove_file(path).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(place.path("run/snapshots/notes.md")).unwrap(), "mine");
+}
+
+#[test]
+fn no_report_of_a_folder_whose_run_cannot_be_read_touches_a_file_of_it() {
+    let place = Place::new();
+    place.done("ihead_basic", &["max_iters=2"]);
+    let reprobe = format!("reprobe={}", place.path("run").display());
+    for (file, said) in [("run.json", "not of a run"), ("params.json", "not the settings"), ("res.jsonl", "")]
+    {
+        let path = place.path("run").join(file);
+        let before = std::fs::read(&path).unwrap();
+        std::fs::write(&path, "{\n").unwrap();
+        let error = place.refused("ihead_basic", &[&reprobe, "report=true"]);
+        assert!(error.contains(file) && error.contains(said), "{error}");
+        std::fs::write(&path, before).unwrap();
+    }
+    // a view is made anew, whatever was there
+    std::fs::write(place.path("run/view.json"), "{").unwrap();
+    place.done("ihead_basic", &[&reprobe, "report=true"]);
+}
+
+#[test]
 fn a_run_that_cannot_begin_leaves_the_earlier_one_as_it_was() {
     let place = Place::new();
     place.done("ihead_basic", &["max_iters=4", SNAPSHOTS]);
