@@ -209,6 +209,19 @@ fn changes_that_no_text_can_say_are_refused_too() {
     );
 }
 
+/// It was said that there is a `[` at character 186, of a text of which the first hundred characters were shown.
+#[test]
+fn a_mistake_far_from_the_beginning_of_a_timeline_is_shown_and_unedit_has_no_heads() {
+    let before = "0: freeze(layers.0.attention.*), ".repeat(5);
+    let text = format!("{before}20: unedit(layers.1.attention.pattern[0]), 30: snapshot");
+    let said = text.parse::<Timeline>().unwrap_err().to_string();
+    assert!(said.contains("20: unedit(layers.1.attention.pattern[0]), 30: snapshot'"), "{said}");
+    assert!(
+        said.contains("expected `)`: unedit ends the edits of all heads of a site, found `[` at character"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
     let refused = |text: &str| match text.parse::<Timeline>() {
