@@ -223,6 +223,22 @@ fn a_mistake_far_from_the_beginning_of_a_timeline_is_shown_and_unedit_has_no_hea
 }
 
 #[test]
+fn a_group_follows_the_curve_of_a_timeline_if_it_is_told_to() {
+    let begin = model();
+    let rates = |groups: Groups| {
+        let timeline = Timeline::default().rate(0..2, Curve::Linear, 0.0, 0.25);
+        let mut run = run().optim(groups).timeline(timeline).steps(2);
+        run.train(1).unwrap(); // at a rate of 0
+        run.into_model()
+    };
+    let new = || Groups::new(Sgd::new(0.5).into());
+    let follows = rates(new().following(WK, Sgd::new(0.25).into()));
+    assert_eq!((values(&follows, WK), values(&follows, WO)), (values(&begin, WK), values(&begin, WO)));
+    let own = rates(new().group(WK, Sgd::new(0.25).into()));
+    assert!(values(&own, WK) != values(&begin, WK) && values(&own, WO) == values(&begin, WO));
+}
+
+#[test]
 fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
     let refused = |text: &str| match text.parse::<Timeline>() {
         Err(error) => error.to_string(),
