@@ -144,7 +144,7 @@ pub enum Error {
         nearest: Option<String>,
     },
     /// A text, such as a timeline or a recall, does not follow its grammar.
-    #[error("{kind} '{}': expected {expected}, found {found} at character {at}", shown(text))]
+    #[error("{kind} '{}': expected {expected}, found {found} at character {at}", shown_at(text, *at))]
     Text {
         /// What it should have been: `timeline`, `edits`, `recall`.
         kind: &'static str,
@@ -414,25 +414,47 @@ fn counted(kind: &str, len: usize) -> String {
 
 /// A text that someone gave, as a message repeats it: on one line, and no longer than one.
 pub(crate) fn shown(text: &str) -> String {
+    shown_at(text, 1)
+}
+
+/// The same of a text in which a character counts, which is counted from 1: what is shown of a long one has it.
+fn shown_at(text: &str, at: usize) -> String {
     const LONGEST: usize = 100;
+    /// How many characters are shown from that one on, at least.
+    const BEHIND: usize = 20;
     let visible = |text: &str| -> String {
         let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
         text.chars().map(escape).collect()
     };
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", visible(&text[..end])),
-        None => visible(text),
+    let place = |character: usize| text.char_indices().nth(character).map(|(byte, _)| byte);
+    let first = if at <= LONGEST {
+        0
+    } else {
+        at.saturating_add(BEHIND).min(text.chars().count()).saturating_sub(LONGEST)
+    };
+    let begin = place(first).unwrap_or_default();
+    let before = if begin > 0 { "..." } else { "" };
+    match place(first + LONGEST) {
+        Some(end) => format!("{before}{}...", visible(&text[begin..end])),
+        None => format!("{before}{}", visible(&text[begin..])),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, shown};
+    use super::{Error, shown, shown_at};
 
     #[test]
     fn what_someone_gave_is_repeated_on_one_line() {
         assert_eq!(shown("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
         assert_eq!(shown(&"ä".repeat(500)), format!("{}...", "ä".repeat(100)));
+        // of a text with a mistake far from its beginning, the mistake is shown
+        let text = format!("{}X{}", "a".repeat(200), "b".repeat(200));
+        assert_eq!(shown_at(&text, 201), format!("...{}X{}...", "a".repeat(79), "b".repeat(20)));
+        assert_eq!(shown_at(&text, 401), format!("...{}", "b".repeat(100)));
+        assert_eq!(shown_at(&text, 100), format!("{}...", "a".repeat(100)));
+        assert_eq!(shown_at(&text, usize::MAX), shown_at(&text, 401));
+        assert_eq!([shown_at("", 1), shown_at("", 500), shown_at("ab", 500)], ["", "", "ab"]);
         let error = Error::unknown("site", "lgits", ["logits"]);
         assert!(matches!(&error, Error::Unknown { nearest: Some(near), .. } if near == "logits"), "{error}");
     }

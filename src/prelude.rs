@@ -37,13 +37,18 @@ pub use crate::engine::Penalty;
 pub use crate::graph::{
     Edit, Edits, FixedPattern, Mask, Model, Normaliser, Pattern, Scores, Site, Stream, Tokens, Weight, record,
 };
-pub use crate::model::{Full, FullArgs, Simplified, SimplifiedArgs, Transformer, TransformerArgs};
+pub use crate::model::{
+    FeedForwardKind, Full, FullArgs, MapKind, NormKind, OutputKind, PositionKind, Simplified, SimplifiedArgs,
+    Transformer, TransformerArgs,
+};
 pub use crate::nn::{
     Activation, Attention, Block, ChangeQkv, Embedding, FeedForward, Init, LayerNorm, Linear, Map, Mixer,
     Mlp, Module, ModuleExt, Norm, Param, Positions, RelativeBias, RmsNorm, Unembed, Wiring, through,
 };
 pub use crate::ops::{Pointwise, RowWise, check_gradient};
-pub use crate::probe::{Association, Circuit, Head, Key, Metric, Recall, Select, head_scores};
+pub use crate::probe::{
+    Association, Circuit, Head, Key, Metric, Recall, Select, Unit, WeightProbe, head_scores,
+};
 pub use crate::run::{
     CheckpointEvery, Earlier, Inspect, Resume, Run, Table, activations, gradients, mean_ablation, measure,
 };

@@ -107,7 +107,7 @@ pub fn terms(graph: &Graph) -> Vec<String> {
 
 /// A metric for each term, named `prefix` and the term's name: the mean over all positions of what it adds to the logit
 /// of the next token.
-pub fn metrics(prefix: &str, graph: &Graph, against: Against) -> impl Iterator<Item = Metric> {
+pub fn metrics(prefix: &str, graph: &Graph, against: Against) -> impl Iterator<Item = Metric> + use<> {
     let prefix = prefix.to_string();
     let of = move |term| Metric::logit_from(format!("{prefix}{term}"), term, against.clone());
     terms(graph).into_iter().map(of)

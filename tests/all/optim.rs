@@ -128,6 +128,40 @@ fn each_group_has_its_own_optimiser() {
 }
 
 #[test]
+fn a_group_that_follows_keeps_its_proportion_to_the_others() {
+    let sgd = |rate| Optim::Sgd(Sgd::new(rate));
+    let new = || Groups::new(sgd(1.0)).group("a", sgd(0.5)).following("b", sgd(0.5)).following("c", sgd(1.0));
+    let step = |name: &str, optim: &mut Groups| {
+        let mut values = [0.0_f64];
+        optim.step(name, &mut values, &[-1.0]).unwrap();
+        values[0]
+    };
+    let mut optim = new();
+    assert_eq!(["a", "b", "c", "d"].map(|name| step(name, &mut optim)), [0.5, 0.5, 1.0, 1.0]);
+    optim.set_learning_rate(0.25);
+    assert_eq!(["a", "b", "c", "d"].map(|name| step(name, &mut optim)), [0.5, 0.125, 0.25, 0.25]);
+    optim.set_learning_rate(0.0); // as a warm-up begins; the proportions are kept
+    assert_eq!(["a", "b", "c", "d"].map(|name| step(name, &mut optim)), [0.5, 0.0, 0.0, 0.0]);
+    optim.set_learning_rate(0.5);
+    let stored = serde_json::to_string(&Optim::from(optim)).unwrap();
+    let Optim::Groups(mut read) = serde_json::from_str(&stored).unwrap() else { panic!("{stored}") };
+    read.set_learning_rate(2.0);
+    assert_eq!(["a", "b", "c", "d"].map(|name| step(name, &mut read)), [0.5, 1.0, 2.0, 2.0]);
+    let (follows, own) = (Optim::from(new()), Groups::new(sgd(1.0)).group("a", sgd(0.5)));
+    let own = Optim::from(own.group("b", sgd(0.5)).group("c", sgd(1.0)));
+    assert!(follows != own && follows.to_string() != own.to_string());
+}
+
+#[test]
+fn a_group_that_follows_a_learning_rate_of_zero_is_refused() {
+    let groups = Groups::new(Optim::Sgd(Sgd::new(0.0))).following("output", Optim::Sgd(Sgd::new(0.5)));
+    let error = Optim::from(groups).check(&simplified()).unwrap_err().to_string();
+    let expected = "the optimiser's group 'output': a learning rate that follows one of 0; \
+                    expected others with a learning rate above 0";
+    assert_eq!(error, expected);
+}
+
+#[test]
 fn groups_that_do_not_fit_the_model_are_refused() {
     let (model, sgd) = (simplified(), || Optim::Sgd(Sgd::new(0.5)));
     let error = |patterns: &[&str]| {

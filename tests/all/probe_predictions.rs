@@ -283,6 +283,13 @@ fn terms_without_a_site_are_called_after_the_nearest_one_that_they_are_part_of()
     );
 }
 
+/// They were said to borrow the graph, so that one made in the same line did not compile.
+#[test]
+fn metrics_of_terms_outlive_the_graph_that_names_them() {
+    let metrics = metrics("adds.", &record(&simplified(), 4).unwrap(), Against::Mean);
+    assert_eq!(metrics.count(), terms(&record(&simplified(), 4).unwrap()).len());
+}
+
 #[test]
 fn terms_add_up_to_the_logits() {
     check_terms(

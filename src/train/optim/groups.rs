@@ -13,7 +13,8 @@ use super::{Optim, Optimizer, State};
 ///
 /// A group is a name, or a pattern with `*` or a range such as `0..2`. [`check`](Self::check) says before the first step what
 /// does not fit; a [`Run`](crate::run::Run) calls it. [`Optimizer::set_learning_rate`], and so a timeline, changes the
-/// learning rate of the others, not of the groups.
+/// learning rate of the others and of the groups that were added by [`following`](Self::following), not of those that were
+/// added by [`group`](Self::group).
 ///
 /// ```
 /// use ihead::config::Config;
@@ -35,6 +36,9 @@ use super::{Optim, Optimizer, State};
 pub struct Groups {
     others: Box<Optim>,
     groups: Vec<(String, Optim)>,
+    /// The groups whose learning rate follows that of the others, by their numbers; their rate divided by that of the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    factors: Vec<(usize, f64)>,
     /// The number of each parameter's group, once a model is known.
     #[serde(skip)]
     members: HashMap<String, usize>,
@@ -42,20 +46,44 @@ pub struct Groups {
 
 impl PartialEq for Groups {
     fn eq(&self, other: &Groups) -> bool {
-        (&self.others, &self.groups) == (&other.others, &other.groups)
+        (&self.others, &self.groups, &self.factors) == (&other.others, &other.groups, &other.factors)
     }
 }
 
 impl Groups {
     /// An optimiser without groups yet: `others` is for all parameters.
     pub fn new(others: Optim) -> Self {
-        Groups { others: Box::new(others), groups: Vec::new(), members: HashMap::new() }
+        Groups { others: Box::new(others), groups: Vec::new(), factors: Vec::new(), members: HashMap::new() }
     }
 
-    /// Adds a group: the parameters that this name or pattern matches get an optimiser of their own.
+    /// Adds a group: the parameters that this name or pattern matches get an optimiser of their own. A timeline does not change
+    /// its learning rate.
     pub fn group(mut self, pattern: impl Into<String>, optim: Optim) -> Self {
         self.groups.push((pattern.into(), optim));
         self
+    }
+
+    /// Adds a group whose learning rate stays in proportion to that of the others when a timeline changes it, as the schedulers of
+    /// PyTorch change all groups by the same factor: of a model whose norms have no weight decay, for example.
+    ///
+    /// ```
+    /// use ihead::train::optim::{AdamW, Groups, Optimizer};
+    ///
+    /// let mut optim = Groups::new(AdamW::new(0.01).weight_decay(0.1).into())
+    ///     .following("*norm*", AdamW::new(0.01).into())
+    ///     .following("output", AdamW::new(0.005).into());
+    /// optim.set_learning_rate(0.002);
+    /// let rates: Vec<String> = optim.groups().map(|(_, optim)| optim.to_string()).collect();
+    /// assert!(rates[0].starts_with("adamw(learning_rate=0.002,") && rates[1].starts_with("adamw(learning_rate=0.001,"));
+    /// ```
+    pub fn following(mut self, pattern: impl Into<String>, optim: Optim) -> Self {
+        self.factors.push((self.groups.len(), optim.learning_rate() / self.others.learning_rate()));
+        self.group(pattern, optim)
+    }
+
+    /// Whether the learning rate of each group follows that of the others.
+    pub(super) fn follow(&self) -> impl Iterator<Item = bool> {
+        (0..self.groups.len()).map(|group| self.factors.iter().any(|(of, _)| *of == group))
     }
 
     /// The groups, and what they match.
@@ -71,8 +99,8 @@ impl Groups {
     /// Checks the groups against the parameters of a model.
     ///
     /// # Errors
-    /// If a pattern matches no parameter (the nearest name is in the message), a parameter is in two groups, or all that a group
-    /// names is frozen when the run begins, even if the timeline releases it.
+    /// If a pattern matches no parameter (the nearest name is in the message), a parameter is in two groups, all that a group
+    /// names is frozen when the run begins, even if the timeline releases it, or a group follows others whose learning rate is 0.
     pub fn check(&self, model: &(impl ModuleExt + ?Sized)) -> Result<()> {
         for (pattern, _) in &self.groups {
             let trains = |name: &String| model.tensor(name).map(|tensor| tensor.trains());
@@ -80,6 +108,14 @@ impl Groups {
             if !trains.contains(&true) {
                 return Err(Error::value(called(pattern), "a frozen parameter", "one that trains"));
             }
+        }
+        if let Some((group, _)) = self.factors.iter().find(|(_, factor)| !factor.is_finite()) {
+            let found = format!("a learning rate that follows one of {}", self.others.learning_rate());
+            return Err(Error::value(
+                called(&self.groups[*group].0),
+                found,
+                "others with a learning rate above 0",
+            ));
         }
         self.members(model).map(drop)
     }
@@ -166,6 +202,9 @@ impl Optimizer for Groups {
 
     fn set_learning_rate(&mut self, rate: f64) {
         self.others.set_learning_rate(rate);
+        for (group, factor) in &self.factors {
+            self.groups[*group].1.set_learning_rate(rate * factor);
+        }
     }
 }
 

@@ -69,6 +69,17 @@ impl Optim {
         Some((name, known.iter().map(|(key, _)| *key).zip(values).collect()))
     }
 
+    /// Its learning rate; of an optimiser with groups, that of the others.
+    pub(super) fn learning_rate(&self) -> f64 {
+        match self {
+            Optim::Groups(groups) => groups.others().learning_rate(),
+            one => one
+                .numbers()
+                .and_then(|(_, numbers)| numbers.first().map(|(_, rate)| *rate))
+                .unwrap_or_default(),
+        }
+    }
+
     /// Checks the numbers that it was made of, as its text is checked when it is read.
     ///
     /// # Errors
@@ -128,7 +139,13 @@ impl fmt::Display for Optim {
     /// Its settings, without its state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Optim::Groups(groups) = self {
-            groups.groups().try_for_each(|(pattern, optim)| write!(f, "{pattern}: {optim}; "))?;
+            for ((pattern, optim), follows) in groups.groups().zip(groups.follow()) {
+                write!(
+                    f,
+                    "{pattern}: {optim}{}; ",
+                    if follows { " in proportion to the others" } else { "" }
+                )?;
+            }
             return write!(f, "others: {}", groups.others());
         }
         let Some((name, numbers)) = self.numbers() else { return Ok(()) };

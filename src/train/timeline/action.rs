@@ -107,6 +107,9 @@ impl Action {
             let expected = &format!("a name or pattern, as in {name}(layers.1.attention.*)");
             reader.sign("(", expected)?;
             let pattern = reader.word(expected)?.to_string();
+            if name == "unedit" && reader.is_at("[") {
+                return Err(reader.misfit("`)`: unedit ends the edits of all heads of a site"));
+            }
             reader.sign(")", "`)` after one name or pattern")?;
             Ok::<String, Error>(pattern)
         };

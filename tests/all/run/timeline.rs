@@ -209,6 +209,35 @@ fn changes_that_no_text_can_say_are_refused_too() {
     );
 }
 
+/// It was said that there is a `[` at character 186, of a text of which the first hundred characters were shown.
+#[test]
+fn a_mistake_far_from_the_beginning_of_a_timeline_is_shown_and_unedit_has_no_heads() {
+    let before = "0: freeze(layers.0.attention.*), ".repeat(5);
+    let text = format!("{before}20: unedit(layers.1.attention.pattern[0]), 30: snapshot");
+    let said = text.parse::<Timeline>().unwrap_err().to_string();
+    assert!(said.contains("20: unedit(layers.1.attention.pattern[0]), 30: snapshot'"), "{said}");
+    assert!(
+        said.contains("expected `)`: unedit ends the edits of all heads of a site, found `[` at character"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_group_follows_the_curve_of_a_timeline_if_it_is_told_to() {
+    let begin = model();
+    let rates = |groups: Groups| {
+        let timeline = Timeline::default().rate(0..2, Curve::Linear, 0.0, 0.25);
+        let mut run = run().optim(groups).timeline(timeline).steps(2);
+        run.train(1).unwrap(); // at a rate of 0
+        run.into_model()
+    };
+    let new = || Groups::new(Sgd::new(0.5).into());
+    let follows = rates(new().following(WK, Sgd::new(0.25).into()));
+    assert_eq!((values(&follows, WK), values(&follows, WO)), (values(&begin, WK), values(&begin, WO)));
+    let own = rates(new().group(WK, Sgd::new(0.25).into()));
+    assert!(values(&own, WK) != values(&begin, WK) && values(&own, WO) == values(&begin, WO));
+}
+
 #[test]
 fn what_a_timeline_cannot_do_is_said_before_the_first_step() {
     let refused = |text: &str| match text.parse::<Timeline>() {
