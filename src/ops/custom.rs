@@ -321,13 +321,13 @@ macro_rules! pointwise {
             $vis struct [<$name:camel>];
 
             impl $crate::ops::Pointwise for [<$name:camel>] {
-                fn name(&self) -> &str {
-                    ::core::stringify!($name)
+                fn name(&self) -> &::core::primitive::str {
+                    ::core::stringify!($name).trim_start_matches("r#")
                 }
-                fn value(&self, $x: f64) -> f64 {
+                fn value(&self, $x: ::core::primitive::f64) -> ::core::primitive::f64 {
                     $value
                 }
-                fn derivative(&self, $x: f64) -> f64 {
+                fn derivative(&self, $x: ::core::primitive::f64) -> ::core::primitive::f64 {
                     $derivative
                 }
             }
