@@ -21,7 +21,7 @@ use ihead::train::Loss;
 
 /// Single gradient steps against the theorem.
 #[derive(Config)]
-#[config(validate = Args::widths)]
+#[config(validate = Args::sizes)]
 struct Args {
     /// Tokens, and tokens of a sequence.
     #[config(default = 32, min = 4, max = 4096)]
@@ -35,9 +35,15 @@ struct Args {
 }
 
 impl Args {
-    fn widths(&self) -> Vec<Problem> {
+    fn sizes(&self) -> Vec<Problem> {
         let wrong = self.dims.iter().filter(|dim| !(1..=65_536).contains(*dim));
-        wrong.map(|dim| Problem::new("dims", format!("{dim}; expected widths from 1 to 65536"))).collect()
+        let widths = wrong.map(|dim| Problem::new("dims", format!("{dim}; expected widths from 1 to 65536")));
+        let most = (1 << 28) / self.size; // so many tokens are in the largest batch
+        let many = (self.sequences > most).then(|| {
+            let text = format!("{}; expected at most {most} of size={}", self.sequences, self.size);
+            Problem::new("sequences", text)
+        });
+        widths.chain(many).collect()
     }
 }
 

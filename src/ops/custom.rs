@@ -322,7 +322,7 @@ macro_rules! pointwise {
 
             impl $crate::ops::Pointwise for [<$name:camel>] {
                 fn name(&self) -> &::core::primitive::str {
-                    ::core::stringify!($name)
+                    ::core::stringify!($name).trim_start_matches("r#")
                 }
                 fn value(&self, $x: ::core::primitive::f64) -> ::core::primitive::f64 {
                     $value

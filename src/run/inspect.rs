@@ -184,7 +184,7 @@ impl<'a> Inspect<'a> {
     }
 
     /// Replaces the values of some heads at a site; of none, if none is listed. `values` are those of all its heads, as
-    /// [`activations`] gives them.
+    /// [`activations`] gives them. Heads of one site can be patched one after another, each with other values.
     pub fn patch_heads(
         self,
         site: impl Into<String>,
@@ -196,8 +196,8 @@ impl<'a> Inspect<'a> {
     }
 
     fn patched(mut self, site: String, heads: Option<Vec<usize>>, values: Array) -> Self {
-        self.edits = self.edits.of(&site, heads, Edit::Patch);
-        self.patches.put(site, values);
+        self.edits = self.edits.of(&site, heads.clone(), Edit::Patch);
+        self.patches.put(site, heads, values);
         self
     }
 
@@ -214,8 +214,9 @@ impl<'a> Inspect<'a> {
     pub fn measure(&self, metrics: impl IntoIterator<Item = Metric>, batch: &Batch) -> Result<Measurements> {
         let metrics = metrics.into_iter().collect();
         Error::or_panicked(WHAT, || {
-            let mut evaluator = Evaluator::new(metrics, &self.graph(batch)?, self.compute)?;
-            self.patches.give(evaluator.engine())?;
+            let graph = self.graph(batch)?;
+            let mut evaluator = Evaluator::new(metrics, &graph, self.compute)?;
+            self.patches.give(&graph, evaluator.engine())?;
             evaluator.run(&Params::of(self.model), batch)
         })
     }
@@ -246,7 +247,7 @@ impl<'a> Inspect<'a> {
         let (graph, params) = (self.graph(batch)?, Params::of(self.model));
         let loss = loss.resolve(&graph)?;
         let mut engine = self.compute.engine(&graph, loss.request(), &|id| params.trains(id))?;
-        self.patches.give(&mut engine)?;
+        self.patches.give(&graph, &mut engine)?;
         let found = engine.run(&params, batch, &loss.positions(batch, graph.vocab())?)?;
         let of = |param: &dyn AnyParam| {
             let zeros = || Values::zeros(param.data().storage(), param.dims().iter().product());
@@ -291,7 +292,7 @@ pub(crate) fn read_whole(
 ) -> Result<Array> {
     let request = Request::reads(vec![(node, RowSet::All)]);
     let mut engine = compute.engine(graph, &request, &|_| false)?;
-    patches.give(&mut engine)?;
+    patches.give(graph, &mut engine)?;
     let info = &graph.nodes()[node.index()];
     let (heads, n, seq) = (if info.op.is_pattern() { info.cols } else { 1 }, batch.batch, batch.seq);
     let slots: Vec<Mutex<Vec<f32>>> = (0..n).map(|_| Mutex::default()).collect();

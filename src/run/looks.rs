@@ -95,9 +95,22 @@ impl Work {
         timeline: &Timeline,
         iterations: usize,
     ) -> Result<()> {
-        if !self.looks.wanted() {
-            return Ok(());
+        match self.looks.wanted() {
+            // names of tokens are code of the user's, as is the model
+            true => Error::or_panicked("the report or the figures of the run", || {
+                self.draw_at(model, dir, timeline, iterations)
+            }),
+            false => Ok(()),
         }
+    }
+
+    fn draw_at(
+        &self,
+        model: &dyn AnyModel,
+        dir: &Path,
+        timeline: &Timeline,
+        iterations: usize,
+    ) -> Result<()> {
         let task = self.batches.task();
         let drawn = match self.wanted.sets.first() {
             Some(_) => None,

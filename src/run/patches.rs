@@ -1,27 +1,71 @@
 //! Activation patching and mean ablation.
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use crate::data::Batch;
 use crate::engine::AnyEngine;
-use crate::graph::{AnyModel, Edit, Edits};
+use crate::graph::{AnyModel, Edit, Edits, Graph};
 use crate::io::Array;
 use crate::nn::elements;
 use crate::{Error, Result};
 
 use super::activations;
 
-/// The values of patched sites.
+/// The values of patched sites, in the order in which they were given, each of all heads with those that are patched, if not all.
 #[derive(Default)]
-pub(crate) struct Patches(Vec<(String, Array)>);
+pub(crate) struct Patches(Vec<(String, Option<Vec<usize>>, Array)>);
 
 impl Patches {
-    /// Takes the values of one more site.
-    pub fn put(&mut self, site: String, values: Array) {
-        self.0.push((site, values));
+    /// Takes the values of one more site, or of some of its heads.
+    pub fn put(&mut self, site: String, heads: Option<Vec<usize>>, values: Array) {
+        self.0.push((site, heads, values));
     }
 
-    /// Gives them to an engine.
-    pub fn give(&self, engine: &mut AnyEngine) -> Result<()> {
-        self.0.iter().try_for_each(|(site, values)| engine.patch(site, &values.shape, &values.values))
+    /// Gives them to an engine of `graph`, which has one place for each site: of several patches of a site, each head has the last
+    /// that names it.
+    pub fn give(&self, graph: &Graph, engine: &mut AnyEngine) -> Result<()> {
+        let mut given: BTreeMap<&str, Cow<'_, Array>> = BTreeMap::new();
+        for (site, heads, values) in &self.0 {
+            engine.patch(site, &values.shape, &values.values)?; // refuses what does not fit the site
+            let values = match (given.remove(site.as_str()), heads) {
+                (Some(before), Some(heads)) => {
+                    let all = graph.site(site).and_then(|node| graph.heads(node));
+                    let merged = with_heads(before.into_owned(), heads, values, site, all)?;
+                    engine.patch(site, &merged.shape, &merged.values)?;
+                    Cow::Owned(merged)
+                }
+                _ => Cow::Borrowed(values),
+            };
+            given.insert(site, values);
+        }
+        Ok(())
     }
+}
+
+/// The values `before`, with these heads from `values`; `all` are the heads of a stream.
+fn with_heads(
+    mut before: Array,
+    heads: &[usize],
+    values: &Array,
+    site: &str,
+    all: Option<usize>,
+) -> Result<Array> {
+    if before.shape != values.shape {
+        return Err(Error::shape(format!("a second patch of '{site}'"), &before.shape, &values.shape));
+    }
+    let (all, row) = match before.shape[..] {
+        [_, heads, seq, keys] => (heads, heads * seq * keys),
+        [_, _, dim] => (all.unwrap_or(1), dim),
+        _ => unreachable!("the engine has taken it"),
+    };
+    let width = row / all;
+    for (to, from) in before.values.chunks_exact_mut(row).zip(values.values.chunks_exact(row)) {
+        for head in heads {
+            let columns = head * width..(head + 1) * width;
+            to[columns.clone()].copy_from_slice(&from[columns]);
+        }
+    }
+    Ok(before)
 }
 
 /// Returns the activations `own`, with those of `other` in their place at the positions where `take(sequence, position)` is

@@ -195,7 +195,11 @@ fn integer(scanner: &mut Scanner<'_>, text: &str) -> Option<i64> {
 fn spaced(piece: Piece<'_>, bracket: usize) -> Result<Vec<f64>, String> {
     let name = piece.text[..bracket].trim_end();
     if !FUNCTIONS.contains(&name) {
-        let hint = names::hint(name, FUNCTIONS);
+        let known = FUNCTIONS.join(" and ");
+        let hint = match names::hint(name, FUNCTIONS) {
+            hint if hint.is_empty() => format!("; there are {known}"),
+            hint => hint,
+        };
         return Err(format!("no function '{name}' of values{hint}"));
     }
     let inside = &piece.text[bracket + 1..];
@@ -350,6 +354,7 @@ mod tests {
             ("seed=0..999999999", "seed: the range 0..999999999 has more than 100000 values"),
             ("seed=1,2,1", "axis 'seed=1,2,1' has seed=1 twice"),
             ("seed=logspac(1,2,3)", "seed: no function 'logspac' of values; did you mean 'logspace'?"),
+            ("seed=range(0,5)", "seed: no function 'range' of values; there are linspace and logspace"),
             (
                 "seed=logspace(1,2)",
                 "seed: write logspace(FROM,TO,COUNT), as in logspace(1,100,3), not logspace(1,2): `)` at character 18",

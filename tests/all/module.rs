@@ -397,3 +397,35 @@ fn a_gradient_is_found_by_the_path_of_its_module() {
     assert!(error.starts_with("no trained parameter 'layers.0.attention'"), "{error}");
     assert!(found.of("layers.0.attention.w*").is_err());
 }
+
+/// A module beside types that are called as those of the language, with a field on its way out.
+#[deny(deprecated)]
+mod odd_names {
+    #[allow(non_camel_case_types, dead_code)]
+    pub struct str;
+
+    #[derive(ihead::Module)]
+    #[module(aliases = Self::aliases)]
+    pub struct Odd {
+        #[deprecated]
+        #[param]
+        pub weight: ihead::nn::Param<(ihead::backend::Const<2>,)>,
+    }
+
+    impl Odd {
+        #[allow(deprecated)]
+        pub fn new() -> Self {
+            Self { weight: ihead::nn::Param::new((ihead::backend::Const,), ihead::nn::Init::Zeros) }
+        }
+
+        fn aliases(&self) -> Vec<(String, String)> {
+            vec![("gain".into(), "weight".into())]
+        }
+    }
+}
+
+#[test]
+fn names_of_the_user_stay_out_of_a_derived_module() {
+    let odd = odd_names::Odd::new();
+    assert_eq!(names(&odd), ["weight", "gain"]);
+}

@@ -475,3 +475,19 @@ fn losses_of_several_terms_agree_and_have_the_gradients_of_their_sum() {
         "a loss against distributions: others or none; expected those of 5 tokens with its positions"
     );
 }
+
+/// A function beside a type that is called as one of the language, with a name that is a keyword.
+mod odd_names {
+    #[allow(non_camel_case_types, dead_code)]
+    pub struct f64;
+    #[allow(non_camel_case_types, dead_code)]
+    pub struct str;
+
+    ihead::pointwise! { pub r#type(x) = x * x, derivative = 2.0 * x }
+}
+
+#[test]
+fn names_of_the_user_stay_out_of_a_function_by_the_macro() {
+    assert_eq!(odd_names::Type.name(), "type");
+    assert_eq!(odd_names::Type.value(3.0), 9.0);
+}

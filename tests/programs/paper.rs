@@ -189,6 +189,14 @@ fn variations_run_from_their_settings_and_end_in_a_table() {
 }
 
 #[test]
+fn too_many_sequences_of_the_theory_are_refused_by_their_setting() {
+    let output = run("v7_theory", &line(&["sequences=1e9", "size=64"]));
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr, "error: sequences: 1000000000; expected at most 4194304 of size=64\n");
+}
+
+#[test]
 fn a_timeline_on_the_command_line_and_the_stored_weights_measured_again() {
     let small =
         ["max_iters=4", "eval_delta=2", "data_args.k=5", "optim_args.batch_size=4", "test_batch_size=4"];

@@ -10,6 +10,7 @@ use syn::{Attribute, Expr, Ident, Lit, LitStr, Meta, Path, Token, parenthesized}
 use crate::nearest::nearest;
 
 use super::errors::Errors;
+use super::literal::bare;
 
 /// The entries of all `#[config(...)]` on one item; taken one by one by name.
 pub(super) struct Entries {
@@ -39,7 +40,7 @@ impl Parse for Entry {
         })?;
         let content = if input.peek(Token![=]) {
             input.parse::<Token![=]>()?;
-            Content::Value(input.parse()?)
+            Content::Value(bare(input.parse()?))
         } else if input.peek(syn::token::Paren) {
             Content::List(input.parse()?)
         } else {
@@ -179,7 +180,7 @@ fn doc_line(attribute: &Attribute) -> Option<String> {
     if !doc.path.is_ident("doc") {
         return None;
     }
-    match &doc.value {
+    match bare(doc.value.clone()) {
         Expr::Lit(literal) => match &literal.lit {
             Lit::Str(text) => Some(text.value().trim().to_owned()),
             _ => None,

@@ -34,6 +34,7 @@ pub(super) fn expand_struct(input: &Struct) -> TokenStream {
 
             #[doc = #settings]
             #[automatically_derived]
+            #[allow(deprecated)]
             #not_recommended
             impl ::ihead::config::Config for #ident {
                 fn schema() -> ::ihead::config::Schema {
@@ -59,6 +60,7 @@ pub(super) fn expand_struct(input: &Struct) -> TokenStream {
             }
 
             #[automatically_derived]
+            #[allow(deprecated)]
             impl ::core::default::Default for #ident {
                 fn default() -> Self {
                     <Self as ::ihead::config::Config>::defaults()
@@ -228,6 +230,7 @@ pub(super) fn expand_enum(input: &Enum) -> TokenStream {
     quote! {
         #[doc = #words]
         #[automatically_derived]
+        #[allow(deprecated)]
         #not_recommended
         impl ::ihead::config::FieldType for #ident {
             fn kind() -> ::ihead::config::Kind {

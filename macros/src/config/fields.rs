@@ -186,7 +186,7 @@ impl Parse for Override {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let path = Punctuated::<Ident, Token![.]>::parse_separated_nonempty(input)?;
         input.parse::<Token![=]>()?;
-        Ok(Self { path: path.into_iter().collect(), value: input.parse()? })
+        Ok(Self { path: path.into_iter().collect(), value: literal::bare(input.parse()?) })
     }
 }
 

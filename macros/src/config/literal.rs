@@ -1,9 +1,31 @@
 //! Literals as defaults and bounds.
 
 use quote::{ToTokens, quote};
-use syn::{Expr, Lit, LitFloat, Type, UnOp, parse_quote};
+use syn::{Expr, ExprUnary, Lit, LitFloat, Type, UnOp, parse_quote};
 
 use super::shape::Shape;
+
+/// `expr` without the invisible parentheses in which a macro puts its fragments, such as `$value:expr`, where nothing but
+/// literals is in them.
+pub(super) fn bare(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(fragment) => bare(*fragment.expr),
+        Expr::Array(mut array) => {
+            array.elems = array.elems.into_iter().map(bare).collect();
+            Expr::Array(array)
+        }
+        Expr::Unary(mut unary) => match (*unary.expr, &unary.op) {
+            (Expr::Group(fragment), UnOp::Neg(_)) if matches!(*fragment.expr, Expr::Lit(_)) => {
+                Expr::Unary(ExprUnary { expr: fragment.expr, ..unary })
+            }
+            (inner, _) => {
+                *unary.expr = inner;
+                Expr::Unary(unary)
+            }
+        },
+        _ => expr,
+    }
+}
 
 /// The number that a literal with or without a minus is.
 pub(super) fn number(expr: &Expr) -> Option<f64> {

@@ -15,7 +15,11 @@ pub(super) enum Shape<'a> {
 
 impl<'a> Shape<'a> {
     pub fn of(ty: &'a Type) -> Self {
-        let Type::Path(path) = ty else { return Self::Other };
+        let path = match ty {
+            Type::Path(path) => path,
+            Type::Group(fragment) => return Self::of(&fragment.elem), // `$ty` of a macro
+            _ => return Self::Other,
+        };
         let Some(last) = path.path.segments.last() else { return Self::Other };
         match (last.ident.to_string().as_str(), &last.arguments) {
             ("bool", PathArguments::None) => Self::Bool,

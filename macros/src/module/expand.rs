@@ -13,15 +13,24 @@ pub(super) fn expand(input: &DeriveInput, module: &Input) -> TokenStream {
     let (body, body_mut) = (Method::Visit.body(module), Method::VisitMut.body(module));
     quote! {
         #[automatically_derived]
+        #[allow(deprecated)]
         #not_recommended
         impl #generics ::ihead::nn::Module for #ident #arguments #bounds {
             #[allow(unused_variables)]
-            fn visit<'__visit>(&'__visit self, #prefix: &::core::primitive::str, #visitor: &mut ::ihead::nn::Visitor<'__visit, '_>) {
+            fn visit<'__visit>(
+                &'__visit self,
+                #prefix: &::core::primitive::str,
+                #visitor: &mut ::ihead::nn::Visitor<'__visit, '_>,
+            ) {
                 #body
             }
 
             #[allow(unused_variables)]
-            fn visit_mut(&mut self, #prefix: &::core::primitive::str, #visitor: &mut ::ihead::nn::VisitorMut<'_>) {
+            fn visit_mut(
+                &mut self,
+                #prefix: &::core::primitive::str,
+                #visitor: &mut ::ihead::nn::VisitorMut<'_>,
+            ) {
                 #body_mut
             }
         }
@@ -113,7 +122,11 @@ impl Method {
         quote! {
             for #pair in #path(&*self) {
                 let (#alias, #name) = (::ihead::nn::join(#prefix, #alias), ::ihead::nn::join(#prefix, #name));
-                let mut #renamed = |#found: &::core::primitive::str, #role: ::ihead::nn::Role, #tensor: #tensor_type| {
+                let mut #renamed = |
+                    #found: &::core::primitive::str,
+                    #role: ::ihead::nn::Role,
+                    #tensor: #tensor_type
+                | {
                     if #found == #name {
                         #visitor(&#alias, #role, #tensor);
                     }

@@ -1,5 +1,6 @@
 //! `#[derive(Config)]` and its run time, on a configuration like those of the paper's programs.
 
+mod fragments;
 mod line;
 mod problems;
 mod record;

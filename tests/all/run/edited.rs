@@ -7,8 +7,8 @@ use ihead::model::{Transformer, TransformerArgs};
 use ihead::nn::{AnyParam, ModuleExt};
 use ihead::probe::Metric;
 use ihead::run::{Inspect, activations, at_positions, mean_ablation, measure};
-use ihead::train::Loss;
 use ihead::train::optim::{AdamW, Optim};
+use ihead::train::{Compute, Loss, Precision};
 
 use super::{Model, model, run, task, test_batch};
 
@@ -105,6 +105,46 @@ fn a_patch_puts_in_what_another_model_or_input_has() {
     }
     // no head is not every head
     assert_eq!(loss(&Inspect::new(&own).patch_heads(site, [], pattern), &batch), plain_loss(&own, &batch));
+}
+
+#[test]
+fn heads_of_one_site_are_patched_one_after_another() {
+    let sizes = TransformerArgs { dim: 8, heads: 2, max_length: 16, ..TransformerArgs::defaults() };
+    let (own, batch, other) = (Transformer::new(65, &sizes).unwrap().init(0), test_batch(), other_batch());
+    let compute =
+        [Precision::Single, Precision::Double].map(|precision| Compute { precision, ..Compute::default() });
+    for (site, row) in [("layers.1.attention.v", 8), ("layers.1.attention.pattern", 2 * 16 * 16)] {
+        let found = activations(&own, &other, site).unwrap();
+        let zeros = Array { values: vec![0.0; found.values.len()], ..found.clone() };
+        for compute in compute {
+            let patched = Inspect::new(&own).compute(compute).patch_heads(site, [0], zeros.clone());
+            let patched = patched.patch_heads(site, [1], found.clone()).activations(&batch, site).unwrap();
+            for (patched, other) in patched.values.chunks(row).zip(found.values.chunks(row)) {
+                assert!(patched[..row / 2].iter().all(|value| *value == 0.0), "{site}");
+                assert_eq!(patched[row / 2..], other[row / 2..], "{site}");
+            }
+        }
+        // heads after a whole site, and a whole site after heads
+        let last = |inspect: Inspect<'_>| inspect.activations(&batch, site).unwrap().values;
+        let whole = Inspect::new(&own).patch(site, found.clone()).patch_heads(site, [0], zeros.clone());
+        let [first, rest] = [0, 1].map(|at| half(&found.values, row, at));
+        let got = last(whole);
+        assert!(half(&got, row, 0).iter().all(|value| *value == 0.0) && half(&got, row, 1) == rest);
+        let got = last(Inspect::new(&own).patch_heads(site, [0], zeros.clone()).patch(site, found.clone()));
+        assert!(half(&got, row, 0) == first && half(&got, row, 1) == rest);
+    }
+    let site = "layers.1.attention.v";
+    let found = activations(&own, &other, site).unwrap();
+    let fewer = Array { shape: vec![1, 16, 8], values: found.values[..128].to_vec() };
+    let two = Inspect::new(&own).patch_heads(site, [0], found.clone()).patch_heads(site, [1], fewer);
+    let error = two.activations(&batch, site).unwrap_err().to_string();
+    let expected = format!("a second patch of '{site}': expected shape {:?}, found [1, 16, 8]", found.shape);
+    assert_eq!(error, expected);
+}
+
+/// The first or the second half of each row.
+fn half(values: &[f32], row: usize, at: usize) -> Vec<f32> {
+    values.chunks(row).flat_map(|row| row.chunks(row.len() / 2).nth(at).unwrap().to_vec()).collect()
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ihead::backend::Dim;
+use ihead::data::{BatchOptions, Batches, NumpyRng, Task};
 use ihead::engine::{EagerEngine, Engine, Request, RowSet, ignore};
 use ihead::graph::{Model, Stream, Tokens, record};
 use ihead::internals::backend::Cpu;
@@ -240,4 +241,40 @@ fn a_panic_before_the_first_step_touches_no_file() {
     let error = run(Place::Loss, &trip).save_to(&path).train(3).unwrap_err();
     assert_eq!(error.to_string(), "the run, before its first step, panicked: on purpose");
     assert!(!path.exists());
+}
+
+/// A task whose tokens have no names.
+struct Nameless;
+
+impl Task for Nameless {
+    fn vocab(&self) -> usize {
+        65
+    }
+
+    fn seq_length(&self) -> usize {
+        4
+    }
+
+    fn sequence(&self, rng: &mut NumpyRng, tokens: &mut [u32], _: &mut [i32]) {
+        tokens.fill_with(|| rng.below(65));
+    }
+
+    fn token_name(&self, _: u32) -> String {
+        panic!("no name")
+    }
+}
+
+#[test]
+fn a_task_that_panics_in_the_report_is_an_error_of_a_run_that_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let batches =
+        Batches::new(Arc::new(Nameless), BatchOptions { batch_size: 2, seed: 0, workers: 1 }).unwrap();
+    let matrix = || Param::new((65, 6), Init::Normal { std: 0.5 });
+    let own = Own { tok: matrix(), unembed: matrix(), trip: Trip::default() }.init(0);
+    let mut run = Run::new(own, batches).quiet().save_to(dir.path()).report();
+    assert_eq!(
+        run.train(2).unwrap_err().to_string(),
+        "the report or the figures of the run panicked: no name"
+    );
+    assert_eq!(RunInfo::read(dir.path()).unwrap().status, Status::Done);
 }
