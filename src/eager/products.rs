@@ -5,8 +5,6 @@
 //! the [`gemm`] that the CPU engine has too.
 use std::ops::DerefMut;
 
-use rayon::prelude::*;
-
 use crate::backend::{
     Cpu, Device, HasShape, Merge, PutTape, ReshapeTo, Scalar, SplitTape, Storage, Tape, TensorFromVec,
 };
@@ -182,7 +180,7 @@ impl<'a, E: Scalar> Stack<'a, E> {
     }
 }
 
-/// `out[i] += a[i] b[i]`, on the threads of rayon. The order of each sum is the same for any number of threads.
+/// `out[i] += a[i] b[i]`, on all cores. The order of each sum is the same for any number of threads.
 fn add_products<E: Scalar>(out: &mut [E], a: Stack<'_, E>, b: Stack<'_, E>) {
     /// Rows that one thread computes at a time.
     const BLOCK: usize = 64;
@@ -190,12 +188,16 @@ fn add_products<E: Scalar>(out: &mut [E], a: Stack<'_, E>, b: Stack<'_, E>) {
         return;
     }
     let (rows, cols) = (a.get(0).n_rows(), b.get(0).n_cols());
-    out.par_chunks_mut(rows * cols).enumerate().for_each(|(i, out)| {
-        out.par_chunks_mut(BLOCK * cols).enumerate().for_each(|(block, out)| {
-            let (first, n) = (block * BLOCK, out.len() / cols);
-            let a = a.get(i).rows(first..first + n);
-            gemm(ViewMut::new(out, n, cols, cols), Beta::Add, E::one(), a, b.get(i));
-        });
+    rayon_core::scope(|scope| {
+        for (i, out) in out.chunks_mut(rows * cols).enumerate() {
+            for (block, out) in out.chunks_mut(BLOCK * cols).enumerate() {
+                scope.spawn(move |_| {
+                    let (first, n) = (block * BLOCK, out.len() / cols);
+                    let a = a.get(i).rows(first..first + n);
+                    gemm(ViewMut::new(out, n, cols, cols), Beta::Add, E::one(), a, b.get(i));
+                });
+            }
+        }
     });
 }
 

@@ -1,6 +1,8 @@
 //! The CPU engine: what it holds, and how it is made and asked.
 use std::sync::Mutex;
 
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
+
 use crate::Error;
 use crate::data::Batch;
 use crate::engine::{Engine, Observer, ParamSource, Patches, Request, RowLists, Shares, totals};
@@ -25,7 +27,7 @@ pub struct CpuEngine<E> {
     graph: Graph,
     pub(super) plan: Plan,
     pub(super) weights: Weights<E>,
-    pub(super) pool: rayon::ThreadPool,
+    pub(super) pool: ThreadPool,
     pub(super) workspaces: Vec<Mutex<Workspace<E>>>,
     pub(super) spare: Mutex<Vec<Sums<E>>>,
     pairs: Pairs<E>,
@@ -81,7 +83,7 @@ impl<E: Element> CpuEngine<E> {
         }
         let (graph, program) = lower(graph, request, trains, way);
         let weights = Weights::new(&graph, &program.used, &program.leaves, trains);
-        let pool = rayon::ThreadPoolBuilder::new()
+        let pool = ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .build()
             .map_err(|e| Error::device("cpu", format!("cannot start {threads} threads: {e}")))?;
