@@ -4,9 +4,10 @@
 #   tests/gpu.sh [TORCH_STEP]
 #
 # builds the programs and the tests, runs those tests in which the dfdx engine computes, compares the golden cases and three variations
-# with the CPU, runs in double precision, and times a step of both of the paper's models; TORCH_STEP is a program that times the same steps in PyTorch (`--model basic|full --batch B --seq T --dim D
-# --arm eager|best --device cuda`), and is left out where it is not there. Needs nvcc and a driver, Python; no network if the crates are
-# there (`cargo fetch`, or `cargo vendor`). PROGRAMS=FOLDER takes programs that are built already, and the tests as FOLDER/all.
+# with the CPU, runs in double precision, and times a step of both of the paper's models; TORCH_STEP is a program that times the same
+# steps in PyTorch (`--model basic|full --batch B --seq T --dim D --arm eager|best --device cuda`), and is left out where it is not there.
+# Needs nvcc and a driver, Python; no network if the crates are there (`cargo fetch`, or `cargo vendor`). PROGRAMS=FOLDER takes programs
+# that are built already, and the tests as FOLDER/all.
 set -euo pipefail
 torch=${1:-}
 [[ -z $torch ]] || torch=$(realpath "$torch")
@@ -26,6 +27,7 @@ if [[ -z ${PROGRAMS:-} ]]; then
     --example ihead_basic --example ihead_full --example variation_time
   cargo test --no-run --locked -p ihead-tests --features cuda --test all --target-dir target/gpu
 fi
+programs=$(realpath "$programs")
 
 step "a machine whose GPU cannot be seen"
 status=0
@@ -36,7 +38,7 @@ failed=0
 
 step "tests"
 # derivatives by finite differences run a tiny model thousands of times, which is slow on a GPU
-subjects=(gpu:: random:: eager:: operations:: blocks:: probe_predictions:: --skip finite_differences)
+subjects=(gpu:: random:: eager:: operations:: blocks:: probe_predictions:: large:: stress:: --skip finite_differences)
 if [[ -x $programs/all ]]; then
   (cd tests && "$programs/all" "${subjects[@]}") || failed=1
 else

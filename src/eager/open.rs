@@ -76,8 +76,8 @@ where
     EagerEngine::new(crate::backend::gpu()?, graph, request, trains)
 }
 
-/// The error of a build without CUDA that is asked for a GPU. No engine of dfdx is compiled then, unless a program makes one: that would be
-/// a sixth of the library's code.
+/// The error of a build without CUDA that is asked for a GPU. No engine of dfdx is compiled then, unless a program makes one: it
+/// would be a sixth of the library's LLVM code.
 ///
 /// # Errors
 /// Always.

@@ -101,7 +101,10 @@ impl Gradients {
     pub fn of(&self, name: &str) -> Result<&Array> {
         let known = || self.by_name.keys().chain(self.ties.keys()).map(String::as_str);
         let first = |one| self.ties.get(one).map_or(one, String::as_str);
-        let found = only(name, known()).and_then(|one| self.by_name.get(first(one)));
+        let firsts = || self.by_name.keys().map(String::as_str);
+        // a module of two names of one parameter has only that parameter
+        let found = only(name, firsts()).or_else(|| only(name, known()).map(first));
+        let found = found.and_then(|one| self.by_name.get(one));
         found.ok_or_else(|| Error::unknown("trained parameter", name, known()))
     }
 }

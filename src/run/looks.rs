@@ -63,10 +63,10 @@ impl<M> Run<M> {
 
 impl Work {
     /// Keeps the edits with which the run begins, and finds the program that draws if it is needed. What would be refused at the
-    /// end is refused here.
-    pub(super) fn prepare_looks(&mut self) -> Result<()> {
+    /// end in the folder into which it draws is refused here.
+    pub(super) fn prepare_looks(&mut self, into: Option<&Path>) -> Result<()> {
         self.looks.edits = self.training.edits.clone();
-        if let Some(dir) = self.dir.as_ref().filter(|_| self.looks.wanted()) {
+        if let Some(dir) = into.filter(|_| self.looks.wanted()) {
             // a file that is not of the run stays, even if the run replaces another
             crate::io::own_snapshots(dir)?;
         }

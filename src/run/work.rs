@@ -211,7 +211,8 @@ impl Work {
     fn start(&mut self, model: &mut dyn AnyModel) -> Result<Started> {
         let Checked { mut probes, estimate } = self.check(model)?;
         self.check_folder()?;
-        self.prepare_looks()?;
+        let dir = self.dir.clone();
+        self.prepare_looks(dir.as_deref())?;
         if self.warns_of_empty {
             self.wanted.warn_of_empty();
         }

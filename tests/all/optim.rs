@@ -159,6 +159,9 @@ fn a_group_that_follows_a_learning_rate_of_zero_is_refused() {
     let expected = "the optimiser's group 'output': a learning rate that follows one of 0; \
                     expected others with a learning rate above 0";
     assert_eq!(error, expected);
+    let within = Groups::new(Optim::Sgd(Sgd::new(0.0))).following("output", Optim::Sgd(Sgd::new(0.5)));
+    let around = Groups::new(Optim::Sgd(Sgd::new(0.1))).group("output", within.into());
+    assert_eq!(Optim::from(around).check(&simplified()).unwrap_err().to_string(), expected);
 }
 
 #[test]

@@ -15,8 +15,10 @@ pub(super) fn bare(expr: Expr) -> Expr {
             Expr::Array(array)
         }
         Expr::Unary(mut unary) => match (*unary.expr, &unary.op) {
-            (Expr::Group(fragment), UnOp::Neg(_)) if matches!(*fragment.expr, Expr::Lit(_)) => {
-                Expr::Unary(ExprUnary { expr: fragment.expr, ..unary })
+            (inner @ Expr::Group(_), UnOp::Neg(_)) => {
+                let literal = bare(inner.clone());
+                let inner = if matches!(literal, Expr::Lit(_)) { literal } else { inner };
+                Expr::Unary(ExprUnary { expr: Box::new(inner), ..unary })
             }
             (inner, _) => {
                 *unary.expr = inner;

@@ -36,9 +36,9 @@ use super::{Optim, Optimizer, State};
 pub struct Groups {
     others: Box<Optim>,
     groups: Vec<(String, Optim)>,
-    /// The groups whose learning rate follows that of the others, by their numbers; their rate divided by that of the others.
+    /// Of each group whose learning rate follows that of the others, its rate divided by that of the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    factors: Vec<(usize, f64)>,
+    factors: Vec<Option<f64>>,
     /// The number of each parameter's group, once a model is known.
     #[serde(skip)]
     members: HashMap<String, usize>,
@@ -64,7 +64,7 @@ impl Groups {
     }
 
     /// Adds a group whose learning rate stays in proportion to that of the others when a timeline changes it, as the schedulers of
-    /// PyTorch change all groups by the same factor: of a model whose norms have no weight decay, for example.
+    /// PyTorch change all groups by the same factor. For example, norms without weight decay then still follow a warm-up.
     ///
     /// ```
     /// use ihead::train::optim::{AdamW, Groups, Optimizer};
@@ -77,13 +77,14 @@ impl Groups {
     /// assert!(rates[0].starts_with("adamw(learning_rate=0.002,") && rates[1].starts_with("adamw(learning_rate=0.001,"));
     /// ```
     pub fn following(mut self, pattern: impl Into<String>, optim: Optim) -> Self {
-        self.factors.push((self.groups.len(), optim.learning_rate() / self.others.learning_rate()));
+        self.factors.resize(self.groups.len(), None);
+        self.factors.push(Some(optim.learning_rate() / self.others.learning_rate()));
         self.group(pattern, optim)
     }
 
     /// Whether the learning rate of each group follows that of the others.
     pub(super) fn follow(&self) -> impl Iterator<Item = bool> {
-        (0..self.groups.len()).map(|group| self.factors.iter().any(|(of, _)| *of == group))
+        (0..self.groups.len()).map(|group| matches!(self.factors.get(group), Some(Some(_))))
     }
 
     /// The groups, and what they match.
@@ -109,15 +110,22 @@ impl Groups {
                 return Err(Error::value(called(pattern), "a frozen parameter", "one that trains"));
             }
         }
-        if let Some((group, _)) = self.factors.iter().find(|(_, factor)| !factor.is_finite()) {
-            let found = format!("a learning rate that follows one of {}", self.others.learning_rate());
-            return Err(Error::value(
-                called(&self.groups[*group].0),
-                found,
-                "others with a learning rate above 0",
-            ));
-        }
+        self.check_factors()?;
         self.members(model).map(drop)
+    }
+
+    /// Refuses groups that follow a learning rate of 0, also those within a group.
+    fn check_factors(&self) -> Result<()> {
+        for ((pattern, _), factor) in self.groups.iter().zip(&self.factors) {
+            if factor.is_some_and(|factor| !factor.is_finite()) {
+                let found = format!("a learning rate that follows one of {}", self.others.learning_rate());
+                return Err(Error::value(called(pattern), found, "others with a learning rate above 0"));
+            }
+        }
+        let inner = self.groups.iter().map(|(_, optim)| optim).chain([&*self.others]);
+        inner
+            .filter_map(|optim| if let Optim::Groups(groups) = optim { Some(groups) } else { None })
+            .try_for_each(Self::check_factors)
     }
 
     /// Finds out which parameters of a model are in which group. The path of a module that has one parameter stands for it.
@@ -202,8 +210,10 @@ impl Optimizer for Groups {
 
     fn set_learning_rate(&mut self, rate: f64) {
         self.others.set_learning_rate(rate);
-        for (group, factor) in &self.factors {
-            self.groups[*group].1.set_learning_rate(rate * factor);
+        for ((_, optim), factor) in self.groups.iter_mut().zip(&self.factors) {
+            if let Some(factor) = factor {
+                optim.set_learning_rate(rate * factor);
+            }
         }
     }
 }
