@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::names;
 
 use super::arguments::Argument;
-use super::schema::{Item, Keyed, Schema, Setting};
+use super::schema::{Keyed, Schema, Setting};
 use super::{Origin, Problem};
 
 /// The values of all settings while layers are laid over each other, with all that was wrong.
@@ -18,19 +18,7 @@ pub(super) struct Resolution<'a> {
     /// Whether a value was refused, so that its default stands in its place.
     pub refused: bool,
     derived: Vec<&'a str>,
-    /// The keys of all sections, also of those without settings.
-    sections: Vec<String>,
-}
-
-/// Adds the keys of the sections of `schema`, which stand behind `prefix`.
-fn list_sections(prefix: &str, schema: &Schema, sections: &mut Vec<String>) {
-    for item in &schema.items {
-        if let Item::Section { key, schema, .. } = item {
-            let key = format!("{prefix}{key}");
-            list_sections(&format!("{key}."), schema, sections);
-            sections.push(key);
-        }
-    }
+    schema: &'a Schema,
 }
 
 /// A setting with its value.
@@ -53,9 +41,7 @@ impl<'a> Resolution<'a> {
         };
         let entries: Vec<Entry<'a>> = schema.settings().into_iter().map(entry).collect();
         let derived = schema.derived.iter().chain(derived).map(String::as_str).collect();
-        let mut sections = Vec::new();
-        list_sections("", schema, &mut sections);
-        let mut new = Self { entries, problems: schema.problems(), refused: false, derived, sections };
+        let mut new = Self { entries, problems: schema.problems(), refused: false, derived, schema };
         new.check_defaults();
         new
     }
@@ -104,7 +90,7 @@ impl<'a> Resolution<'a> {
     fn strangers<'v>(&self, values: &'v Map<String, Value>) -> Vec<&'v str> {
         let keys = self.keys();
         let derived = |key: &str| self.derived.iter().any(|known| known.split('.').next() == Some(key));
-        let known = |key: &str| keys.contains(&key) || self.is_section(key) || derived(key);
+        let known = |key: &str| keys.contains(&key) || self.schema.has_section(key) || derived(key);
         let stranger = |key: &&str| !known(key) && names::nearest(key, keys.iter().copied()).is_none();
         values.keys().map(String::as_str).filter(stranger).collect()
     }
@@ -123,7 +109,7 @@ impl<'a> Resolution<'a> {
                         self.complain(file, &key, why);
                     }
                 }
-            } else if self.is_section(&key) {
+            } else if self.schema.has_section(&key) {
                 match value {
                     Value::Object(values) => self.lay_section(&format!("{key}."), values, file),
                     other => self.complain(file, &key, format!("is a section, found {}", brief(other))),
@@ -142,10 +128,6 @@ impl<'a> Resolution<'a> {
             (Some(file), key) => format!("{}: {key}", file.display()),
         };
         self.problems.push(Problem { key, message });
-    }
-
-    fn is_section(&self, key: &str) -> bool {
-        self.sections.iter().any(|section| section == key)
     }
 
     /// Lays one argument over what is there.
@@ -185,7 +167,7 @@ impl<'a> Resolution<'a> {
     }
 
     fn unknown(&self, key: &str, assigned: bool) -> Problem {
-        if self.is_section(key) {
+        if self.schema.has_section(key) {
             let start = format!("{key}.");
             let first = self.keys().into_iter().find(|known| known.starts_with(&start));
             return Problem::new(

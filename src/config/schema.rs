@@ -138,6 +138,16 @@ impl Schema {
         }
     }
 
+    /// Whether a dotted key is that of a section, perhaps of one without settings.
+    pub(super) fn has_section(&self, key: &str) -> bool {
+        self.items.iter().any(|item| match item {
+            Item::Section { key: section, schema, .. } => key.strip_prefix(section).is_some_and(|rest| {
+                rest.is_empty() || rest.strip_prefix('.').is_some_and(|inside| schema.has_section(inside))
+            }),
+            Item::Setting(_) => false,
+        })
+    }
+
     /// The errors of the schema itself: a key that occurs twice, a condition that nothing can meet.
     ///
     /// The derive rules most of it out; keys that meet through `flatten` and the values of conditions it cannot see.

@@ -35,8 +35,8 @@ mod room;
 mod weights;
 
 pub use engine::EagerEngine;
-pub use open::open;
 pub(crate) use open::{on_gpu, resident_on_gpu};
+pub use open::{open, refuse_custom};
 pub use products::{Products, Right};
 pub(crate) use resident::Resident;
 

@@ -112,7 +112,10 @@ fn no_gpu(graph: &Graph) -> Error {
 }
 
 /// Refuses operations of the program's own, which run on the CPU only.
-fn refuse_custom(graph: &Graph) -> Result<()> {
+///
+/// # Errors
+/// If the graph has one.
+pub fn refuse_custom(graph: &Graph) -> Result<()> {
     match graph.row_ops().find(|op| matches!(op, RowOp::Custom(_))) {
         None => Ok(()),
         Some(op) => {

@@ -62,14 +62,9 @@ impl<M> Run<M> {
 }
 
 impl Work {
-    /// Keeps the edits with which the run begins, and finds the program that draws if it is needed. What would be refused at the
-    /// end in the folder into which it draws is refused here.
-    pub(super) fn prepare_looks(&mut self, into: Option<&Path>) -> Result<()> {
+    /// Keeps the edits with which the run begins, and finds the program that draws if it is needed.
+    pub(super) fn prepare_looks(&mut self) -> Result<()> {
         self.looks.edits = self.training.edits.clone();
-        if let Some(dir) = into.filter(|_| self.looks.wanted()) {
-            // a file that is not of the run stays, even if the run replaces another
-            crate::io::own_snapshots(dir)?;
-        }
         if self.looks.figures {
             self.looks.plot = find_plot().ok_or_else(|| {
                 Error::usage(
@@ -95,43 +90,32 @@ impl Work {
         timeline: &Timeline,
         iterations: usize,
     ) -> Result<()> {
-        match self.looks.wanted() {
-            // names of tokens are code of the user's, as is the model
-            true => Error::or_panicked("the report or the figures of the run", || {
-                self.draw_at(model, dir, timeline, iterations)
-            }),
-            false => Ok(()),
+        if !self.looks.wanted() {
+            return Ok(());
         }
+        let (edits, compute) = (&self.looks.edits, self.training.compute);
+        // names of tokens are code of the user's, as is the model
+        Error::or_panicked("the report or the figures of the run", || {
+            let drawn = match self.wanted.sets.first() {
+                Some(_) => None,
+                None => Some(sample(&**self.batches.task(), &mut NumpyRng::new(&[0]), SEQUENCES)?),
+            };
+            match drawn.as_ref().or(self.wanted.sets.first().map(|set| &set.batch)) {
+                Some(batch) => self.draw(dir, &Looked { model, batch, edits, timeline, iterations, compute }),
+                None => Ok(()),
+            }
+        })
     }
 
-    fn draw_at(
-        &self,
-        model: &dyn AnyModel,
-        dir: &Path,
-        timeline: &Timeline,
-        iterations: usize,
-    ) -> Result<()> {
+    /// Makes the report and the figures of what was looked at, into a folder.
+    fn draw(&self, dir: &Path, looked: &Looked<'_>) -> Result<()> {
         let task = self.batches.task();
-        let drawn = match self.wanted.sets.first() {
-            Some(_) => None,
-            None => Some(sample(&**task, &mut NumpyRng::new(&[0]), SEQUENCES)?),
-        };
-        let batch = drawn.as_ref().or(self.wanted.sets.first().map(|set| &set.batch));
-        let Some(batch) = batch else { return Ok(()) };
-        let looked = Looked {
-            model,
-            batch,
-            edits: &self.looks.edits,
-            timeline,
-            iterations,
-            compute: self.training.compute,
-        };
         // a model may have more tokens than its task
         let name = |token: u32| match (token as usize) < task.vocab() {
             true => task.token_name(token),
             false => format!("#{token}"),
         };
-        View::of_run(dir, &looked, name)?.write(dir)?;
+        View::of_run(dir, looked, name)?.write(dir)?;
         if self.looks.report {
             Page::of_runs(&[dir.to_path_buf()])?.write(&dir.join("report.html"))?;
         }
@@ -147,7 +131,8 @@ impl Work {
 }
 
 impl Looks {
-    fn wanted(&self) -> bool {
+    /// Whether anything is drawn.
+    pub(super) fn wanted(&self) -> bool {
         self.report || self.figures
     }
 }

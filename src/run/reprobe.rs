@@ -34,7 +34,7 @@ impl Work {
     /// [`Run::reprobe`].
     pub fn reprobe(&mut self, model: &mut dyn AnyModel, dir: &Path) -> Result<Vec<(String, Measurements)>> {
         let stored = crate::io::stored(dir)?;
-        self.prepare_looks(Some(dir))?;
+        self.prepare_looks()?;
         if self.looks.report {
             crate::report::check_run(dir)?;
         }

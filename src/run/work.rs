@@ -211,8 +211,11 @@ impl Work {
     fn start(&mut self, model: &mut dyn AnyModel) -> Result<Started> {
         let Checked { mut probes, estimate } = self.check(model)?;
         self.check_folder()?;
-        let dir = self.dir.clone();
-        self.prepare_looks(dir.as_deref())?;
+        if let Some(dir) = self.dir.as_ref().filter(|_| self.looks.wanted()) {
+            // what the report would refuse at the end; a file that is not of the run stays, even if the run replaces another
+            crate::io::own_snapshots(dir)?;
+        }
+        self.prepare_looks()?;
         if self.warns_of_empty {
             self.wanted.warn_of_empty();
         }

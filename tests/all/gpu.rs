@@ -8,7 +8,7 @@ use ihead::run::History;
 use ihead::train::optim::{AdamW, Optim, Sgd, Update, UpdateRule};
 use ihead::train::{Compute, Device, Gradient, GradientRule, Precision, Step};
 
-use crate::run::{Model, model, run, test_batch};
+use crate::run::{Model, largest_difference, model, run, test_batch, weights};
 
 /// Lion (Chen and others 2023): the sign of an averaged gradient.
 struct Lion;
@@ -91,17 +91,6 @@ const CHANGES: [Change; 13] = [
     }),
 ];
 
-fn weights(model: &Model) -> Vec<f64> {
-    model.tensors().iter().flat_map(|(_, _, tensor)| tensor.data().double().into_owned()).collect()
-}
-
-fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    // a number that is none is as far as can be; `max` alone would pass over it
-    let apart = |(a, b): (&f64, &f64)| if (a - b).is_nan() { f64::INFINITY } else { (a - b).abs() };
-    a.iter().zip(b).map(apart).fold(0.0, f64::max)
-}
-
 fn numbers(history: &History) -> Vec<f64> {
     let of = |(_, record): &(usize, ihead::probe::Measurements)| -> Vec<f64> {
         record.entries().iter().filter_map(|entry| entry.value.number()).collect()
@@ -129,12 +118,6 @@ fn runs_take_the_steps_of_the_cpu() {
             assert!(off < 10.0 * most, "{name} {precision:?}: records off by {off:e}");
         }
     }
-}
-
-#[test]
-fn a_number_that_is_none_is_no_agreement() {
-    assert_eq!(largest_difference(&[0.0, f64::NAN, 0.0], &[0.5, 0.0, 0.0]), f64::INFINITY);
-    assert_eq!(largest_difference(&[0.0, 1.0], &[0.5, 1.0]), 0.5);
 }
 
 /// What is computed in double precision and rounded once a step has the same bits on both devices, but for a few.

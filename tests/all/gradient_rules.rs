@@ -14,12 +14,7 @@ use ihead::train::{
     ClipNorm, Compute, Gradient, GradientRule, Loss, OnDivergence, Precision, Step, Timeline, Trainer,
 };
 
-use crate::run::{Model, batches, model, run};
-
-/// The weights, in the order of the model.
-fn weights(model: &Model) -> Vec<f64> {
-    model.tensors().iter().flat_map(|(_, _, tensor)| tensor.data().double().into_owned()).collect()
-}
+use crate::run::{Model, batches, model, run, weights};
 
 fn trained(mut run: Run<Model>, steps: usize) -> Vec<f64> {
     run.train(steps).unwrap();

@@ -3,12 +3,11 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 
 use ihead::Result;
-use ihead::nn::ModuleExt;
 use ihead::run::Run;
 use ihead::train::optim::{Groups, Optim, Optimizer, Sgd, Update, UpdateRule};
 use ihead::train::{Action, Compute, Precision, Timeline};
 
-use crate::run::{Model, run};
+use crate::run::{Model, largest_difference, run, weights};
 
 /// SGD with momentum and weight decay, written again.
 struct Again {
@@ -61,11 +60,7 @@ fn library() -> Optim {
 fn trained(run: Run<Model>, steps: usize) -> Vec<f64> {
     let mut run = run;
     run.train(steps).unwrap();
-    run.model().tensors().iter().flat_map(|(_, _, tensor)| tensor.data().double().into_owned()).collect()
-}
-
-fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    weights(run.model())
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ihead::config::Config;
 use ihead::data::{Batch, BatchOptions, Batches, BigramData, NumpyRng, TriggerOptions, TriggerTask, sample};
 use ihead::model::{Simplified, SimplifiedArgs};
+use ihead::nn::ModuleExt;
 use ihead::run::Run;
 
 pub type Model = Simplified<usize, usize, usize>;
@@ -31,6 +32,24 @@ pub fn batches() -> Batches {
 
 pub fn test_batch() -> Batch {
     sample(&task(), &mut NumpyRng::new(&[0]), 8).unwrap()
+}
+
+/// The weights, in the order of the model.
+pub fn weights(model: &Model) -> Vec<f64> {
+    model.tensors().iter().flat_map(|(_, _, tensor)| tensor.data().double().into_owned()).collect()
+}
+
+pub fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    // a number that is none is as far as can be; `max` alone would pass over it
+    let apart = |(a, b): (&f64, &f64)| if (a - b).is_nan() { f64::INFINITY } else { (a - b).abs() };
+    a.iter().zip(b).map(apart).fold(0.0, f64::max)
+}
+
+#[test]
+fn a_number_that_is_none_is_no_agreement() {
+    assert_eq!(largest_difference(&[0.0, f64::NAN, 0.0], &[0.5, 0.0, 0.0]), f64::INFINITY);
+    assert_eq!(largest_difference(&[0.0, 1.0], &[0.5, 1.0]), 0.5);
 }
 
 pub fn run() -> Run<Model> {

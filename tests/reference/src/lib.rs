@@ -1,7 +1,12 @@
 //! The dfdx engine as the judge of the other: on the CPU, or on a GPU where it is built with the feature `cuda`.
 use ihead::engine::{EagerEngine, Engine, Request};
 use ihead::graph::Graph;
+#[cfg(not(feature = "cuda"))]
+use ihead::internals::backend::Cpu as Gpu;
+#[cfg(feature = "cuda")]
+use ihead::internals::backend::Cuda as Gpu;
 use ihead::internals::backend::{Cpu, EngineDevice, Scalar};
+use ihead::internals::eager::refuse_custom;
 use ihead::nn::ParamId;
 
 /// The dfdx engine in single precision, which computes so many sequences at once. An operation of the tests' own runs on the CPU alone.
@@ -30,7 +35,6 @@ pub fn double(
     open(graph, request, trains, at_once)
 }
 
-#[cfg(not(feature = "cuda"))]
 fn open<E: Scalar>(
     graph: &Graph,
     request: &Request,
@@ -39,30 +43,15 @@ fn open<E: Scalar>(
 ) -> Box<dyn Engine<E>>
 where
     Cpu: EngineDevice<E>,
+    Gpu: EngineDevice<E>,
 {
-    on(Cpu::default(), graph, request, trains, at_once)
-}
-
-#[cfg(feature = "cuda")]
-fn open<E: Scalar>(
-    graph: &Graph,
-    request: &Request,
-    trains: &dyn Fn(ParamId) -> bool,
-    at_once: usize,
-) -> Box<dyn Engine<E>>
-where
-    Cpu: EngineDevice<E>,
-    ihead::internals::backend::Cuda: EngineDevice<E>,
-{
-    use ihead::internals::backend::{Cuda, DeviceKind};
     thread_local! {
-        static GPU: Cuda = Cuda::default();
+        static GPU: Gpu = Gpu::default();
     }
-    let opened = ihead::internals::eager::open::<E>(DeviceKind::Cuda, graph, request, trains);
-    if opened.err().is_some_and(|error| error.to_string().contains("runs on the CPU alone")) {
+    if refuse_custom(graph).is_err() {
         return on(Cpu::default(), graph, request, trains, at_once);
     }
-    on(GPU.with(Cuda::clone), graph, request, trains, at_once)
+    on(GPU.with(Gpu::clone), graph, request, trains, at_once)
 }
 
 fn on<E: Scalar, Dev: EngineDevice<E>>(
