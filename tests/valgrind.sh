@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The tests of the kernels under valgrind's memcheck: reads and writes beyond an allocation, and decisions that depend on
 # memory that nobody has written. The only `unsafe` code of the library is in `src/kernels/raw`; Miri cannot run it, since it
-# has neither the vector instructions nor the processor's answer by which `gemm` chooses.
+# has neither all of the vector instructions nor the processor's answer by which they are chosen.
 #
-# Valgrind knows AVX2 and no AVX-512, and says so to those who ask the processor. So the levels `portable` and `avx2` of our
-# kernels and the AVX2 and FMA kernels of `gemm` are looked at; the tests themselves leave out a level that is not there.
+# Valgrind knows AVX2 and no AVX-512, and says so to those who ask the processor. So the levels `portable` and `avx2` are
+# looked at; the tests themselves leave out a level that is not there.
 #
 #   tests/valgrind.sh [FILTER...]     # FILTER: names of tests, `kernels` without any
 set -euo pipefail

@@ -1,7 +1,5 @@
 //! Matrix products.
 
-use std::sync::Once;
-
 use super::{Element, View, ViewMut, raw};
 
 /// What happens to the old values of a product's output.
@@ -16,8 +14,8 @@ pub enum Beta {
 /// `out = alpha * a * b` (or `out += ...`), on one thread.
 ///
 /// `out: [m, n]`, `a: [m, k]`, `b: [k, n]`; each of `a`, `b` may be transposed ([`View::t`]). Fastest when `n` is a
-/// multiple of 16 and leading dimensions are [`padded`](super::padded), and, with AVX-512, when `b` is not transposed and its
-/// slice does not end before the last row's next multiple of 16.
+/// multiple of 16 and leading dimensions are [`padded`](super::padded), when `b` is not transposed, and when its slice does not end
+/// before the last row's next multiple of 16; otherwise `b` is copied.
 ///
 /// # Panics
 /// When the shapes do not fit.
@@ -30,10 +28,6 @@ pub enum Beta {
 /// assert_eq!(out, [22.5]);
 /// ```
 pub fn gemm<E: Element>(mut out: ViewMut<'_, E>, beta: Beta, alpha: E, a: View<'_, E>, b: View<'_, E>) {
-    // The default of 48 rows packs the left operand again at every call; products here are small and called often.
-    static THRESHOLD: Once = Once::new();
-    THRESHOLD.call_once(|| gemm_common::gemm::set_lhs_packing_threshold_single_thread(256));
-
     if out.n_rows() == 0 || out.n_cols() == 0 {
         return;
     }

@@ -1,4 +1,4 @@
-//! Which instruction set the `f32` kernels use.
+//! Which instruction set the kernels use.
 
 use std::cell::Cell;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::Error;
 
-/// The instruction set of the `f32` kernels.
+/// The instruction set of products, and of the other kernels for `f32`.
 ///
 /// The best one that the machine offers is used, unless the environment variable `IHEAD_SIMD` (`portable`, `avx2`,
 /// `avx512`; read once) or [`with_level`] asks for another. Results of two levels differ by rounding.
@@ -32,8 +32,8 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         return match self {
             Self::Portable => true,
-            Self::Avx2 => pulp::x86::V3::try_new().is_some(),
-            Self::Avx512 => pulp::x86::V4::try_new().is_some(),
+            Self::Avx2 => super::raw::Avx2::new().is_some(),
+            Self::Avx512 => super::raw::Avx512::new().is_some(),
         };
         #[cfg(not(target_arch = "x86_64"))]
         return self == Self::Portable;

@@ -1,7 +1,7 @@
 //! Numeric kernels of the CPU engine: safe functions on slices and matrix views, one thread each.
 //!
-//! Every kernel is generic over [`Element`] (`f32`, `f64`). For `f32` one source is compiled for three instruction
-//! sets and the best one of this machine is chosen at run time ([`Level`]); `f64` uses portable code. Kernels check
+//! Every kernel is generic over [`Element`] (`f32`, `f64`). One source is compiled for three instruction sets, and the best one
+//! of this machine is chosen at run time ([`Level`]); in `f64`, only products are, and all else is portable code. Kernels check
 //! the sizes of their arguments once a call and panic when these do not fit, which is an error of the caller.
 //!
 //! | file | kernels |

@@ -1,8 +1,8 @@
 //! Sixteen elements at a time: one source, compiled for each instruction set.
 //!
 //! A kernel is written once against [`Lanes`] (`kernel!` turns it into a function) and compiled for [`Portable`] code,
-//! AVX2 and AVX-512. The values of these types prove that the machine has the instructions (the tokens of `pulp`), so
-//! the intrinsics are safe calls; loads and stores of part of a vector take pointers and are in `raw`.
+//! AVX2 and AVX-512. The values of these types prove that the machine has the instructions, so the intrinsics are safe
+//! calls (`raw::sets`).
 //!
 //! Every function between [`Kernel::run`] and the intrinsics is `#[inline(always)]`, closures too: only code that ends
 //! up inside the function with the instruction set enabled is compiled for it. So kernels do without `std::array::from_fn` and
@@ -117,38 +117,27 @@ pub trait Kernel<E: Element> {
 pub(super) fn dispatch_f32<K: Kernel<f32>>(kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     {
-        use super::Level;
+        use super::{Level, raw};
 
         let level = Level::current();
         if level == Level::Avx512
-            && let Some(simd) = pulp::x86::V4::try_new()
+            && let Some(set) = raw::Avx512::new()
         {
-            return simd.vectorize(With { lanes: avx512::Avx512(simd), kernel });
+            return set.run(
+                #[inline(always)]
+                || kernel.run(avx512::Avx512(set)),
+            );
         }
         if level >= Level::Avx2
-            && let Some(simd) = pulp::x86::V3::try_new()
+            && let Some(set) = raw::Avx2::new()
         {
-            return simd.vectorize(With { lanes: avx2::Avx2(simd), kernel });
+            return set.run(
+                #[inline(always)]
+                || kernel.run(avx2::Avx2(set)),
+            );
         }
     }
     kernel.run(Portable)
-}
-
-/// A kernel together with the instruction set that it is to run on.
-#[cfg(target_arch = "x86_64")]
-struct With<L, K> {
-    lanes: L,
-    kernel: K,
-}
-
-#[cfg(target_arch = "x86_64")]
-impl<L: Lanes<f32>, K: Kernel<f32>> pulp::NullaryFnOnce for With<L, K> {
-    type Output = K::Output;
-
-    #[inline(always)]
-    fn call(self) -> K::Output {
-        self.kernel.run(self.lanes)
-    }
 }
 
 /// Defines a function, generic over [`Element`], whose body is compiled for each instruction set:

@@ -1,18 +1,20 @@
-//! The only unsafe code of the kernels: products, which take pointers and strides, those of the `gemm` crate and those in `tiles`;
-//! memory that buffers share; and loads and stores of parts of vectors.
+//! The only unsafe code of the kernels: products, which take pointers and strides (on x86 those in `tiles`, elsewhere those of the
+//! `gemm` crate); memory that buffers share; and the instruction sets of x86.
 #![allow(unsafe_code)]
 
-use gemm_common::Parallelism;
-
 use super::lanes::WIDTH;
-use super::{Element, View, ViewMut};
+use super::{Element, View, ViewMut, transpose};
 
 mod memory;
+#[cfg(target_arch = "x86_64")]
+mod sets;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
 pub use memory::Part;
 pub(super) use memory::zeros;
+#[cfg(target_arch = "x86_64")]
+pub(super) use sets::{Avx2, Avx512};
 
 /// A matrix behind a pointer: its first element, and how far apart its rows and its columns are.
 #[derive(Clone, Copy)]
@@ -20,13 +22,6 @@ pub struct Strided<P> {
     first: P,
     rows: usize,
     cols: usize,
-}
-
-impl<P> Strided<P> {
-    /// The transposed matrix.
-    fn t(self) -> Self {
-        Self { first: self.first, rows: self.cols, cols: self.rows }
-    }
 }
 
 /// What [`Product::product`] multiplies.
@@ -40,12 +35,6 @@ pub struct Operands<E> {
     a: Strided<*const E>,
     b: Strided<*const E>,
     alpha: E,
-    /// See [`whole_vectors`].
-    #[cfg_attr(
-        not(target_arch = "x86_64"),
-        expect(dead_code, reason = "the crate's products do not ask for it")
-    )]
-    whole_vectors: bool,
 }
 
 /// The type's product.
@@ -54,63 +43,77 @@ pub trait Product: Sized {
     ///
     /// # Safety
     /// Each element of each matrix lies in one allocation with the first; those of `out` may be written and are not elements of
-    /// `a` or `b`. If `whole_vectors` is set, the columns of `b` lie side by side, and each of its rows may be read up to the next
+    /// `a` or `b`. No size is 0. The columns of `b` and of `out` lie side by side, and each row of `b` may be read up to the next
     /// multiple of sixteen columns.
     unsafe fn product(operands: Operands<Self>);
 }
 
-/// The product of the `gemm-f32` or the `gemm-f64` crate. (Their front, the `gemm` crate, builds the products of complex numbers
-/// too, which takes longer than these two.)
-macro_rules! product_of_crate {
-    ($product:path, $operands:ident) => {{
-        let Operands { sizes: [m, n, k], out, read_out, a, b, alpha, .. } = $operands;
-        // The crate's kernels write columns: a result in rows is its transpose, `out^T = b^T a^T`.
-        let (m, n, out, a, b) = if out.rows > 1 { (n, m, out.t(), b.t(), a.t()) } else { (m, n, out, a, b) };
-        let (keep, [conj_out, conj_a, conj_b]) = (1.0, [false; 3]);
-        // SAFETY: what the caller asserts.
-        unsafe {
-            $product()(
-                m,
-                n,
-                k,
-                out.first,
-                out.cols as isize,
-                out.rows as isize,
-                read_out,
-                a.first,
-                a.cols as isize,
-                a.rows as isize,
-                b.first,
-                b.cols as isize,
-                b.rows as isize,
-                keep,
-                alpha,
-                conj_out,
-                conj_a,
-                conj_b,
-                Parallelism::None,
-            );
-        }
-    }};
-}
+#[cfg(target_arch = "x86_64")]
+mod products {
+    use std::arch::x86_64::{__m128, __m128d, __m256, __m256d, __m512, __m512d};
 
-impl Product for f32 {
-    unsafe fn product(operands: Operands<Self>) {
-        #[cfg(target_arch = "x86_64")]
-        if super::Level::current() == super::Level::Avx512
-            && let Some(tiles) = tiles::Tiles::new(operands)
-        {
+    use super::{Operands, Product, tiles};
+
+    impl Product for f32 {
+        unsafe fn product(operands: Operands<Self>) {
             // SAFETY: what the caller asserts.
-            return unsafe { tiles.compute() };
+            unsafe { tiles::product::<f32, __m128, __m256, __m512>(operands) }
         }
-        product_of_crate!(gemm_f32::gemm::f32::get_gemm_fn, operands);
+    }
+
+    impl Product for f64 {
+        unsafe fn product(operands: Operands<Self>) {
+            // SAFETY: what the caller asserts.
+            unsafe { tiles::product::<f64, __m128d, __m256d, __m512d>(operands) }
+        }
     }
 }
 
-impl Product for f64 {
-    unsafe fn product(operands: Operands<Self>) {
-        product_of_crate!(gemm_f64::gemm::f64::get_gemm_fn, operands);
+/// The products of the `gemm-f32` and the `gemm-f64` crate. (Their front, the `gemm` crate, builds the products of complex numbers
+/// too, which takes longer than these two.)
+#[cfg(not(target_arch = "x86_64"))]
+mod products {
+    use gemm_common::Parallelism;
+
+    use super::{Operands, Product};
+
+    macro_rules! product_of_crate {
+        ($E:ident, $product:path) => {
+            impl Product for $E {
+                unsafe fn product(operands: Operands<Self>) {
+                    let Operands { sizes: [m, n, k], out, read_out, a, b, alpha } = operands;
+                    let (keep, [conj_out, conj_a, conj_b]) = (1.0, [false; 3]);
+                    // The crate's kernels write columns: a result in rows is its transpose, `out^T = b^T a^T`.
+                    // SAFETY: what the caller asserts.
+                    unsafe {
+                        $product()(
+                            n,
+                            m,
+                            k,
+                            out.first,
+                            out.rows as isize,
+                            out.cols as isize,
+                            read_out,
+                            b.first,
+                            b.rows as isize,
+                            b.cols as isize,
+                            a.first,
+                            a.rows as isize,
+                            a.cols as isize,
+                            keep,
+                            alpha,
+                            conj_out,
+                            conj_a,
+                            conj_b,
+                            Parallelism::None,
+                        );
+                    }
+                }
+            }
+        };
     }
+    product_of_crate!(f32, gemm_f32::gemm::f32::get_gemm_fn);
+    product_of_crate!(f64, gemm_f64::gemm::f64::get_gemm_fn);
 }
 
 /// `out = alpha * a * b`, plus `out` when `read_out`; `out` is not read otherwise.
@@ -133,6 +136,9 @@ pub(super) fn gemm<E: Element>(
         b.n_cols()
     );
     assert!(m > 0 && n > 0 && k > 0, "product of an empty matrix");
+    if cfg!(target_arch = "x86_64") && !whole_vectors(b) {
+        return by_copies(out, read_out, alpha, a, b);
+    }
     in_bounds(out.as_view());
     in_bounds(a);
     in_bounds(b);
@@ -145,12 +151,40 @@ pub(super) fn gemm<E: Element>(
         a: of(a),
         b: of(b),
         alpha,
-        whole_vectors: whole_vectors(b),
     };
     // SAFETY: `product` reads and writes element (i, j) of each operand at `i * row stride + j * column stride` and nothing else,
     // but for what `whole_vectors` allows. `in_bounds` has asserted that the last of these, the largest as strides are not
     // negative, lies in the operand's slice. `out` is borrowed mutably, so `a` and `b` do not overlap it.
     unsafe { E::product(operands) };
+}
+
+/// The product by copies of parts of `b` in whole vectors.
+fn by_copies<E: Element>(out: &mut ViewMut<'_, E>, read_out: bool, alpha: E, a: View<'_, E>, b: View<'_, E>) {
+    const TERMS: usize = 128;
+    const COLUMNS: usize = 64;
+    let mut copy = [E::zero(); TERMS * COLUMNS];
+    let (n, k) = (b.n_cols(), b.n_rows());
+    for first in (0..k).step_by(TERMS) {
+        let terms = first..k.min(first + TERMS);
+        for left in (0..n).step_by(COLUMNS) {
+            let columns = left..n.min(left + COLUMNS);
+            let part = b.block(terms.clone(), columns.clone());
+            let mut rows = ViewMut::new(&mut copy, terms.len(), columns.len(), COLUMNS);
+            if b.col_stride() == 1 {
+                (0..terms.len()).for_each(|i| rows.row_mut(i).copy_from_slice(part.row(i)));
+            } else {
+                transpose(rows, part.t());
+            }
+            let part = View::new(&copy, terms.len(), columns.len(), COLUMNS);
+            gemm(
+                &mut out.reborrow().cols(columns),
+                read_out || first > 0,
+                alpha,
+                a.cols(terms.clone()),
+                part,
+            );
+        }
+    }
 }
 
 /// Whether the columns of a matrix that is not empty lie side by side, and each row may be read up to the next multiple of sixteen
@@ -164,61 +198,6 @@ fn whole_vectors<E>(x: View<'_, E>) -> bool {
 fn in_bounds<E>(x: View<'_, E>) {
     let last = (x.n_rows() - 1) * x.row_stride() + (x.n_cols() - 1) * x.col_stride();
     assert!(last < x.data().len(), "a matrix that is larger than its slice");
-}
-
-#[cfg(target_arch = "x86_64")]
-pub(super) use x86::{first, load_part_avx2, load_part_avx512, store_part_avx2, store_part_avx512};
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::{__m256, __m512};
-
-    use pulp::cast;
-    use pulp::x86::{V3, V4};
-
-    /// All ones in the first `n` of `N` lanes, at most 16: a window on a constant.
-    #[inline(always)]
-    pub fn first<const N: usize>(n: usize) -> [i32; N] {
-        const { assert!(N <= 16) };
-        #[rustfmt::skip]
-        static WINDOW: [i32; 32] = [
-            -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        ];
-        *WINDOW[16 - n.min(N)..].first_chunk().unwrap_or(&[0; N])
-    }
-
-    /// The first elements of a slice, at most 16, then zeros.
-    #[inline(always)]
-    pub fn load_part_avx512(simd: V4, from: &[f32]) -> __m512 {
-        let mask = ((1u32 << from.len().min(16)) - 1) as u16;
-        // SAFETY: the instruction reads only the lanes in the mask: the first `min(16, len)` elements of the slice.
-        unsafe { simd.avx512f._mm512_maskz_loadu_ps(mask, from.as_ptr()) }
-    }
-
-    /// Writes the first lanes, as many as the slice holds.
-    #[inline(always)]
-    pub fn store_part_avx512(simd: V4, to: &mut [f32], v: __m512) {
-        let mask = ((1u32 << to.len().min(16)) - 1) as u16;
-        // SAFETY: the instruction writes only the lanes in the mask: the first `min(16, len)` elements of the slice.
-        unsafe { simd.avx512f._mm512_mask_storeu_ps(to.as_mut_ptr(), mask, v) }
-    }
-
-    /// The first elements of a slice, at most 8, then zeros.
-    #[inline(always)]
-    pub fn load_part_avx2(simd: V3, from: &[f32]) -> __m256 {
-        let mask = cast(first::<8>(from.len()));
-        // SAFETY: the instruction reads only the lanes in the mask: the first `min(8, len)` elements of the slice.
-        unsafe { simd.avx._mm256_maskload_ps(from.as_ptr(), mask) }
-    }
-
-    /// Writes the first lanes, as many as the slice holds.
-    #[inline(always)]
-    pub fn store_part_avx2(simd: V3, to: &mut [f32], v: __m256) {
-        let mask = cast(first::<8>(to.len()));
-        // SAFETY: the instruction writes only the lanes in the mask: the first `min(8, len)` elements of the slice.
-        unsafe { simd.avx._mm256_maskstore_ps(to.as_mut_ptr(), mask, v) }
-    }
 }
 
 #[cfg(test)]

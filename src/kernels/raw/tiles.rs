@@ -1,22 +1,27 @@
-//! Products of `f32` on AVX-512, in tiles of the output that stay in registers.
+//! Products on x86, in tiles of the output that stay in registers.
 //!
-//! A tile is at most 6 rows of 64 columns, or 8 of 48 or fewer. It is the sum, over the rows of `b`, of numbers of `a` times
-//! vectors of `b`. A tile's columns of [`DEPTH`] rows of `b` fit into the nearest cache, where the tiles below it find them. Nothing
-//! is copied. Whole vectors of `b` are read even where its columns end, as a masked load takes a place in the units that multiply;
-//! the columns beyond the output are computed and not written.
+//! With AVX-512, a tile is at most 6 rows of 4 vectors, or 8 of 3 or fewer; with AVX2, which has half as many registers, 6 rows of 2
+//! vectors; without either, 4 rows of 2. It is the sum, over the rows of `b`, of numbers of `a` times vectors of `b`. A tile's columns of
+//! [`Register::DEPTH`] rows of `b` fit into the nearest cache, where the tiles below it find them. Nothing is copied. Whole vectors of
+//! `b` are read even where its columns end, as a masked load takes a place in the units that multiply; the columns beyond the output
+//! are computed and not written.
 
-use std::arch::x86_64::{__m512, _MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{
+    __m128, __m128d, __m256, __m256d, __m512, __m512d, _MM_HINT_T0, _mm_add_pd, _mm_add_ps, _mm_loadu_pd,
+    _mm_loadu_ps, _mm_mul_pd, _mm_mul_ps, _mm_prefetch, _mm_set1_pd, _mm_set1_ps, _mm_storeu_pd,
+    _mm_storeu_ps, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_loadu_pd, _mm256_loadu_ps, _mm256_mul_pd,
+    _mm256_mul_ps, _mm256_set1_pd, _mm256_set1_ps, _mm256_storeu_pd, _mm256_storeu_ps, _mm512_fmadd_pd,
+    _mm512_fmadd_ps, _mm512_loadu_pd, _mm512_loadu_ps, _mm512_mask_storeu_pd, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps, _mm512_mul_pd, _mm512_mul_ps, _mm512_set1_pd,
+    _mm512_set1_ps,
+};
 
-use pulp::NullaryFnOnce;
-use pulp::x86::V4;
-
+use super::sets::{Avx2, Avx512};
 use super::{Operands, Strided, WIDTH};
+use crate::kernels::{Element, Level};
 
-/// How many rows of `b` are multiplied before the next columns: 32 KB of 64 columns.
-const DEPTH: usize = 128;
 /// How many rows of the output are finished before the next ones, so that what is read and written again is near.
 const HEIGHT: usize = 256;
-const _: () = assert!(WIDTH == 16, "a vector of AVX-512 has sixteen numbers");
 
 impl<E> Strided<*const E> {
     /// The part that begins at (`row`, `column`).
@@ -54,72 +59,289 @@ impl<E> Strided<*mut E> {
     }
 }
 
-/// A product that may be computed here.
-pub(super) struct Tiles {
-    simd: V4,
-    operands: Operands<f32>,
+/// Computes a product with the instructions of [`Level::current`], in their registers for its type of numbers.
+///
+/// # Safety
+/// What [`Product::product`](super::Product::product) asks for. The columns of `b` and of the output lie side by side, and each row of `b`
+/// may be read up to the next multiple of sixteen columns.
+pub(super) unsafe fn product<E, Narrow, Half, Full>(operands: Operands<E>)
+where
+    E: Element,
+    Narrow: Register<Number = E>,
+    Half: Register<Number = E>,
+    Full: Register<Number = E>,
+{
+    let level = Level::current();
+    if level == Level::Avx512
+        && let Some(set) = Avx512::new()
+    {
+        // SAFETY: what the caller asserts; the instruction set is there.
+        return set.run(
+            #[inline(always)]
+            || unsafe { whole::<Full>(operands) },
+        );
+    }
+    if level >= Level::Avx2
+        && let Some(set) = Avx2::new()
+    {
+        // SAFETY: as above.
+        return set.run(
+            #[inline(always)]
+            || unsafe { whole::<Half>(operands) },
+        );
+    }
+    // SAFETY: as above; every x86 processor of 64 bits has these instructions.
+    unsafe { whole::<Narrow>(operands) }
 }
 
-impl Tiles {
-    /// The product, if it is one for tiles: on a machine with AVX-512, with the columns of `b` side by side and whole vectors in
-    /// `b` for all columns of the output.
-    pub(super) fn new(operands: Operands<f32>) -> Option<Self> {
-        Some(Self { simd: V4::try_new().filter(|_| operands.whole_vectors)?, operands })
-    }
+/// A register of numbers, with the instructions that a tile takes.
+///
+/// # Safety
+/// Whoever calls one of its functions asserts that the processor has the instruction set, and that the numbers behind the pointers may be
+/// read or written: [`LANES`](Self::LANES) of them, or `n` where that is an argument, which is then at most as large.
+pub(super) trait Register: Copy {
+    /// The type of its numbers.
+    type Number: Element;
+    /// How many it holds.
+    const LANES: usize;
+    /// How many vectors wide a tile is at most.
+    const WIDEST: usize;
+    /// How many rows of `b` are multiplied before the next columns.
+    const DEPTH: usize;
 
-    /// Computes it.
+    /// `x` in every lane.
+    unsafe fn splat(x: Self::Number) -> Self;
+    /// Numbers side by side.
+    unsafe fn load(from: *const Self::Number) -> Self;
+    /// The first `n` numbers, then any.
+    unsafe fn load_first(n: usize, from: *const Self::Number) -> Self;
+    /// Writes the first `n` lanes.
+    unsafe fn store_first(self, n: usize, to: *mut Self::Number);
+    /// `self * b`.
+    unsafe fn times(self, b: Self) -> Self;
+    /// `self * b + c`, rounded once where the instruction set can.
+    unsafe fn times_plus(self, b: Self, c: Self) -> Self;
+    /// Columns in so many vectors, at most [`WIDEST`](Self::WIDEST), in tiles of the height that the number of registers allows.
     ///
     /// # Safety
-    /// What [`Product::product`](super::Product::product) asks for.
-    pub(super) unsafe fn compute(self) {
-        let Self { simd, operands } = self;
-        simd.vectorize(Compute { simd, operands });
-    }
+    /// As for [`columns_of`].
+    unsafe fn columns(vectors: usize, of: Operands<Self::Number>);
 }
 
-/// A product whose operands are as [`Tiles::new`] and [`Tiles::compute`] want them.
-struct Compute {
-    simd: V4,
-    operands: Operands<f32>,
-}
+/// What AVX-512's registers do, which have masks.
+macro_rules! with_masks {
+    ($register:ty, $E:ty, $mask:ty, $splat:ident, $load:ident, $load_first:ident, $store_first:ident, $times:ident, $times_plus:ident) => {
+        impl Register for $register {
+            type Number = $E;
+            const LANES: usize = size_of::<Self>() / size_of::<$E>();
+            const WIDEST: usize = 4;
+            const DEPTH: usize = 512 / size_of::<$E>();
 
-impl NullaryFnOnce for Compute {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let Self { simd, operands: all } = self;
-        let [m, n, k] = all.sizes;
-        let mut row = 0;
-        while row < m {
-            let height = (m - row).div_ceil((m - row).div_ceil(HEIGHT));
-            // SAFETY: `Tiles::compute`, which alone makes this, has the caller's word for the operands; `row + height <= m`, so all
-            // rows of the block are rows of theirs.
-            unsafe {
-                let block =
-                    Operands { sizes: [height, n, k], out: all.out.at(row, 0), a: all.a.at(row, 0), ..all };
-                rows_of(simd, block);
+            #[inline(always)]
+            unsafe fn splat(x: $E) -> Self {
+                // SAFETY: what the caller asserts.
+                unsafe { $splat(x) }
             }
-            row += height;
+            #[inline(always)]
+            unsafe fn load(from: *const $E) -> Self {
+                // SAFETY: what the caller asserts.
+                unsafe { $load(from) }
+            }
+            #[inline(always)]
+            unsafe fn load_first(n: usize, from: *const $E) -> Self {
+                // SAFETY: what the caller asserts; lanes outside of the mask are not read.
+                unsafe { $load_first(((1u32 << n) - 1) as $mask, from) }
+            }
+            #[inline(always)]
+            unsafe fn store_first(self, n: usize, to: *mut $E) {
+                // SAFETY: what the caller asserts; lanes outside of the mask are not written.
+                unsafe { $store_first(to, ((1u32 << n) - 1) as $mask, self) }
+            }
+            #[inline(always)]
+            unsafe fn times(self, b: Self) -> Self {
+                // SAFETY: what the caller asserts.
+                unsafe { $times(self, b) }
+            }
+            #[inline(always)]
+            unsafe fn times_plus(self, b: Self, c: Self) -> Self {
+                // SAFETY: what the caller asserts.
+                unsafe { $times_plus(self, b, c) }
+            }
+            #[inline(always)]
+            unsafe fn columns(vectors: usize, of: Operands<$E>) {
+                // SAFETY: what the caller asserts.
+                unsafe {
+                    match vectors {
+                        4 => columns_of::<Self, 6, 4>(of),
+                        3 => columns_of::<Self, 8, 3>(of),
+                        2 => columns_of::<Self, 8, 2>(of),
+                        _ => columns_of::<Self, 8, 1>(of),
+                    }
+                }
+            }
         }
+    };
+}
+
+with_masks!(
+    __m512,
+    f32,
+    u16,
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_maskz_loadu_ps,
+    _mm512_mask_storeu_ps,
+    _mm512_mul_ps,
+    _mm512_fmadd_ps
+);
+with_masks!(
+    __m512d,
+    f64,
+    u8,
+    _mm512_set1_pd,
+    _mm512_loadu_pd,
+    _mm512_maskz_loadu_pd,
+    _mm512_mask_storeu_pd,
+    _mm512_mul_pd,
+    _mm512_fmadd_pd
+);
+
+/// What the other registers do: a part of a vector is copied.
+macro_rules! without_masks {
+    ($register:ty, $E:ty, $rows:literal, $splat:ident, $load:ident, $store:ident, $times:ident, $times_plus:expr) => {
+        impl Register for $register {
+            type Number = $E;
+            const LANES: usize = size_of::<Self>() / size_of::<$E>();
+            const WIDEST: usize = 2;
+            const DEPTH: usize = 512 / size_of::<$E>();
+
+            #[inline(always)]
+            unsafe fn splat(x: $E) -> Self {
+                // SAFETY: what the caller asserts.
+                unsafe { $splat(x) }
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const $E) -> Self {
+                // SAFETY: what the caller asserts.
+                unsafe { $load(from) }
+            }
+            #[inline(always)]
+            unsafe fn load_first(n: usize, from: *const $E) -> Self {
+                if n == Self::LANES {
+                    // SAFETY: what the caller asserts.
+                    return unsafe { $load(from) };
+                }
+                let mut part = [0.0; Self::LANES];
+                // SAFETY: what the caller asserts; `n` is at most the length of the array.
+                unsafe {
+                    part.as_mut_ptr().copy_from_nonoverlapping(from, n);
+                    $load(part.as_ptr())
+                }
+            }
+            #[inline(always)]
+            unsafe fn store_first(self, n: usize, to: *mut $E) {
+                if n == Self::LANES {
+                    // SAFETY: what the caller asserts.
+                    return unsafe { $store(to, self) };
+                }
+                let mut part = [0.0; Self::LANES];
+                // SAFETY: what the caller asserts; `n` is at most the length of the array.
+                unsafe {
+                    $store(part.as_mut_ptr(), self);
+                    to.copy_from_nonoverlapping(part.as_ptr(), n);
+                }
+            }
+            #[inline(always)]
+            unsafe fn times(self, b: Self) -> Self {
+                // SAFETY: what the caller asserts.
+                unsafe { $times(self, b) }
+            }
+            #[inline(always)]
+            unsafe fn times_plus(self, b: Self, c: Self) -> Self {
+                // SAFETY: what the caller asserts.
+                unsafe { $times_plus(self, b, c) }
+            }
+            #[inline(always)]
+            unsafe fn columns(vectors: usize, of: Operands<$E>) {
+                // SAFETY: what the caller asserts.
+                unsafe {
+                    match vectors {
+                        2 => columns_of::<Self, $rows, 2>(of),
+                        _ => columns_of::<Self, $rows, 1>(of),
+                    }
+                }
+            }
+        }
+    };
+}
+
+without_masks!(
+    __m256,
+    f32,
+    6,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_mul_ps,
+    _mm256_fmadd_ps
+);
+without_masks!(
+    __m256d,
+    f64,
+    6,
+    _mm256_set1_pd,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_mul_pd,
+    _mm256_fmadd_pd
+);
+without_masks!(__m128, f32, 4, _mm_set1_ps, _mm_loadu_ps, _mm_storeu_ps, _mm_mul_ps, |a, b, c| _mm_add_ps(
+    _mm_mul_ps(a, b),
+    c
+));
+without_masks!(__m128d, f64, 4, _mm_set1_pd, _mm_loadu_pd, _mm_storeu_pd, _mm_mul_pd, |a, b, c| _mm_add_pd(
+    _mm_mul_pd(a, b),
+    c
+));
+
+const _: () =
+    assert!(WIDTH.is_multiple_of(<__m512 as Register>::LANES), "whole vectors end where sixteen columns do");
+
+/// The whole product.
+///
+/// # Safety
+/// As for [`product`], and the processor has the instructions of `V`.
+#[inline(always)]
+unsafe fn whole<V: Register>(all: Operands<V::Number>) {
+    let [m, n, k] = all.sizes;
+    let mut row = 0;
+    while row < m {
+        let height = (m - row).div_ceil((m - row).div_ceil(HEIGHT));
+        // SAFETY: `row + height <= m`, so all rows of the block are rows of the operands.
+        unsafe {
+            let block =
+                Operands { sizes: [height, n, k], out: all.out.at(row, 0), a: all.a.at(row, 0), ..all };
+            rows_of::<V>(block);
+        }
+        row += height;
     }
 }
 
 /// At most [`HEIGHT`] rows of the output.
 ///
 /// # Safety
-/// As for [`Tiles::compute`].
+/// As for [`whole`].
 #[inline(always)]
-unsafe fn rows_of(simd: V4, all: Operands<f32>) {
+unsafe fn rows_of<V: Register>(all: Operands<V::Number>) {
     let [m, n, k] = all.sizes;
-    let depth = k.div_ceil(k.div_ceil(DEPTH));
+    let depth = k.div_ceil(k.div_ceil(V::DEPTH));
     for term in (0..k).step_by(depth) {
         let terms = depth.min(k - term);
         let mut column = 0;
         while column < n {
-            let left = (n - column).div_ceil(WIDTH);
-            let vectors = left.div_ceil(left.div_ceil(4));
-            let columns = (vectors * WIDTH).min(n - column);
+            let left = (n - column).div_ceil(V::LANES);
+            let vectors = left.div_ceil(left.div_ceil(V::WIDEST));
+            let columns = (vectors * V::LANES).min(n - column);
             // SAFETY: `term < k` and `column < n`, so the part's first elements are elements of the operands, and with `terms` and
             // `columns` its last ones, too. Of `b`, whole vectors for all columns of the output may be read.
             unsafe {
@@ -131,24 +353,19 @@ unsafe fn rows_of(simd: V4, all: Operands<f32>) {
                     b: all.b.at(term, column),
                     ..all
                 };
-                match vectors {
-                    4 => columns_of::<6, 4>(simd, part),
-                    3 => columns_of::<8, 3>(simd, part),
-                    2 => columns_of::<8, 2>(simd, part),
-                    _ => columns_of::<8, 1>(simd, part),
-                }
+                V::columns(vectors, part);
             }
             column += columns;
         }
     }
 }
 
-/// Columns in `V` vectors, in tiles of at most `ROWS` rows and nearly equal heights.
+/// Columns in `N` vectors, in tiles of at most `ROWS` rows and nearly equal heights.
 ///
 /// # Safety
 /// As for [`tile`], but for the number of rows.
 #[inline(always)]
-unsafe fn columns_of<const ROWS: usize, const V: usize>(simd: V4, all: Operands<f32>) {
+unsafe fn columns_of<V: Register, const ROWS: usize, const N: usize>(all: Operands<V::Number>) {
     let [m, columns, terms] = all.sizes;
     let mut row = 0;
     while row < m {
@@ -162,14 +379,14 @@ unsafe fn columns_of<const ROWS: usize, const V: usize>(simd: V4, all: Operands<
                 ..all
             };
             match height {
-                8 if ROWS >= 8 => tile::<8, V>(simd, part),
-                7 if ROWS >= 8 => tile::<7, V>(simd, part),
-                6 => tile::<6, V>(simd, part),
-                5 => tile::<5, V>(simd, part),
-                4 => tile::<4, V>(simd, part),
-                3 => tile::<3, V>(simd, part),
-                2 => tile::<2, V>(simd, part),
-                _ => tile::<1, V>(simd, part),
+                8 if ROWS >= 8 => tile::<V, 8, N>(part),
+                7 if ROWS >= 8 => tile::<V, 7, N>(part),
+                6 if ROWS >= 6 => tile::<V, 6, N>(part),
+                5 if ROWS >= 6 => tile::<V, 5, N>(part),
+                4 => tile::<V, 4, N>(part),
+                3 => tile::<V, 3, N>(part),
+                2 => tile::<V, 2, N>(part),
+                _ => tile::<V, 1, N>(part),
             }
         }
         row += height;
@@ -179,8 +396,8 @@ unsafe fn columns_of<const ROWS: usize, const V: usize>(simd: V4, all: Operands<
 /// A loop over a few numbers that are known when the code is compiled, written out: at any level of optimisation, what it indexes stays
 /// in registers.
 macro_rules! written_out {
-    ($v:ident in 0..V $body:block) => {
-        written_out!([0 1 2 3] $v, V, $body)
+    ($v:ident in 0..N $body:block) => {
+        written_out!([0 1 2 3] $v, N, $body)
     };
     ($i:ident in 0..R $body:block) => {
         written_out!([0 1 2 3 4 5 6 7] $i, R, $body)
@@ -196,25 +413,23 @@ macro_rules! written_out {
 /// Adds one term to the sums of a tile: a column of `a` times a row of `b`.
 ///
 /// # Safety
-/// The column has `R` numbers that may be read, the row `V * 16`.
+/// The column has `R` numbers that may be read, the row `N` vectors; the processor has the instructions of `V`.
 #[inline(always)]
-unsafe fn add_term<const R: usize, const V: usize>(
-    simd: V4,
-    a: Strided<*const f32>,
-    b: Strided<*const f32>,
-    sums: &mut [[__m512; V]; R],
+unsafe fn add_term<V: Register, const R: usize, const N: usize>(
+    a: Strided<*const V::Number>,
+    b: Strided<*const V::Number>,
+    sums: &mut [[V; N]; R],
 ) {
-    let f = simd.avx512f;
-    let mut right = [f._mm512_setzero_ps(); V];
     // SAFETY: what the caller asserts.
     unsafe {
-        written_out!(v in 0..V {
-            right[v] = f._mm512_loadu_ps(b.at(0, v * WIDTH).first);
+        let mut right = [V::load(b.first); N];
+        written_out!(v in 0..N {
+            right[v] = V::load(b.at(0, v * V::LANES).first);
         });
         written_out!(i in 0..R {
-            let left = f._mm512_set1_ps(*a.at(i, 0).first);
-            written_out!(v in 0..V {
-                sums[i][v] = f._mm512_fmadd_ps(left, right[v], sums[i][v]);
+            let left = V::splat(*a.at(i, 0).first);
+            written_out!(v in 0..N {
+                sums[i][v] = left.times_plus(right[v], sums[i][v]);
             });
         });
     }
@@ -223,47 +438,45 @@ unsafe fn add_term<const R: usize, const V: usize>(
 /// One tile.
 ///
 /// # Safety
-/// What [`Product::product`](super::Product::product) asks for. The output has `R` rows of more than `(V - 1) * 16` and at most
-/// `V * 16` columns, side by side; each row of `b` has `V * 16` numbers that may be read.
+/// As for [`whole`]. The output has `R` rows of more than `N - 1` vectors and at most `N`.
 #[inline(always)]
-unsafe fn tile<const R: usize, const V: usize>(simd: V4, of: Operands<f32>) {
-    let f = simd.avx512f;
+unsafe fn tile<V: Register, const R: usize, const N: usize>(of: Operands<V::Number>) {
     let [_, columns, terms] = of.sizes;
-    let last = ((1u32 << (columns - (V - 1) * WIDTH)) - 1) as u16;
-    let mut sums = [[f._mm512_setzero_ps(); V]; R];
+    let last = columns - (N - 1) * V::LANES;
     let (mut a, mut b) = (of.a, of.b);
-    // SAFETY: rows `0..R` of `a` and of the output, vectors `0..V` of `b` and of the output, and rows `0..terms` of `b` are there, by
-    // what the caller asserts. `last` keeps the last vector of the output within its columns. Pointers behind the last rows
-    // are made without an assertion and not read.
+    // SAFETY: rows `0..R` of `a` and of the output, vectors `0..N` of `b` and of the output, and rows `0..terms` of `b` are there, by
+    // what the caller asserts. The last vector of the output has `last` columns, which are at least one and at most all. Pointers
+    // behind the last rows are made without an assertion and not read.
     unsafe {
+        let mut sums = [[V::splat(V::Number::zero()); N]; R];
         if of.read_out {
             written_out!(i in 0..R {
-                written_out!(v in 0..V {
-                    _mm_prefetch::<_MM_HINT_T0>(of.out.at(i, v * WIDTH).first.cast());
+                written_out!(v in 0..N {
+                    _mm_prefetch::<_MM_HINT_T0>(of.out.at(i, v * V::LANES).first.cast());
                 });
             });
         }
         // two at a time, which is up to a twentieth faster where operands are far
         for _ in 0..terms / 2 {
-            add_term::<R, V>(simd, a, b, &mut sums);
+            add_term::<V, R, N>(a, b, &mut sums);
             (a, b) = (a.next_column(), b.next_row());
-            add_term::<R, V>(simd, a, b, &mut sums);
+            add_term::<V, R, N>(a, b, &mut sums);
             (a, b) = (a.next_column(), b.next_row());
         }
         if terms % 2 == 1 {
-            add_term::<R, V>(simd, a, b, &mut sums);
+            add_term::<V, R, N>(a, b, &mut sums);
         }
-        let alpha = f._mm512_set1_ps(of.alpha);
+        let alpha = V::splat(of.alpha);
         written_out!(i in 0..R {
-            written_out!(v in 0..V {
-                let mask = if v + 1 < V { u16::MAX } else { last };
-                let to = of.out.at(i, v * WIDTH).first;
-                let sum: __m512 = if of.read_out {
-                    f._mm512_fmadd_ps(alpha, sums[i][v], f._mm512_maskz_loadu_ps(mask, to))
+            written_out!(v in 0..N {
+                let n = if v + 1 < N { V::LANES } else { last };
+                let to = of.out.at(i, v * V::LANES).first;
+                let sum = if of.read_out {
+                    alpha.times_plus(sums[i][v], V::load_first(n, to))
                 } else {
-                    f._mm512_mul_ps(alpha, sums[i][v])
+                    alpha.times(sums[i][v])
                 };
-                f._mm512_mask_storeu_ps(to, mask, sum);
+                sum.store_first(n, to);
             });
         });
     }

@@ -16,17 +16,17 @@ use ihead::internals::kernels::*;
 use super::{assert_near, at_each_level, random};
 
 /// An allocation with exactly these elements.
-fn exact(x: &[f64]) -> Box<[f32]> {
-    x.iter().map(|&x| x as f32).collect()
+fn exact<E: Element>(x: &[f64]) -> Box<[E]> {
+    x.iter().map(|&x| E::from_f64(x)).collect()
 }
 
 /// The elements of a matrix with leading dimension `ld`: what is between its rows is 77, and the last row ends the
 /// allocation.
-fn exact_matrix(x: &[f64], rows: usize, cols: usize, ld: usize) -> Box<[f32]> {
-    let mut data = vec![77.0; (rows - 1) * ld + cols];
+fn exact_matrix<E: Element>(x: &[f64], rows: usize, cols: usize, ld: usize) -> Box<[E]> {
+    let mut data = vec![E::from_f64(77.0); (rows - 1) * ld + cols];
     for i in 0..rows {
         for j in 0..cols {
-            data[i * ld + j] = x[i * cols + j] as f32;
+            data[i * ld + j] = E::from_f64(x[i * cols + j]);
         }
     }
     data.into_boxed_slice()
@@ -41,29 +41,38 @@ fn product([m, n, k]: [usize; 3], a: &[f64], ta: bool, b: &[f64], tb: bool) -> V
 
 #[test]
 fn products_that_end_with_their_allocation() {
+    at_each_level(|level| {
+        products_of_small_matrices::<f32>(level);
+        products_of_small_matrices::<f64>(level);
+    });
+}
+
+fn products_of_small_matrices<E: Element>(level: Level) {
     let sizes = [1, 2, 7, 8, 9, 16, 17];
     for m in sizes {
         for n in sizes {
             for k in [1, 5, 16, 33] {
                 for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
                     for gap in [0, 3] {
-                        let (x, y) = (random(1, m * k), random(2, k * n));
+                        let (x, y) = (eighths(1, m * k), eighths(2, k * n));
                         let (a_rows, a_cols) = if ta { (k, m) } else { (m, k) };
                         let (b_rows, b_cols) = if tb { (n, k) } else { (k, n) };
-                        let a = exact_matrix(&x, a_rows, a_cols, a_cols + gap);
-                        let b = exact_matrix(&y, b_rows, b_cols, b_cols + gap);
-                        let mut out = exact_matrix(&vec![f64::NAN; m * n], m, n, n + gap);
+                        let a = exact_matrix::<E>(&x, a_rows, a_cols, a_cols + gap);
+                        let b = exact_matrix::<E>(&y, b_rows, b_cols, b_cols + gap);
+                        let mut out = exact_matrix::<E>(&vec![f64::NAN; m * n], m, n, n + gap);
                         let (a, b) = (
                             View::new(&a, a_rows, a_cols, a_cols + gap),
                             View::new(&b, b_rows, b_cols, b_cols + gap),
                         );
                         let (a, b) = (if ta { a.t() } else { a }, if tb { b.t() } else { b });
-                        gemm(ViewMut::new(&mut out, m, n, n + gap), Beta::Zero, 1.0, a, b);
-                        let what = format!("[{m}, {n}], {k}, {ta}, {tb}, {gap}");
+                        gemm(ViewMut::new(&mut out, m, n, n + gap), Beta::Zero, E::one(), a, b);
+                        let what = format!("{level:?}: [{m}, {n}], {k}, {ta}, {tb}, {gap}");
                         let expected = product([m, n, k], &x, ta, &y, tb);
                         for (i, row) in out.chunks(n + gap).enumerate() {
-                            assert_near(&row[..n], &expected[i * n..][..n], 1e-5, &what);
-                            assert!(row[n..].iter().all(|&x| x == 77.0), "{what}: between the rows");
+                            for (found, expected) in row[..n].iter().zip(&expected[i * n..]) {
+                                assert!(found.to_f64() == *expected, "{what}: {found}, expected {expected}");
+                            }
+                            assert!(row[n..].iter().all(|x| x.to_f64() == 77.0), "{what}: between the rows");
                         }
                     }
                 }
@@ -79,11 +88,11 @@ fn eighths(seed: u64, len: usize) -> Vec<f64> {
 
 #[test]
 fn products_in_tiles_that_end_with_their_allocation() {
-    // the last row of `b` ends with a vector, so that AVX-512 multiplies tiles of up to 8 rows and 64 columns; what is read
-    // between `b`'s columns and there is not a number, and no other column of the output may become one
+    // tiles of up to 8 rows and 4 vectors of 2 to 16 numbers, and what is left beside and below them
     let small = [1, 2, 3, 5, 6, 7, 8, 9, 13, 31].into_iter().flat_map(|m| {
         [1, 9, 16, 23, 32, 33, 48, 50, 64, 65, 81, 130].into_iter().flat_map(move |n| {
-            let depths = [(1, false), (2, true), (33, false), (128, true), (129, false), (257, true)];
+            let depths =
+                [(1, false), (2, true), (33, false), (65, false), (128, true), (129, false), (257, true)];
             depths.into_iter().map(move |(k, ta)| ([m, n, k], ta))
         })
     });
@@ -91,40 +100,78 @@ fn products_in_tiles_that_end_with_their_allocation() {
     let large = [256, 257, 600].into_iter().flat_map(|m| {
         [(17, 1, false), (65, 129, true), (65, 129, false)].into_iter().map(move |(n, k, ta)| ([m, n, k], ta))
     });
-    let sizes: Vec<([usize; 3], bool)> = small.chain(large).collect();
-    at_each_level(|level| {
-        for &([m, n, k], ta) in &sizes {
-            let vectors = n.next_multiple_of(16);
-            let (x, y, z) = (eighths(1, m * k), eighths(2, k * n), eighths(3, m * n));
-            let (a_rows, a_cols) = if ta { (k, m) } else { (m, k) };
-            let a = exact_matrix(&x, a_rows, a_cols, a_cols + 2);
-            let a = View::new(&a, a_rows, a_cols, a_cols + 2);
-            let a = if ta { a.t() } else { a };
-            let mut b = vec![f32::NAN; k * vectors];
-            for (i, row) in b.chunks_mut(vectors).enumerate() {
-                row[..n].copy_from_slice(&exact(&y[i * n..][..n]));
+    for (size, ta) in small.chain(large) {
+        let factors = Factors::new(size, ta);
+        at_each_level(|level| {
+            for right in [Right::Vectors, Right::Columns, Right::Transposed] {
+                factors.check::<f32>(level, right);
+                factors.check::<f64>(level, right);
             }
-            let b = b.into_boxed_slice();
-            let b = View::new(&b, k, vectors, vectors).cols(0..n);
-            let product = product([m, n, k], &x, ta, &y, false);
-            for beta in [Beta::Zero, Beta::Add] {
-                let before = if beta == Beta::Zero { vec![f64::NAN; m * n] } else { z.clone() };
-                let mut out = exact_matrix(&before, m, n, n + 1);
-                gemm(ViewMut::new(&mut out, m, n, n + 1), beta, 0.5, a, b);
-                for (i, row) in out.chunks(n + 1).enumerate() {
-                    for (j, found) in row[..n].iter().enumerate() {
-                        let old = if beta == Beta::Zero { 0.0 } else { z[i * n + j] };
-                        let expected = old + 0.5 * product[i * n + j];
-                        assert!(
-                            f64::from(*found) == expected,
-                            "{level:?}: [{m}, {n}], {k}, {ta}, {beta:?}: {i}, {j}"
-                        );
-                    }
-                    assert!(row[n..].iter().all(|&x| x == 77.0), "[{m}, {n}], {k}, {ta}: between the rows");
+        });
+    }
+}
+
+/// How the right operand lies in its allocation.
+#[derive(Clone, Copy, Debug)]
+enum Right {
+    /// Its rows are whole vectors, with what is not a number behind its columns: no other column of the output may become one.
+    Vectors,
+    /// The last row ends with the last column.
+    Columns,
+    /// As its columns.
+    Transposed,
+}
+
+/// Two matrices, a third that their product is added to, and the product.
+struct Factors {
+    size: [usize; 3],
+    ta: bool,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    before: Vec<f64>,
+    product: Vec<f64>,
+}
+
+impl Factors {
+    fn new([m, n, k]: [usize; 3], ta: bool) -> Self {
+        let (x, y, before) = (eighths(1, m * k), eighths(2, k * n), eighths(3, m * n));
+        let product = product([m, n, k], &x, ta, &y, false);
+        Self { size: [m, n, k], ta, x, y, before, product }
+    }
+
+    fn check<E: Element>(&self, level: Level, right: Right) {
+        let Self { size: [m, n, k], ta, .. } = *self;
+        let (a_rows, a_cols) = if ta { (k, m) } else { (m, k) };
+        let a = exact_matrix::<E>(&self.x, a_rows, a_cols, a_cols + 2);
+        let a = View::new(&a, a_rows, a_cols, a_cols + 2);
+        let a = if ta { a.t() } else { a };
+        let ld = if matches!(right, Right::Vectors) { n.next_multiple_of(16) } else { n };
+        let mut b = vec![E::from_f64(f64::NAN); k * ld].into_boxed_slice();
+        for (ij, y) in self.y.iter().enumerate() {
+            let (i, j) = (ij / n, ij % n);
+            b[if matches!(right, Right::Transposed) { j * k + i } else { i * ld + j }] = E::from_f64(*y);
+        }
+        let b = match right {
+            Right::Vectors => View::new(&b, k, ld, ld).cols(0..n),
+            Right::Columns => View::new(&b, k, n, n),
+            Right::Transposed => View::new(&b, n, k, k).t(),
+        };
+        for beta in [Beta::Zero, Beta::Add] {
+            let nothing = vec![f64::NAN; m * n];
+            let before = if beta == Beta::Zero { &nothing } else { &self.before };
+            let mut out = exact_matrix::<E>(before, m, n, n + 1);
+            gemm(ViewMut::new(&mut out, m, n, n + 1), beta, E::from_f64(0.5), a, b);
+            let what = format!("{level:?}, {right:?}: [{m}, {n}], {k}, {ta}, {beta:?}");
+            for (i, row) in out.chunks(n + 1).enumerate() {
+                for (j, found) in row[..n].iter().enumerate() {
+                    let old = if beta == Beta::Zero { 0.0 } else { self.before[i * n + j] };
+                    let expected = old + 0.5 * self.product[i * n + j];
+                    assert!(found.to_f64() == expected, "{what}: {found} at {i}, {j}, expected {expected}");
                 }
+                assert!(row[n..].iter().all(|x| x.to_f64() == 77.0), "{what}: between the rows");
             }
         }
-    });
+    }
 }
 
 #[test]
@@ -141,24 +188,6 @@ fn products_by_a_block_in_the_middle_of_a_matrix() {
             assert!(f64::from(*found) == expected, "{level:?}: {i}, {j}");
         }
     });
-}
-
-#[test]
-fn products_in_double_precision_that_end_with_their_allocation() {
-    for (m, n, k) in [(1, 1, 1), (1, 9, 4), (9, 1, 4), (4, 4, 4), (5, 17, 3), (17, 5, 33)] {
-        let (a, b) = (random(1, m * k).into_boxed_slice(), random(2, k * n).into_boxed_slice());
-        let mut out = vec![f64::NAN; m * n].into_boxed_slice();
-        gemm(
-            ViewMut::new(&mut out, m, n, n),
-            Beta::Zero,
-            1.0,
-            View::new(&a, m, k, k),
-            View::new(&b, k, n, n),
-        );
-        for (found, expected) in out.iter().zip(product([m, n, k], &a, false, &b, false)) {
-            assert!((found - expected).abs() < 1e-12, "[{m}, {n}], {k}: {found}, {expected}");
-        }
-    }
 }
 
 #[test]
