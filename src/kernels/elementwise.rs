@@ -1,10 +1,17 @@
 //! Operations element by element.
 
+use super::Element;
 use super::lanes::{self, kernel};
 
 #[inline(always)]
 fn same_length(what: &str, a: usize, b: usize) {
     assert!(a == b, "{what}: slices of {a} and {b} elements");
+}
+
+/// Sets all elements to 0. (A function of its own, in which the value is known, so that it is always one call of `memset`.)
+#[inline(never)]
+pub fn clear<E: Element>(to: &mut [E]) {
+    to.fill(E::zero());
 }
 
 kernel! {

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::kernels::{Buffer, Element, add_into, padded};
+use crate::kernels::{Buffer, Element, add_into, clear, padded};
 
 use super::front::{Front, Handed};
 use super::program::Program;
@@ -169,7 +169,7 @@ impl<E: Element> Pairs<E> {
             let Some((mut d, _)) = ws.open(program, val) else { continue };
             let cols = program.info(val).cols;
             for (to, p) in d.chunks_exact_mut(padded(cols)).zip(self.pairs(block)) {
-                to.fill(E::zero());
+                clear(to);
                 for row in &self.rows[self.starts[p]..self.starts[p + 1]] {
                     let from = &self.gradients[*row as usize * program.front.width + first..][..cols];
                     add_into(&mut to[..cols], from);
@@ -207,7 +207,7 @@ fn copy_out<'a, E: Element>(
             Some(from) => rows
                 .zip(from.chunks_exact(padded(cols)))
                 .for_each(|(to, from)| to[columns.clone()].copy_from_slice(&from[..cols])),
-            None => rows.for_each(|to| to[columns.clone()].fill(E::zero())),
+            None => rows.for_each(|to| clear(&mut to[columns.clone()])),
         }
     }
 }

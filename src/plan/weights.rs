@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::Result;
 use crate::engine::ParamSource;
 use crate::graph::{Graph, WeightId, WeightNode, WeightOp};
-use crate::kernels::{Beta, Buffer, Element, View, ViewMut, add_into, axpy, gemm, padded, transpose};
+use crate::kernels::{Beta, Buffer, Element, View, ViewMut, add_into, axpy, clear, gemm, padded, transpose};
 use crate::nn::ParamId;
 use crate::ops::{Operation, Row, RowOp};
 
@@ -84,7 +84,7 @@ impl<E: Element> Matrix<E> {
     }
 
     pub fn clear(&mut self) {
-        self.data.fill(E::zero());
+        clear(&mut self.data);
     }
 
     pub fn add(&mut self, other: &Matrix<E>) {
@@ -224,7 +224,7 @@ impl<E: Element> Weights<E> {
                 add_into(&mut out.data, &of(b).data);
             }
             WeightOp::Scale(a, by) => {
-                out.data.fill(E::zero());
+                clear(&mut out.data);
                 axpy(&mut out.data, E::from_f64(by), &of(a).data);
             }
             WeightOp::ScaleColumns(a, g) => {

@@ -158,7 +158,9 @@ pub(super) fn gemm<E: Element>(
     unsafe { E::product(operands) };
 }
 
-/// The product by copies of parts of `b` in whole vectors.
+/// The product by copies of parts of `b` in whole vectors. (Not inlined: `gemm` would touch the pages of `copy` in each call.)
+#[cold]
+#[inline(never)]
 fn by_copies<E: Element>(out: &mut ViewMut<'_, E>, read_out: bool, alpha: E, a: View<'_, E>, b: View<'_, E>) {
     const TERMS: usize = 128;
     const COLUMNS: usize = 64;

@@ -1,7 +1,7 @@
 //! The instruction sets of x86 as values: whoever has one has asked the processor for it, so its instructions are safe to call.
 
 use std::arch::x86_64::{__m256, __m256i, __m512, __m512d, __m512i, __mmask16};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Defines an instruction set: the name of its type, the processor's features that it stands for, and the instructions that the
 /// kernels call, which are the functions of these names in `std::arch`.
@@ -17,10 +17,21 @@ macro_rules! instruction_set {
 
         impl $set {
             /// The instruction set, where the processor has it.
-            #[inline]
+            #[inline(always)]
             pub fn new() -> Option<Self> {
-                static FOUND: LazyLock<bool> = LazyLock::new(|| $(std::arch::is_x86_feature_detected!($feature))&&*);
-                FOUND.then_some(Self(()))
+                /// 0 as long as nobody has asked the processor, then 1 without the features and 2 with them.
+                static FOUND: AtomicU8 = AtomicU8::new(0);
+                #[cold]
+                fn ask() -> u8 {
+                    let found = 1 + u8::from($(std::arch::is_x86_feature_detected!($feature))&&*);
+                    FOUND.store(found, Ordering::Relaxed);
+                    found
+                }
+                let found = match FOUND.load(Ordering::Relaxed) {
+                    0 => ask(),
+                    found => found,
+                };
+                (found == 2).then_some(Self(()))
             }
 
             /// Runs what is compiled for this instruction set: the body of a closure that is `#[inline(always)]`, and what is inlined

@@ -424,7 +424,7 @@ unsafe fn add_term<V: Register, const R: usize, const N: usize>(
     unsafe {
         let mut right = [V::load(b.first); N];
         written_out!(v in 0..N {
-            right[v] = V::load(b.at(0, v * V::LANES).first);
+            right[v] = V::load(b.first.add(v * V::LANES));
         });
         written_out!(i in 0..R {
             let left = V::splat(*a.at(i, 0).first);
@@ -452,7 +452,7 @@ unsafe fn tile<V: Register, const R: usize, const N: usize>(of: Operands<V::Numb
         if of.read_out {
             written_out!(i in 0..R {
                 written_out!(v in 0..N {
-                    _mm_prefetch::<_MM_HINT_T0>(of.out.at(i, v * V::LANES).first.cast());
+                    _mm_prefetch::<_MM_HINT_T0>(of.out.at(i, 0).first.add(v * V::LANES).cast());
                 });
             });
         }
@@ -470,7 +470,7 @@ unsafe fn tile<V: Register, const R: usize, const N: usize>(of: Operands<V::Numb
         written_out!(i in 0..R {
             written_out!(v in 0..N {
                 let n = if v + 1 < N { V::LANES } else { last };
-                let to = of.out.at(i, v * V::LANES).first;
+                let to = of.out.at(i, 0).first.add(v * V::LANES);
                 let sum = if of.read_out {
                     alpha.times_plus(sums[i][v], V::load_first(n, to))
                 } else {

@@ -2,7 +2,7 @@
 use crate::engine::RowSet;
 use crate::graph::{Index as GraphIndex, WeightId};
 use crate::kernels::{
-    Beta, Element, Index, View, ViewMut, add_into, axpy, gather_rows, gemm, mul, mul_add, padded,
+    Beta, Element, Index, View, ViewMut, add_into, axpy, clear, gather_rows, gemm, mul, mul_add, padded,
     scatter_rows_add,
 };
 use crate::plan::program::Val;
@@ -76,7 +76,7 @@ impl Instruction for Affine {
         let mut buffer = frame.ws.take(program, self.out);
         let mut beta = if self.in_place { Beta::Add } else { Beta::Zero };
         if self.summands.is_empty() && beta == Beta::Zero {
-            buffer[..n * ld].fill(E::zero());
+            clear(&mut buffer[..n * ld]);
         }
         for (slot, (_, index)) in self.lookups().enumerate() {
             select_index(frame.ws, &frame.seq, index, rows, slot);
@@ -109,7 +109,7 @@ impl Instruction for Affine {
                 Summand::Plain { val, scale } => {
                     let x = &frame.ws.value(program, val)[..n * ld];
                     if beta == Beta::Zero {
-                        buffer[..n * ld].fill(E::zero());
+                        clear(&mut buffer[..n * ld]);
                     }
                     axpy(&mut buffer[..n * ld], E::from_f64(scale), x);
                 }
@@ -150,7 +150,7 @@ impl Instruction for Affine {
                 Summand::Plain { val, scale } => {
                     if let Some((mut dx, beta)) = frame.ws.open(program, val) {
                         if beta == Beta::Zero {
-                            dx[..n * ld].fill(E::zero());
+                            clear(&mut dx[..n * ld]);
                         }
                         axpy(&mut dx[..n * ld], E::from_f64(scale), &dy[..n * ld]);
                         frame.ws.put_gradient(program, val, dx);

@@ -2,7 +2,7 @@
 //!
 //! Rows are taken in blocks; a block's keys end at its last query's position, rounded up to the vector width. Entries
 //! between a row's own position and that limit are zero in patterns and in their gradients.
-use crate::kernels::{Beta, Buffer, Element, View, ViewMut, gemm, padded};
+use crate::kernels::{Beta, Buffer, Element, View, ViewMut, clear, gemm, padded};
 use crate::plan::program::{Program, Val};
 
 /// Queries in a block.
@@ -109,7 +109,7 @@ fn by_queries<E: Element>(
         written = limit;
     }
     if beta == Beta::Zero {
-        (written..t).for_each(|key| dx.row_mut(key).fill(E::zero()));
+        (written..t).for_each(|key| clear(dx.row_mut(key)));
     }
 }
 

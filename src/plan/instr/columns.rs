@@ -1,6 +1,6 @@
 //! Some columns of a stream, and columns side by side.
 use crate::graph::WeightId;
-use crate::kernels::{Beta, Element, add_into, padded};
+use crate::kernels::{Beta, Element, add_into, clear, padded};
 use crate::plan::program::Val;
 use crate::plan::text::Text;
 
@@ -56,7 +56,7 @@ impl Instruction for Columns {
         let ld = padded(frame.program().info(self.x).cols);
         frame.pass_back(self.out, self.x, |_, dy, dx, beta| {
             if beta == Beta::Zero {
-                dx[..n * ld].fill(E::zero());
+                clear(&mut dx[..n * ld]);
             }
             for (r, from) in ranges.enumerate() {
                 let to = r * ld + self.first;

@@ -1,6 +1,6 @@
 //! A pattern that follows a rule.
 use crate::graph::{FixedPattern as Rule, WeightId};
-use crate::kernels::Element;
+use crate::kernels::{Element, clear};
 use crate::plan::program::Val;
 use crate::plan::text::Text;
 use crate::plan::workspace::head_mut;
@@ -17,7 +17,7 @@ pub(crate) struct FixedPattern {
 impl FixedPattern {
     /// The weights of the keys that the query at `p` sees.
     fn fill<E: Element>(&self, seen: &mut [E], tokens: &[u32], p: usize) {
-        seen.fill(E::zero());
+        clear(seen);
         match &self.rule {
             Rule::Nothing => {}
             Rule::Uniform => seen.fill(E::from_f64(1.0 / (p as f64 + 1.0))),
@@ -56,7 +56,7 @@ impl Instruction for FixedPattern {
                 for (r, &p) in positions.iter().enumerate() {
                     let (seen, beyond) = pattern.row_mut(r).split_at_mut(p as usize + 1);
                     self.fill(seen, seq.x, p as usize);
-                    beyond.fill(E::zero());
+                    clear(beyond);
                 }
             }
         });

@@ -43,7 +43,7 @@ use std::ops::Range;
 
 use crate::engine::Shares;
 use crate::graph::WeightId;
-use crate::kernels::{Beta, Buffer, Element, padded};
+use crate::kernels::{Beta, Buffer, Element, clear, padded};
 
 use super::exec::{Plan, Sums};
 use super::program::{Program, Val};
@@ -111,7 +111,7 @@ impl<'a, E: Element> Frame<'a, E> {
             for (row, p) in buffer.chunks_exact_mut(ld).zip(rows) {
                 match p {
                     Some(p) => row.copy_from_slice(&from[p * ld..(p + 1) * ld]),
-                    None => row.fill(E::zero()),
+                    None => clear(row),
                 }
             }
         });
@@ -122,7 +122,7 @@ impl<'a, E: Element> Frame<'a, E> {
         let (ld, n) = (padded(self.program().info(out).cols), self.positions(x).len());
         self.pass_back(out, x, |_, dy, dx, beta| {
             if beta == Beta::Zero {
-                dx[..n * ld].fill(E::zero());
+                clear(&mut dx[..n * ld]);
             }
             for (row, p) in dy.chunks_exact(ld).zip(rows) {
                 if let Some(p) = p {

@@ -1,7 +1,7 @@
 //! From products of queries and keys to weights, one query at a time, and back.
 use crate::graph::{MaskTable, Normaliser, Scoring};
 use crate::kernels::{
-    Element, relu_row, relu_row_back, scale, sigmoid_row, sigmoid_row_back, softmax_off_by_one_row,
+    Element, clear, relu_row, relu_row_back, scale, sigmoid_row, sigmoid_row_back, softmax_off_by_one_row,
     softmax_row, softmax_row_back,
 };
 use crate::plan::exec::{Plan, Sums};
@@ -61,7 +61,7 @@ impl<E: Element> HeadScoring<'_, E> {
         }
         if let Some(mask) = mask {
             if mask.iter().all(|m| *m == f64::NEG_INFINITY) {
-                return row.fill(E::zero());
+                return clear(row);
             }
             row.iter_mut().zip(mask).for_each(|(score, m)| *score += E::from_f64(*m));
         }
@@ -98,7 +98,7 @@ fn clear_unseen<E: Element>(row: &mut [E], mask: Option<&[f64]>) {
 fn linear<E: Element>(row: &mut [E], keys: usize, factor: E) {
     let (seen, beyond) = row.split_at_mut(keys);
     scale(seen, factor);
-    beyond.fill(E::zero());
+    clear(beyond);
 }
 
 fn normalise<E: Element>(normaliser: Normaliser, row: &mut [E], keys: usize, by: E) {

@@ -1,6 +1,6 @@
 //! The rows of a value at some of its positions.
 use crate::graph::WeightId;
-use crate::kernels::Element;
+use crate::kernels::{Element, clear};
 use crate::plan::program::{Layout, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{head, head_mut};
@@ -18,7 +18,7 @@ pub(crate) struct Select {
 pub(super) fn copy_seen<E: Element>(to: &mut [E], from: &[E], p: u32) {
     let seen = p as usize + 1;
     to[..seen].copy_from_slice(&from[..seen]);
-    to[seen..].fill(E::zero());
+    clear(&mut to[seen..]);
 }
 
 impl Select {
