@@ -73,14 +73,20 @@ mod products {
 /// too, which takes longer than these two.)
 #[cfg(not(target_arch = "x86_64"))]
 mod products {
+    use std::sync::Once;
+
     use gemm_common::Parallelism;
 
     use super::{Operands, Product};
+
+    /// The default packs the left operand again at every call; products here are small and called often.
+    static THRESHOLD: Once = Once::new();
 
     macro_rules! product_of_crate {
         ($E:ident, $product:path) => {
             impl Product for $E {
                 unsafe fn product(operands: Operands<Self>) {
+                    THRESHOLD.call_once(|| gemm_common::gemm::set_lhs_packing_threshold_single_thread(256));
                     let Operands { sizes: [m, n, k], out, read_out, a, b, alpha } = operands;
                     let (keep, [conj_out, conj_a, conj_b]) = (1.0, [false; 3]);
                     // The crate's kernels write columns: a result in rows is its transpose, `out^T = b^T a^T`.
@@ -159,15 +165,18 @@ pub(super) fn gemm<E: Element>(
 }
 
 /// The product by copies of parts of `b` in whole vectors. (Not inlined: `gemm` would touch the pages of `copy` in each call.)
-#[cold]
 #[inline(never)]
 fn by_copies<E: Element>(out: &mut ViewMut<'_, E>, read_out: bool, alpha: E, a: View<'_, E>, b: View<'_, E>) {
-    const TERMS: usize = 128;
+    const MOST: usize = 128;
     const COLUMNS: usize = 64;
-    let mut copy = [E::zero(); TERMS * COLUMNS];
+    const { assert!(COLUMNS.is_multiple_of(WIDTH), "a copy has whole vectors") };
+    let mut copy = [E::zero(); MOST * COLUMNS];
     let (n, k) = (b.n_cols(), b.n_rows());
-    for first in (0..k).step_by(TERMS) {
-        let terms = first..k.min(first + TERMS);
+    // as many terms at a time as `tiles` adds up, so that a copy changes no bit of the sums
+    let most = MOST * size_of::<f32>() / size_of::<E>();
+    let depth = k.div_ceil(k.div_ceil(most));
+    for first in (0..k).step_by(depth) {
+        let terms = first..k.min(first + depth);
         for left in (0..n).step_by(COLUMNS) {
             let columns = left..n.min(left + COLUMNS);
             let part = b.block(terms.clone(), columns.clone());

@@ -108,6 +108,10 @@ pub(super) trait Register: Copy {
     const WIDEST: usize;
     /// How many rows of `b` are multiplied before the next columns.
     const DEPTH: usize;
+    /// Whether tiles of each height are compiled, or those of full height, two rows and one: `f32` with AVX2 or AVX-512 alone has the
+    /// first, as a first build waits for each.
+    const EACH_HEIGHT: bool =
+        size_of::<Self::Number>() == size_of::<f32>() && size_of::<Self>() > size_of::<__m128>();
 
     /// `x` in every lane.
     unsafe fn splat(x: Self::Number) -> Self;
@@ -360,7 +364,7 @@ unsafe fn rows_of<V: Register>(all: Operands<V::Number>) {
     }
 }
 
-/// Columns in `N` vectors, in tiles of at most `ROWS` rows and nearly equal heights.
+/// Columns in `N` vectors, in tiles of at most `ROWS` rows, of nearly equal heights where each is compiled.
 ///
 /// # Safety
 /// As for [`tile`], but for the number of rows.
@@ -369,7 +373,13 @@ unsafe fn columns_of<V: Register, const ROWS: usize, const N: usize>(all: Operan
     let [m, columns, terms] = all.sizes;
     let mut row = 0;
     while row < m {
-        let height = (m - row).div_ceil((m - row).div_ceil(ROWS));
+        let left = m - row;
+        let height = match left {
+            _ if V::EACH_HEIGHT => left.div_ceil(left.div_ceil(ROWS)),
+            1 => 1,
+            _ if left >= ROWS => ROWS,
+            _ => 2,
+        };
         // SAFETY: `row + height <= m`, so all rows of the tile are rows of the operands.
         unsafe {
             let part = Operands {
@@ -380,11 +390,11 @@ unsafe fn columns_of<V: Register, const ROWS: usize, const N: usize>(all: Operan
             };
             match height {
                 8 if ROWS >= 8 => tile::<V, 8, N>(part),
-                7 if ROWS >= 8 => tile::<V, 7, N>(part),
-                6 if ROWS >= 6 => tile::<V, 6, N>(part),
-                5 if ROWS >= 6 => tile::<V, 5, N>(part),
-                4 => tile::<V, 4, N>(part),
-                3 => tile::<V, 3, N>(part),
+                7 if ROWS >= 8 && V::EACH_HEIGHT => tile::<V, 7, N>(part),
+                6 if ROWS == 6 || V::EACH_HEIGHT => tile::<V, 6, N>(part),
+                5 if ROWS >= 6 && V::EACH_HEIGHT => tile::<V, 5, N>(part),
+                4 if ROWS == 4 || V::EACH_HEIGHT => tile::<V, 4, N>(part),
+                3 if V::EACH_HEIGHT => tile::<V, 3, N>(part),
                 2 => tile::<V, 2, N>(part),
                 _ => tile::<V, 1, N>(part),
             }

@@ -174,6 +174,33 @@ impl Factors {
     }
 }
 
+/// The bits of a product whose right operand has whole vectors, ends with its last column, or is transposed.
+fn bits<E: Element>(k: usize, x: &[f64], y: &[f64]) -> [Vec<u64>; 3] {
+    let (m, n) = (7, 70);
+    let numbers = |x: &[f64]| x.iter().map(|&x| E::from_f64(x)).collect::<Vec<_>>();
+    let (a, b) = (numbers(x), numbers(y));
+    let mut whole = b.clone();
+    whole.resize(k * n + 16, E::zero());
+    let columns: Vec<E> = (0..n * k).map(|ji| b[ji % k * n + ji / k]).collect();
+    [View::new(&whole, k, n, n), View::new(&b, k, n, n), View::new(&columns, n, k, k).t()].map(|b| {
+        let mut out = vec![E::zero(); m * n];
+        gemm(ViewMut::new(&mut out, m, n, n), Beta::Zero, E::one(), View::new(&a, m, k, k), b);
+        out.iter().map(|x| x.to_f64().to_bits()).collect()
+    })
+}
+
+#[test]
+fn a_copy_of_the_right_operand_changes_no_bit_of_a_product() {
+    for k in [64, 65, 129, 200, 257] {
+        let (x, y) = (random(1, 7 * k), random(2, k * 70));
+        at_each_level(|level| {
+            for [whole, columns, transposed] in [bits::<f32>(k, &x, &y), bits::<f64>(k, &x, &y)] {
+                assert!(whole == columns && whole == transposed, "{level:?}, {k}");
+            }
+        });
+    }
+}
+
 #[test]
 fn products_by_a_block_in_the_middle_of_a_matrix() {
     at_each_level(|level| {
