@@ -1,7 +1,7 @@
 //! What a training step allocates once its buffers are warm, counted over all threads: nothing a sequence; and what is
 //! held after 1,000 and after 20,000 steps: the same.
 //!
-//! On processors other than x86, products are those of the `gemm` crate, which takes flags (aligned to one byte) and packing
+//! On processors other than x86-64, products are those of the `gemm` crate, which takes flags (aligned to one byte) and packing
 //! buffers (aligned to 128) in each call and gives them back. There they are left out by their alignment: whatever this crate
 //! holds is of numbers or pointers.
 #![allow(missing_docs, unsafe_code)]
@@ -115,7 +115,7 @@ fn held<M: Model<Vocab = usize>>(model: M, optim: impl Into<Optim>) -> [isize; 2
     };
     Run::new(model, batches)
         .optim(optim)
-        // elsewhere than on x86, the second may take a megabyte for its first product at any step: `gemm` keeps it for each thread
+        // elsewhere than on x86-64, the second may take a megabyte for its first product at any step: `gemm` keeps it for each thread
         .threads(if cfg!(target_arch = "x86_64") { 2 } else { 1 })
         .every(500)
         .on(&test, [Metric::loss("loss")])

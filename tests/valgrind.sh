@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests of the kernels under valgrind's memcheck: reads and writes beyond an allocation, and decisions that depend on
 # memory that nobody has written. The only `unsafe` code of the library is in `src/kernels/raw`; Miri cannot run it, since it
-# has neither all of the vector instructions nor the processor's answer by which they are chosen.
+# needs a nightly toolchain, on which dfdx does not compile.
 #
 # Valgrind knows AVX2 and no AVX-512, and says so to those who ask the processor. So the levels `portable` and `avx2` are
 # looked at; the tests themselves leave out a level that is not there.

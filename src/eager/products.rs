@@ -1,6 +1,6 @@
 //! Products of matrices.
 //!
-//! On a GPU they are dfdx's, which calls cuBLAS. On the CPU dfdx would bring an older `gemm` for them, with its kernels for complex
+//! On a GPU they are dfdx's, which calls cuBLAS. On the CPU dfdx would bring `gemm` 0.15 for them, with its kernels for complex
 //! and for short numbers, a dozen crates that nothing else calls. There they are an operation of our own on dfdx's tape, over
 //! the [`gemm`] that the CPU engine has too.
 use std::ops::DerefMut;

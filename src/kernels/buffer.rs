@@ -3,8 +3,8 @@
 use std::fmt::{Debug, Formatter};
 use std::ops::{Deref, DerefMut};
 
-use super::Element;
 use super::raw::{self, Part};
+use super::{Element, clear};
 
 /// Growable storage of `E` whose first element lies at a 64-byte boundary.
 ///
@@ -63,7 +63,7 @@ impl<E: Element> Buffer<E> {
         if len <= self.room() {
             let old = std::mem::replace(&mut self.len, len);
             if len > old {
-                self[old..].fill(E::zero());
+                clear(&mut self[old..]);
             }
         } else {
             let mut larger = Self::zeros(len);

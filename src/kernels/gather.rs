@@ -1,7 +1,7 @@
 //! Lookups: rows as sums of rows of tables.
 
 use super::lanes::{self, Lanes, kernel};
-use super::{Element, View, ViewMut};
+use super::{Element, View, ViewMut, clear};
 
 /// Which table row each item takes.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ kernel! {
         for i in 0..out.n_rows() {
             let to = out.row_mut(i);
             match terms {
-                [] => to.fill(E::zero()),
+                [] => clear(to),
                 [(table, index)] => to.copy_from_slice(table.row(index.at(i))),
                 [(table_a, a), (table_b, b), rest @ ..] => {
                     add_rows(simd, to, table_a.row(a.at(i)), table_b.row(b.at(i)));

@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use super::{Element, View, ViewMut, raw};
+use super::{Element, View, ViewMut, clear, raw};
 
 /// What happens to the old values of a product's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn gemm<E: Element>(mut out: ViewMut<'_, E>, beta: Beta, alpha: E, a: View<'
     }
     if a.n_cols() == 0 && b.n_rows() == 0 {
         if beta == Beta::Zero {
-            (0..out.n_rows()).for_each(|i| out.row_mut(i).fill(E::zero()));
+            (0..out.n_rows()).for_each(|i| clear(out.row_mut(i)));
         }
         return;
     }

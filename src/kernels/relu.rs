@@ -1,7 +1,7 @@
 //! The ReLU: of a feed-forward layer, and as a normalisation of attention.
 
-use super::Element;
 use super::lanes::{self, kernel};
+use super::{Element, clear};
 
 kernel! {
     /// `out = max(x, 0)`.
@@ -52,7 +52,7 @@ kernel! {
     /// `row: [keys]`; `len` is the number of keys that the query sees.
     pub fn relu_row<'a, E>(simd; row: &'a mut [E], len: usize, scale: E, divide_by_len: bool) -> () {
         let (seen, beyond) = row.split_at_mut(len);
-        beyond.fill(E::zero());
+        clear(beyond);
         let factor = simd.splat(factor(scale, len, divide_by_len));
         let (chunks, end) = seen.as_chunks_mut();
         for chunk in chunks {
@@ -70,7 +70,7 @@ kernel! {
         simd; grad: &'a mut [E], p: &'a [E], len: usize, scale: E, divide_by_len: bool
     ) -> () {
         let (seen, beyond) = grad.split_at_mut(len);
-        beyond.fill(E::zero());
+        clear(beyond);
         let factor = simd.splat(factor(scale, len, divide_by_len));
         lanes::zip1(
             simd,

@@ -1,5 +1,6 @@
 //! The sigmoid as a normalisation of attention.
 
+use super::clear;
 use super::lanes::{self, kernel};
 
 kernel! {
@@ -17,7 +18,7 @@ kernel! {
     /// ```
     pub fn sigmoid_row<'a, E>(simd; row: &'a mut [E], len: usize, scale: E) -> () {
         let (seen, beyond) = row.split_at_mut(len);
-        beyond.fill(E::zero());
+        clear(beyond);
         let (shift, minus_scale) = (E::from_f64((len as f64).ln()), simd.splat(-scale));
         let shift = simd.splat(shift);
         let (chunks, end) = seen.as_chunks_mut();
@@ -38,7 +39,7 @@ kernel! {
     /// When `len` exceeds `grad` or `p`.
     pub fn sigmoid_row_back<'a, E>(simd; grad: &'a mut [E], p: &'a [E], len: usize, scale: E) -> () {
         let (seen, beyond) = grad.split_at_mut(len);
-        beyond.fill(E::zero());
+        clear(beyond);
         let (one, scale) = (simd.splat(E::one()), simd.splat(scale));
         lanes::zip1(
             simd,

@@ -1,7 +1,7 @@
 //! Softmax over the keys that a query sees.
 
-use super::Element;
 use super::lanes::{self, Lanes, WIDTH, kernel};
+use super::{Element, clear};
 
 /// The largest element; minus infinity of none.
 #[inline(always)]
@@ -61,7 +61,7 @@ kernel! {
     pub fn softmax_row<'a, E>(simd; row: &'a mut [E], len: usize, scale: E) -> () {
         assert!(scale >= E::zero(), "softmax with scale {scale}");
         let (seen, beyond) = row.split_at_mut(len);
-        beyond.fill(E::zero());
+        clear(beyond);
         if !seen.is_empty() {
             let shift = largest(simd, seen);
             let sum = exp_and_sum(simd, seen, shift, scale);
@@ -85,7 +85,7 @@ kernel! {
     pub fn softmax_off_by_one_row<'a, E>(simd; row: &'a mut [E], len: usize, scale: E) -> () {
         assert!(scale >= E::zero(), "softmax with scale {scale}");
         let (seen, beyond) = row.split_at_mut(len);
-        beyond.fill(E::zero());
+        clear(beyond);
         if !seen.is_empty() {
             let most = largest(simd, seen);
             let shift = if most < E::zero() { E::zero() } else { most };
@@ -103,7 +103,7 @@ kernel! {
     /// When `len` exceeds `grad` or `p`.
     pub fn softmax_row_back<'a, E>(simd; grad: &'a mut [E], p: &'a [E], len: usize, scale: E) -> () {
         let (seen, beyond) = grad.split_at_mut(len);
-        beyond.fill(E::zero());
+        clear(beyond);
         let p = &p[..len];
         let mean = simd.splat(lanes::dot(simd, p, seen));
         let scale = simd.splat(scale);

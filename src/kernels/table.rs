@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::gather::{accumulate, add_rows};
 use super::lanes::{Lanes, WIDTH, kernel};
-use super::{Buffer, Element, Index, View, ViewMut};
+use super::{Buffer, Element, Index, View, ViewMut, clear};
 
 /// Which table rows the queries and keys of one sequence take.
 ///
@@ -104,7 +104,7 @@ fn sum_rows<'r, E: Element, L: Lanes<E>>(
         match (rows.next(), rows.next()) {
             (Some(a), Some(b)) => add_rows(simd, to, a, b),
             (Some(a), None) => to.copy_from_slice(a),
-            (None, _) => to.fill(E::zero()),
+            (None, _) => clear(to),
         }
     }
     for row in rows {

@@ -48,10 +48,10 @@ impl Lanes<f32> for Avx2 {
     #[inline(always)]
     fn keep(self, v: Pair, n: usize, fill: Pair) -> Pair {
         let avx = self.0;
-        let keep = |n| avx._mm256_castsi256_ps(avx.first(n));
+        let keep = [avx.first(n), avx.first(n.saturating_sub(WIDTH / 2))];
         [
-            avx._mm256_blendv_ps(fill[0], v[0], keep(n)),
-            avx._mm256_blendv_ps(fill[1], v[1], keep(n.saturating_sub(WIDTH / 2))),
+            avx._mm256_blendv_ps(fill[0], v[0], avx._mm256_castsi256_ps(keep[0])),
+            avx._mm256_blendv_ps(fill[1], v[1], avx._mm256_castsi256_ps(keep[1])),
         ]
     }
 

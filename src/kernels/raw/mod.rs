@@ -1,5 +1,5 @@
-//! The only unsafe code of the kernels: products, which take pointers and strides (on x86 those in `tiles`, elsewhere those of the
-//! `gemm` crate); memory that buffers share; and the instruction sets of x86.
+//! The only unsafe code of the kernels: products, which take pointers and strides (on x86-64 those in `tiles`, elsewhere those of the
+//! `gemm` crate); memory that buffers share; and the instruction sets of x86-64.
 #![allow(unsafe_code)]
 
 use super::lanes::WIDTH;
@@ -43,8 +43,8 @@ pub trait Product: Sized {
     ///
     /// # Safety
     /// Each element of each matrix lies in one allocation with the first; those of `out` may be written and are not elements of
-    /// `a` or `b`. No size is 0. The columns of `b` and of `out` lie side by side, and each row of `b` may be read up to the next
-    /// multiple of sixteen columns.
+    /// `a` or `b`. No size is 0. The columns of `out` lie side by side. On x86-64, those of `b` do, too, and each row of `b` may be
+    /// read up to the next multiple of sixteen columns.
     unsafe fn product(operands: Operands<Self>);
 }
 
@@ -122,6 +122,14 @@ mod products {
     product_of_crate!(f64, gemm_f64::gemm::f64::get_gemm_fn);
 }
 
+/// How many bytes of a column of `b` are multiplied before the next columns.
+const BYTES_AT_ONCE: usize = 512;
+
+/// How many of `k` terms are added up before the sum is added to the output: at most 128 in `f32`, 64 in `f64`, in nearly equal parts.
+fn terms_at_once<E>(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(BYTES_AT_ONCE / size_of::<E>()))
+}
+
 /// `out = alpha * a * b`, plus `out` when `read_out`; `out` is not read otherwise.
 ///
 /// # Panics
@@ -159,22 +167,20 @@ pub(super) fn gemm<E: Element>(
         alpha,
     };
     // SAFETY: `product` reads and writes element (i, j) of each operand at `i * row stride + j * column stride` and nothing else,
-    // but for what `whole_vectors` allows. `in_bounds` has asserted that the last of these, the largest as strides are not
-    // negative, lies in the operand's slice. `out` is borrowed mutably, so `a` and `b` do not overlap it.
+    // but for what `whole_vectors` allows, which holds here on x86-64. `in_bounds` has asserted that the last of these, the largest as
+    // strides are not negative, lies in the operand's slice. `out` is borrowed mutably, so `a` and `b` do not overlap it.
     unsafe { E::product(operands) };
 }
 
 /// The product by copies of parts of `b` in whole vectors. (Not inlined: `gemm` would touch the pages of `copy` in each call.)
 #[inline(never)]
 fn by_copies<E: Element>(out: &mut ViewMut<'_, E>, read_out: bool, alpha: E, a: View<'_, E>, b: View<'_, E>) {
-    const MOST: usize = 128;
     const COLUMNS: usize = 64;
     const { assert!(COLUMNS.is_multiple_of(WIDTH), "a copy has whole vectors") };
-    let mut copy = [E::zero(); MOST * COLUMNS];
+    let mut copy = [E::zero(); BYTES_AT_ONCE / size_of::<f32>() * COLUMNS];
     let (n, k) = (b.n_cols(), b.n_rows());
-    // as many terms at a time as `tiles` adds up, so that a copy changes no bit of the sums
-    let most = MOST * size_of::<f32>() / size_of::<E>();
-    let depth = k.div_ceil(k.div_ceil(most));
+    // as the sums without a copy, so that it changes none of their bits
+    let depth = terms_at_once::<E>(k);
     for first in (0..k).step_by(depth) {
         let terms = first..k.min(first + depth);
         for left in (0..n).step_by(COLUMNS) {

@@ -1,8 +1,8 @@
-//! Products on x86, in tiles of the output that stay in registers.
+//! Products on x86-64, in tiles of the output that stay in registers.
 //!
 //! With AVX-512, a tile is at most 6 rows of 4 vectors, or 8 of 3 or fewer; with AVX2, which has half as many registers, 6 rows of 2
 //! vectors; without either, 4 rows of 2. It is the sum, over the rows of `b`, of numbers of `a` times vectors of `b`. A tile's columns of
-//! [`Register::DEPTH`] rows of `b` fit into the nearest cache, where the tiles below it find them. Nothing is copied. Whole vectors of
+//! as many rows of `b` as [`terms_at_once`] fit into the nearest cache, where the tiles below it find them. Nothing is copied. Whole vectors of
 //! `b` are read even where its columns end, as a masked load takes a place in the units that multiply; the columns beyond the output
 //! are computed and not written.
 
@@ -13,11 +13,11 @@ use std::arch::x86_64::{
     _mm256_mul_ps, _mm256_set1_pd, _mm256_set1_ps, _mm256_storeu_pd, _mm256_storeu_ps, _mm512_fmadd_pd,
     _mm512_fmadd_ps, _mm512_loadu_pd, _mm512_loadu_ps, _mm512_mask_storeu_pd, _mm512_mask_storeu_ps,
     _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps, _mm512_mul_pd, _mm512_mul_ps, _mm512_set1_pd,
-    _mm512_set1_ps,
+    _mm512_set1_ps, _mm512_storeu_pd, _mm512_storeu_ps,
 };
 
 use super::sets::{Avx2, Avx512};
-use super::{Operands, Strided, WIDTH};
+use super::{Operands, Strided, WIDTH, terms_at_once};
 use crate::kernels::{Element, Level};
 
 /// How many rows of the output are finished before the next ones, so that what is read and written again is near.
@@ -62,8 +62,7 @@ impl<E> Strided<*mut E> {
 /// Computes a product with the instructions of [`Level::current`], in their registers for its type of numbers.
 ///
 /// # Safety
-/// What [`Product::product`](super::Product::product) asks for. The columns of `b` and of the output lie side by side, and each row of `b`
-/// may be read up to the next multiple of sixteen columns.
+/// What [`Product::product`](super::Product::product) asks for.
 pub(super) unsafe fn product<E, Narrow, Half, Full>(operands: Operands<E>)
 where
     E: Element,
@@ -90,7 +89,7 @@ where
             || unsafe { whole::<Half>(operands) },
         );
     }
-    // SAFETY: as above; every x86 processor of 64 bits has these instructions.
+    // SAFETY: as above; every processor of x86-64 has these instructions.
     unsafe { whole::<Narrow>(operands) }
 }
 
@@ -103,11 +102,9 @@ pub(super) trait Register: Copy {
     /// The type of its numbers.
     type Number: Element;
     /// How many it holds.
-    const LANES: usize;
+    const LANES: usize = size_of::<Self>() / size_of::<Self::Number>();
     /// How many vectors wide a tile is at most.
     const WIDEST: usize;
-    /// How many rows of `b` are multiplied before the next columns.
-    const DEPTH: usize;
     /// Whether tiles of each height are compiled, or those of full height, two rows and one: `f32` with AVX2 or AVX-512 alone has the
     /// first, as a first build waits for each.
     const EACH_HEIGHT: bool =
@@ -117,10 +114,8 @@ pub(super) trait Register: Copy {
     unsafe fn splat(x: Self::Number) -> Self;
     /// Numbers side by side.
     unsafe fn load(from: *const Self::Number) -> Self;
-    /// The first `n` numbers, then any.
-    unsafe fn load_first(n: usize, from: *const Self::Number) -> Self;
-    /// Writes the first `n` lanes.
-    unsafe fn store_first(self, n: usize, to: *mut Self::Number);
+    /// Writes all lanes.
+    unsafe fn store(self, to: *mut Self::Number);
     /// `self * b`.
     unsafe fn times(self, b: Self) -> Self;
     /// `self * b + c`, rounded once where the instruction set can.
@@ -130,16 +125,48 @@ pub(super) trait Register: Copy {
     /// # Safety
     /// As for [`columns_of`].
     unsafe fn columns(vectors: usize, of: Operands<Self::Number>);
+
+    /// The first `n` numbers, then any.
+    #[inline(always)]
+    unsafe fn load_first(n: usize, from: *const Self::Number) -> Self {
+        if n == Self::LANES {
+            // SAFETY: what the caller asserts.
+            return unsafe { Self::load(from) };
+        }
+        let mut part = [Self::Number::zero(); WIDTH];
+        // SAFETY: what the caller asserts; `n` numbers and a vector are at most as long as the array.
+        unsafe {
+            part.as_mut_ptr().copy_from_nonoverlapping(from, n);
+            Self::load(part.as_ptr())
+        }
+    }
+
+    /// Writes the first `n` lanes.
+    #[inline(always)]
+    unsafe fn store_first(self, n: usize, to: *mut Self::Number) {
+        if n == Self::LANES {
+            // SAFETY: what the caller asserts.
+            return unsafe { self.store(to) };
+        }
+        let mut part = [Self::Number::zero(); WIDTH];
+        // SAFETY: what the caller asserts; `n` numbers and a vector are at most as long as the array.
+        unsafe {
+            self.store(part.as_mut_ptr());
+            to.copy_from_nonoverlapping(part.as_ptr(), n);
+        }
+    }
 }
 
-/// What AVX-512's registers do, which have masks.
-macro_rules! with_masks {
-    ($register:ty, $E:ty, $mask:ty, $splat:ident, $load:ident, $load_first:ident, $store_first:ident, $times:ident, $times_plus:ident) => {
+/// A register: the rows of a tile that is so many vectors wide, the widest first and one vector last; its instructions; and, where it
+/// has masks, the functions that replace copies of parts.
+macro_rules! register {
+    (
+        $register:ty, $E:ty, [$widest:literal: $rows:literal $(, $wide:literal: $high:literal)*; 1: $high_1:literal],
+        $splat:ident, $load:ident, $store:ident, $times:ident, $times_plus:expr $(, masks $mask:ty, $load_first:ident, $store_first:ident)?
+    ) => {
         impl Register for $register {
             type Number = $E;
-            const LANES: usize = size_of::<Self>() / size_of::<$E>();
-            const WIDEST: usize = 4;
-            const DEPTH: usize = 512 / size_of::<$E>();
+            const WIDEST: usize = $widest;
 
             #[inline(always)]
             unsafe fn splat(x: $E) -> Self {
@@ -152,14 +179,9 @@ macro_rules! with_masks {
                 unsafe { $load(from) }
             }
             #[inline(always)]
-            unsafe fn load_first(n: usize, from: *const $E) -> Self {
-                // SAFETY: what the caller asserts; lanes outside of the mask are not read.
-                unsafe { $load_first(((1u32 << n) - 1) as $mask, from) }
-            }
-            #[inline(always)]
-            unsafe fn store_first(self, n: usize, to: *mut $E) {
-                // SAFETY: what the caller asserts; lanes outside of the mask are not written.
-                unsafe { $store_first(to, ((1u32 << n) - 1) as $mask, self) }
+            unsafe fn store(self, to: *mut $E) {
+                // SAFETY: what the caller asserts.
+                unsafe { $store(to, self) }
             }
             #[inline(always)]
             unsafe fn times(self, b: Self) -> Self {
@@ -176,140 +198,43 @@ macro_rules! with_masks {
                 // SAFETY: what the caller asserts.
                 unsafe {
                     match vectors {
-                        4 => columns_of::<Self, 6, 4>(of),
-                        3 => columns_of::<Self, 8, 3>(of),
-                        2 => columns_of::<Self, 8, 2>(of),
-                        _ => columns_of::<Self, 8, 1>(of),
+                        $widest => columns_of::<Self, $rows, $widest>(of),
+                        $($wide => columns_of::<Self, $high, $wide>(of),)*
+                        _ => columns_of::<Self, $high_1, 1>(of),
                     }
                 }
             }
+            $(
+                #[inline(always)]
+                unsafe fn load_first(n: usize, from: *const $E) -> Self {
+                    // SAFETY: what the caller asserts; lanes outside of the mask are not read.
+                    unsafe { $load_first(((1u32 << n) - 1) as $mask, from) }
+                }
+                #[inline(always)]
+                unsafe fn store_first(self, n: usize, to: *mut $E) {
+                    // SAFETY: what the caller asserts; lanes outside of the mask are not written.
+                    unsafe { $store_first(to, ((1u32 << n) - 1) as $mask, self) }
+                }
+            )?
         }
+        const _: () = assert!(WIDTH.is_multiple_of(<$register>::LANES), "whole vectors end where sixteen columns do");
     };
 }
 
-with_masks!(
-    __m512,
-    f32,
-    u16,
-    _mm512_set1_ps,
-    _mm512_loadu_ps,
-    _mm512_maskz_loadu_ps,
-    _mm512_mask_storeu_ps,
-    _mm512_mul_ps,
-    _mm512_fmadd_ps
-);
-with_masks!(
-    __m512d,
-    f64,
-    u8,
-    _mm512_set1_pd,
-    _mm512_loadu_pd,
-    _mm512_maskz_loadu_pd,
-    _mm512_mask_storeu_pd,
-    _mm512_mul_pd,
-    _mm512_fmadd_pd
-);
-
-/// What the other registers do: a part of a vector is copied.
-macro_rules! without_masks {
-    ($register:ty, $E:ty, $rows:literal, $splat:ident, $load:ident, $store:ident, $times:ident, $times_plus:expr) => {
-        impl Register for $register {
-            type Number = $E;
-            const LANES: usize = size_of::<Self>() / size_of::<$E>();
-            const WIDEST: usize = 2;
-            const DEPTH: usize = 512 / size_of::<$E>();
-
-            #[inline(always)]
-            unsafe fn splat(x: $E) -> Self {
-                // SAFETY: what the caller asserts.
-                unsafe { $splat(x) }
-            }
-            #[inline(always)]
-            unsafe fn load(from: *const $E) -> Self {
-                // SAFETY: what the caller asserts.
-                unsafe { $load(from) }
-            }
-            #[inline(always)]
-            unsafe fn load_first(n: usize, from: *const $E) -> Self {
-                if n == Self::LANES {
-                    // SAFETY: what the caller asserts.
-                    return unsafe { $load(from) };
-                }
-                let mut part = [0.0; Self::LANES];
-                // SAFETY: what the caller asserts; `n` is at most the length of the array.
-                unsafe {
-                    part.as_mut_ptr().copy_from_nonoverlapping(from, n);
-                    $load(part.as_ptr())
-                }
-            }
-            #[inline(always)]
-            unsafe fn store_first(self, n: usize, to: *mut $E) {
-                if n == Self::LANES {
-                    // SAFETY: what the caller asserts.
-                    return unsafe { $store(to, self) };
-                }
-                let mut part = [0.0; Self::LANES];
-                // SAFETY: what the caller asserts; `n` is at most the length of the array.
-                unsafe {
-                    $store(part.as_mut_ptr(), self);
-                    to.copy_from_nonoverlapping(part.as_ptr(), n);
-                }
-            }
-            #[inline(always)]
-            unsafe fn times(self, b: Self) -> Self {
-                // SAFETY: what the caller asserts.
-                unsafe { $times(self, b) }
-            }
-            #[inline(always)]
-            unsafe fn times_plus(self, b: Self, c: Self) -> Self {
-                // SAFETY: what the caller asserts.
-                unsafe { $times_plus(self, b, c) }
-            }
-            #[inline(always)]
-            unsafe fn columns(vectors: usize, of: Operands<$E>) {
-                // SAFETY: what the caller asserts.
-                unsafe {
-                    match vectors {
-                        2 => columns_of::<Self, $rows, 2>(of),
-                        _ => columns_of::<Self, $rows, 1>(of),
-                    }
-                }
-            }
-        }
-    };
-}
-
-without_masks!(
-    __m256,
-    f32,
-    6,
-    _mm256_set1_ps,
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_mul_ps,
-    _mm256_fmadd_ps
-);
-without_masks!(
-    __m256d,
-    f64,
-    6,
-    _mm256_set1_pd,
-    _mm256_loadu_pd,
-    _mm256_storeu_pd,
-    _mm256_mul_pd,
-    _mm256_fmadd_pd
-);
-without_masks!(__m128, f32, 4, _mm_set1_ps, _mm_loadu_ps, _mm_storeu_ps, _mm_mul_ps, |a, b, c| _mm_add_ps(
-    _mm_mul_ps(a, b),
-    c
-));
-without_masks!(__m128d, f64, 4, _mm_set1_pd, _mm_loadu_pd, _mm_storeu_pd, _mm_mul_pd, |a, b, c| _mm_add_pd(
-    _mm_mul_pd(a, b),
-    c
-));
-
-const _: () =
-    assert!(WIDTH.is_multiple_of(<__m512 as Register>::LANES), "whole vectors end where sixteen columns do");
+#[rustfmt::skip]
+register!(__m512, f32, [4: 6, 3: 8, 2: 8; 1: 8], _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_mul_ps, _mm512_fmadd_ps,
+    masks u16, _mm512_maskz_loadu_ps, _mm512_mask_storeu_ps);
+#[rustfmt::skip]
+register!(__m512d, f64, [4: 6, 3: 8, 2: 8; 1: 8], _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_mul_pd, _mm512_fmadd_pd,
+    masks u8, _mm512_maskz_loadu_pd, _mm512_mask_storeu_pd);
+#[rustfmt::skip]
+register!(__m256, f32, [2: 6; 1: 6], _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_mul_ps, _mm256_fmadd_ps);
+#[rustfmt::skip]
+register!(__m256d, f64, [2: 6; 1: 6], _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_mul_pd, _mm256_fmadd_pd);
+#[rustfmt::skip]
+register!(__m128, f32, [2: 4; 1: 4], _mm_set1_ps, _mm_loadu_ps, _mm_storeu_ps, _mm_mul_ps, |a, b, c| _mm_add_ps(_mm_mul_ps(a, b), c));
+#[rustfmt::skip]
+register!(__m128d, f64, [2: 4; 1: 4], _mm_set1_pd, _mm_loadu_pd, _mm_storeu_pd, _mm_mul_pd, |a, b, c| _mm_add_pd(_mm_mul_pd(a, b), c));
 
 /// The whole product.
 ///
@@ -338,7 +263,7 @@ unsafe fn whole<V: Register>(all: Operands<V::Number>) {
 #[inline(always)]
 unsafe fn rows_of<V: Register>(all: Operands<V::Number>) {
     let [m, n, k] = all.sizes;
-    let depth = k.div_ceil(k.div_ceil(V::DEPTH));
+    let depth = terms_at_once::<V::Number>(k);
     for term in (0..k).step_by(depth) {
         let terms = depth.min(k - term);
         let mut column = 0;
@@ -362,6 +287,11 @@ unsafe fn rows_of<V: Register>(all: Operands<V::Number>) {
             column += columns;
         }
     }
+}
+
+/// Whether tiles of this height are compiled: see [`Register::EACH_HEIGHT`].
+const fn is_compiled<V: Register>(height: usize, rows: usize) -> bool {
+    height <= 2 || height == rows || V::EACH_HEIGHT && height < rows
 }
 
 /// Columns in `N` vectors, in tiles of at most `ROWS` rows, of nearly equal heights where each is compiled.
@@ -389,12 +319,12 @@ unsafe fn columns_of<V: Register, const ROWS: usize, const N: usize>(all: Operan
                 ..all
             };
             match height {
-                8 if ROWS >= 8 => tile::<V, 8, N>(part),
-                7 if ROWS >= 8 && V::EACH_HEIGHT => tile::<V, 7, N>(part),
-                6 if ROWS == 6 || V::EACH_HEIGHT => tile::<V, 6, N>(part),
-                5 if ROWS >= 6 && V::EACH_HEIGHT => tile::<V, 5, N>(part),
-                4 if ROWS == 4 || V::EACH_HEIGHT => tile::<V, 4, N>(part),
-                3 if V::EACH_HEIGHT => tile::<V, 3, N>(part),
+                8 if const { is_compiled::<V>(8, ROWS) } => tile::<V, 8, N>(part),
+                7 if const { is_compiled::<V>(7, ROWS) } => tile::<V, 7, N>(part),
+                6 if const { is_compiled::<V>(6, ROWS) } => tile::<V, 6, N>(part),
+                5 if const { is_compiled::<V>(5, ROWS) } => tile::<V, 5, N>(part),
+                4 if const { is_compiled::<V>(4, ROWS) } => tile::<V, 4, N>(part),
+                3 if const { is_compiled::<V>(3, ROWS) } => tile::<V, 3, N>(part),
                 2 => tile::<V, 2, N>(part),
                 _ => tile::<V, 1, N>(part),
             }
@@ -448,7 +378,8 @@ unsafe fn add_term<V: Register, const R: usize, const N: usize>(
 /// One tile.
 ///
 /// # Safety
-/// As for [`whole`]. The output has `R` rows of more than `N - 1` vectors and at most `N`.
+/// As for [`whole`], but for the columns of `b`: of each of its rows, `N` vectors may be read. The output has `R` rows of more than `N - 1`
+/// vectors and at most `N`.
 #[inline(always)]
 unsafe fn tile<V: Register, const R: usize, const N: usize>(of: Operands<V::Number>) {
     let [_, columns, terms] = of.sizes;

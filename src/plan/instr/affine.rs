@@ -28,7 +28,7 @@ pub(crate) enum Summand {
     Plain { val: Val, scale: f64 },
     /// `gain * val`, element by element.
     Gain { val: Val, gain: WeightId },
-    /// `W val[t]`; `transposed` is `W^T` in the layout of the product, unless the product packs `W` itself.
+    /// `W val[t]`; `transposed` is `W^T` in the layout of the product, unless the product copies parts of `W` itself.
     Map { val: Val, weight: WeightId, transposed: Option<WeightId> },
 }
 

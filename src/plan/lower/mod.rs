@@ -42,8 +42,8 @@ pub(crate) enum Way {
 /// Tables with more rows than this are looked up before they are mapped.
 const LARGEST_MAPPED_TABLE: usize = 8192;
 
-/// Maps of all positions with as many numbers as this are packed by the product itself, and no transpose of them is kept.
-const LEAST_PACKED_MAP: usize = 1 << 18;
+/// Maps of all positions with as many numbers as this are copied in parts by the product itself, and no transpose of them is kept.
+const LEAST_COPIED_MAP: usize = 1 << 18;
 
 /// A sum of more terms than this becomes one value: in a long row of maps with residual streams, each would double their number.
 const MOST_TERMS: usize = 64;
@@ -567,10 +567,10 @@ impl Lowering<'_> {
         }
         *trains |= self.leaf(weight);
         let (outputs, inputs) = self.shape(weight);
-        let packs = outputs * inputs >= LEAST_PACKED_MAP
+        let copies = outputs * inputs >= LEAST_COPIED_MAP
             && outputs.is_multiple_of(16)
             && self.program.info(val).rows == RowSet::All;
-        let transposed = (!packs).then(|| self.transpose(weight));
+        let transposed = (!copies).then(|| self.transpose(weight));
         transposed.into_iter().for_each(|transposed| self.reads(transposed));
         Summand::Map { val, weight, transposed }
     }

@@ -202,18 +202,62 @@ fn a_copy_of_the_right_operand_changes_no_bit_of_a_product() {
 }
 
 #[test]
-fn products_by_a_block_in_the_middle_of_a_matrix() {
+fn a_level_that_is_asked_for_computes_products() {
+    // AVX2 rounds a product and its sum once, portable code twice; tiles of AVX-512 add up in the order of AVX2's
+    fn levels<E: Element>() -> Vec<(Level, Vec<u64>)> {
+        let mut found = Vec::new();
+        let (x, y) = (random(1, 7 * 65), random(2, 65 * 70));
+        at_each_level(|level| found.push((level, bits::<E>(65, &x, &y)[0].clone())));
+        found
+    }
+    for found in [levels::<f32>(), levels::<f64>()] {
+        let (portable, others) = found.split_first().expect("the portable level is always there");
+        for (level, bits) in others {
+            assert!(*bits != portable.1, "{level:?} computes what portable code does");
+        }
+    }
+}
+
+#[test]
+fn what_is_left_of_a_copy_reaches_no_column() {
+    // parts of 64 and of 6 columns, the second copied over the first; one column is not a number
+    fn check<E: Element>(level: Level, [m, n, k]: [usize; 3]) {
+        let a = vec![E::one(); m * k];
+        for bad in [0, 63, 64, 69] {
+            let mut b = vec![E::one(); n * k];
+            b[bad * k..][..k].fill(E::from_f64(f64::NAN));
+            let mut out = vec![E::zero(); m * n];
+            let (a, b) = (View::new(&a, m, k, k), View::new(&b, n, k, k).t());
+            gemm(ViewMut::new(&mut out, m, n, n), Beta::Zero, E::one(), a, b);
+            for (ij, x) in out.iter().enumerate() {
+                let right = if ij % n == bad { x.to_f64().is_nan() } else { x.to_f64() == k as f64 };
+                assert!(right, "{level:?}: {x} at column {}, not a number in {bad}", ij % n);
+            }
+        }
+    }
     at_each_level(|level| {
+        check::<f32>(level, [3, 70, 200]);
+        check::<f64>(level, [3, 70, 200]);
+    });
+}
+
+#[test]
+fn products_by_a_block_in_the_middle_of_a_matrix() {
+    fn check<E: Element>(level: Level) {
         let (x, y) = (eighths(1, 9 * 5), eighths(2, 12 * 60));
-        let (a, b) = (exact(&x), exact(&y));
+        let (a, b) = (exact::<E>(&x), exact::<E>(&y));
         let (a, b) = (View::new(&a, 9, 5, 5), View::new(&b, 12, 60, 60).block(3..8, 7..40));
-        let mut out = vec![f32::NAN; 9 * 33];
-        gemm(ViewMut::new(&mut out, 9, 33, 33), Beta::Zero, 1.0, a, b);
+        let mut out = vec![E::from_f64(f64::NAN); 9 * 33];
+        gemm(ViewMut::new(&mut out, 9, 33, 33), Beta::Zero, E::one(), a, b);
         for (ij, found) in out.iter().enumerate() {
             let (i, j) = (ij / 33, ij % 33);
             let expected: f64 = (0..5).map(|t| x[i * 5 + t] * y[(3 + t) * 60 + 7 + j]).sum();
-            assert!(f64::from(*found) == expected, "{level:?}: {i}, {j}");
+            assert!(found.to_f64() == expected, "{level:?}: {i}, {j}");
         }
+    }
+    at_each_level(|level| {
+        check::<f32>(level);
+        check::<f64>(level);
     });
 }
 
