@@ -259,7 +259,7 @@ fn gather_two_terms(bencher: Bencher<'_, '_>) {
             (View::new(&embedding, VOCAB, DIM, ld), Index::Tokens(&tokens)),
             (View::new(&positions, SEQ, DIM, ld), Index::Positions),
         ];
-        gather_rows(ViewMut::new(black_box(&mut out), SEQ, DIM, ld), &terms);
+        gather_rows(ViewMut::new(black_box(&mut out), SEQ, DIM, ld), Beta::Zero, &terms);
     });
 }
 

@@ -97,8 +97,12 @@ impl Request {
             let found = format!("a batch of sequences of {} tokens", batch.seq);
             return Err(Error::misfit("run", found, seq.to_string()));
         }
-        if let Some(token) = batch.x.iter().chain(&batch.y).find(|t| **t as usize >= vocab) {
-            return Err(Error::index("token", *token as usize, VOCABULARY, vocab));
+        let beyond = |token: &u32| *token as usize >= vocab;
+        // without a branch, which is a few vector instructions
+        let any_beyond = |tokens: &[u32]| tokens.iter().fold(false, |any, token| any | beyond(token));
+        if any_beyond(&batch.x) || any_beyond(&batch.y) {
+            let token = batch.x.iter().chain(&batch.y).copied().find(beyond).unwrap_or_default();
+            return Err(Error::index("token", token as usize, VOCABULARY, vocab));
         }
         let asked = self.reads.iter().map(|(_, rows)| *rows).chain(self.losses.iter().map(LossTerm::rows));
         let sets = asked.map(|rows| if let RowSet::Set(k) = rows { k + 1 } else { 0 }).max().unwrap_or(0);

@@ -44,9 +44,19 @@ impl RowLists {
 
     /// The positions of each sequence at which `keep(sequence, position)` holds.
     pub fn choose(batch: &Batch, mut keep: impl FnMut(usize, usize) -> bool) -> RowLists {
+        RowLists::choose_by_sequence(batch, |i, positions| {
+            positions.extend((0..batch.seq).filter(|&t| keep(i, t)).map(|t| t as u32));
+        })
+    }
+
+    /// The positions that `choose(sequence, positions)` adds to the list of each sequence, in rising order.
+    pub(crate) fn choose_by_sequence(
+        batch: &Batch,
+        mut choose: impl FnMut(usize, &mut Vec<u32>),
+    ) -> RowLists {
         let mut lists = RowLists { ends: Vec::with_capacity(batch.batch), ..RowLists::default() };
         for i in 0..batch.batch {
-            lists.positions.extend((0..batch.seq).filter(|&t| keep(i, t)).map(|t| t as u32));
+            choose(i, &mut lists.positions);
             lists.ends.push(lists.positions.len());
         }
         lists
@@ -96,6 +106,6 @@ impl RowLists {
 
     /// One more than the last position of any sequence.
     pub(crate) fn positions_end(&self) -> usize {
-        self.positions.iter().max().map_or(0, |p| *p as usize + 1)
+        self.positions.iter().fold(0, |end, p| end.max(*p as usize + 1))
     }
 }

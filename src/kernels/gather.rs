@@ -1,7 +1,7 @@
 //! Lookups: rows as sums of rows of tables.
 
 use super::lanes::{self, Lanes, kernel};
-use super::{Element, View, ViewMut, clear};
+use super::{Beta, Element, View, ViewMut, clear};
 
 /// Which table row each item takes.
 #[derive(Clone, Copy, Debug)]
@@ -31,28 +31,43 @@ impl Index<'_> {
 }
 
 kernel! {
-    /// `out[i] = sum over terms of table[index[i]]`.
+    /// `out[i] = sum over terms of table[index[i]]`, or `out[i] +=` with [`Beta::Add`]; the terms are added in their order, the
+    /// first two in one pass.
     ///
     /// `out: [seq, dim]`, each table `[rows, dim]`. The embedding `E[x] + P` (the paper's section 4.1) is two terms.
     ///
     /// # Panics
     /// When an index is beyond its table, or the widths differ.
-    pub fn gather_rows<'a, E>(simd; out: ViewMut<'a, E>, terms: &'a [(View<'a, E>, Index<'a>)]) -> () {
+    pub fn gather_rows<'a, E>(
+        simd; out: ViewMut<'a, E>, beta: Beta, terms: &'a [(View<'a, E>, Index<'a>)]
+    ) -> () {
         let mut out = out;
         for (_, index) in terms {
             index.check_items(out.n_rows());
         }
         for i in 0..out.n_rows() {
             let to = out.row_mut(i);
-            match terms {
-                [] => clear(to),
-                [(table, index)] => to.copy_from_slice(table.row(index.at(i))),
-                [(table_a, a), (table_b, b), rest @ ..] => {
-                    add_rows(simd, to, table_a.row(a.at(i)), table_b.row(b.at(i)));
-                    for (table, index) in rest {
-                        accumulate(simd, to, table.row(index.at(i)));
-                    }
+            let rest = match (terms, beta) {
+                ([], Beta::Zero) => {
+                    clear(to);
+                    terms
                 }
+                ([(table, index)], Beta::Zero) => {
+                    to.copy_from_slice(table.row(index.at(i)));
+                    &[]
+                }
+                ([(table_a, a), (table_b, b), rest @ ..], beta) => {
+                    let (a, b) = (table_a.row(a.at(i)), table_b.row(b.at(i)));
+                    match beta {
+                        Beta::Zero => add_rows(simd, to, a, b),
+                        Beta::Add => accumulate_two(simd, to, a, b),
+                    }
+                    rest
+                }
+                (terms, Beta::Add) => terms,
+            };
+            for (table, index) in rest {
+                accumulate(simd, to, table.row(index.at(i)));
             }
         }
     }
@@ -83,6 +98,26 @@ pub(super) fn add_rows<E: Element, L: Lanes<E>>(simd: L, to: &mut [E], a: &[E], 
         b,
         #[inline(always)]
         |_, a, b| simd.add(a, b),
+    );
+}
+
+/// `to = (to + a) + b`.
+#[inline(always)]
+fn accumulate_two<E: Element, L: Lanes<E>>(simd: L, to: &mut [E], a: &[E], b: &[E]) {
+    assert!(
+        to.len() == a.len() && to.len() == b.len(),
+        "rows of {} and {} added to one of {}",
+        a.len(),
+        b.len(),
+        to.len()
+    );
+    lanes::zip2(
+        simd,
+        to,
+        a,
+        b,
+        #[inline(always)]
+        |to, a, b| simd.add(simd.add(to, a), b),
     );
 }
 

@@ -23,6 +23,17 @@ pub struct TablePattern<'a> {
     pub last: &'a [u32],
 }
 
+/// One more than the largest; 0 of nothing.
+#[inline(always)]
+fn one_more_than_any(numbers: &[u32]) -> usize {
+    // `max` of an iterator stays a call for each number here
+    let mut end = 0;
+    for &number in numbers {
+        end = end.max(number as usize + 1);
+    }
+    end
+}
+
 impl TablePattern<'_> {
     /// The number of keys that query row r sees.
     #[inline(always)]
@@ -33,7 +44,17 @@ impl TablePattern<'_> {
     /// The largest number of keys that one of these query rows sees.
     #[inline(always)]
     fn most_seen(&self, rows: Range<usize>) -> usize {
-        self.last[rows].iter().max().map_or(0, |&last| last as usize + 1)
+        one_more_than_any(&self.last[rows])
+    }
+
+    /// The smallest number of keys that one of these query rows sees; there is one.
+    #[inline(always)]
+    fn least_seen(&self, rows: Range<usize>) -> usize {
+        let mut least = u32::MAX;
+        for &last in &self.last[rows] {
+            least = least.min(last);
+        }
+        least as usize + 1
     }
 
     /// Panics unless there is a table for each pair of terms and an index for each query and key.
@@ -64,7 +85,7 @@ kernel! {
         let terms = pattern.keys.len();
         for (b, index) in pattern.keys.iter().enumerate() {
             let largest = match index {
-                Index::Tokens(tokens) => tokens[..most].iter().max().map_or(0, |&token| token as usize + 1),
+                Index::Tokens(tokens) => one_more_than_any(&tokens[..most]),
                 Index::Positions => most,
             };
             for table in tables.iter().skip(b).step_by(terms) {
@@ -181,7 +202,7 @@ fn sum_by_token<E: Element, L: Lanes<E>>(
         simd.store(sum, zero);
     }
     let most = pattern.most_seen(group.clone());
-    let least = pattern.last[group.clone()].iter().min().map_or(0, |&last| last as usize + 1);
+    let least = pattern.least_seen(group.clone());
     for start in (0..most).step_by(WIDTH) {
         let mut block = [zero; WIDTH];
         if group.len() == WIDTH && start + WIDTH <= least {

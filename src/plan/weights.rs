@@ -90,6 +90,22 @@ impl<E: Element> Matrix<E> {
     pub fn add(&mut self, other: &Matrix<E>) {
         add_into(&mut self.data, &other.data);
     }
+
+    /// Clears it, unless something is to be added to what it holds.
+    fn ready(&mut self, beta: Beta) -> &mut Self {
+        if beta == Beta::Zero {
+            self.clear();
+        }
+        self
+    }
+
+    /// Becomes a copy of another one of its size, or adds it.
+    fn take_over(&mut self, beta: Beta, other: &Matrix<E>) {
+        match beta {
+            Beta::Zero => self.data.copy_from_slice(&other.data),
+            Beta::Add => self.add(other),
+        }
+    }
 }
 
 /// The matrices of one program, and their gradients.
@@ -205,7 +221,8 @@ impl<E: Element> Weights<E> {
         let mut changed = false;
         for (r, row) in values.chunks_exact(cols).enumerate() {
             let held = self.matrices[i].row_mut(r);
-            if held != row {
+            // without a branch, which is a few vector instructions
+            if !held.iter().zip(row).fold(true, |same, (held, new)| same & (held == new)) {
                 held.copy_from_slice(row);
                 changed = true;
             }
@@ -250,36 +267,40 @@ impl<E: Element> Weights<E> {
 
     /// From the gradients of the leaves, summed over the batch, to those of the parameters.
     pub fn backward(&mut self, leaves: &[WeightId], sums: &mut [Matrix<E>]) {
-        self.gradients.iter_mut().for_each(Matrix::clear);
         self.sums.values().for_each(|leaf| sums[*leaf].close_up());
+        // to the first that arrives at a gradient, nothing has been added
+        let mut betas = vec![Beta::Zero; self.nodes.len()];
         for (leaf, sum) in leaves.iter().zip(sums) {
             if self.differentiated[leaf.index()] {
-                self.gradients[leaf.index()].add(sum);
+                let beta = std::mem::replace(&mut betas[leaf.index()], Beta::Add);
+                self.gradients[leaf.index()].take_over(beta, sum);
             }
         }
         for i in (0..self.nodes.len()).rev() {
             if self.differentiated[i] {
-                let gradient = std::mem::take(&mut self.gradients[i]);
-                self.push_back(i, &gradient);
+                let mut gradient = std::mem::take(&mut self.gradients[i]);
+                self.push_back(i, gradient.ready(betas[i]), &mut betas);
                 self.gradients[i] = gradient;
             }
         }
     }
 
-    fn push_back(&mut self, i: usize, dy: &Matrix<E>) {
+    /// Passes the gradient of a matrix on to those that it is computed of.
+    fn push_back(&mut self, i: usize, dy: &Matrix<E>, betas: &mut [Beta]) {
         let (matrices, differentiated) = (&self.matrices, &self.differentiated);
         let of = |w: WeightId| &matrices[w.index()];
         let gradients = &mut self.gradients;
-        let mut add = |w: WeightId, contribution: &dyn Fn(&mut Matrix<E>)| {
+        let mut add = |w: WeightId, contribution: &dyn Fn(&mut Matrix<E>, Beta)| {
             if differentiated[w.index()] {
-                contribution(&mut gradients[w.index()]);
+                let beta = std::mem::replace(&mut betas[w.index()], Beta::Add);
+                contribution(&mut gradients[w.index()], beta);
             }
         };
         match self.nodes[i].op {
             WeightOp::Identity | WeightOp::Constant(_) => {}
             WeightOp::Rows(ref op, ref inputs) => {
                 for (which, input) in inputs.iter().enumerate() {
-                    add(*input, &|d| rowwise_back(op, inputs, which, &of, dy, d));
+                    add(*input, &|d, beta| rowwise_back(op, inputs, which, &of, dy, d.ready(beta)));
                 }
             }
             WeightOp::Param(id) => {
@@ -289,27 +310,34 @@ impl<E: Element> Weights<E> {
                 }
             }
             WeightOp::Product(a, b) => {
-                add(a, &|d| gemm(d.view_mut(), Beta::Add, E::one(), dy.view(), of(b).view().t()));
-                add(b, &|d| gemm(d.view_mut(), Beta::Add, E::one(), of(a).view().t(), dy.view()));
+                add(a, &|d, beta| gemm(d.view_mut(), beta, E::one(), dy.view(), of(b).view().t()));
+                add(b, &|d, beta| gemm(d.view_mut(), beta, E::one(), of(a).view().t(), dy.view()));
             }
-            WeightOp::Transpose(a) => add(a, &|d| {
-                let mut flipped = Matrix::zeros(dy.cols, dy.rows);
-                transpose(flipped.view_mut(), dy.view());
-                d.add(&flipped);
+            WeightOp::Transpose(a) => add(a, &|d, beta| match beta {
+                Beta::Zero => transpose(d.view_mut(), dy.view()),
+                Beta::Add => {
+                    let mut flipped = Matrix::zeros(dy.cols, dy.rows);
+                    transpose(flipped.view_mut(), dy.view());
+                    d.add(&flipped);
+                }
             }),
             WeightOp::Sum(a, b) => {
-                add(a, &|d| d.add(dy));
-                add(b, &|d| d.add(dy));
+                add(a, &|d, beta| d.take_over(beta, dy));
+                add(b, &|d, beta| d.take_over(beta, dy));
             }
-            WeightOp::Scale(a, by) => add(a, &|d| axpy(&mut d.data, E::from_f64(by), &dy.data)),
+            WeightOp::Scale(a, by) => {
+                add(a, &|d, beta| axpy(&mut d.ready(beta).data, E::from_f64(by), &dy.data));
+            }
             WeightOp::ScaleColumns(a, g) => {
-                add(a, &|d| {
+                add(a, &|d, beta| {
+                    d.ready(beta);
                     for r in 0..dy.rows {
                         let terms = dy.row(r).iter().zip(of(g).row(0));
                         d.row_mut(r).iter_mut().zip(terms).for_each(|(d, (&y, &g))| *d += y * g);
                     }
                 });
-                add(g, &|d| {
+                add(g, &|d, beta| {
+                    d.ready(beta);
                     for r in 0..dy.rows {
                         let terms = dy.row(r).iter().zip(of(a).row(r));
                         d.row_mut(0).iter_mut().zip(terms).for_each(|(d, (&y, &a))| *d += y * a);

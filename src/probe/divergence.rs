@@ -54,7 +54,7 @@ impl Divergence {
     /// If there is no weight of a name, maps do not fit, the path ends in another width than the distributions', or a row is no
     /// distribution.
     pub fn evaluate(&self, weights: &dyn StateDict) -> Result<Counter> {
-        let logits = self.path.pick(&self.rows, weights)?;
+        let logits = self.path.load(weights)?.pick(&self.rows)?;
         let cols = self.distributions.cols();
         if logits.cols() != cols {
             let found = [logits.rows(), logits.cols()];

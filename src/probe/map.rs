@@ -39,11 +39,26 @@ pub enum Step {
 }
 
 impl Step {
-    pub(super) fn apply(&self, x: Matrix, weights: &dyn StateDict) -> Result<Matrix> {
+    /// The weight of this step, if it has one that the model has.
+    ///
+    /// # Errors
+    /// If there is no weight of its name, which is not optional.
+    pub(super) fn weight(&self, weights: &dyn StateDict) -> Result<Option<Matrix>> {
         match self {
-            Step::Linear(name) => x.times_transposed(&weights.matrix(name)?, name),
-            Step::LinearIfPresent(name) => match weights.find_short(name) {
-                Some(weight) => x.times_transposed(&weight, name),
+            Step::Linear(name) => weights.matrix(name).map(Some),
+            Step::LinearIfPresent(name) => Ok(weights.find_short(name)),
+            Step::Relu | Step::Scale(_) | Step::Head { .. } | Step::Own(_) => Ok(None),
+        }
+    }
+
+    /// The image of rows by this step, whose [`weight`](Self::weight) is given.
+    ///
+    /// # Errors
+    /// If the rows have another width than the step takes, or its factor is not finite.
+    pub(super) fn apply(&self, x: Matrix, weight: Option<&Matrix>) -> Result<Matrix> {
+        match self {
+            Step::Linear(name) | Step::LinearIfPresent(name) => match weight {
+                Some(weight) => x.times_transposed(weight, name),
                 None => Ok(x),
             },
             Step::Relu => Ok(relu(x)),

@@ -94,6 +94,8 @@ pub(super) struct Observation<'a, E> {
     attended: Vec<Option<Option<usize>>>,
     /// Room for a distribution, `[vocab]`, or a row of values.
     room: Vec<f64>,
+    /// Room for a selection, `[seq]`.
+    mask: Vec<bool>,
     /// What code of the user's has answered that cannot be: no distribution, or no token of the vocabulary.
     failed: Option<Error>,
 }
@@ -109,6 +111,7 @@ impl<'a, E: Element> Observation<'a, E> {
             predicted: vec![None; n],
             attended,
             room: Vec::new(),
+            mask: Vec::new(),
             failed: None,
         }
     }
@@ -119,13 +122,14 @@ impl<'a, E: Element> Observation<'a, E> {
     /// If a predictor's answer is no distribution, or a rule's token is not of the vocabulary.
     pub fn count(&mut self, metric: &Resolved) -> Result<Counter> {
         let mut counter = Counter::default();
-        for t in 0..self.sequence.len() {
-            if metric.select.holds(&self.sequence, t)
-                && let Some(value) = self.value(&metric.measure, t)
-            {
+        let mut mask = std::mem::take(&mut self.mask);
+        metric.select.mask(&self.sequence, &mut mask);
+        for (t, _) in mask.iter().enumerate().filter(|(_, selected)| **selected) {
+            if let Some(value) = self.value(&metric.measure, t) {
                 counter.add(value);
             }
         }
+        self.mask = mask;
         self.failed.take().map_or(Ok(counter), Err)
     }
 

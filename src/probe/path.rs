@@ -116,43 +116,26 @@ impl Circuit {
         self.then(Step::Own(Arc::new(map)))
     }
 
-    /// The number of rows.
-    pub(super) fn height(&self, weights: &dyn StateDict) -> Result<usize> {
-        match &self.source {
-            Source::TooDeep => Err(too_deep()),
-            Source::Table(name) => Ok(weights.matrix(name)?.rows()),
-            Source::Sum(terms) => {
-                let heights = terms.iter().map(|term| term.height(weights)).collect::<Result<Vec<_>>>()?;
-                match heights.iter().find(|height| **height != heights[0]) {
-                    Some(other) => {
-                        let found = format!("a sum of {} rows and {other} rows", heights[0]);
-                        Err(Error::misfit(self.to_string(), found, "as many of each"))
-                    }
-                    None => Ok(heights[0]),
-                }
-            }
-        }
-    }
-
-    /// The image of some rows, `[picked, out]`.
-    pub(super) fn pick(&self, picked: &[usize], weights: &dyn StateDict) -> Result<Matrix> {
-        let rows = match &self.source {
+    /// The circuit with its weights, each looked up once.
+    ///
+    /// # Errors
+    /// If there is no weight of a name, the terms of a sum have not the same number of rows, or sums are too deep.
+    pub(super) fn load(&self, weights: &dyn StateDict) -> Result<Loaded<'_>> {
+        let source = match &self.source {
             Source::TooDeep => return Err(too_deep()),
-            Source::Table(name) => weights.matrix(name)?.pick(picked)?,
+            Source::Table(name) => LoadedSource::Table(weights.matrix(name)?),
             Source::Sum(terms) => {
-                let mut terms = terms.iter().map(|term| term.pick(picked, weights));
-                let first = terms.next().unwrap_or_else(|| Matrix::new(0, 0, Vec::new()))?;
-                terms.try_fold(first, |sum, term| {
-                    let (term, cols) = (term?, sum.cols());
-                    let misfit = || {
-                        let found = format!("a sum of rows of width {cols} and of width {}", term.cols());
-                        Error::misfit(self.to_string(), found, "one width")
-                    };
-                    sum.plus(&term).ok_or_else(misfit)
-                })?
+                let terms = terms.iter().map(|term| term.load(weights)).collect::<Result<Vec<_>>>()?;
+                let height = terms.first().map_or(0, Loaded::height);
+                if let Some(other) = terms.iter().map(Loaded::height).find(|other| *other != height) {
+                    let found = format!("a sum of {height} rows and {other} rows");
+                    return Err(Error::misfit(self.to_string(), found, "as many of each"));
+                }
+                LoadedSource::Sum(terms)
             }
         };
-        self.steps.iter().try_fold(rows, |x, step| step.apply(x, weights))
+        let steps = self.steps.iter().map(|step| step.weight(weights)).collect::<Result<_>>()?;
+        Ok(Loaded { circuit: self, source, steps })
     }
 
     /// The image of every row, `[rows, out]`.
@@ -160,8 +143,64 @@ impl Circuit {
     /// # Errors
     /// If there is no weight of a name, or a map does not fit: the message has both shapes.
     pub fn apply(&self, weights: &dyn StateDict) -> Result<Matrix> {
-        let all: Vec<usize> = (0..self.height(weights)?).collect();
-        self.pick(&all, weights)
+        self.load(weights)?.apply()
+    }
+}
+
+/// A [`Circuit`] with its weights.
+pub(super) struct Loaded<'a> {
+    circuit: &'a Circuit,
+    source: LoadedSource<'a>,
+    /// Of each step.
+    steps: Vec<Option<Matrix>>,
+}
+
+enum LoadedSource<'a> {
+    Table(Matrix),
+    /// All of the same height.
+    Sum(Vec<Loaded<'a>>),
+}
+
+impl Loaded<'_> {
+    /// The number of rows.
+    pub fn height(&self) -> usize {
+        match &self.source {
+            LoadedSource::Table(table) => table.rows(),
+            LoadedSource::Sum(terms) => terms.first().map_or(0, Loaded::height),
+        }
+    }
+
+    /// The image of some rows, `[picked, out]`.
+    ///
+    /// # Errors
+    /// If there is no such row, or a map does not fit.
+    pub fn pick(&self, picked: &[usize]) -> Result<Matrix> {
+        let rows = match &self.source {
+            LoadedSource::Table(table) => table.pick(picked)?,
+            LoadedSource::Sum(terms) => {
+                let mut terms = terms.iter().map(|term| term.pick(picked));
+                let first = terms.next().unwrap_or_else(|| Matrix::new(0, 0, Vec::new()))?;
+                terms.try_fold(first, |sum, term| {
+                    let (term, cols) = (term?, sum.cols());
+                    let misfit = || {
+                        let found = format!("a sum of rows of width {cols} and of width {}", term.cols());
+                        Error::misfit(self.circuit.to_string(), found, "one width")
+                    };
+                    sum.plus(&term).ok_or_else(misfit)
+                })?
+            }
+        };
+        let mut steps = self.circuit.steps.iter().zip(&self.steps);
+        steps.try_fold(rows, |x, (step, weight)| step.apply(x, weight.as_ref()))
+    }
+
+    /// The image of every row, `[rows, out]`.
+    ///
+    /// # Errors
+    /// If a map does not fit.
+    pub fn apply(&self) -> Result<Matrix> {
+        let all: Vec<usize> = (0..self.height()).collect();
+        self.pick(&all)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::{serde_as_text, setting_as_text};
 use crate::{Error, Result};
 
+use super::path::Loaded;
 use super::{Association, Circuit, Counter, Matrix, StateDict};
 
 /// Inputs scored against keys at once: bounds the memory of a large vocabulary.
@@ -110,15 +111,15 @@ impl Recall {
     /// things than the tables hold.
     pub fn evaluate(&self, weights: &dyn StateDict) -> Result<Recalled> {
         let keys = self.keys.as_ref().map(|path| path.apply(weights)).transpose()?;
-        let height = self.inputs.height(weights)?;
+        let loaded = self.inputs.load(weights)?;
         let width = match &keys {
             Some(keys) => keys.rows(),
-            None => self.inputs.pick(&[], weights)?.cols(),
+            None => loaded.pick(&[])?.cols(),
         };
-        let association = self.association.resolve(height, width);
+        let association = self.association.resolve(loaded.height(), width);
         let mut counter = Counter::default();
         for (block, inputs) in association.inputs().chunks(BLOCK).enumerate() {
-            let scores = self.scores_of(inputs, keys.as_ref(), weights)?;
+            let scores = self.scores_of(inputs, keys.as_ref(), &loaded)?;
             let start = block * BLOCK;
             let found = association.recall(start..start + inputs.len(), &scores);
             let unembed = self.keys.as_ref().unwrap_or(&self.inputs);
@@ -134,13 +135,14 @@ impl Recall {
     /// If there is no weight of a name, or maps do not fit.
     pub fn scores(&self, weights: &dyn StateDict) -> Result<Matrix> {
         let keys = self.keys.as_ref().map(|path| path.apply(weights)).transpose()?;
-        let all: Vec<usize> = (0..self.inputs.height(weights)?).collect();
-        self.scores_of(&all, keys.as_ref(), weights)
+        let loaded = self.inputs.load(weights)?;
+        let all: Vec<usize> = (0..loaded.height()).collect();
+        self.scores_of(&all, keys.as_ref(), &loaded)
     }
 
     /// The scores of some inputs.
-    fn scores_of(&self, inputs: &[usize], keys: Option<&Matrix>, weights: &dyn StateDict) -> Result<Matrix> {
-        let mapped = self.inputs.pick(inputs, weights).map_err(|e| self.error(&self.inputs, e))?;
+    fn scores_of(&self, inputs: &[usize], keys: Option<&Matrix>, loaded: &Loaded<'_>) -> Result<Matrix> {
+        let mapped = loaded.pick(inputs).map_err(|e| self.error(&self.inputs, e))?;
         match (keys, &self.keys) {
             (Some(keys), Some(path)) => {
                 mapped.times_transposed(keys, &format!("recall '{}', keys {path}", self.name))

@@ -165,7 +165,38 @@ impl Select {
     /// Returns the selected positions of each sequence of a batch, as an engine takes them for a
     /// [`RowSet::Set`](crate::engine::RowSet).
     pub fn rows(&self, batch: &Batch) -> RowLists {
-        RowLists::choose(batch, |i, t| self.holds(&Sequence::of(batch, i), t))
+        let mut mask = Vec::new();
+        RowLists::choose_by_sequence(batch, |i, positions| {
+            let sequence = Sequence::of(batch, i);
+            self.mask(&sequence, &mut mask);
+            positions.extend((0..).zip(&mask).filter(|(_, selected)| **selected).map(|(t, _)| t));
+        })
+    }
+
+    /// Whether each position of a sequence is selected, `[seq]`: what [`holds`](Self::holds) says of one, of all at once.
+    pub(super) fn mask(&self, sequence: &Sequence<'_>, mask: &mut Vec<bool>) {
+        mask.clear();
+        mask.resize(sequence.len(), true);
+        self.narrow(sequence, mask);
+    }
+
+    /// Unselects positions that this selection does not have. A rule of the user's is asked about selected ones alone, as by
+    /// [`holds`](Self::holds).
+    fn narrow(&self, sequence: &Sequence<'_>, mask: &mut [bool]) {
+        match self {
+            Select::All => {}
+            Select::Marks { least, greatest } => {
+                for (selected, mark) in mask.iter_mut().zip(sequence.marks) {
+                    *selected &= least <= mark && mark <= greatest;
+                }
+            }
+            Select::And(both) => both.iter().for_each(|one| one.narrow(sequence, mask)),
+            one => {
+                for (t, selected) in mask.iter_mut().enumerate() {
+                    *selected = *selected && one.holds(sequence, t);
+                }
+            }
+        }
     }
 }
 
@@ -227,7 +258,39 @@ impl fmt::Debug for Select {
 
 #[cfg(test)]
 mod tests {
-    use super::Select;
+    use super::{Select, Sequence};
+
+    /// A rule may rely on what stands before it in a conjunction.
+    #[test]
+    fn all_positions_at_once_are_what_holds_says_of_each() {
+        let (x, y, marks) = ([3, 1, 3, 1, 2], [1, 3, 1, 1, 0], [1, 0, 2, 0, -1]);
+        let sequence = Sequence { x: &x, y: &y, marks: &marks };
+        let never_first = |name| {
+            Select::by(name, |s, t| {
+                assert!(t > 0, "asked about the first position");
+                s.x[t - 1] > s.x[t]
+            })
+        };
+        let selects = [
+            Select::All,
+            Select::marks(..),
+            Select::marks(1..=1),
+            Select::first(2),
+            Select::last(2),
+            Select::repeats(),
+            Select::seen_before(),
+            Select::marks(1..).after(),
+            !Select::first(1) & never_first("falls"),
+            (Select::marks(0..) & !Select::first(1) & never_first("falls")) | Select::last(1),
+            !(Select::marks(1..) | Select::repeats()),
+        ];
+        let mut mask = vec![false; 9];
+        for select in &selects {
+            select.mask(&sequence, &mut mask);
+            let each: Vec<bool> = (0..5).map(|t| select.holds(&sequence, t)).collect();
+            assert_eq!(mask, each, "{select}");
+        }
+    }
 
     #[test]
     fn ranges_of_marks_that_meet_are_all_marks() {

@@ -55,10 +55,19 @@ pub(super) fn weight(model: &(impl Module + ?Sized)) -> Option<String> {
 pub(super) struct Undo(Vec<Values>);
 
 impl Undo {
-    /// Keeps all weights.
+    /// Keeps all weights, where those before were kept.
     pub fn keep(&mut self, model: &(impl Module + ?Sized)) {
-        self.0.resize(0, Values::Single(vec![]));
-        model.visit("", &mut |_, _, tensor| self.0.push(tensor.data().clone()));
+        let mut kept = 0;
+        model.visit("", &mut |_, _, tensor| {
+            match (self.0.get_mut(kept), tensor.data()) {
+                (Some(Values::Single(to)), Values::Single(from)) => to.clone_from(from),
+                (Some(Values::Double(to)), Values::Double(from)) => to.clone_from(from),
+                (Some(to), from) => *to = from.clone(),
+                (None, from) => self.0.push(from.clone()),
+            }
+            kept += 1;
+        });
+        self.0.truncate(kept);
     }
 
     /// Makes them what they were.

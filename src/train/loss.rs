@@ -307,7 +307,7 @@ impl Resolved {
         batch.check()?;
         let rows = |(select, predictor): &(Select, Option<Arc<dyn Predictor>>)| {
             let holds = |i: usize, t: usize| select.holds(&Sequence::of(batch, i), t);
-            let Some(predictor) = predictor else { return Ok(RowLists::choose(batch, holds)) };
+            let Some(predictor) = predictor else { return Ok(select.rows(batch)) };
             let (mut values, mut failed) = (Vec::new(), None);
             let mut distribution = vec![0.0; vocab];
             let lists = RowLists::choose(batch, |i, t| {

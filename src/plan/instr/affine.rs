@@ -2,7 +2,7 @@
 use crate::engine::RowSet;
 use crate::graph::{Index as GraphIndex, WeightId};
 use crate::kernels::{
-    Beta, Element, Index, View, ViewMut, add_into, axpy, clear, gather_rows, gemm, mul, mul_add, padded,
+    Beta, Element, Index, View, ViewMut, axpy, clear, gather_rows, gemm, mul, mul_add, padded,
     scatter_rows_add,
 };
 use crate::plan::program::Val;
@@ -81,27 +81,18 @@ impl Instruction for Affine {
         for (slot, (_, index)) in self.lookups().enumerate() {
             select_index(frame.ws, &frame.seq, index, rows, slot);
         }
-        let mut tables = self
-            .lookups()
-            .zip(&frame.ws.indices)
-            .map(|((table, _), index)| (weights.matrix(table).view(), Index::Tokens(index)));
-        if beta == Beta::Zero {
-            // the first few together, in one pass over the output
-            let few: [Option<(View<'_, E>, Index<'_>)>; 2] = [tables.next(), tables.next()];
-            let rows = |buffer| ViewMut::new(buffer, n, cols, ld);
-            match few {
-                [Some(a), Some(b)] => gather_rows(rows(&mut buffer), &[a, b]),
-                [Some(a), None] => gather_rows(rows(&mut buffer), &[a]),
-                _ => {}
+        let of = |(slot, (table, index)): (usize, (WeightId, GraphIndex))| {
+            (weights.matrix(table).view(), selected_index(&frame.ws.indices, &frame.seq, index, rows, slot))
+        };
+        let mut tables = self.lookups().enumerate().map(of);
+        // two at a time, in one pass over the output
+        while let Some(a) = tables.next() {
+            let out = ViewMut::new(&mut buffer, n, cols, ld);
+            match tables.next() {
+                Some(b) => gather_rows(out, beta, &[a, b]),
+                None => gather_rows(out, beta, &[a]),
             }
-            if few[0].is_some() {
-                beta = Beta::Add;
-            }
-        }
-        for (table, index) in tables {
-            for r in 0..n {
-                add_into(&mut buffer[r * ld..r * ld + cols], table.row(index.at(r)));
-            }
+            beta = Beta::Add;
         }
         for summand in &self.summands {
             match *summand {
@@ -144,7 +135,8 @@ impl Instruction for Affine {
                     select_index(frame.ws, &frame.seq, index, rows, i);
                     if let Some(d) = frame.plan.leaf(table, frame.sums) {
                         let dy = ViewMut::new(&mut dy, n, cols, ld);
-                        scatter_rows_add(d.view_mut(), Index::Tokens(&frame.ws.indices[i]), dy.as_view());
+                        let index = selected_index(&frame.ws.indices, &frame.seq, index, rows, i);
+                        scatter_rows_add(d.view_mut(), index, dy.as_view());
                     }
                 }
                 Summand::Plain { val, scale } => {
@@ -212,7 +204,8 @@ fn multiply_rows<E: Element>(mut out: ViewMut<'_, E>, beta: Beta, x: View<'_, E>
     }
 }
 
-/// Fills `ws.indices[slot]` with the table rows that the positions of `rows` read.
+/// Makes [`selected_index`] ready: fills `ws.indices[slot]` with the table rows that the positions of `rows` read, unless
+/// all positions do.
 pub(super) fn select_index<E: Element>(
     ws: &mut Workspace<E>,
     seq: &Sequence<'_>,
@@ -220,6 +213,9 @@ pub(super) fn select_index<E: Element>(
     rows: RowSet,
     slot: usize,
 ) {
+    if rows == RowSet::All {
+        return;
+    }
     let of = seq.index(index);
     if ws.indices.len() <= slot {
         ws.indices.resize(slot + 1, Vec::new());
@@ -227,4 +223,15 @@ pub(super) fn select_index<E: Element>(
     let target = &mut ws.indices[slot];
     target.clear();
     target.extend(seq.positions(rows).iter().map(|&p| of[p as usize]));
+}
+
+/// The table rows that the positions of `rows` read, which [`select_index`] has put into `indices[slot]`.
+pub(super) fn selected_index<'a>(
+    indices: &'a [Vec<u32>],
+    seq: &Sequence<'a>,
+    index: GraphIndex,
+    rows: RowSet,
+    slot: usize,
+) -> Index<'a> {
+    Index::Tokens(if rows == RowSet::All { seq.index(index) } else { &indices[slot] })
 }

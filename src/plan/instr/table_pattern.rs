@@ -10,7 +10,7 @@ use crate::plan::text::Text;
 use crate::plan::weights::Matrix;
 use crate::plan::workspace::{Sequence, Workspace, head, head_mut};
 
-use super::affine::select_index;
+use super::affine::{select_index, selected_index};
 use super::blocks::{BLOCK, blocks, row_end};
 use super::{Frame, Instruction, Mixed};
 
@@ -49,8 +49,8 @@ fn with_pattern<E: Element, R>(
     let indices = std::mem::take(&mut ws.indices);
     let mut query_indices = [Index::Positions; MOST_TERMS];
     let mut key_indices = [Index::Positions; MOST_TERMS];
-    for (slot, selected) in query_indices.iter_mut().zip(&indices) {
-        *slot = Index::Tokens(selected);
+    for (slot, (selected, index)) in query_indices.iter_mut().zip(queries).enumerate() {
+        *selected = selected_index(&indices, seq, *index, rows, slot);
     }
     for (slot, index) in key_indices.iter_mut().zip(keys) {
         *slot = kernel_index(seq, *index);

@@ -382,6 +382,7 @@ fn transposes_and_lookups_that_end_with_their_allocation() {
                 let table = View::new(&data, rows, cols, cols);
                 gather_rows(
                     ViewMut::new(&mut out, tokens.len(), cols, cols),
+                    Beta::Zero,
                     &[(table, Index::Tokens(&tokens))],
                 );
                 let expected: Vec<f64> =

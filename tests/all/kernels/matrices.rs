@@ -137,12 +137,14 @@ fn rows_are_gathered_and_their_gradients_scattered() {
             let index = |t: usize| if t == 1 { Index::Positions } else { Index::Tokens(&tokens[t]) };
             let terms: Vec<_> =
                 (0..n).map(|t| (View::new(&narrow_tables[t], rows, dim, dim), index(t))).collect();
-            let mut out = vec![5.0; seq * dim];
-            gather_rows(ViewMut::new(&mut out, seq, dim, dim), &terms);
-            let expected: Vec<f64> = (0..seq * dim)
-                .map(|id| (0..n).map(|t| tables[t][index(t).at(id / dim) * dim + id % dim]).sum())
-                .collect();
-            assert_near(&out, &expected, 1e-6, &format!("{level:?}, {n} terms"));
+            for (beta, before) in [(Beta::Zero, 0.0), (Beta::Add, 5.0)] {
+                let mut out = vec![5.0; seq * dim];
+                gather_rows(ViewMut::new(&mut out, seq, dim, dim), beta, &terms);
+                let of = |id: usize, t: usize| tables[t][index(t).at(id / dim) * dim + id % dim];
+                let expected: Vec<f64> =
+                    (0..seq * dim).map(|id| before + (0..n).map(|t| of(id, t)).sum::<f64>()).collect();
+                assert_near(&out, &expected, 1e-6, &format!("{level:?}, {n} terms, {beta:?}"));
+            }
         }
         for index in [Index::Tokens(&tokens[0]), Index::Positions] {
             let dout = random(9, seq * dim);
@@ -167,5 +169,9 @@ fn rows_are_gathered_and_their_gradients_scattered() {
 fn a_token_beyond_its_table_is_refused() {
     let table = [0.0_f32; 12];
     let mut out = [0.0; 1];
-    gather_rows(ViewMut::new(&mut out, 1, 1, 1), &[(View::new(&table, 12, 1, 1), Index::Tokens(&[12]))]);
+    gather_rows(
+        ViewMut::new(&mut out, 1, 1, 1),
+        Beta::Zero,
+        &[(View::new(&table, 12, 1, 1), Index::Tokens(&[12]))],
+    );
 }
