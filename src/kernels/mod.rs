@@ -62,7 +62,7 @@ pub use norm::{norm_row, norm_row_back};
 pub use relu::{relu, relu_back, relu_back_in_place, relu_in_place, relu_row, relu_row_back};
 pub use rotary::{rotate_pairs, rotate_pairs_back};
 pub use sigmoid::{sigmoid_row, sigmoid_row_back};
-pub use softmax::{softmax_off_by_one_row, softmax_row, softmax_row_back};
+pub use softmax::{softmax_off_by_one_row, softmax_row, softmax_row_back, softmax_rows, softmax_rows_back};
 pub use table::{TablePattern, table_scatter_block, table_scores_block};
 pub use transpose::transpose;
 pub use view::{View, ViewMut, padded};

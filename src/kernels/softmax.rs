@@ -1,7 +1,7 @@
 //! Softmax over the keys that a query sees.
 
 use super::lanes::{self, Lanes, WIDTH, kernel};
-use super::{Element, clear};
+use super::{Element, View, ViewMut, clear};
 
 /// The largest element; minus infinity of none.
 #[inline(always)]
@@ -59,14 +59,32 @@ kernel! {
     /// assert!((row[0] - 0.25).abs() < 1e-6 && (row[1] - 0.75).abs() < 1e-6 && row[2] == 0.0);
     /// ```
     pub fn softmax_row<'a, E>(simd; row: &'a mut [E], len: usize, scale: E) -> () {
-        assert!(scale >= E::zero(), "softmax with scale {scale}");
-        let (seen, beyond) = row.split_at_mut(len);
-        clear(beyond);
-        if !seen.is_empty() {
-            let shift = largest(simd, seen);
-            let sum = exp_and_sum(simd, seen, shift, scale);
-            lanes::multiply(simd, seen, E::one() / sum);
+        softmax(simd, row, len, scale);
+    }
+}
+
+kernel! {
+    /// [`softmax_row`] of each row of `rows`, of which row r sees the keys up to `last[r]`.
+    ///
+    /// # Panics
+    /// When there are fewer numbers than rows, or with [`softmax_row`].
+    pub fn softmax_rows<'a, E>(simd; rows: ViewMut<'a, E>, last: &'a [u32], scale: E) -> () {
+        let mut rows = rows;
+        for (r, &last) in last[..rows.n_rows()].iter().enumerate() {
+            softmax(simd, rows.row_mut(r), last as usize + 1, scale);
         }
+    }
+}
+
+#[inline(always)]
+fn softmax<E: Element, L: Lanes<E>>(simd: L, row: &mut [E], len: usize, scale: E) {
+    assert!(scale >= E::zero(), "softmax with scale {scale}");
+    let (seen, beyond) = row.split_at_mut(len);
+    clear(beyond);
+    if !seen.is_empty() {
+        let shift = largest(simd, seen);
+        let sum = exp_and_sum(simd, seen, shift, scale);
+        lanes::multiply(simd, seen, E::one() / sum);
     }
 }
 
@@ -102,17 +120,37 @@ kernel! {
     /// # Panics
     /// When `len` exceeds `grad` or `p`.
     pub fn softmax_row_back<'a, E>(simd; grad: &'a mut [E], p: &'a [E], len: usize, scale: E) -> () {
-        let (seen, beyond) = grad.split_at_mut(len);
-        clear(beyond);
-        let p = &p[..len];
-        let mean = simd.splat(lanes::dot(simd, p, seen));
-        let scale = simd.splat(scale);
-        lanes::zip1(
-            simd,
-            seen,
-            p,
-            #[inline(always)]
-            |g, p| simd.mul(simd.mul(simd.sub(g, mean), p), scale),
-        );
+        softmax_back(simd, grad, p, len, scale);
     }
+}
+
+kernel! {
+    /// [`softmax_row_back`] of each row of `grads`, of which row r sees the keys up to `last[r]`.
+    ///
+    /// # Panics
+    /// When there are fewer numbers or rows of `p` than rows, or with [`softmax_row_back`].
+    pub fn softmax_rows_back<'a, E>(
+        simd; grads: ViewMut<'a, E>, p: View<'a, E>, last: &'a [u32], scale: E
+    ) -> () {
+        let mut grads = grads;
+        for (r, &last) in last[..grads.n_rows()].iter().enumerate() {
+            softmax_back(simd, grads.row_mut(r), p.row(r), last as usize + 1, scale);
+        }
+    }
+}
+
+#[inline(always)]
+fn softmax_back<E: Element, L: Lanes<E>>(simd: L, grad: &mut [E], p: &[E], len: usize, scale: E) {
+    let (seen, beyond) = grad.split_at_mut(len);
+    clear(beyond);
+    let p = &p[..len];
+    let mean = simd.splat(lanes::dot(simd, p, seen));
+    let scale = simd.splat(scale);
+    lanes::zip1(
+        simd,
+        seen,
+        p,
+        #[inline(always)]
+        |g, p| simd.mul(simd.mul(simd.sub(g, mean), p), scale),
+    );
 }

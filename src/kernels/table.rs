@@ -57,6 +57,18 @@ impl TablePattern<'_> {
         least as usize + 1
     }
 
+    /// The scores of query row r in table `G_ab` for the first `len` rows of key table b.
+    #[inline(always)]
+    fn scores<'t, E: Element>(
+        &self,
+        tables: &[View<'t, E>],
+        (a, b): (usize, usize),
+        r: usize,
+        len: usize,
+    ) -> &'t [E] {
+        &tables[a * self.keys.len() + b].row(self.queries[a].at(r))[..len]
+    }
+
     /// Panics unless there is a table for each pair of terms and an index for each query and key.
     fn check(&self, rows: &Range<usize>, tables: usize) {
         let (queries, keys) = (self.queries.len(), self.keys.len());
@@ -93,43 +105,52 @@ kernel! {
             }
         }
         for r in rows.clone() {
-            let seen = pattern.seen(r);
-            let to = &mut out.row_mut(r - rows.start)[..seen];
-            let row_of = |a: usize, b: usize| tables[a * terms + b].row(pattern.queries[a].at(r));
+            let to = &mut out.row_mut(r - rows.start)[..pattern.seen(r)];
             let mut written = false;
             for (b, _) in pattern.keys.iter().enumerate().filter(|(_, key)| matches!(key, Index::Positions)) {
-                let rows = (0..pattern.queries.len()).map(|a| &row_of(a, b)[..seen]);
-                sum_rows(simd, to, rows, written);
+                sum_of_tables(simd, to, pattern, tables, (r, b), written);
                 written = true;
             }
             for (b, key) in pattern.keys.iter().enumerate() {
                 let Index::Tokens(tokens) = key else { continue };
                 let mapped = scratch.scratch(tables[b].n_cols());
-                sum_rows(simd, mapped, (0..pattern.queries.len()).map(|a| row_of(a, b)), false);
-                simd.lookup(to, written, mapped, &tokens[..seen]);
+                sum_of_tables(simd, mapped, pattern, tables, (r, b), false);
+                simd.lookup(to, written, mapped, &tokens[..to.len()]);
                 written = true;
             }
         }
     }
 }
 
-/// `to = sum of rows`, or `+=` when `add`.
+/// `to = sum over query terms a of G_ab[q_a[r], ..]`, or `+=` when `add`: the scores of query row r for the first rows of key
+/// table b.
 #[inline(always)]
-fn sum_rows<'r, E: Element, L: Lanes<E>>(
+fn sum_of_tables<E: Element, L: Lanes<E>>(
     simd: L,
     to: &mut [E],
-    mut rows: impl Iterator<Item = &'r [E]>,
+    pattern: &TablePattern<'_>,
+    tables: &[View<'_, E>],
+    (r, b): (usize, usize),
     add: bool,
 ) {
+    let (queries, len) = (pattern.queries.len(), to.len());
+    let mut a = 0;
     if !add {
-        match (rows.next(), rows.next()) {
-            (Some(a), Some(b)) => add_rows(simd, to, a, b),
-            (Some(a), None) => to.copy_from_slice(a),
-            (None, _) => clear(to),
+        match queries {
+            0 => clear(to),
+            1 => to.copy_from_slice(pattern.scores(tables, (0, b), r, len)),
+            _ => add_rows(
+                simd,
+                to,
+                pattern.scores(tables, (0, b), r, len),
+                pattern.scores(tables, (1, b), r, len),
+            ),
         }
+        a = 2;
     }
-    for row in rows {
-        accumulate(simd, to, row);
+    while a < queries {
+        accumulate(simd, to, pattern.scores(tables, (a, b), r, len));
+        a += 1;
     }
 }
 

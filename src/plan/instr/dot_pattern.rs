@@ -40,10 +40,8 @@ impl DotPattern {
         let scoring = self.scoring.head(head_of.index, frame.weights, t);
         let block = pattern.reborrow().block(r0..r1, 0..limit);
         gemm(block, Beta::Zero, E::one(), q.block(r0..r1, columns), keys_t.block(shared, 0..limit));
-        for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
-            let row = &mut pattern.row_mut(r)[..row_end(program, self.out, limit, t)];
-            scoring.weigh(row, *position as usize);
-        }
+        let block = pattern.reborrow().block(r0..r1, 0..row_end(program, self.out, limit, t));
+        scoring.weigh(block, &positions[r0..r1]);
     }
 
     /// The gradient of the scores of one block of queries of one head: rows of `d`, the head's own.
@@ -57,15 +55,13 @@ impl DotPattern {
     ) {
         let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
         let Head { index, of: heads, .. } = head_of;
-        let mut d_bias = self.scoring.bias_gradient(frame.plan, frame.sums).map(|d| d.row_mut(index));
+        let d_bias = self.scoring.bias_gradient(frame.plan, frame.sums).map(|d| d.row_mut(index));
         let pattern = head(frame.ws.value(program, self.out), index, positions.len(), t);
         let scoring = self.scoring.head(index, frame.weights, t);
         let block = d.reborrow().block(r0..r1, 0..limit);
         Mixed::weights_gradient(mixes, program, frame.ws, (index, heads), (r0, r1), block);
-        for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
-            let row = &mut d.row_mut(r)[..filled(limit, t)];
-            scoring.weigh_back(row, pattern.row(r), *position as usize, d_bias.as_deref_mut());
-        }
+        let block = d.reborrow().block(r0..r1, 0..filled(limit, t));
+        scoring.weigh_back(block, pattern.rows(r0..r1), &positions[r0..r1], d_bias);
     }
 
     /// The backward pass, one head after the other, so that a head's pattern and its gradient stay near: that of the scores

@@ -1,8 +1,8 @@
-//! From products of queries and keys to weights, one query at a time, and back.
+//! From products of queries and keys to weights, and back.
 use crate::graph::{MaskTable, Normaliser, Scoring};
 use crate::kernels::{
-    Element, clear, relu_row, relu_row_back, scale, sigmoid_row, sigmoid_row_back, softmax_off_by_one_row,
-    softmax_row, softmax_row_back,
+    Element, View, ViewMut, clear, relu_row, relu_row_back, scale, sigmoid_row, sigmoid_row_back,
+    softmax_off_by_one_row, softmax_row, softmax_row_back, softmax_rows, softmax_rows_back,
 };
 use crate::plan::exec::{Plan, Sums};
 use crate::plan::weights::{Matrix, Weights};
@@ -45,8 +45,34 @@ impl<E: Element> HeadScoring<'_, E> {
         self.mask.map(|mask| &mask[query * self.seq..query * self.seq + query + 1])
     }
 
-    /// Products of the query at position `query` become weights over the keys up to it; zero beyond.
-    pub fn weigh(&self, row: &mut [E], query: usize) {
+    /// Products of the queries at these positions, one a row, become weights over the keys up to each query; zero beyond.
+    pub fn weigh(&self, mut rows: ViewMut<'_, E>, queries: &[u32]) {
+        if self.normaliser == Normaliser::Softmax && self.bias.is_none() && self.mask.is_none() {
+            return softmax_rows(rows, queries, E::from_f64(self.scale));
+        }
+        for (r, query) in queries.iter().enumerate() {
+            self.weigh_row(rows.row_mut(r), *query as usize);
+        }
+    }
+
+    /// From the gradients of `weights`, one query a row, to those of the products; that of the bias is added to `d_bias`.
+    pub fn weigh_back(
+        &self,
+        mut grads: ViewMut<'_, E>,
+        weights: View<'_, E>,
+        queries: &[u32],
+        mut d_bias: Option<&mut [E]>,
+    ) {
+        let softmax = matches!(self.normaliser, Normaliser::Softmax | Normaliser::SoftmaxOffByOne);
+        if softmax && d_bias.is_none() && self.mask.is_none() {
+            return softmax_rows_back(grads, weights, queries, E::from_f64(self.scale));
+        }
+        for (r, query) in queries.iter().enumerate() {
+            self.weigh_row_back(grads.row_mut(r), weights.row(r), *query as usize, d_bias.as_deref_mut());
+        }
+    }
+
+    fn weigh_row(&self, row: &mut [E], query: usize) {
         let (keys, by) = (query + 1, E::from_f64(self.scale));
         let mask = self.mask_of(query);
         if self.bias.is_none() && mask.is_none() {
@@ -69,8 +95,7 @@ impl<E: Element> HeadScoring<'_, E> {
         clear_unseen(row, mask);
     }
 
-    /// From the gradient of the weights to that of the products; that of the bias is added to `d_bias`.
-    pub fn weigh_back(&self, grad: &mut [E], weights: &[E], query: usize, d_bias: Option<&mut [E]>) {
+    fn weigh_row_back(&self, grad: &mut [E], weights: &[E], query: usize, d_bias: Option<&mut [E]>) {
         let (keys, by) = (query + 1, E::from_f64(self.scale));
         let mask = self.mask_of(query);
         if d_bias.is_none() && mask.is_none() {

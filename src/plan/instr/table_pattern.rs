@@ -99,10 +99,8 @@ impl Instruction for TablePattern {
             for (r0, r1, limit) in blocks(positions) {
                 let block = rows.reborrow().block(r0..r1, 0..limit);
                 table_scores_block(pattern, r0..r1, tables, block, &mut scratch);
-                for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
-                    let row = &mut rows.row_mut(r)[..row_end(program, self.out, limit, t)];
-                    scoring.weigh(row, *position as usize);
-                }
+                let block = rows.reborrow().block(r0..r1, 0..row_end(program, self.out, limit, t));
+                scoring.weigh(block, &positions[r0..r1]);
             }
         });
         frame.ws.scratch = scratch;
@@ -133,11 +131,8 @@ impl Instruction for TablePattern {
             for (r0, r1, limit) in blocks(positions) {
                 let mut d = ViewMut::new(&mut block, r1 - r0, limit, padded(t));
                 Mixed::weights_gradient(mixes, program, ws, (0, 1), (r0, r1), d.reborrow());
-                for (r, position) in (r0..r1).zip(&positions[r0..r1]) {
-                    let row = &mut d.row_mut(r - r0)[..limit];
-                    let d_bias = d_bias.as_mut().map(|d| d.row_mut(0));
-                    scoring.weigh_back(row, weights.row(r), *position as usize, d_bias);
-                }
+                let d_bias = d_bias.as_mut().map(|d| d.row_mut(0));
+                scoring.weigh_back(d.reborrow(), weights.rows(r0..r1), &positions[r0..r1], d_bias);
                 let mut views = grads.each_mut().map(Matrix::view_mut);
                 table_scatter_block(pattern, r0..r1, &mut views[..tables], d.as_view(), &mut scratch);
             }

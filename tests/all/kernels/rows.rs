@@ -37,6 +37,31 @@ fn softmax_of_every_length_and_start() {
     });
 }
 
+/// Of all rows of a block at once, to the bit what each alone gives, with room between the rows untouched.
+#[test]
+fn softmax_of_a_block_is_that_of_its_rows() {
+    at_each_level(|level| {
+        for (rows, cols, ld) in [(0, 5, 5), (1, 1, 16), (3, 16, 16), (5, 33, 48), (40, 70, 80)] {
+            let last: Vec<u32> = (0..rows).map(|r| ((r * 7 + 2) % cols) as u32).collect();
+            let x = narrow(&random(1, rows * ld), 0);
+            let (mut block, mut each) = (x.clone(), x);
+            softmax_rows(ViewMut::new(&mut block, rows, cols, ld), &last, 0.7);
+            for (row, last) in each.chunks_mut(ld).zip(&last) {
+                softmax_row(&mut row[..cols], *last as usize + 1, 0.7);
+            }
+            assert_eq!(block, each, "{level:?}: [{rows}, {cols}]");
+            let p = View::new(&each, rows, cols, ld);
+            let mut grads = narrow(&random(2, rows * ld), 0);
+            let mut expected = grads.clone();
+            softmax_rows_back(ViewMut::new(&mut grads, rows, cols, ld), p, &last, 0.3);
+            for (r, (row, last)) in expected.chunks_mut(ld).zip(&last).enumerate() {
+                softmax_row_back(&mut row[..cols], p.row(r), *last as usize + 1, 0.3);
+            }
+            assert_eq!(grads, expected, "{level:?}: gradient of [{rows}, {cols}]");
+        }
+    });
+}
+
 #[test]
 fn softmax_at_the_edges() {
     at_each_level(|level| {
