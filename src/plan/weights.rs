@@ -221,10 +221,10 @@ impl<E: Element> Weights<E> {
         let mut changed = false;
         for (r, row) in values.chunks_exact(cols).enumerate() {
             let held = self.matrices[i].row_mut(r);
-            // without a branch, which is a few vector instructions
-            if !held.iter().zip(row).fold(true, |same, (held, new)| same & (held == new)) {
+            // once something has changed, nothing more is compared
+            changed = changed || held != row;
+            if changed {
                 held.copy_from_slice(row);
-                changed = true;
             }
         }
         changed
