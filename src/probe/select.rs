@@ -56,19 +56,22 @@ pub enum Select {
 pub type Rule = dyn Fn(&Sequence<'_>, usize) -> bool + Send + Sync;
 
 impl Select {
-    /// Selects the positions whose mark lies in the range, such as `0..=0` or `2..`.
+    /// Selects the positions whose mark lies in the range, such as `0..=0` or `2..`; none, if nothing lies in it.
     pub fn marks(range: impl RangeBounds<i32>) -> Self {
         let least = match range.start_bound() {
-            Bound::Included(&least) => least,
-            Bound::Excluded(&below) => below.saturating_add(1),
-            Bound::Unbounded => i32::MIN,
+            Bound::Included(&least) => Some(least),
+            Bound::Excluded(&below) => below.checked_add(1),
+            Bound::Unbounded => Some(i32::MIN),
         };
         let greatest = match range.end_bound() {
-            Bound::Included(&greatest) => greatest,
-            Bound::Excluded(&above) => above.saturating_sub(1),
-            Bound::Unbounded => i32::MAX,
+            Bound::Included(&greatest) => Some(greatest),
+            Bound::Excluded(&above) => above.checked_sub(1),
+            Bound::Unbounded => Some(i32::MAX),
         };
-        Select::Marks { least, greatest }
+        match (least, greatest) {
+            (Some(least), Some(greatest)) => Select::Marks { least, greatest },
+            _ => !Select::All,
+        }
     }
 
     /// Selects the first `n` positions.
@@ -258,6 +261,8 @@ impl fmt::Debug for Select {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Bound;
+
     use super::{Select, Sequence};
 
     /// A rule may rely on what stands before it in a conjunction.
@@ -290,6 +295,17 @@ mod tests {
             let each: Vec<bool> = (0..5).map(|t| select.holds(&sequence, t)).collect();
             assert_eq!(mask, each, "{select}");
         }
+    }
+
+    #[test]
+    fn a_range_that_ends_before_the_least_mark_selects_nothing() {
+        let marks = [i32::MIN, 0, i32::MAX];
+        let sequence = Sequence { x: &[0; 3], y: &[0; 3], marks: &marks };
+        let chosen = |select: Select| (0..3).filter(|&t| select.holds(&sequence, t)).collect::<Vec<_>>();
+        assert_eq!(chosen(Select::marks(..i32::MIN)), []);
+        assert_eq!(chosen(Select::marks((Bound::Excluded(i32::MAX), Bound::Unbounded))), []);
+        assert_eq!(chosen(Select::marks(..=i32::MIN)), [0]);
+        assert_eq!(chosen(Select::marks((Bound::Excluded(i32::MIN), Bound::Included(0)))), [1]);
     }
 
     #[test]
