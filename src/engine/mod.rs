@@ -98,11 +98,12 @@ impl Request {
             return Err(Error::misfit("run", found, seq.to_string()));
         }
         let beyond = |token: &u32| *token as usize >= vocab;
-        // without a branch, which is a few vector instructions
+        // no branch inside, so that it becomes vector instructions
         let any_beyond = |tokens: &[u32]| tokens.iter().fold(false, |any, token| any | beyond(token));
-        if any_beyond(&batch.x) || any_beyond(&batch.y) {
-            let token = batch.x.iter().chain(&batch.y).copied().find(beyond).unwrap_or_default();
-            return Err(Error::index("token", token as usize, VOCABULARY, vocab));
+        if (any_beyond(&batch.x) || any_beyond(&batch.y))
+            && let Some(token) = batch.x.iter().chain(&batch.y).find(|token| beyond(token))
+        {
+            return Err(Error::index("token", *token as usize, VOCABULARY, vocab));
         }
         let asked = self.reads.iter().map(|(_, rows)| *rows).chain(self.losses.iter().map(LossTerm::rows));
         let sets = asked.map(|rows| if let RowSet::Set(k) = rows { k + 1 } else { 0 }).max().unwrap_or(0);

@@ -49,7 +49,7 @@ impl RowLists {
         })
     }
 
-    /// The positions that `choose(sequence, positions)` adds to the list of each sequence, in rising order.
+    /// The positions that `choose(sequence, positions)` appends for each sequence, rising, to those of the sequences before.
     pub(crate) fn choose_by_sequence(
         batch: &Batch,
         mut choose: impl FnMut(usize, &mut Vec<u32>),

@@ -31,8 +31,8 @@ impl Index<'_> {
 }
 
 kernel! {
-    /// `out[i] = sum over terms of table[index[i]]`, or `out[i] +=` with [`Beta::Add`]; the terms are added in their order, the
-    /// first two in one pass.
+    /// `out[i] = sum over terms of table[index[i]]`, or added to `out[i]` with [`Beta::Add`]; the terms are added in their order,
+    /// the first two in one pass.
     ///
     /// `out: [seq, dim]`, each table `[rows, dim]`. The embedding `E[x] + P` (the paper's section 4.1) is two terms.
     ///

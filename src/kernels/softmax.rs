@@ -67,7 +67,7 @@ kernel! {
     /// [`softmax_row`] of each row of `rows`, of which row r sees the keys up to `last[r]`.
     ///
     /// # Panics
-    /// When there are fewer numbers than rows, or with [`softmax_row`].
+    /// When there are fewer numbers than rows, or where [`softmax_row`] does.
     pub fn softmax_rows<'a, E>(simd; rows: ViewMut<'a, E>, last: &'a [u32], scale: E) -> () {
         let mut rows = rows;
         for (r, &last) in last[..rows.n_rows()].iter().enumerate() {
@@ -128,7 +128,7 @@ kernel! {
     /// [`softmax_row_back`] of each row of `grads`, of which row r sees the keys up to `last[r]`.
     ///
     /// # Panics
-    /// When there are fewer numbers or rows of `p` than rows, or with [`softmax_row_back`].
+    /// When there are fewer numbers or rows of `p` than rows, or where [`softmax_row_back`] does.
     pub fn softmax_rows_back<'a, E>(
         simd; grads: ViewMut<'a, E>, p: View<'a, E>, last: &'a [u32], scale: E
     ) -> () {

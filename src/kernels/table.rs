@@ -25,7 +25,7 @@ pub struct TablePattern<'a> {
 
 /// One more than the largest; 0 of nothing.
 #[inline(always)]
-fn one_more_than_any(numbers: &[u32]) -> usize {
+fn one_more_than_largest(numbers: &[u32]) -> usize {
     // `max` of an iterator stays a call for each number here
     let mut end = 0;
     for &number in numbers {
@@ -44,10 +44,10 @@ impl TablePattern<'_> {
     /// The largest number of keys that one of these query rows sees.
     #[inline(always)]
     fn most_seen(&self, rows: Range<usize>) -> usize {
-        one_more_than_any(&self.last[rows])
+        one_more_than_largest(&self.last[rows])
     }
 
-    /// The smallest number of keys that one of these query rows sees; there is one.
+    /// The smallest number of keys that one of these query rows sees; `rows` is not empty.
     #[inline(always)]
     fn least_seen(&self, rows: Range<usize>) -> usize {
         let mut least = u32::MAX;
@@ -97,7 +97,7 @@ kernel! {
         let terms = pattern.keys.len();
         for (b, index) in pattern.keys.iter().enumerate() {
             let largest = match index {
-                Index::Tokens(tokens) => one_more_than_any(&tokens[..most]),
+                Index::Tokens(tokens) => one_more_than_largest(&tokens[..most]),
                 Index::Positions => most,
             };
             for table in tables.iter().skip(b).step_by(terms) {
@@ -134,7 +134,6 @@ fn sum_of_tables<E: Element, L: Lanes<E>>(
     add: bool,
 ) {
     let (queries, len) = (pattern.queries.len(), to.len());
-    let mut a = 0;
     if !add {
         match queries {
             0 => clear(to),
@@ -146,8 +145,8 @@ fn sum_of_tables<E: Element, L: Lanes<E>>(
                 pattern.scores(tables, (1, b), r, len),
             ),
         }
-        a = 2;
     }
+    let mut a = if add { 0 } else { 2 };
     while a < queries {
         accumulate(simd, to, pattern.scores(tables, (a, b), r, len));
         a += 1;

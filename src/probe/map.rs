@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{Error, Result};
 
-use super::{Matrix, StateDict};
+use super::Matrix;
 
 /// A map of the rows of a matrix, one step of a [`Circuit`](super::Circuit). Implement it for a step that the library lacks.
 pub trait Map: fmt::Debug + Send + Sync {
@@ -39,22 +39,11 @@ pub enum Step {
 }
 
 impl Step {
-    /// The weight of this step, if it has one that the model has.
+    /// The image of rows by this step, with its weight: of a step without one, and of an optional one that the model lacks, none.
     ///
     /// # Errors
-    /// If there is no weight of its name, which is not optional.
-    pub(super) fn weight(&self, weights: &dyn StateDict) -> Result<Option<Matrix>> {
-        match self {
-            Step::Linear(name) => weights.matrix(name).map(Some),
-            Step::LinearIfPresent(name) => Ok(weights.find_short(name)),
-            Step::Relu | Step::Scale(_) | Step::Head { .. } | Step::Own(_) => Ok(None),
-        }
-    }
-
-    /// The image of rows by this step, whose [`weight`](Self::weight) is given.
-    ///
-    /// # Errors
-    /// If the rows have another width than the step takes, or its factor is not finite.
+    /// If the rows have another width than the step takes, its factor is not finite, its head does not divide the width, or a map of
+    /// the user's fails.
     pub(super) fn apply(&self, x: Matrix, weight: Option<&Matrix>) -> Result<Matrix> {
         match self {
             Step::Linear(name) | Step::LinearIfPresent(name) => match weight {

@@ -1,5 +1,7 @@
 //! Circuits: products of weight matrices.
+use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -121,11 +123,15 @@ impl Circuit {
     /// # Errors
     /// If there is no weight of a name, the terms of a sum have not the same number of rows, or sums are too deep.
     pub(super) fn load(&self, weights: &dyn StateDict) -> Result<Loaded<'_>> {
+        self.load_from(&mut LookedUp { weights, found: BTreeMap::new() })
+    }
+
+    fn load_from<'c>(&'c self, weights: &mut LookedUp<'_>) -> Result<Loaded<'c>> {
         let source = match &self.source {
             Source::TooDeep => return Err(too_deep()),
             Source::Table(name) => LoadedSource::Table(weights.matrix(name)?),
             Source::Sum(terms) => {
-                let terms = terms.iter().map(|term| term.load(weights)).collect::<Result<Vec<_>>>()?;
+                let terms = terms.iter().map(|term| term.load_from(weights)).collect::<Result<Vec<_>>>()?;
                 let height = terms.first().map_or(0, Loaded::height);
                 if let Some(other) = terms.iter().map(Loaded::height).find(|other| *other != height) {
                     let found = format!("a sum of {height} rows and {other} rows");
@@ -134,7 +140,12 @@ impl Circuit {
                 LoadedSource::Sum(terms)
             }
         };
-        let steps = self.steps.iter().map(|step| step.weight(weights)).collect::<Result<_>>()?;
+        let step = |step: &'c Step| match step {
+            Step::Linear(name) => weights.matrix(name).map(|weight| (step, Some(weight))),
+            Step::LinearIfPresent(name) => Ok((step, weights.find(name))),
+            _ => Ok((step, None)),
+        };
+        let steps = self.steps.iter().map(step).collect::<Result<_>>()?;
         Ok(Loaded { circuit: self, source, steps })
     }
 
@@ -147,16 +158,41 @@ impl Circuit {
     }
 }
 
+/// Weights in double precision, one copy of each that was asked for.
+struct LookedUp<'w> {
+    weights: &'w dyn StateDict,
+    found: BTreeMap<String, Rc<Matrix>>,
+}
+
+impl LookedUp<'_> {
+    fn matrix(&mut self, name: &str) -> Result<Rc<Matrix>> {
+        match self.find(name) {
+            Some(matrix) => Ok(matrix),
+            // for its error
+            None => self.weights.matrix(name).map(Rc::new),
+        }
+    }
+
+    fn find(&mut self, name: &str) -> Option<Rc<Matrix>> {
+        if let Some(matrix) = self.found.get(name) {
+            return Some(matrix.clone());
+        }
+        let matrix = Rc::new(self.weights.find_short(name)?);
+        self.found.insert(name.into(), matrix.clone());
+        Some(matrix)
+    }
+}
+
 /// A [`Circuit`] with its weights.
 pub(super) struct Loaded<'a> {
     circuit: &'a Circuit,
     source: LoadedSource<'a>,
-    /// Of each step.
-    steps: Vec<Option<Matrix>>,
+    /// Each with its weight, if it has one that the model has.
+    steps: Vec<(&'a Step, Option<Rc<Matrix>>)>,
 }
 
 enum LoadedSource<'a> {
-    Table(Matrix),
+    Table(Rc<Matrix>),
     /// All of the same height.
     Sum(Vec<Loaded<'a>>),
 }
@@ -190,8 +226,7 @@ impl Loaded<'_> {
                 })?
             }
         };
-        let mut steps = self.circuit.steps.iter().zip(&self.steps);
-        steps.try_fold(rows, |x, (step, weight)| step.apply(x, weight.as_ref()))
+        self.steps.iter().try_fold(rows, |x, (step, weight)| step.apply(x, weight.as_deref()))
     }
 
     /// The image of every row, `[rows, out]`.

@@ -110,11 +110,11 @@ impl Recall {
     /// If there is no weight of a name, maps do not fit (the message has both shapes), or the association is of more
     /// things than the tables hold.
     pub fn evaluate(&self, weights: &dyn StateDict) -> Result<Recalled> {
-        let keys = self.keys.as_ref().map(|path| path.apply(weights)).transpose()?;
-        let loaded = self.inputs.load(weights)?;
+        let keys = self.keys(weights)?;
+        let loaded = self.load(weights)?;
         let width = match &keys {
             Some(keys) => keys.rows(),
-            None => loaded.pick(&[])?.cols(),
+            None => loaded.pick(&[]).map_err(|e| self.error(&self.inputs, e))?.cols(),
         };
         let association = self.association.resolve(loaded.height(), width);
         let mut counter = Counter::default();
@@ -134,10 +134,21 @@ impl Recall {
     /// # Errors
     /// If there is no weight of a name, or maps do not fit.
     pub fn scores(&self, weights: &dyn StateDict) -> Result<Matrix> {
-        let keys = self.keys.as_ref().map(|path| path.apply(weights)).transpose()?;
-        let loaded = self.inputs.load(weights)?;
+        let keys = self.keys(weights)?;
+        let loaded = self.load(weights)?;
         let all: Vec<usize> = (0..loaded.height()).collect();
         self.scores_of(&all, keys.as_ref(), &loaded)
+    }
+
+    /// What the scores are of, if there are keys.
+    fn keys(&self, weights: &dyn StateDict) -> Result<Option<Matrix>> {
+        let of = |path: &Circuit| path.apply(weights).map_err(|e| self.error(path, e));
+        self.keys.as_ref().map(of).transpose()
+    }
+
+    /// The path of the inputs with its weights.
+    fn load(&self, weights: &dyn StateDict) -> Result<Loaded<'_>> {
+        self.inputs.load(weights).map_err(|e| self.error(&self.inputs, e))
     }
 
     /// The scores of some inputs.
@@ -151,8 +162,11 @@ impl Recall {
         }
     }
 
+    /// Says which recall has an error, and in which path, unless the error says that itself.
     fn error(&self, path: &Circuit, error: Error) -> Error {
-        error.of_part(format!("recall '{}', {path}", self.name))
+        let (path, recall) = (path.to_string(), format!("recall '{}'", self.name));
+        let says_path = error.to_string().starts_with(&format!("{path}: "));
+        error.of_part(if says_path { recall } else { format!("{recall}, {path}") })
     }
 }
 

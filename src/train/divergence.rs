@@ -55,7 +55,7 @@ pub(super) fn weight(model: &(impl Module + ?Sized)) -> Option<String> {
 pub(super) struct Undo(Vec<Values>);
 
 impl Undo {
-    /// Keeps all weights, where those before were kept.
+    /// Keeps all weights, in the memory of those that were kept before.
     pub fn keep(&mut self, model: &(impl Module + ?Sized)) {
         let mut kept = 0;
         model.visit("", &mut |_, _, tensor| {
@@ -85,6 +85,8 @@ impl Undo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Const;
+    use crate::nn::{AnyParam, Linear};
 
     #[test]
     fn a_loss_is_one_as_long_as_single_precision_has_such_a_number() {
@@ -110,5 +112,26 @@ mod tests {
         assert!(is_finite(&Values::Single(values.clone())));
         values[2999] = f32::INFINITY;
         assert!(!is_finite(&Values::Single(values)));
+    }
+
+    /// Each time anew, whatever was kept before.
+    #[test]
+    fn what_was_kept_last_is_restored() {
+        let mut model = Linear::new(Const::<3>, Const::<2>).init(1);
+        let of = |model: &Linear<Const<3>, Const<2>>| model.weight.data().clone();
+        let mut undo = Undo::default();
+        undo.keep(&model);
+        let scaled = |model: &mut Linear<Const<3>, Const<2>>, by: f64| {
+            model.visit_mut("", &mut |_, _, param| {
+                let values = param.data().iter().map(|v| by * v).collect();
+                param.put(Values::Double(values)).unwrap();
+            });
+        };
+        scaled(&mut model, 2.0);
+        let kept = of(&model);
+        undo.keep(&model);
+        scaled(&mut model, f64::NAN);
+        undo.restore(&mut model);
+        assert_eq!(of(&model), kept);
     }
 }

@@ -306,14 +306,14 @@ impl Resolved {
     pub fn positions(&self, batch: &Batch, vocab: usize) -> Result<Vec<RowLists>> {
         batch.check()?;
         let rows = |(select, predictor): &(Select, Option<Arc<dyn Predictor>>)| {
-            let holds = |i: usize, t: usize| select.holds(&Sequence::of(batch, i), t);
             let Some(predictor) = predictor else { return Ok(select.rows(batch)) };
             let (mut values, mut failed) = (Vec::new(), None);
             let mut distribution = vec![0.0; vocab];
             let lists = RowLists::choose(batch, |i, t| {
                 distribution.fill(0.0);
+                let sequence = Sequence::of(batch, i);
                 let known =
-                    holds(i, t) && predictor.predict(&Sequence::of(batch, i).x[..=t], &mut distribution);
+                    select.holds(&sequence, t) && predictor.predict(&sequence.x[..=t], &mut distribution);
                 if known {
                     if let Err(error) = check_answer(predictor.as_ref(), t + 1, &distribution) {
                         failed.get_or_insert(error);

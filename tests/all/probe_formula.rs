@@ -90,8 +90,14 @@ fn what_does_not_fit_is_told_in_one_line() {
         "recall 'a: tok -> tok => slef': expected `self`, `previous`, or pairs such as `{3: 1, 5: 2}`, \
          found `slef` at character 18"
     );
-    assert_eq!(told("a: tok -> duoble => self"), "no weight 'duoble'; did you mean 'double'?");
-    assert_eq!(told("a: tok -> narrow -> back => self"), "back: expected shape [6, 3], found [6, 6]");
+    assert_eq!(
+        told("a: tok -> duoble => self"),
+        "recall 'a', tok -> duoble: no weight 'duoble'; did you mean 'double'?"
+    );
+    assert_eq!(
+        told("a: tok -> narrow -> back => self"),
+        "recall 'a', tok -> narrow -> back: back: expected shape [6, 3], found [6, 6]"
+    );
     assert_eq!(
         told("a: tok -> narrow => self"),
         "recall 'a', tok -> narrow: target 3 of an unembedding, which has targets 0 to 2"
@@ -102,11 +108,19 @@ fn what_does_not_fit_is_told_in_one_line() {
     );
     assert_eq!(
         told("a: tok + short => self"),
-        "tok + short: a sum of 6 rows and 4 rows; expected as many of each"
+        "recall 'a': tok + short: a sum of 6 rows and 4 rows; expected as many of each"
+    );
+    assert_eq!(
+        told("a: tok ~ tok -> duoble => self"),
+        "recall 'a', tok -> duoble: no weight 'duoble'; did you mean 'double'?"
+    );
+    assert_eq!(
+        told("a: tok -> duoble ~ tok => self"),
+        "recall 'a', tok -> duoble: no weight 'duoble'; did you mean 'double'?"
     );
     assert_eq!(
         told("a: tok + tok -> narrow => self"),
-        "tok + tok -> narrow: a sum of rows of width 6 and of width 3; expected one width"
+        "recall 'a': tok + tok -> narrow: a sum of rows of width 6 and of width 3; expected one width"
     );
 }
 

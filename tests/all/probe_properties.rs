@@ -343,11 +343,17 @@ fn recalls_tell_what_does_not_fit() -> Outcome {
     let told = |recall: Recall| recall.evaluate(&weights).unwrap_err().to_string();
     let recall = |path: Circuit, n: usize| Recall::new("r", path, Association::identity(n));
     let path = || Circuit::rows("table");
-    assert_eq!(told(recall(path().through("W1"), 3)), "no weight 'W1'; did you mean 'w'?");
-    assert_eq!(told(recall(path().through("keys"), 3)), "keys: expected shape [310, 6], found [310, 4]");
+    assert_eq!(
+        told(recall(path().through("W1"), 3)),
+        "recall 'r', table -> W1: no weight 'W1'; did you mean 'w'?"
+    );
+    assert_eq!(
+        told(recall(path().through("keys"), 3)),
+        "recall 'r', table -> keys: keys: expected shape [310, 6], found [310, 4]"
+    );
     assert_eq!(
         told(recall(path().head(2, 2), 3)),
-        "head: head 2 of 2 in rows of width 6; expected one of the heads, which divide the width"
+        "recall 'r', table -> head(2/2): head: head 2 of 2 in rows of width 6; expected one of the heads, which divide the width"
     );
     let unfit = told(recall(path(), 3).against(Circuit::rows("keys")));
     assert_eq!(unfit, "recall 'r', keys keys: expected shape [310, 6], found [310, 4]");

@@ -204,7 +204,7 @@ fn multiply_rows<E: Element>(mut out: ViewMut<'_, E>, beta: Beta, x: View<'_, E>
     }
 }
 
-/// Makes [`selected_index`] ready: fills `ws.indices[slot]` with the table rows that the positions of `rows` read, unless
+/// Prepares [`selected_index`]: fills `ws.indices[slot]` with the table rows that the positions of `rows` read, unless
 /// all positions do.
 pub(super) fn select_index<E: Element>(
     ws: &mut Workspace<E>,

@@ -48,6 +48,7 @@ impl<E: Element> HeadScoring<'_, E> {
     /// Products of the queries at these positions, one a row, become weights over the keys up to each query; zero beyond.
     pub fn weigh(&self, mut rows: ViewMut<'_, E>, queries: &[u32]) {
         if self.normaliser == Normaliser::Softmax && self.bias.is_none() && self.mask.is_none() {
+            // all rows at once
             return softmax_rows(rows, queries, E::from_f64(self.scale));
         }
         for (r, query) in queries.iter().enumerate() {

@@ -164,6 +164,25 @@ fn rows_are_gathered_and_their_gradients_scattered() {
     });
 }
 
+/// Rounding tells in which order the terms were added.
+#[test]
+fn rows_are_added_in_the_order_of_the_terms() {
+    at_each_level(|level| {
+        let tables: [f32; 3] = [1e8, -1e8, 3.0];
+        let term = |i: usize| (View::new(&tables[i..=i], 1, 1, 1), Index::Positions);
+        let added = |beta, terms: &[usize]| {
+            let (terms, mut out) = (terms.iter().map(|i| term(*i)).collect::<Vec<_>>(), [1.0]);
+            gather_rows(ViewMut::new(&mut out, 1, 1, 1), beta, &terms);
+            out[0]
+        };
+        assert_eq!(added(Beta::Add, &[0, 1]), 0.0, "{level:?}: (1 + 1e8) - 1e8");
+        assert_eq!(added(Beta::Add, &[0, 1, 2]), 3.0, "{level:?}");
+        assert_eq!(added(Beta::Zero, &[0, 1, 2]), 3.0, "{level:?}");
+        assert_eq!(added(Beta::Zero, &[0, 2, 1]), 0.0, "{level:?}: (1e8 + 3) - 1e8");
+        assert_eq!(added(Beta::Add, &[]), 1.0, "{level:?}");
+    });
+}
+
 #[test]
 #[should_panic(expected = "row 12 of 12 rows")]
 fn a_token_beyond_its_table_is_refused() {

@@ -4,10 +4,11 @@ mod model;
 use std::sync::Mutex;
 
 use ihead::data::Batch;
-use ihead::engine::CpuEngine;
-use ihead::engine::{Engine, LossTerm, Penalty, Read, Request, RowLists, RowSet};
+use ihead::engine::{
+    CpuEngine, Engine, LossTerm, ParamSource, Penalty, Read, Request, RowLists, RowSet, ignore,
+};
 use ihead::graph::{Edit, Edits, Graph, record, record_with};
-use ihead::nn::{ModuleExt, Params};
+use ihead::nn::{ModuleExt, ParamId, Params};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
@@ -62,7 +63,23 @@ struct Left {
     gradients: Vec<(String, Vec<f64>)>,
 }
 
-fn run(engine: &mut dyn Engine<f64>, random: &Random, graph: &Graph, batch: &Batch) -> Left {
+/// Parameters that are no numbers.
+struct NotNumbers;
+
+impl ParamSource<f64> for NotNumbers {
+    fn read(&self, _: ParamId, into: &mut [f64]) {
+        into.fill(f64::NAN);
+    }
+}
+
+/// Runs a batch; `after` a run whose every number is NaN, of which nothing may be left.
+fn run(
+    engine: &mut dyn Engine<f64>,
+    random: &Random,
+    graph: &Graph,
+    batch: &Batch,
+    after: Option<NotNumbers>,
+) -> Left {
     for site in graph.patched() {
         let rows = site.heads.unwrap_or(1) * batch.seq;
         let cols = if site.heads.is_some() { batch.seq } else { site.dim };
@@ -86,6 +103,9 @@ fn run(engine: &mut dyn Engine<f64>, random: &Random, graph: &Graph, batch: &Bat
         read.lock().unwrap()[i] = rows.flat_map(|(h, r)| reads[0].head_row(h, r).to_vec()).collect();
     };
     assert!(!node.is_empty(), "the logits are a site");
+    if let Some(not_numbers) = after {
+        engine.run(&not_numbers, batch, &lists, &ignore).unwrap();
+    }
     let loss = engine.run(&Values::of(random), batch, &lists, &observe).unwrap();
     let gradient = |(name, _, param): (String, _, &dyn ihead::nn::AnyParam)| {
         let elements = param.dims().iter().product();
@@ -99,14 +119,19 @@ fn run(engine: &mut dyn Engine<f64>, random: &Random, graph: &Graph, batch: &Bat
     }
 }
 
-/// How far two lists are from each other, beside the largest of them; 0 where they overflow.
+/// How far two lists are from each other, beside the largest of them; 0 where they overflow, infinite where one alone is no number.
 fn distance(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
     let largest = a.iter().chain(b).fold(1.0, |most: f64, x| most.max(x.abs()));
     if largest > LARGEST {
         return 0.0;
     }
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
+    let apart = |(a, b): (&f64, &f64)| match (a.is_nan(), b.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) => (a - b).abs(),
+        _ => f64::INFINITY,
+    };
+    a.iter().zip(b).map(apart).fold(0.0, f64::max) / largest
 }
 
 /// Runs a recorded graph in three ways, and compares what they leave.
@@ -115,12 +140,12 @@ fn assert_agreement(random: &Random, graph: &Graph, request: &Request, batch: &B
     let mut cheap = CpuEngine::<f64>::new(graph, request, &trains, 2).unwrap();
     let mut plain = CpuEngine::<f64>::plain(graph, request, &trains).unwrap();
     let mut eager = ihead_reference::double(graph, request, &trains, 2);
-    let expected = run(&mut *eager, random, graph, batch);
+    let expected = run(&mut *eager, random, graph, batch, None);
     let programs = [cheap.program(), plain.program()];
     let engines: [(&str, &mut dyn Engine<f64>, &str); 2] =
         [("rewritten", &mut cheap, &programs[0]), ("plain", &mut plain, &programs[1])];
     for (name, engine, program) in engines {
-        let found = run(engine, random, graph, batch);
+        let found = run(engine, random, graph, batch, Some(NotNumbers));
         let context = || format!("{name}\n{graph}\n{program}");
         let off = distance(&[expected.loss], &[found.loss]);
         assert!(
