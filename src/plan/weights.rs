@@ -1,7 +1,7 @@
 //! What depends on weights alone: computed once a step, and differentiated once a step.
 //!
-//! Every matrix has rows of `padded(cols)` values, the padding zero (that of gradients is never read). A matrix is computed again only if one of the
-//! parameters behind it has changed, so products of frozen weights are folded once a run, and again after an edit.
+//! Every matrix has rows of `padded(cols)` values, the padding zero (that of gradients is never read). A matrix is computed again
+//! only if one of the parameters behind it has changed, so products of frozen weights are folded once a run, and again after an edit.
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Result;
