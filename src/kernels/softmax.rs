@@ -6,9 +6,18 @@ use super::{Element, View, ViewMut, clear};
 /// The largest element; minus infinity of none.
 #[inline(always)]
 pub(super) fn largest<E: Element, L: Lanes<E>>(simd: L, row: &[E]) -> E {
-    let lowest = simd.splat(E::NEG_INFINITY);
-    let mut found = [lowest; 2];
     let (chunks, end) = row.as_chunks::<WIDTH>();
+    let mut found = most(simd, chunks);
+    if !end.is_empty() {
+        found = simd.max(simd.keep(simd.load_part(end), end.len(), simd.splat(E::NEG_INFINITY)), found);
+    }
+    simd.reduce_max(found)
+}
+
+/// The largest element in each lane.
+#[inline(always)]
+fn most<E: Element, L: Lanes<E>>(simd: L, chunks: &[[E; WIDTH]]) -> L::Vector {
+    let mut found = [simd.splat(E::NEG_INFINITY); 2];
     let (pairs, rest) = chunks.as_chunks::<2>();
     for pair in pairs {
         found[0] = simd.max(simd.load(&pair[0]), found[0]);
@@ -17,10 +26,7 @@ pub(super) fn largest<E: Element, L: Lanes<E>>(simd: L, row: &[E]) -> E {
     for chunk in rest {
         found[0] = simd.max(simd.load(chunk), found[0]);
     }
-    if !end.is_empty() {
-        found[1] = simd.max(simd.keep(simd.load_part(end), end.len(), lowest), found[1]);
-    }
-    simd.reduce_max(simd.max(found[0], found[1]))
+    simd.max(found[0], found[1])
 }
 
 /// `row = exp(scale * (row - shift))`; returns the sum of the new values.
@@ -79,13 +85,53 @@ kernel! {
 #[inline(always)]
 fn softmax<E: Element, L: Lanes<E>>(simd: L, row: &mut [E], len: usize, scale: E) {
     assert!(scale >= E::zero(), "softmax with scale {scale}");
-    let (seen, beyond) = row.split_at_mut(len);
-    clear(beyond);
-    if !seen.is_empty() {
-        let shift = largest(simd, seen);
-        let sum = exp_and_sum(simd, seen, shift, scale);
-        lanes::multiply(simd, seen, E::one() / sum);
+    let Some(Seen { whole, last, of_last }) = seen(simd, row, len) else { return };
+    let (zero, lowest) = (simd.splat(E::zero()), simd.splat(E::NEG_INFINITY));
+    let mut end = simd.load_up_to_16(last);
+    let largest = simd.reduce_max(simd.max(most(simd, whole), simd.keep(end, of_last, lowest)));
+    let shift = simd.splat(largest);
+    let (by, mut sum) = (simd.splat(scale), zero);
+    for chunk in &mut *whole {
+        let v = simd.exp(simd.mul(by, simd.sub(simd.load(chunk), shift)));
+        simd.store(chunk, v);
+        sum = simd.add(sum, v);
     }
+    // unseen lanes hold the largest score on the way: an exponential that is nearly zero takes a hundred times as long as another
+    end = simd.exp(simd.mul(by, simd.sub(simd.keep(end, of_last, shift), shift)));
+    end = simd.keep(end, of_last, zero);
+    sum = simd.add(sum, end);
+    let factor = simd.splat(E::one() / simd.reduce_sum(sum));
+    for chunk in whole {
+        let v = simd.mul(simd.load(chunk), factor);
+        simd.store(chunk, v);
+    }
+    simd.store_up_to_16(last, simd.keep(simd.mul(end, factor), of_last, zero));
+}
+
+/// The keys that a query sees: whole vectors, and the last one, of which so many lanes are seen.
+struct Seen<'a, E> {
+    whole: &'a mut [[E; WIDTH]],
+    last: &'a mut [E],
+    of_last: usize,
+}
+
+/// The first `len` numbers of a row, with what lies beside them in the last vector; what lies beyond becomes zero. `None` of no number.
+///
+/// Rows of a block that end in the same vector go through their loops equally often, so that the processor foresees where they end.
+#[inline(always)]
+fn seen<E: Element, L: Lanes<E>>(simd: L, row: &mut [E], len: usize) -> Option<Seen<'_, E>> {
+    let before = len.saturating_sub(1) / WIDTH * WIDTH;
+    let (whole, rest) = row.split_at_mut(before);
+    let (last, beyond) = rest.split_at_mut(if len == 0 { 0 } else { rest.len().min(WIDTH) });
+    let (vectors, end) = beyond.as_chunks_mut::<WIDTH>();
+    let zero = simd.splat(E::zero());
+    for vector in vectors {
+        simd.store(vector, zero);
+    }
+    simd.store_part(end, zero);
+    let of_last = len - before;
+    assert!(of_last <= last.len(), "{len} of fewer keys are seen");
+    (len > 0).then_some(Seen { whole: whole.as_chunks_mut().0, last, of_last })
 }
 
 kernel! {
@@ -141,16 +187,17 @@ kernel! {
 
 #[inline(always)]
 fn softmax_back<E: Element, L: Lanes<E>>(simd: L, grad: &mut [E], p: &[E], len: usize, scale: E) {
-    let (seen, beyond) = grad.split_at_mut(len);
-    clear(beyond);
-    let p = &p[..len];
-    let mean = simd.splat(lanes::dot(simd, p, seen));
-    let scale = simd.splat(scale);
-    lanes::zip1(
-        simd,
-        seen,
-        p,
-        #[inline(always)]
-        |g, p| simd.mul(simd.mul(simd.sub(g, mean), p), scale),
-    );
+    let Some(Seen { whole, last, of_last }) = seen(simd, grad, len) else { return };
+    let (p, p_last) = p.split_at(whole.len() * WIDTH);
+    let (p, zero) = (&p.as_chunks::<WIDTH>().0[..whole.len()], simd.splat(E::zero()));
+    let p_last = simd.keep(simd.load_up_to_16(p_last), of_last, zero);
+    let end = simd.keep(simd.load_up_to_16(last), of_last, zero);
+    let mean = lanes::dot_with_end(simd, (p, whole), Some((p_last, end)));
+    let (mean, scale) = (simd.splat(mean), simd.splat(scale));
+    for i in 0..whole.len() {
+        let v = simd.mul(simd.mul(simd.sub(simd.load(&whole[i]), mean), simd.load(&p[i])), scale);
+        simd.store(&mut whole[i], v);
+    }
+    let v = simd.mul(simd.mul(simd.sub(end, mean), p_last), scale);
+    simd.store_up_to_16(last, simd.keep(v, of_last, zero));
 }

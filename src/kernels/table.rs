@@ -57,6 +57,19 @@ impl TablePattern<'_> {
         least as usize + 1
     }
 
+    /// How many keys there are numbers for, in the lists of tokens and in the tables by position.
+    #[inline(always)]
+    fn reach<E>(&self, tables: &[View<'_, E>]) -> usize {
+        let mut reach = usize::MAX;
+        for (i, table) in tables.iter().enumerate() {
+            reach = reach.min(match self.keys[i % self.keys.len()] {
+                Index::Tokens(tokens) => tokens.len(),
+                Index::Positions => table.n_cols(),
+            });
+        }
+        reach
+    }
+
     /// The scores of query row r in table `G_ab` for the first `len` rows of key table b.
     #[inline(always)]
     fn scores<'t, E: Element>(
@@ -82,8 +95,8 @@ impl TablePattern<'_> {
 kernel! {
     /// Scores of the query rows `rows`: `out[r - rows.start, j] = sum_ab G_ab[q_a[r], k_b[j]]` for `j <= last[r]`.
     ///
-    /// `out: [rows, keys]`; columns beyond `last[r]` are left as they are. `tables`: the `G_ab`, `[query rows, key rows]`.
-    /// `scratch` is any buffer, kept to be used again.
+    /// `out: [rows, keys]`; of the columns beyond `last[r]`, those up to the next multiple of 16 may be written to, the others are
+    /// left as they are. `tables`: the `G_ab`, `[query rows, key rows]`. `scratch` is any buffer, kept to be used again.
     ///
     /// # Panics
     /// When an index is beyond its table, or `out` is too small.
@@ -94,10 +107,12 @@ kernel! {
         pattern.check(&rows, tables.len());
         let mut out = out;
         let most = pattern.most_seen(rows.clone());
+        let reach = pattern.reach(tables).min(out.n_cols());
+        let columns = most.next_multiple_of(WIDTH).min(reach).max(most);
         let terms = pattern.keys.len();
         for (b, index) in pattern.keys.iter().enumerate() {
             let largest = match index {
-                Index::Tokens(tokens) => one_more_than_largest(&tokens[..most]),
+                Index::Tokens(tokens) => one_more_than_largest(&tokens[..columns]),
                 Index::Positions => most,
             };
             for table in tables.iter().skip(b).step_by(terms) {
@@ -105,7 +120,9 @@ kernel! {
             }
         }
         for r in rows.clone() {
-            let to = &mut out.row_mut(r - rows.start)[..pattern.seen(r)];
+            // rows that end in the same vector go through their loops equally often: the processor foresees where they end
+            let columns = pattern.seen(r).next_multiple_of(WIDTH).min(columns);
+            let to = &mut out.row_mut(r - rows.start)[..columns];
             let mut written = false;
             for (b, _) in pattern.keys.iter().enumerate().filter(|(_, key)| matches!(key, Index::Positions)) {
                 sum_of_tables(simd, to, pattern, tables, (r, b), written);

@@ -1,6 +1,6 @@
 //! AVX2 and FMA: a vector is two registers.
 
-use std::arch::x86_64::{__m256, __m256i, _CMP_GT_OQ};
+use std::arch::x86_64::{__m256, __m256i, _CMP_GT_OQ, _CMP_NLE_UQ};
 
 use super::portable::exp_constants::{HIGHEST, LN_2_HIGH, LN_2_LOW, LOWEST, P};
 use super::{Lanes, Portable, WIDTH};
@@ -148,6 +148,7 @@ impl Avx2 {
     fn exp_half(self, x: __m256) -> __m256 {
         const NEAREST: i32 = 8; // round to the nearest integer, without exceptions
         let avx = self.0;
+        let more_than_zero = avx._mm256_cmp_ps::<_CMP_NLE_UQ>(x, self.half(LOWEST));
         // `max` and `min` give their second operand when it is NaN.
         let x = avx._mm256_min_ps(self.half(HIGHEST), avx._mm256_max_ps(self.half(LOWEST), x));
         let n = avx._mm256_round_ps::<NEAREST>(avx._mm256_mul_ps(x, self.half(std::f32::consts::LOG2_E)));
@@ -158,6 +159,8 @@ impl Avx2 {
             p = avx._mm256_fmadd_ps(p, r, self.half(*coefficient));
         }
         let y = avx._mm256_add_ps(avx._mm256_fmadd_ps(p, avx._mm256_mul_ps(r, r), r), self.half(1.0));
+        // Of a lane that is zero already, no number is made that is nearly zero, which would take a hundred times as long.
+        let y = avx._mm256_and_ps(more_than_zero, y);
         // 2^n may be no normal number: its two halves are.
         let n = avx._mm256_cvtps_epi32(n);
         let half = avx._mm256_srai_epi32::<1>(n);

@@ -72,11 +72,23 @@ pub(crate) fn multiply<E: Element, L: Lanes<E>>(lanes: L, row: &mut [E], factor:
     );
 }
 
-/// `sum_i a_i b_i`; the slices are equally long. Four sums at a time hide the latency of the addition.
+/// `sum_i a_i b_i`; the slices are equally long.
 #[inline(always)]
 pub(crate) fn dot<E: Element, L: Lanes<E>>(lanes: L, a: &[E], b: &[E]) -> E {
-    let mut sums = [lanes.splat(E::zero()); 4];
     let ((a, a_end), (b, b_end)) = (a.as_chunks::<WIDTH>(), b.as_chunks::<WIDTH>());
+    let end =
+        if a_end.is_empty() { None } else { Some((lanes.load_part(a_end), lanes.load_part(&b_end[..a_end.len()]))) };
+    dot_with_end(lanes, (a, b), end)
+}
+
+/// `sum_i a_i b_i` of so many whole vectors and one more. Four sums at a time hide the latency of the addition.
+#[inline(always)]
+pub(crate) fn dot_with_end<E: Element, L: Lanes<E>>(
+    lanes: L,
+    (a, b): (&[[E; WIDTH]], &[[E; WIDTH]]),
+    end: Option<(L::Vector, L::Vector)>,
+) -> E {
+    let mut sums = [lanes.splat(E::zero()); 4];
     let ((a4, a), (b4, b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
     let (b4, b) = (&b4[..a4.len()], &b[..a.len()]);
     for j in 0..a4.len() {
@@ -87,8 +99,8 @@ pub(crate) fn dot<E: Element, L: Lanes<E>>(lanes: L, a: &[E], b: &[E]) -> E {
     for i in 0..a.len().min(4) {
         sums[i] = lanes.mul_add(lanes.load(&a[i]), lanes.load(&b[i]), sums[i]);
     }
-    if !a_end.is_empty() {
-        sums[3] = lanes.mul_add(lanes.load_part(a_end), lanes.load_part(b_end), sums[3]);
+    if let Some((a, b)) = end {
+        sums[3] = lanes.mul_add(a, b, sums[3]);
     }
     lanes.reduce_sum(lanes.add(lanes.add(sums[0], sums[1]), lanes.add(sums[2], sums[3])))
 }

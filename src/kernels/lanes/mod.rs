@@ -15,7 +15,7 @@ mod avx512;
 mod loops;
 mod portable;
 
-pub(crate) use loops::{dot, map, multiply, sum, zip1, zip2};
+pub(crate) use loops::{dot, dot_with_end, map, multiply, sum, zip1, zip2};
 pub use portable::Portable;
 pub(super) use portable::exp_f32;
 

@@ -103,7 +103,7 @@ instruction_set! {
     _mm512_min_ps(a: __m512, b: __m512) -> __m512;
     _mm512_cmp_ps_mask<const ORDER>(a: __m512, b: __m512) -> __mmask16;
     _mm512_roundscale_ps<const HOW>(a: __m512) -> __m512;
-    _mm512_scalef_ps(a: __m512, b: __m512) -> __m512;
+    _mm512_maskz_scalef_ps(mask: __mmask16, a: __m512, b: __m512) -> __m512;
     _mm512_fmadd_ps(a: __m512, b: __m512, c: __m512) -> __m512;
     _mm512_fnmadd_ps(a: __m512, b: __m512, c: __m512) -> __m512;
     _mm512_reduce_add_ps(a: __m512) -> f32;
