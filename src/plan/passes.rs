@@ -2,7 +2,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::instr::{Affine, Instr, Instruction, Mix, Summand, TablePattern};
-use super::program::{Layout, Program, Val, ValInfo};
+use super::program::{FrozenMix, Layout, Program, Val, ValInfo};
+use crate::engine::RowSet;
 
 /// Keeps gradients only where they reach the loss: a branch that is merely read is computed, not differentiated.
 pub(crate) fn keep_gradients_before_the_loss(program: &mut Program, weight_trains: &[bool]) {
@@ -68,6 +69,40 @@ pub(crate) fn complete_in_place(program: &mut Program) {
     }
 }
 
+/// Finds the values that are mixes by a pattern of tables, of which nothing but the pattern trains, and gives the pattern a gradient
+/// of its own.
+pub(crate) fn find_frozen_mixes(program: &mut Program) {
+    let of_tables = |instr: &Instr| match instr {
+        Instr::TablePattern(TablePattern { out, .. }) => Some(*out),
+        _ => None,
+    };
+    let patterns: BTreeSet<Val> = program.instrs.iter().filter_map(of_tables).collect();
+    let mut found: Vec<Option<FrozenMix>> = vec![None; program.vals.len()];
+    // what the last value in each buffer is
+    let mut at_home = found.clone();
+    for instr in &program.instrs {
+        let Some(out) = instr.out() else { continue };
+        let home = program.info(out).home;
+        found[out.0] = match instr {
+            Instr::Mix(Mix { pattern, v, values_t: Some(values_t), .. })
+                if patterns.contains(pattern) && program.info(out).rows == RowSet::All && !program.info(*v).trains =>
+            {
+                Some(FrozenMix { pattern: *pattern, values_t: *values_t })
+            }
+            Instr::Affine(Affine { in_place: true, summands, .. })
+                if !summands.iter().any(|summand| summand.trains(program)) =>
+            {
+                at_home[home.0]
+            }
+            _ => None,
+        };
+        at_home[home.0] = found[out.0];
+    }
+    for (info, found) in program.vals.iter_mut().zip(&found) {
+        info.frozen_mix = *found;
+    }
+}
+
 /// Gives each gradient a buffer of the workspace: one that an earlier gradient of the same shape has left, if there is one. A
 /// buffer that has just been read is still in the processor's nearest cache.
 pub(crate) fn share_gradients(program: &mut Program) {
@@ -123,6 +158,12 @@ pub(crate) fn share_gradients(program: &mut Program) {
     }
     for v in 0..program.vals.len() {
         program.vals[v].gradient = program.vals[program.vals[v].home.0].gradient;
+    }
+    let patterns: BTreeSet<Val> =
+        program.vals.iter().filter_map(|info| info.frozen_mix).map(|mix| mix.pattern).collect();
+    for pattern in patterns {
+        program.vals[pattern.0].gradient = Some(buffers);
+        buffers += 1;
     }
 }
 

@@ -33,8 +33,20 @@ pub(crate) struct ValInfo {
     pub trains: bool,
     /// The value in whose buffers this one lives (itself, unless it is completed in place).
     pub home: Val,
+    /// Set where a gradient can go on to a pattern without being made.
+    pub frozen_mix: Option<FrozenMix>,
     /// The buffer of its gradient, among those of the workspace; values whose gradients are never there together share one.
     pub gradient: Option<usize>,
+}
+
+/// A value `A V + C` at all positions, with a pattern `A` of one head, where neither `V` nor `C` trains: all that its gradient `G` is
+/// needed for is that of the pattern, `G V^T`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrozenMix {
+    /// `A`.
+    pub pattern: Val,
+    /// `V^T`.
+    pub values_t: Val,
 }
 
 /// How a value lies in its buffer.

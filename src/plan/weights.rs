@@ -125,6 +125,11 @@ pub(crate) struct Weights<E> {
     incoming: Vec<E>,
 }
 
+/// Whether two rows of the same length differ: without a way out at the first difference, so that many numbers are compared at once.
+fn differ<E: Element>(a: &[E], b: &[E]) -> bool {
+    a.iter().zip(b).fold(false, |differ, (a, b)| differ | (a != b))
+}
+
 impl<E: Element> Weights<E> {
     pub fn new(
         graph: &Graph,
@@ -222,7 +227,7 @@ impl<E: Element> Weights<E> {
         for (r, row) in values.chunks_exact(cols).enumerate() {
             let held = self.matrices[i].row_mut(r);
             // once something has changed, nothing more is compared
-            changed = changed || held != row;
+            changed = changed || differ(held, row);
             if changed {
                 held.copy_from_slice(row);
             }

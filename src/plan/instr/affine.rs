@@ -5,7 +5,7 @@ use crate::kernels::{
     Beta, Element, Index, View, ViewMut, axpy, clear, gather_rows, gemm, mul, mul_add, padded,
     scatter_rows_add,
 };
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{Sequence, Workspace};
 
@@ -30,6 +30,20 @@ pub(crate) enum Summand {
     Gain { val: Val, gain: WeightId },
     /// `W val[t]`; `transposed` is `W^T` in the layout of the product, unless the product copies parts of `W` itself.
     Map { val: Val, weight: WeightId, transposed: Option<WeightId> },
+}
+
+impl Summand {
+    /// Whether something behind it trains.
+    pub fn trains(&self, program: &Program) -> bool {
+        let leaf = |weight| program.leaves.contains(weight);
+        match self {
+            Summand::Lookup { table, .. } => leaf(table),
+            Summand::Plain { val, .. } => program.info(*val).trains,
+            Summand::Gain { val, gain: weight } | Summand::Map { val, weight, .. } => {
+                program.info(*val).trains || leaf(weight)
+            }
+        }
+    }
 }
 
 impl Affine {

@@ -2,11 +2,15 @@
 //!
 //! Rows are taken in blocks; a block's keys end at its last query's position, rounded up to the vector width. Entries
 //! between a row's own position and that limit are zero in patterns and in their gradients.
+use std::ops::Range;
+
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, clear, gemm, padded};
 use crate::plan::program::{Program, Val};
 
-/// Queries in a block.
+/// The most queries in a block.
 pub(super) const BLOCK: usize = 32;
+/// Queries in a block where they are at most three quarters of the positions up to the last of them.
+const SPARSE_BLOCK: usize = 16;
 /// Keys in a block of the products over queries.
 const KEY_BLOCK: usize = 32;
 
@@ -23,10 +27,12 @@ pub(super) fn row_end(program: &Program, pattern: Val, limit: usize, seq: usize)
 /// A block of queries: rows `r0..r1` and the limit of their keys.
 pub(super) type Block = (usize, usize, usize);
 
-/// The blocks of queries at `positions`.
+/// The blocks of queries at `positions`: of fewer queries where these are few among many keys, as the block's limit is that of the last.
 pub(super) fn blocks(positions: &[u32]) -> impl Iterator<Item = Block> + '_ {
-    (0..positions.len()).step_by(BLOCK).map(|r0| {
-        let r1 = (r0 + BLOCK).min(positions.len());
+    let dense = positions.last().is_none_or(|last| 4 * positions.len() > 3 * *last as usize);
+    let most = if dense { BLOCK } else { SPARSE_BLOCK };
+    (0..positions.len()).step_by(most).map(move |r0| {
+        let r1 = (r0 + most).min(positions.len());
         (r0, r1, (positions[r1 - 1] as usize + 1).next_multiple_of(16))
     })
 }
@@ -49,13 +55,13 @@ impl Head {
     }
 
     /// Its columns in a stream of all heads, `cols` wide.
-    pub fn columns(&self, cols: usize) -> std::ops::Range<usize> {
+    pub fn columns(&self, cols: usize) -> Range<usize> {
         let width = cols / self.of;
         self.index * width..(self.index + 1) * width
     }
 
     /// Its columns in the shared stream, `cols` wide.
-    pub fn shared_columns(&self, cols: usize) -> std::ops::Range<usize> {
+    pub fn shared_columns(&self, cols: usize) -> Range<usize> {
         let (width, group) = (cols / self.shared, self.of / self.shared);
         let index = self.index / group;
         index * width..(index + 1) * width
@@ -113,6 +119,11 @@ fn by_queries<E: Element>(
     }
 }
 
+/// The queries that see this key; none of those before them does.
+pub(super) fn seeing(positions: &[u32], key: usize) -> Range<usize> {
+    positions.partition_point(|&p| (p as usize) < key)..positions.len()
+}
+
 /// Sums over all queries for each block of keys.
 fn by_keys<E: Element>(
     positions: &[u32],
@@ -123,10 +134,7 @@ fn by_keys<E: Element>(
     let t = dx.n_rows();
     for j0 in (0..t).step_by(KEY_BLOCK) {
         let j1 = (j0 + KEY_BLOCK).min(t);
-        // the blocks of queries before this one end before these keys; perhaps all do
-        let first = positions.partition_point(|&p| (p as usize) < j0);
-        let rows =
-            if first == positions.len() { first..first } else { first / BLOCK * BLOCK..positions.len() };
+        let rows = seeing(positions, j0);
         let p = p.block(rows.clone(), j0..j1).t();
         gemm(dx.reborrow().rows(j0..j1), beta, E::one(), p, y.rows(rows));
     }

@@ -59,7 +59,7 @@ impl DotPattern {
         let pattern = head(frame.ws.value(program, self.out), index, positions.len(), t);
         let scoring = self.scoring.head(index, frame.weights, t);
         let block = d.reborrow().block(r0..r1, 0..limit);
-        Mixed::weights_gradient(mixes, program, frame.ws, (index, heads), (r0, r1), block);
+        Mixed::weights_gradient(mixes, program, frame.ws, (index, heads), (r0, r1), (block, Beta::Zero));
         let block = d.reborrow().block(r0..r1, 0..filled(limit, t));
         scoring.weigh_back(block, pattern.rows(r0..r1), &positions[r0..r1], d_bias);
     }
@@ -82,9 +82,14 @@ impl DotPattern {
         // In the order in which they are written below, as two of them may be one value (keys and values of the paper's simplified
         // model), which `fuse.rs` lets happen only where both cut it into the same heads. A gradient that is announced is
         // written: of no queries, there is none.
+        let one_head = self.scoring.heads == 1;
+        let keys = frame.frozen_mix(self.k, positions.len()).filter(|_| one_head && scores);
+        let values = mix.and_then(|mix| mix.of_frozen_mix(frame));
         let mut announce = |val| if scores { frame.ws.announce(program, val) } else { None };
-        let (dq_beta, dk_beta) = (announce(self.q), announce(self.k));
-        let dv_beta = mix.and_then(|mix| frame.ws.announce(program, mix.v));
+        let dq_beta = announce(self.q);
+        let dk_beta = if keys.is_none() { announce(self.k) } else { None };
+        let dv_beta =
+            mix.filter(|_| values.is_none()).and_then(|mix| frame.ws.announce(program, mix.v));
         let mut d_scores = std::mem::take(&mut frame.ws.block);
         d_scores.scratch(head_stride(t));
         for head_of in self.heads() {
@@ -94,6 +99,14 @@ impl DotPattern {
             if let (Some(mix), Some(beta)) = (mix, dv_beta) {
                 mix.values_back(frame, head_of.index, beta);
             }
+        }
+        if let Some(mut to) = keys.and_then(|keys| frame.open_pattern(keys)) {
+            let q = frame.ws.stream(program, self.q, positions.len());
+            to.add(frame, positions, (head(&d_scores, 0, positions.len(), t), q));
+            frame.close_pattern(to);
+        }
+        if let Some((mix, values)) = mix.zip(values) {
+            mix.values_back_to_pattern(frame, values);
         }
         frame.ws.block = d_scores;
     }

@@ -1,7 +1,7 @@
 //! The weighted sums of attention.
 use crate::graph::WeightId;
 use crate::kernels::{Beta, Element, View, ViewMut, gemm, padded};
-use crate::plan::program::{Program, Val};
+use crate::plan::program::{FrozenMix, Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{Workspace, head};
 
@@ -29,16 +29,15 @@ pub(crate) struct Mixed {
 }
 
 impl Mixed {
-    /// `block = sum over mixes of dO V^T` for one head of a pattern and rows `r0..r1`: the gradient of the pattern's weights.
+    /// `block (+)= sum over mixes of dO V^T` for one head of a pattern and rows `r0..r1`: the gradient of the pattern's weights.
     pub fn weights_gradient<E: Element>(
         mixes: &[Mixed],
         program: &Program,
         ws: &Workspace<E>,
         (index, heads): (usize, usize),
         (r0, r1): (usize, usize),
-        mut block: ViewMut<'_, E>,
+        (mut block, mut beta): (ViewMut<'_, E>, Beta),
     ) {
-        let mut beta = Beta::Zero;
         let limit = block.n_cols();
         for mix in mixes {
             let Some(d_out) = ws.gradient(program, mix.out) else { continue };
@@ -75,6 +74,27 @@ impl Mix {
         let values = ws.stream(program, self.v, t).block(0..keys, shared);
         let out = mixed.reborrow().block(r0..r1, columns);
         gemm(out, Beta::Zero, E::one(), weights.block(r0..r1, 0..keys), values);
+    }
+
+    /// The mix with frozen values that the values are, if their gradient is best handed on to its pattern.
+    pub(super) fn of_frozen_mix<E: Element>(&self, frame: &Frame<'_, E>) -> Option<FrozenMix> {
+        let one_head = frame.program().info(self.pattern).heads == 1;
+        frame.frozen_mix(self.v, frame.positions(self.out).len()).filter(|_| one_head)
+    }
+
+    /// The gradient of values that are such a mix becomes that of its pattern.
+    pub(super) fn values_back_to_pattern<E: Element>(&self, frame: &mut Frame<'_, E>, values: FrozenMix) {
+        let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
+        let (rows, cols) = (positions.len(), program.info(self.out).cols);
+        if frame.ws.gradient(program, self.out).is_none() {
+            return;
+        }
+        let Some(mut to) = frame.open_pattern(values) else { return };
+        if let Some(d_out) = frame.ws.gradient(program, self.out) {
+            let weights = head(frame.ws.value(program, self.pattern), 0, rows, t);
+            to.add(frame, positions, (weights, View::new(d_out, rows, cols, padded(cols))));
+        }
+        frame.close_pattern(to);
     }
 
     /// The gradient of the values that head `index` mixes; its place has been announced, with this `beta`.
@@ -128,6 +148,9 @@ impl Instruction for Mix {
         let program = frame.program();
         if frame.ws.gradient(program, self.out).is_none() {
             return;
+        }
+        if let Some(values) = self.of_frozen_mix(frame) {
+            return self.values_back_to_pattern(frame, values);
         }
         let Some(beta) = frame.ws.announce(program, self.v) else { return };
         for index in 0..program.info(self.pattern).heads {

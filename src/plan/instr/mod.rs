@@ -10,6 +10,7 @@ mod columns;
 mod cross_entropy;
 mod dot_pattern;
 mod fixed_pattern;
+mod frozen_mix;
 mod gate;
 mod mix;
 mod penalty;

@@ -1,7 +1,7 @@
 //! The rows of a value at some of its positions.
 use crate::graph::WeightId;
-use crate::kernels::{Element, clear};
-use crate::plan::program::{Layout, Val};
+use crate::kernels::{Element, View, clear, padded};
+use crate::plan::program::{FrozenMix, Layout, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{head, head_mut};
 
@@ -22,6 +22,18 @@ pub(super) fn copy_seen<E: Element>(to: &mut [E], from: &[E], p: u32) {
 }
 
 impl Select {
+    /// Rows of a mix with frozen values: their gradient becomes that of the pattern.
+    fn backward_to_pattern<E: Element>(&self, frame: &mut Frame<'_, E>, mix: FrozenMix) {
+        let (program, positions) = (frame.program(), frame.positions(self.out));
+        let Some(dy) = frame.ws.take_gradient(program, self.out) else { return };
+        if let Some(mut to) = frame.open_pattern(mix) {
+            let cols = program.info(self.out).cols;
+            to.add_rows(frame, positions, View::new(&dy, positions.len(), cols, padded(cols)));
+            frame.close_pattern(to);
+        }
+        frame.ws.put_gradient(program, self.out, dy);
+    }
+
     fn is_pattern<E: Element>(&self, frame: &Frame<'_, E>) -> bool {
         frame.program().info(self.x).layout == Layout::Pattern
     }
@@ -66,6 +78,9 @@ impl Instruction for Select {
     }
 
     fn backward<E: Element>(&self, frame: &mut Frame<'_, E>) {
+        if let Some(mix) = frame.frozen_mix(self.x, frame.positions(self.out).len()) {
+            return self.backward_to_pattern(frame, mix);
+        }
         let rows = frame.positions(self.out).iter().map(|p| Some(*p as usize));
         frame.add_rows(self.out, self.x, rows);
     }

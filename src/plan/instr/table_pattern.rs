@@ -2,7 +2,7 @@
 use crate::engine::RowSet;
 use crate::graph::{Index as GraphIndex, Scoring, WeightId, index_text};
 use crate::kernels::{
-    Element, Index, TablePattern as KernelPattern, View, ViewMut, padded, table_scatter_block,
+    Beta, Element, Index, TablePattern as KernelPattern, View, ViewMut, padded, table_scatter_block,
     table_scores_block,
 };
 use crate::plan::program::Val;
@@ -111,8 +111,10 @@ impl Instruction for TablePattern {
         let (plan, program, weights, seq) = (frame.plan, frame.program(), frame.weights, frame.seq);
         let (mixes, rows) = (plan.mixes(self.out), program.info(self.out).rows);
         let (positions, t) = (seq.positions(rows), seq.x.len());
-        let arrived = |mix: &Mixed| frame.ws.gradient(program, mix.out).is_some();
-        if !program.info(self.out).trains || !mixes.iter().any(arrived) {
+        let arrived = mixes.iter().any(|mix| frame.ws.gradient(program, mix.out).is_some());
+        // by readers of mixes with frozen values
+        let mut handed_on = frame.ws.take_gradient(program, self.out);
+        if !program.info(self.out).trains || !(arrived || handed_on.is_some()) {
             return;
         }
         // taken out one by one, put back below: the kernel writes to all of them together
@@ -129,14 +131,20 @@ impl Instruction for TablePattern {
         with_pattern(frame.ws, &seq, rows, (&self.queries, &self.keys), |ws, pattern| {
             let weights = head(ws.value(program, self.out), 0, positions.len(), t);
             for (r0, r1, limit) in blocks(positions) {
-                let mut d = ViewMut::new(&mut block, r1 - r0, limit, padded(t));
-                Mixed::weights_gradient(mixes, program, ws, (0, 1), (r0, r1), d.reborrow());
+                let (mut d, beta) = match &mut handed_on {
+                    Some(d) => (head_mut(d, 0, t, t).block(r0..r1, 0..limit), Beta::Add),
+                    None => (ViewMut::new(&mut block, r1 - r0, limit, padded(t)), Beta::Zero),
+                };
+                Mixed::weights_gradient(mixes, program, ws, (0, 1), (r0, r1), (d.reborrow(), beta));
                 let d_bias = d_bias.as_mut().map(|d| d.row_mut(0));
                 scoring.weigh_back(d.reborrow(), weights.rows(r0..r1), &positions[r0..r1], d_bias);
                 let mut views = grads.each_mut().map(Matrix::view_mut);
                 table_scatter_block(pattern, r0..r1, &mut views[..tables], d.as_view(), &mut scratch);
             }
         });
+        if let Some(gradient) = handed_on {
+            frame.ws.put_gradient(program, self.out, gradient);
+        }
         frame.ws.block = block;
         frame.ws.scratch = scratch;
         let bias = self.scoring.bias.zip(d_bias);

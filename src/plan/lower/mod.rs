@@ -102,6 +102,7 @@ pub(crate) fn lower(
             fuse::gates(&mut program);
             front::bring_to_the_front(&mut program);
             passes::complete_in_place(&mut program);
+            passes::find_frozen_mixes(&mut program);
             passes::share_gradients(&mut program);
         }
         Way::Plain => passes::own_gradients(&mut program),
@@ -178,6 +179,7 @@ impl Lowering<'_> {
             layout: Layout::Stream,
             trains,
             home: Val(0),
+            frozen_mix: None,
             gradient: None,
         })
     }
@@ -191,6 +193,7 @@ impl Lowering<'_> {
             layout: Layout::Pattern,
             trains,
             home: Val(0),
+            frozen_mix: None,
             gradient: None,
         })
     }
