@@ -9,8 +9,10 @@ use crate::plan::program::{Program, Val};
 
 /// The most queries in a block.
 pub(super) const BLOCK: usize = 32;
-/// Queries in a block where they are at most three quarters of the positions up to the last of them.
+/// The most queries in a block where they are few.
 const SPARSE_BLOCK: usize = 16;
+/// Keys at a time where queries are few.
+const STRIP: usize = 64;
 /// Keys in a block of the products over queries.
 const KEY_BLOCK: usize = 32;
 
@@ -27,14 +29,47 @@ pub(super) fn row_end(program: &Program, pattern: Val, limit: usize, seq: usize)
 /// A block of queries: rows `r0..r1` and the limit of their keys.
 pub(super) type Block = (usize, usize, usize);
 
-/// The blocks of queries at `positions`: of fewer queries where these are few among many keys, as the block's limit is that of the last.
+/// Whether queries are few: at most three quarters of the positions from the first of them to the last. A block of many of them would
+/// end far behind its first query.
+pub(super) fn few(positions: &[u32]) -> bool {
+    let (Some(first), Some(last)) = (positions.first(), positions.last()) else { return false };
+    4 * positions.len() <= 3 * (last - first + 1) as usize
+}
+
+/// The blocks of queries at `positions`.
 pub(super) fn blocks(positions: &[u32]) -> impl Iterator<Item = Block> + '_ {
-    let dense = positions.last().is_none_or(|last| 4 * positions.len() > 3 * *last as usize);
-    let most = if dense { BLOCK } else { SPARSE_BLOCK };
+    let most = if few(positions) { SPARSE_BLOCK } else { BLOCK };
     (0..positions.len()).step_by(most).map(move |r0| {
         let r1 = (r0 + most).min(positions.len());
         (r0, r1, (positions[r1 - 1] as usize + 1).next_multiple_of(16))
     })
+}
+
+/// Which queries at `positions` have their products with keys made at once: all where they are few, which is done strip by strip, and
+/// otherwise those of a block, which is near when its weights are made.
+pub(super) fn at_once(positions: &[u32], (r0, r1, _): Block) -> Option<Range<usize>> {
+    match few(positions) {
+        true => (r0 == 0).then_some(0..positions.len()),
+        false => Some(r0..r1),
+    }
+}
+
+/// `out (+)= A B` as far as the queries at `positions` see: `A` `[rows, n]`, `B` `[n, seq]`, `out` `[rows, seq]`. Where they are few,
+/// each strip of keys is multiplied for those that see it.
+pub(super) fn up_to_queries<E: Element>(
+    positions: &[u32],
+    mut out: ViewMut<'_, E>,
+    beta: Beta,
+    (a, b): (View<'_, E>, View<'_, E>),
+) {
+    let Some(last) = positions.last() else { return };
+    let end = (*last as usize + 1).next_multiple_of(16);
+    let strip = if few(positions) { STRIP } else { end };
+    for j0 in (0..end).step_by(strip) {
+        let (rows, keys) = (seeing(positions, j0), j0..end.min(j0 + strip));
+        let to = out.reborrow().block(rows.clone(), keys.clone());
+        gemm(to, beta, E::one(), a.rows(rows), b.cols(keys));
+    }
 }
 
 /// One head of streams whose heads lie side by side: which columns of queries, and which of the keys or values that it shares.

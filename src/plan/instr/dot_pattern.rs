@@ -5,7 +5,7 @@ use crate::plan::program::Val;
 use crate::plan::text::Text;
 use crate::plan::workspace::{head, head_mut, head_stride};
 
-use super::blocks::{Block, Head, blocks, filled, over_keys, row_end};
+use super::blocks::{Block, Head, at_once, blocks, filled, over_keys, row_end, up_to_queries};
 use super::mix::Mix;
 use super::{Frame, Instruction, Mixed};
 
@@ -24,7 +24,7 @@ impl DotPattern {
         Head::all(self.scoring.heads, self.scoring.key_heads)
     }
 
-    /// The weights of one block of queries of one head: rows of `pattern`, the head's own.
+    /// The weights of one block of queries of one head: rows of `pattern`, the head's own. The blocks are taken in their order.
     pub(super) fn weigh_block<E: Element>(
         &self,
         frame: &Frame<'_, E>,
@@ -38,13 +38,16 @@ impl DotPattern {
         let columns = head_of.columns(program.info(self.q).cols);
         let shared = head_of.shared_columns(program.info(self.k).cols);
         let scoring = self.scoring.head(head_of.index, frame.weights, t);
-        let block = pattern.reborrow().block(r0..r1, 0..limit);
-        gemm(block, Beta::Zero, E::one(), q.block(r0..r1, columns), keys_t.block(shared, 0..limit));
+        if let Some(rows) = at_once(positions, (r0, r1, limit)) {
+            let (q, keys_t) = (q.block(rows.clone(), columns), keys_t.rows(shared));
+            let products = pattern.reborrow().rows(rows.clone());
+            up_to_queries(&positions[rows], products, Beta::Zero, (q, keys_t));
+        }
         let block = pattern.reborrow().block(r0..r1, 0..row_end(program, self.out, limit, t));
         scoring.weigh(block, &positions[r0..r1]);
     }
 
-    /// The gradient of the scores of one block of queries of one head: rows of `d`, the head's own.
+    /// The gradient of the scores of one block of queries of one head: rows of `d`, the head's own. The blocks are taken in their order.
     fn weigh_block_back<E: Element>(
         &self,
         frame: &mut Frame<'_, E>,
@@ -58,8 +61,10 @@ impl DotPattern {
         let d_bias = self.scoring.bias_gradient(frame.plan, frame.sums).map(|d| d.row_mut(index));
         let pattern = head(frame.ws.value(program, self.out), index, positions.len(), t);
         let scoring = self.scoring.head(index, frame.weights, t);
-        let block = d.reborrow().block(r0..r1, 0..limit);
-        Mixed::weights_gradient(mixes, program, frame.ws, (index, heads), (r0, r1), (block, Beta::Zero));
+        if let Some(rows) = at_once(positions, (r0, r1, limit)) {
+            let to = (d.reborrow().rows(rows.clone()), Beta::Zero);
+            Mixed::weights_gradient(mixes, program, frame.ws, (index, heads), (rows, positions), to);
+        }
         let block = d.reborrow().block(r0..r1, 0..filled(limit, t));
         scoring.weigh_back(block, pattern.rows(r0..r1), &positions[r0..r1], d_bias);
     }

@@ -8,7 +8,7 @@ use crate::plan::program::{FrozenMix, Val};
 use crate::plan::workspace::{head, head_mut};
 
 use super::Frame;
-use super::blocks::{blocks, filled, seeing};
+use super::blocks::{blocks, seeing, up_to_queries};
 
 impl<E: Element> Frame<'_, E> {
     /// The mix with frozen values that `x` is, if its gradient is best handed on by so many rows.
@@ -79,11 +79,7 @@ impl<E: Element> PatternGradient<E> {
     fn multiply(&mut self, frame: &Frame<'_, E>, positions: &[u32], y: View<'_, E>) {
         let (t, rows) = (frame.len(), positions.len());
         let values_t = frame.ws.transposed(frame.program(), self.mix.values_t);
-        let mut product = head_mut(self.product.scratch(rows * padded(t)), 0, rows, t);
-        for (r0, r1, limit) in blocks(positions) {
-            let keys = 0..filled(limit, t);
-            let to = product.reborrow().block(r0..r1, keys.clone());
-            gemm(to, Beta::Zero, E::one(), y.rows(r0..r1), values_t.cols(keys));
-        }
+        let product = head_mut(self.product.scratch(rows * padded(t)), 0, rows, t);
+        up_to_queries(positions, product, Beta::Zero, (y, values_t));
     }
 }

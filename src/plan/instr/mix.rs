@@ -1,11 +1,13 @@
 //! The weighted sums of attention.
+use std::ops::Range;
+
 use crate::graph::WeightId;
 use crate::kernels::{Beta, Element, View, ViewMut, gemm, padded};
 use crate::plan::program::{FrozenMix, Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{Workspace, head};
 
-use super::blocks::{Block, Head, blocks, over_keys};
+use super::blocks::{Block, Head, blocks, over_keys, up_to_queries};
 use super::{Frame, Instruction};
 
 /// `out_h = pattern_h v_g`, the heads side by side, where head `h` shares head `g` of the values.
@@ -29,24 +31,25 @@ pub(crate) struct Mixed {
 }
 
 impl Mixed {
-    /// `block (+)= sum over mixes of dO V^T` for one head of a pattern and rows `r0..r1`: the gradient of the pattern's weights.
+    /// `d (+)= sum over mixes of dO V^T` for some rows of one head of a pattern: the gradient of the pattern's weights, as far as the
+    /// queries at these rows' positions see.
     pub fn weights_gradient<E: Element>(
         mixes: &[Mixed],
         program: &Program,
         ws: &Workspace<E>,
         (index, heads): (usize, usize),
-        (r0, r1): (usize, usize),
-        (mut block, mut beta): (ViewMut<'_, E>, Beta),
+        (rows, positions): (Range<usize>, &[u32]),
+        (mut d, mut beta): (ViewMut<'_, E>, Beta),
     ) {
-        let limit = block.n_cols();
         for mix in mixes {
             let Some(d_out) = ws.gradient(program, mix.out) else { continue };
             let head = Head { index, of: heads, shared: mix.value_heads };
             let cols = program.info(mix.out).cols;
-            let d_out = View::new(d_out, r1, cols, padded(cols)).block(r0..r1, head.columns(cols));
+            let d_out = View::new(d_out, rows.end, cols, padded(cols));
+            let d_out = d_out.block(rows.clone(), head.columns(cols));
             let values_t = ws.transposed(program, mix.values_t);
-            let values_t = values_t.block(head.shared_columns(program.info(mix.values_t).cols), 0..limit);
-            gemm(block.reborrow(), beta, E::one(), d_out, values_t);
+            let values_t = values_t.rows(head.shared_columns(program.info(mix.values_t).cols));
+            up_to_queries(&positions[rows.clone()], d.reborrow(), beta, (d_out, values_t));
             beta = Beta::Add;
         }
     }

@@ -135,7 +135,7 @@ impl Instruction for TablePattern {
                     Some(d) => (head_mut(d, 0, t, t).block(r0..r1, 0..limit), Beta::Add),
                     None => (ViewMut::new(&mut block, r1 - r0, limit, padded(t)), Beta::Zero),
                 };
-                Mixed::weights_gradient(mixes, program, ws, (0, 1), (r0, r1), (d.reborrow(), beta));
+                Mixed::weights_gradient(mixes, program, ws, (0, 1), (r0..r1, positions), (d.reborrow(), beta));
                 let d_bias = d_bias.as_mut().map(|d| d.row_mut(0));
                 scoring.weigh_back(d.reborrow(), weights.rows(r0..r1), &positions[r0..r1], d_bias);
                 let mut views = grads.each_mut().map(Matrix::view_mut);
