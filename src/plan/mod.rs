@@ -15,6 +15,7 @@
 //! | a lowered program as text | `text` |
 //!
 //! `docs/performance.md` tells what each pass is worth and why it is exact.
+mod buffers;
 mod demand;
 mod exec;
 mod front;

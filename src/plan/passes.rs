@@ -1,8 +1,8 @@
 //! Passes over lowered instructions.
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::instr::{Affine, Instr, Instruction, Mix, Summand, TablePattern};
-use super::program::{FrozenMix, Layout, Program, Val, ValInfo};
+use super::program::{FrozenMix, Layout, Program, Val};
 use crate::engine::RowSet;
 
 /// Keeps gradients only where they reach the loss: a branch that is merely read is computed, not differentiated.
@@ -85,7 +85,9 @@ pub(crate) fn find_frozen_mixes(program: &mut Program) {
         let home = program.info(out).home;
         found[out.0] = match instr {
             Instr::Mix(Mix { pattern, v, values_t: Some(values_t), .. })
-                if patterns.contains(pattern) && program.info(out).rows == RowSet::All && !program.info(*v).trains =>
+                if patterns.contains(pattern)
+                    && program.info(out).rows == RowSet::All
+                    && !program.info(*v).trains =>
             {
                 Some(FrozenMix { pattern: *pattern, values_t: *values_t })
             }
@@ -100,76 +102,5 @@ pub(crate) fn find_frozen_mixes(program: &mut Program) {
     }
     for (info, found) in program.vals.iter_mut().zip(&found) {
         info.frozen_mix = *found;
-    }
-}
-
-/// Gives each gradient a buffer of the workspace: one that an earlier gradient of the same shape has left, if there is one. A
-/// buffer that has just been read is still in the processor's nearest cache.
-pub(crate) fn share_gradients(program: &mut Program) {
-    let mut first = vec![None; program.vals.len()];
-    let mut last = vec![0; program.vals.len()];
-    let mut maker = vec![None; program.vals.len()];
-    for (i, instr) in program.instrs.iter().enumerate() {
-        // the backward pass goes from the last instruction to the first: readers open the gradient ...
-        for val in instr.inputs().into_iter().filter(|val| program.info(*val).layout == Layout::Stream) {
-            first[program.info(val).home.0] = Some(i);
-        }
-        let Some(out) = instr.out() else { continue };
-        maker[out.0] = Some(i);
-        // ... the maker of the value is the last to look at it, but for the pattern of a mix
-        if program.info(out).home == out {
-            last[out.0] = i;
-        }
-    }
-    for instr in &program.instrs {
-        if let Instr::Mix(Mix { out, pattern, .. }) = instr
-            && let Some(pattern) = maker[pattern.0]
-        {
-            let home = program.info(*out).home;
-            last[home.0] = last[home.0].min(pattern);
-        }
-    }
-    let mut wanted = vec![false; program.vals.len()];
-    program.vals.iter().filter(|info| info.trains).for_each(|info| wanted[info.home.0] = true);
-    // the gradients that each instruction is the first to open, and those that it is the last to look at
-    let mut opened = vec![Vec::new(); program.instrs.len()];
-    let mut closed = opened.clone();
-    for (v, first) in first.into_iter().enumerate().filter(|(v, _)| wanted[*v]) {
-        if let Some(first) = first {
-            opened[first].push(v);
-            closed[last[v]].push(v);
-        }
-    }
-    let mut free: HashMap<(Layout, usize, usize), Vec<usize>> = HashMap::new();
-    let mut buffers = 0;
-    for i in (0..program.instrs.len()).rev() {
-        let class = |info: &ValInfo| (info.layout, info.cols, info.heads);
-        for &v in &opened[i] {
-            let left = free.get_mut(&class(&program.vals[v])).and_then(Vec::pop);
-            program.vals[v].gradient = Some(left.unwrap_or_else(|| {
-                buffers += 1;
-                buffers - 1
-            }));
-        }
-        for &v in &closed[i] {
-            let info = &program.vals[v];
-            free.entry(class(info)).or_default().extend(info.gradient);
-        }
-    }
-    for v in 0..program.vals.len() {
-        program.vals[v].gradient = program.vals[program.vals[v].home.0].gradient;
-    }
-    let patterns: BTreeSet<Val> =
-        program.vals.iter().filter_map(|info| info.frozen_mix).map(|mix| mix.pattern).collect();
-    for pattern in patterns {
-        program.vals[pattern.0].gradient = Some(buffers);
-        buffers += 1;
-    }
-}
-
-/// Gives each gradient a buffer of its own.
-pub(crate) fn own_gradients(program: &mut Program) {
-    for (v, info) in program.vals.iter_mut().enumerate() {
-        info.gradient = (info.trains && info.layout == Layout::Stream).then_some(v);
     }
 }

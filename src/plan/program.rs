@@ -33,6 +33,8 @@ pub(crate) struct ValInfo {
     pub trains: bool,
     /// The value in whose buffers this one lives (itself, unless it is completed in place).
     pub home: Val,
+    /// The buffer of the workspace in which it lives; values that are never there together share one.
+    pub buffer: usize,
     /// Set where a gradient can go on to a pattern without being made.
     pub frozen_mix: Option<FrozenMix>,
     /// The buffer of its gradient, among those of the workspace; values whose gradients are never there together share one.

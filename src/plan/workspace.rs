@@ -48,6 +48,7 @@ impl<'a> Sequence<'a> {
 
 /// Values and gradients of one sequence, and scratch space.
 pub(crate) struct Workspace<E> {
+    /// Shared by values that are never there together.
     values: Vec<Buffer<E>>,
     /// Shared by values whose gradients are never there together.
     gradients: Vec<Buffer<E>>,
@@ -70,8 +71,9 @@ pub(crate) struct Workspace<E> {
 impl<E: Element> Workspace<E> {
     pub fn new(program: &Program, seq: usize) -> Self {
         let n = program.vals.len();
-        let mut values = Buffer::together(&lens(program, seq));
-        let gradients = values.split_off(n);
+        let [values, gradients] = lens(program, seq);
+        let mut values = Buffer::together(&[&values[..], &gradients].concat());
+        let gradients = values.split_off(values.len() - gradients.len());
         let mut workspace = Workspace {
             values,
             gradients,
@@ -102,11 +104,11 @@ impl<E: Element> Workspace<E> {
 
     /// Takes a value's buffer out, to be written; give it back with [`Self::put`].
     pub fn take(&mut self, program: &Program, val: Val) -> Buffer<E> {
-        std::mem::take(&mut self.values[program.info(val).home.0])
+        std::mem::take(&mut self.values[program.info(val).buffer])
     }
 
     pub fn put(&mut self, program: &Program, val: Val, buffer: Buffer<E>) {
-        self.values[program.info(val).home.0] = buffer;
+        self.values[program.info(val).buffer] = buffer;
     }
 
     /// Fills a value: `body` gets its buffer, and the workspace without it.
@@ -134,7 +136,7 @@ impl<E: Element> Workspace<E> {
 
     /// A value's buffer.
     pub fn value(&self, program: &Program, val: Val) -> &[E] {
-        &self.values[program.info(val).home.0]
+        &self.values[program.info(val).buffer]
     }
 
     /// A stream as a matrix of its first `rows` rows.
@@ -231,7 +233,7 @@ impl<E: Element> Workspace<E> {
 }
 
 /// Elements of a value's buffer.
-fn len(info: &ValInfo, seq: usize) -> usize {
+pub(crate) fn len(info: &ValInfo, seq: usize) -> usize {
     let rows = seq.next_multiple_of(16);
     match info.layout {
         Layout::Stream => rows * padded(info.cols),
@@ -240,20 +242,15 @@ fn len(info: &ValInfo, seq: usize) -> usize {
     }
 }
 
-/// Elements of the buffer of each value, none where it lives in another's; then of each gradient's buffer, as many as the first value
-/// that shares it has, none where no value does.
-fn lens(program: &Program, seq: usize) -> Vec<usize> {
-    let n = program.vals.len();
-    let mut lens = vec![0; n];
-    for (i, info) in program.vals.iter().enumerate() {
-        if info.home == Val(i) {
-            lens[i] = len(info, seq);
-        }
-        if let Some(buffer) = info.gradient {
-            lens.resize(lens.len().max(n + buffer + 1), 0);
-            if lens[n + buffer] == 0 {
-                lens[n + buffer] = len(info, seq);
-            }
+/// Elements of each buffer of values, and of each buffer of gradients.
+fn lens(program: &Program, seq: usize) -> [Vec<usize>; 2] {
+    let mut lens = [Vec::new(), Vec::new()];
+    for info in &program.vals {
+        let own = program.info(info.home);
+        for (lens, buffer) in lens.iter_mut().zip([Some(info.buffer), info.gradient]) {
+            let Some(buffer) = buffer else { continue };
+            lens.resize(lens.len().max(buffer + 1), 0);
+            lens[buffer] = lens[buffer].max(len(own, seq));
         }
     }
     lens
@@ -261,7 +258,7 @@ fn lens(program: &Program, seq: usize) -> Vec<usize> {
 
 /// Elements that the workspace of one thread will hold, before it is made.
 pub(crate) fn elements(program: &Program, seq: usize) -> f64 {
-    lens(program, seq).into_iter().map(|len| len as f64).sum()
+    lens(program, seq).into_iter().flatten().map(|len| len as f64).sum()
 }
 
 /// Distance of the heads of a pattern.

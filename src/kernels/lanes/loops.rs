@@ -76,8 +76,11 @@ pub(crate) fn multiply<E: Element, L: Lanes<E>>(lanes: L, row: &mut [E], factor:
 #[inline(always)]
 pub(crate) fn dot<E: Element, L: Lanes<E>>(lanes: L, a: &[E], b: &[E]) -> E {
     let ((a, a_end), (b, b_end)) = (a.as_chunks::<WIDTH>(), b.as_chunks::<WIDTH>());
-    let end =
-        if a_end.is_empty() { None } else { Some((lanes.load_part(a_end), lanes.load_part(&b_end[..a_end.len()]))) };
+    let end = if a_end.is_empty() {
+        None
+    } else {
+        Some((lanes.load_part(a_end), lanes.load_part(&b_end[..a_end.len()])))
+    };
     dot_with_end(lanes, (a, b), end)
 }
 

@@ -82,6 +82,16 @@ impl Instruction for Affine {
         false
     }
 
+    fn read_backward(&self, program: &Program) -> Vec<Val> {
+        let of = |summand: &Summand| match summand {
+            Summand::Gain { val, gain: weight } | Summand::Map { val, weight, .. } => {
+                program.leaves.contains(weight).then_some(*val)
+            }
+            Summand::Lookup { .. } | Summand::Plain { .. } => None,
+        };
+        self.summands.iter().filter_map(of).collect()
+    }
+
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
         let (program, weights) = (frame.program(), frame.weights);
         let rows = program.info(self.out).rows;

@@ -1,7 +1,7 @@
 //! A pattern and the mix that it is made for, head by head.
 use crate::graph::WeightId;
 use crate::kernels::{Element, ViewMut, padded};
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::head_mut;
 
@@ -32,6 +32,13 @@ impl Instruction for Attend {
 
     fn reads_out_backward(&self) -> bool {
         false
+    }
+
+    fn read_backward(&self, program: &Program) -> Vec<Val> {
+        let mut read = self.pattern.read_backward(program);
+        read.push(self.pattern.out);
+        read.extend(self.mix.read_backward(program));
+        read
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

@@ -1,7 +1,7 @@
 //! Some columns of a stream, and columns side by side.
 use crate::graph::WeightId;
 use crate::kernels::{Beta, Element, add_into, clear, padded};
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 
 use super::{Frame, Instruction};
@@ -36,6 +36,10 @@ impl Instruction for Columns {
 
     fn reads_out_backward(&self) -> bool {
         false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
@@ -100,6 +104,10 @@ impl Instruction for Concat {
 
     fn reads_out_backward(&self) -> bool {
         false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

@@ -3,7 +3,7 @@ use crate::graph::WeightId;
 use crate::kernels::{
     Beta, Element, add_into, cross_entropy_distribution_row_grad, cross_entropy_row_grad, padded,
 };
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 
 use super::{Frame, Instruction};
@@ -32,6 +32,10 @@ impl Instruction for CrossEntropy {
 
     fn reads_out_backward(&self) -> bool {
         false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
     }
 
     /// Leaves `weight / positions * (softmax - target)` as the logits' gradient.

@@ -1,7 +1,7 @@
 //! A pattern from dense queries and keys.
 use crate::graph::{Scoring, WeightId};
 use crate::kernels::{Beta, Buffer, Element, ViewMut, gemm, padded};
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{head, head_mut, head_stride};
 
@@ -93,8 +93,7 @@ impl DotPattern {
         let mut announce = |val| if scores { frame.ws.announce(program, val) } else { None };
         let dq_beta = announce(self.q);
         let dk_beta = if keys.is_none() { announce(self.k) } else { None };
-        let dv_beta =
-            mix.filter(|_| values.is_none()).and_then(|mix| frame.ws.announce(program, mix.v));
+        let dv_beta = mix.filter(|_| values.is_none()).and_then(|mix| frame.ws.announce(program, mix.v));
         let mut d_scores = std::mem::take(&mut frame.ws.block);
         d_scores.scratch(head_stride(t));
         for head_of in self.heads() {
@@ -168,6 +167,10 @@ impl Instruction for DotPattern {
 
     fn reads_out_backward(&self) -> bool {
         true
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![self.q, self.k]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

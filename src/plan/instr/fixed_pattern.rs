@@ -1,7 +1,7 @@
 //! A pattern that follows a rule.
 use crate::graph::{FixedPattern as Rule, WeightId};
 use crate::kernels::{Element, clear};
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::head_mut;
 
@@ -44,7 +44,11 @@ impl Instruction for FixedPattern {
     }
 
     fn reads_out_backward(&self) -> bool {
-        true
+        false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

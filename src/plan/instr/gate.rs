@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use crate::graph::WeightId;
 use crate::kernels::{Beta, Buffer, Element, add_into, silu_gate_row, silu_gate_row_back};
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 
 use super::{Frame, Instruction};
@@ -31,6 +31,10 @@ impl Instruction for Gate {
 
     fn reads_out_backward(&self) -> bool {
         false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![self.gate, self.up]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

@@ -132,6 +132,10 @@ impl Instruction for Mix {
         false
     }
 
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        [self.pattern].into_iter().chain(self.values_t).collect()
+    }
+
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
         let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
         let (heads, cols) = (program.info(self.pattern).heads, program.info(self.out).cols);

@@ -148,6 +148,9 @@ pub(crate) trait Instruction {
     /// Whether its backward pass reads what it has put out, so that nothing may be written over that.
     fn reads_out_backward(&self) -> bool;
 
+    /// The other values that its backward pass reads, and those that the backward pass of a pattern reads for it.
+    fn read_backward(&self, program: &Program) -> Vec<Val>;
+
     /// Computes the value.
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>);
 
@@ -185,6 +188,9 @@ macro_rules! instructions {
             }
             fn reads_out_backward(&self) -> bool {
                 match self { $(Instr::$Name(i) => i.reads_out_backward()),+ }
+            }
+            fn read_backward(&self, program: &Program) -> Vec<Val> {
+                match self { $(Instr::$Name(i) => i.read_backward(program)),+ }
             }
             fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
                 match self { $(Instr::$Name(i) => i.forward(frame)),+ }

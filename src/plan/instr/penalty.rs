@@ -2,7 +2,7 @@
 use crate::engine::Penalty;
 use crate::graph::WeightId;
 use crate::kernels::{Beta, Element};
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 
 use super::{Frame, Instruction};
@@ -30,6 +30,10 @@ impl Instruction for SitePenalty {
 
     fn reads_out_backward(&self) -> bool {
         false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![self.x]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

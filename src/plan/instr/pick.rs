@@ -1,7 +1,7 @@
 //! Rows of other positions: what a one-hot pattern looks at, or what stood some positions earlier.
 use crate::graph::{FixedPattern as Rule, WeightId};
 use crate::kernels::Element;
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::Sequence;
 
@@ -48,6 +48,10 @@ impl Instruction for Pick {
 
     fn reads_out_backward(&self) -> bool {
         false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

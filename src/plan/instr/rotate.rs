@@ -63,6 +63,10 @@ impl Instruction for Rotate {
         false
     }
 
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
+    }
+
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
         let (program, positions, ranges) =
             (frame.program(), frame.positions(self.out), frame.row_ranges(self.out));

@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::graph::WeightId;
 use crate::kernels::{Beta, Element, add_into, padded};
 use crate::ops::{Operation, Row, RowOp};
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::Workspace;
 
@@ -59,7 +59,7 @@ impl Rows {
     fn with_inputs<E: Element, R>(
         &self,
         ws: &Workspace<E>,
-        program: &crate::plan::program::Program,
+        program: &Program,
         (parts, i): (Parts, usize),
         body: impl FnOnce(&[&[E]]) -> R,
     ) -> R {
@@ -69,6 +69,17 @@ impl Rows {
             [a, b] => body(&[part(a), part(b)]),
             ref more => body(&more.iter().map(|val| part(*val)).collect::<Vec<_>>()),
         }
+    }
+
+    /// The same for the backward pass: no inputs where it reads none, as others may live in their buffers by then.
+    fn with_inputs_backward<E: Element, R>(
+        &self,
+        ws: &Workspace<E>,
+        program: &Program,
+        part: (Parts, usize),
+        body: impl FnOnce(&[&[E]]) -> R,
+    ) -> R {
+        if self.op.reads_inputs_backward() { self.with_inputs(ws, program, part, body) } else { body(&[]) }
     }
 }
 
@@ -87,6 +98,10 @@ impl Instruction for Rows {
 
     fn reads_out_backward(&self) -> bool {
         self.op.reads_out_backward()
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        if self.op.reads_inputs_backward() { self.inputs.clone() } else { vec![] }
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
@@ -137,7 +152,7 @@ impl Instruction for Rows {
                     let (out, d_out) = (&ws.value(program, self.out)[range.clone()], &dy[range]);
                     let kept = ws.kept[self.out.0][i];
                     let dx = &mut dx[parts.range(i, input_cols)];
-                    self.with_inputs(ws, program, (parts, i), |inputs| {
+                    self.with_inputs_backward(ws, program, (parts, i), |inputs| {
                         let row = Row { inputs, out, d_out, kept };
                         match beta {
                             Beta::Zero => self.op.backward(which, &row, dx),

@@ -1,7 +1,7 @@
 //! The rows of a value at some of its positions.
 use crate::graph::WeightId;
 use crate::kernels::{Element, View, clear, padded};
-use crate::plan::program::{FrozenMix, Layout, Val};
+use crate::plan::program::{FrozenMix, Layout, Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{head, head_mut};
 
@@ -67,6 +67,10 @@ impl Instruction for Select {
 
     fn reads_out_backward(&self) -> bool {
         false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::graph::WeightId;
 use crate::kernels::Element;
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{head, head_mut};
 
@@ -33,7 +33,11 @@ impl Instruction for Splice {
     }
 
     fn reads_out_backward(&self) -> bool {
-        true
+        false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

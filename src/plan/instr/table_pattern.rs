@@ -5,7 +5,7 @@ use crate::kernels::{
     Beta, Element, Index, TablePattern as KernelPattern, View, ViewMut, padded, table_scatter_block,
     table_scores_block,
 };
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::weights::Matrix;
 use crate::plan::workspace::{Sequence, Workspace, head, head_mut};
@@ -82,6 +82,10 @@ impl Instruction for TablePattern {
         true
     }
 
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
+    }
+
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {
         let (program, weights, seq) = (frame.program(), frame.weights, frame.seq);
         let rows = program.info(self.out).rows;
@@ -135,7 +139,14 @@ impl Instruction for TablePattern {
                     Some(d) => (head_mut(d, 0, t, t).block(r0..r1, 0..limit), Beta::Add),
                     None => (ViewMut::new(&mut block, r1 - r0, limit, padded(t)), Beta::Zero),
                 };
-                Mixed::weights_gradient(mixes, program, ws, (0, 1), (r0..r1, positions), (d.reborrow(), beta));
+                Mixed::weights_gradient(
+                    mixes,
+                    program,
+                    ws,
+                    (0, 1),
+                    (r0..r1, positions),
+                    (d.reborrow(), beta),
+                );
                 let d_bias = d_bias.as_mut().map(|d| d.row_mut(0));
                 scoring.weigh_back(d.reborrow(), weights.rows(r0..r1), &positions[r0..r1], d_bias);
                 let mut views = grads.each_mut().map(Matrix::view_mut);

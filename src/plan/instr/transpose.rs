@@ -1,7 +1,7 @@
 //! The transpose of a stream, for products that read it by columns.
 use crate::graph::WeightId;
 use crate::kernels::{Element, ViewMut, padded, transpose};
-use crate::plan::program::Val;
+use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 
 use super::{Frame, Instruction};
@@ -27,7 +27,11 @@ impl Instruction for Transpose {
     }
 
     fn reads_out_backward(&self) -> bool {
-        true
+        false
+    }
+
+    fn read_backward(&self, _: &Program) -> Vec<Val> {
+        vec![]
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

@@ -19,7 +19,7 @@ use super::instr::{
     Affine, Columns, Concat, CrossEntropy, Instr, Pick, Rotate, Rows, Select, SitePenalty, Source, Summand,
 };
 use super::program::{Layout, Program, Val, ValInfo};
-use super::{front, fuse, passes};
+use super::{buffers, front, fuse, passes};
 
 /// One term of a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,9 +103,13 @@ pub(crate) fn lower(
             front::bring_to_the_front(&mut program);
             passes::complete_in_place(&mut program);
             passes::find_frozen_mixes(&mut program);
-            passes::share_gradients(&mut program);
+            buffers::share_values(&mut program, graph.seq());
+            buffers::share_gradients(&mut program);
         }
-        Way::Plain => passes::own_gradients(&mut program),
+        Way::Plain => {
+            buffers::own_values(&mut program);
+            buffers::own_gradients(&mut program);
+        }
     }
     (graph, program)
 }
@@ -179,6 +183,7 @@ impl Lowering<'_> {
             layout: Layout::Stream,
             trains,
             home: Val(0),
+            buffer: 0,
             frozen_mix: None,
             gradient: None,
         })
@@ -193,6 +198,7 @@ impl Lowering<'_> {
             layout: Layout::Pattern,
             trains,
             home: Val(0),
+            buffer: 0,
             frozen_mix: None,
             gradient: None,
         })
