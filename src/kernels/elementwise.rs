@@ -1,7 +1,7 @@
 //! Operations element by element.
 
 use super::Element;
-use super::lanes::{self, kernel};
+use super::lanes::{self, WIDTH, kernel};
 
 #[inline(always)]
 fn same_length(what: &str, a: usize, b: usize) {
@@ -20,6 +20,23 @@ kernel! {
     pub fn add_into<'a, 'b, E>(simd; dst: &'a mut [E], src: &'b [E]) -> () {
         same_length("add_into", dst.len(), src.len());
         lanes::zip1(simd, dst, src, #[inline(always)] |d, s| simd.add(d, s));
+    }
+}
+
+kernel! {
+    /// `dst += src`, after which `src` is zero: in one pass.
+    pub fn drain_into<'a, 'b, E>(simd; dst: &'a mut [E], src: &'b mut [E]) -> () {
+        same_length("drain_into", dst.len(), src.len());
+        let ((dst, dst_end), (src, src_end)) = (dst.as_chunks_mut::<WIDTH>(), src.as_chunks_mut::<WIDTH>());
+        let (src, zero) = (&mut src[..dst.len()], simd.splat(E::zero()));
+        for i in 0..dst.len() {
+            let sum = simd.add(simd.load(&dst[i]), simd.load(&src[i]));
+            simd.store(&mut dst[i], sum);
+            simd.store(&mut src[i], zero);
+        }
+        let sum = simd.add(simd.load_part(dst_end), simd.load_part(src_end));
+        simd.store_part(dst_end, sum);
+        simd.store_part(src_end, zero);
     }
 }
 

@@ -53,7 +53,7 @@ pub use cross_entropy::{
     argmax, cross_entropy_distribution_row_grad, cross_entropy_row, cross_entropy_row_grad,
 };
 pub use element::Element;
-pub use elementwise::{add_into, add3, axpy, clear, dot, mul, mul_add, scale};
+pub use elementwise::{add_into, add3, axpy, clear, dot, drain_into, mul, mul_add, scale};
 pub use gate::{silu_gate_row, silu_gate_row_back};
 pub use gather::{Index, gather_rows, scatter_rows_add};
 pub use gemm::{Beta, gemm};

@@ -62,9 +62,10 @@ impl<E: Element> Sums<E> {
         }
     }
 
-    pub fn add(&mut self, other: &Sums<E>) {
-        self.leaves.iter_mut().zip(&other.leaves).for_each(|(a, b)| a.add(b));
-        self.losses.iter_mut().zip(&other.losses).for_each(|(a, b)| *a += b);
+    /// Adds them to others, and becomes zero.
+    pub fn drain_into(&mut self, other: &mut Sums<E>) {
+        self.leaves.iter_mut().zip(&mut other.leaves).for_each(|(from, to)| from.drain_into(to));
+        self.losses.iter_mut().zip(&mut other.losses).for_each(|(from, to)| *to += std::mem::take(from));
     }
 }
 

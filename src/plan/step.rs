@@ -125,13 +125,11 @@ impl<E: Element> Step<'_, E> {
         });
     }
 
-    /// Sums to be used again, or new ones; zero.
+    /// Zeros: sums that have been added to the total, or new ones.
     fn spare_sums(&self) -> Sums<E> {
         let CpuEngine { spare, leaf_shapes, terms, .. } = self.engine;
         let spare = spare.lock().ok().and_then(|mut spare| spare.pop());
-        let mut sums = spare.unwrap_or_else(|| Sums::new(leaf_shapes, terms.len()));
-        sums.clear();
-        sums
+        spare.unwrap_or_else(|| Sums::new(leaf_shapes, terms.len()))
     }
 
     /// A sequence that is about to be run, with its patches.
@@ -180,8 +178,8 @@ impl<E: Element> Merging<'_, E> {
     /// Adds the sums of a chunk when its turn has come.
     fn arrive(&mut self, chunk: usize, sums: Sums<E>, spare: &Mutex<Vec<Sums<E>>>) {
         self.early.insert(chunk, sums);
-        while let Some(sums) = self.early.remove(&self.next) {
-            self.total.add(&sums);
+        while let Some(mut sums) = self.early.remove(&self.next) {
+            sums.drain_into(self.total);
             self.next += 1;
             if let Ok(mut spare) = spare.lock() {
                 spare.push(sums);

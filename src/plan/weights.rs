@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::Result;
 use crate::engine::ParamSource;
 use crate::graph::{Graph, WeightId, WeightNode, WeightOp};
-use crate::kernels::{Beta, Buffer, Element, View, ViewMut, add_into, axpy, clear, gemm, padded, transpose};
+use crate::kernels::{
+    Beta, Buffer, Element, View, ViewMut, add_into, axpy, clear, drain_into, gemm, padded, transpose,
+};
 use crate::nn::ParamId;
 use crate::ops::{Operation, Row, RowOp};
 
@@ -89,6 +91,11 @@ impl<E: Element> Matrix<E> {
 
     pub fn add(&mut self, other: &Matrix<E>) {
         add_into(&mut self.data, &other.data);
+    }
+
+    /// Adds it to another one of its size, and becomes zero.
+    pub fn drain_into(&mut self, other: &mut Matrix<E>) {
+        drain_into(&mut other.data, &mut self.data);
     }
 
     /// Clears it, unless something is to be added to what it holds.
