@@ -26,7 +26,7 @@ impl Text<'_> {
         self.graph.scoring_text(scoring)
     }
 
-    /// The shape of a value, where it lives, and whether it has a gradient.
+    /// The shape of a value, its buffer, and that of its gradient if it has one; `or dv1` if that may go on to the pattern v1 instead.
     fn val(&self, val: Val) -> String {
         let info = self.program.info(val);
         let rows = match info.rows {
@@ -38,9 +38,9 @@ impl Text<'_> {
             Layout::Pattern => format!("[{}, {rows}, {}]", info.heads, info.cols),
             Layout::Transposed => format!("[{}, {rows}]^T", info.cols),
         };
-        let home = if info.home == val { String::new() } else { format!(" in {}", info.home) };
         let gradient = info.gradient.filter(|_| info.trains).map_or(String::new(), |g| format!(" d{g}"));
-        format!("{val} {shape}{home}{gradient}")
+        let mix = info.frozen_mix.map_or(String::new(), |mix| format!(" or d{}", mix.pattern));
+        format!("{val} {shape} @{}{gradient}{mix}", info.buffer)
     }
 }
 

@@ -143,8 +143,7 @@ impl<E: Element> CpuEngine<E> {
 
     /// The lowered program, a line an instruction: what the passes have made of the graph.
     ///
-    /// `v3 [all, 64] in v1 d0 = ...` is a value at all positions, 64 wide, in the buffer of `v1`, whose gradient is in
-    /// buffer 0.
+    /// `v3 [all, 64] @1 d0 = ...` is a value at all positions, 64 wide, in buffer 1, whose gradient is in buffer 0 of the gradients.
     pub fn program(&self) -> String {
         Text { graph: &self.graph, program: &self.plan.program }.to_string()
     }

@@ -1,12 +1,12 @@
 //! Batches whose rows are alike: what depends on token and position alone is computed once for each distinct pair.
-use std::sync::Mutex;
-
 use ihead::config::Config as _;
 use ihead::data::Batch;
-use ihead::engine::{CpuEngine, Engine, Read, Request, RowLists, RowSet};
+use ihead::engine::{CpuEngine, Request, RowLists, RowSet};
 use ihead::graph::{Edit, Edits, Graph, record, record_with};
 use ihead::model::{Full, FullArgs};
-use ihead::nn::{Module, ModuleExt, Params};
+use ihead::nn::{Module, ModuleExt};
+
+use crate::common::ways::assert_agree;
 
 const VOCAB: usize = 7;
 
@@ -28,50 +28,13 @@ fn batch(sequences: usize, seq: usize) -> Batch {
     }
 }
 
-#[derive(Debug, PartialEq)]
-struct Left {
-    loss: f64,
-    read: Vec<Vec<f64>>,
-    gradients: Vec<(String, Option<Vec<f64>>)>,
-}
-
-fn run(engine: &mut CpuEngine<f64>, model: &impl Module, batch: &Batch) -> Left {
-    let rows = [RowLists::select(batch, |_, mark| mark >= 2)];
-    let read = Mutex::new(vec![vec![]; batch.batch]);
-    let observe = |i: usize, reads: &[Read<'_, f64>]| {
-        let rows = reads.iter().flat_map(|read| (0..read.rows).flat_map(|r| read.row(r).to_vec()));
-        read.lock().unwrap()[i] = rows.collect();
-    };
-    let loss = engine.run(&Params::of(model), batch, &rows, &observe).unwrap();
-    let loss = if loss.is_nan() { 0.0 } else { loss }; // a request for reads alone has none
-    let gradient = |param| engine.gradient(param).map(<[f64]>::to_vec);
-    let gradients = model.tensors().into_iter().map(|(name, _, p)| (name, gradient(p.id()))).collect();
-    Left { loss, read: read.into_inner().unwrap(), gradients }
-}
-
-/// Runs batches on one, two and five threads, which must leave the same bits, and compares with the program without rewrites.
+/// Compares runs on one, two and five threads with each other and with the program without rewrites.
 #[track_caller]
 fn check(model: &impl Module, graph: &Graph, request: &Request, sizes: &[usize]) {
-    let params = Params::of(model);
-    let trains = |id| params.trains(id);
-    let mut engines = [1, 2, 5].map(|threads| CpuEngine::new(graph, request, &trains, threads).unwrap());
-    assert!(engines[0].program().contains("once for each token and position"), "{}", engines[0].program());
-    let mut plain = CpuEngine::plain(graph, request, &trains).unwrap();
-    for &sequences in sizes {
-        let batch = batch(sequences, graph.seq());
-        let [one, two, five] = engines.each_mut().map(|engine| run(engine, model, &batch));
-        assert!(one == two && one == five, "other bits on other threads, {sequences} sequences");
-        let expected = run(&mut plain, model, &batch);
-        assert!((expected.loss - one.loss).abs() < 1e-10, "{} {}", expected.loss, one.loss);
-        let all = |left: &Left| -> Vec<Vec<f64>> {
-            let gradients = left.gradients.iter().map(|(_, gradient)| gradient.clone().unwrap_or_default());
-            left.read.iter().cloned().chain(gradients).collect()
-        };
-        for (expected, found) in all(&expected).iter().zip(all(&one)) {
-            let off = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            assert!(expected.len() == found.len() && off < 1e-9, "off by {off:e}, {sequences} sequences");
-        }
-    }
+    let batches: Vec<Batch> = sizes.iter().map(|sequences| batch(*sequences, graph.seq())).collect();
+    let rows = |batch: &Batch| vec![RowLists::select(batch, |_, mark| mark >= 2)];
+    let program = assert_agree(model, graph, request, &batches, rows);
+    assert!(program.contains("once for each token and position"), "{program}");
 }
 
 #[test]

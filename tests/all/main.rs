@@ -10,6 +10,7 @@ mod double;
 mod eager;
 mod edits;
 mod front;
+mod frozen_values;
 mod fuzzed;
 mod golden;
 #[cfg(feature = "cuda")]

@@ -4,6 +4,7 @@ pub mod fd;
 pub mod maths;
 pub mod npz;
 pub mod unnamed;
+pub mod ways;
 
 use ihead::data::Batch;
 

@@ -332,6 +332,10 @@ fn element_by_element() {
                     out
                 };
                 expect(&with_c(&|c| add_into(c, a32)), &|i| c[i] + a[i]);
+                let mut drained = a32.to_vec();
+                expect(&with_c(&|c| drain_into(c, &mut drained.clone())), &|i| c[i] + a[i]);
+                drain_into(&mut a32.to_vec(), &mut drained);
+                assert!(drained.iter().all(|x| *x == 0.0), "{level:?}: {drained:?}");
                 expect(&with_c(&|c| add3(c, a32, b32)), &|i| a[i] + b[i]);
                 expect(&with_c(&|c| mul(c, a32, b32)), &|i| a[i] * b[i]);
                 expect(&with_c(&|c| mul_add(c, a32, b32)), &|i| c[i] + a[i] * b[i]);
