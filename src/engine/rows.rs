@@ -56,7 +56,9 @@ impl RowLists {
     ) -> RowLists {
         let mut lists = RowLists { ends: Vec::with_capacity(batch.batch), ..RowLists::default() };
         for i in 0..batch.batch {
+            let start = lists.positions.len();
             choose(i, &mut lists.positions);
+            debug_assert!(lists.positions[start..].is_sorted(), "positions rise");
             lists.ends.push(lists.positions.len());
         }
         lists

@@ -130,7 +130,7 @@ fn seen<E: Element, L: Lanes<E>>(simd: L, row: &mut [E], len: usize) -> Option<S
     }
     simd.store_part(end, zero);
     let of_last = len - before;
-    assert!(of_last <= last.len(), "{len} of fewer keys are seen");
+    assert!(of_last <= last.len(), "{len} keys are seen, and there are fewer");
     (len > 0).then_some(Seen { whole: whole.as_chunks_mut().0, last, of_last })
 }
 
@@ -187,6 +187,7 @@ kernel! {
 
 #[inline(always)]
 fn softmax_back<E: Element, L: Lanes<E>>(simd: L, grad: &mut [E], p: &[E], len: usize, scale: E) {
+    assert!(len <= p.len(), "the gradient of {len} weights, of which there are {}", p.len());
     let Some(Seen { whole, last, of_last }) = seen(simd, grad, len) else { return };
     let (p, p_last) = p.split_at(whole.len() * WIDTH);
     let (p, zero) = (&p.as_chunks::<WIDTH>().0[..whole.len()], simd.splat(E::zero()));

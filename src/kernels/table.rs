@@ -99,7 +99,7 @@ kernel! {
     /// left as they are. `tables`: the `G_ab`, `[query rows, key rows]`. `scratch` is any buffer, kept to be used again.
     ///
     /// # Panics
-    /// When an index is beyond its table, or `out` is too small.
+    /// When an index is beyond its table, those of the next multiple of 16 keys included, or `out` is too small.
     pub fn table_scores_block<'a, E>(
         simd; pattern: &'a TablePattern<'a>, rows: Range<usize>, tables: &'a [View<'a, E>], out: ViewMut<'a, E>,
         scratch: &'a mut Buffer<E>

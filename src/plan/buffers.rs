@@ -5,8 +5,8 @@ use super::instr::{Attend, Instr, Instruction, Mix};
 use super::program::{Layout, Program, Val, ValInfo};
 use super::workspace;
 
-/// What two values must have in common to share a buffer: its length, and how rows lie in it unless both fill whole vectors, since
-/// what pads others is never written and stays zero.
+/// What two values must have in common to share a buffer: its length, and how rows lie in it unless the columns of both are whole vectors.
+/// Of others, products read the last vector of a row to its end, which nothing is written to and which stays zero.
 type Class = (usize, Option<(Layout, usize, usize)>);
 
 fn class(info: &ValInfo, seq: usize) -> Class {
@@ -14,8 +14,8 @@ fn class(info: &ValInfo, seq: usize) -> Class {
     (workspace::len(info, seq), (!whole).then_some((info.layout, info.cols, info.heads)))
 }
 
-/// The values that an instruction fills.
-fn filled(instr: &Instr) -> Vec<Val> {
+/// The values that an instruction makes.
+fn made_by(instr: &Instr) -> Vec<Val> {
     match instr {
         Instr::Attend(Attend { pattern, mix }) => vec![pattern.out, mix.out],
         other => other.out().into_iter().collect(),
@@ -32,7 +32,7 @@ pub(crate) fn share_values(program: &mut Program, seq: usize) {
     program.reads.iter().for_each(|val| kept[home(*val)] = true);
     program.patched.iter().for_each(|(val, _)| kept[home(*val)] = true);
     let front = &program.instrs[..program.front.len()];
-    front.iter().flat_map(filled).for_each(|val| kept[home(val)] = true);
+    front.iter().flat_map(made_by).for_each(|val| kept[home(val)] = true);
     let mut last = vec![None; program.vals.len()];
     for (i, instr) in program.instrs.iter().enumerate() {
         let trains = instr.out().is_none_or(|out| program.info(out).trains);
@@ -41,14 +41,14 @@ pub(crate) fn share_values(program: &mut Program, seq: usize) {
             let out = instr.out().filter(|_| instr.reads_out_backward());
             out.into_iter().for_each(|val| kept[home(val)] = true);
         }
-        instr.inputs().into_iter().chain(filled(instr)).for_each(|val| last[home(val)] = Some(i));
+        instr.inputs().into_iter().chain(made_by(instr)).for_each(|val| last[home(val)] = Some(i));
     }
     let mut free: HashMap<Class, Vec<usize>> = HashMap::new();
     let mut buffer_of = vec![None; program.vals.len()];
     let mut buffers = 0;
     for (i, instr) in program.instrs.iter().enumerate() {
-        let filled = filled(instr);
-        for val in filled.iter().map(|val| home(*val)) {
+        let made = made_by(instr);
+        for val in made.iter().map(|val| home(*val)) {
             if buffer_of[val].is_none() {
                 let left =
                     free.get_mut(&class(&program.vals[val], seq)).filter(|_| !kept[val]).and_then(Vec::pop);
@@ -59,7 +59,7 @@ pub(crate) fn share_values(program: &mut Program, seq: usize) {
             }
         }
         // an instruction never writes over what it reads, so what it is the last to read is left after it
-        let used: BTreeSet<usize> = instr.inputs().into_iter().chain(filled).map(home).collect();
+        let used: BTreeSet<usize> = instr.inputs().into_iter().chain(made).map(home).collect();
         for val in used.into_iter().filter(|val| !kept[*val] && last[*val] == Some(i)) {
             free.entry(class(&program.vals[val], seq)).or_default().extend(buffer_of[val]);
         }
@@ -81,7 +81,8 @@ pub(crate) fn own_values(program: &mut Program) {
 }
 
 /// Gives each gradient a buffer of the workspace: one that an earlier gradient of the same shape has left, if there is one. A
-/// buffer that has just been read is still in the processor's nearest cache.
+/// buffer that has just been read is still in the processor's nearest cache. Patterns to which readers of a frozen mix hand its gradient on
+/// have buffers of their own.
 pub(crate) fn share_gradients(program: &mut Program) {
     let mut first = vec![None; program.vals.len()];
     let mut last = vec![0; program.vals.len()];
@@ -120,9 +121,9 @@ pub(crate) fn share_gradients(program: &mut Program) {
     let mut free: HashMap<(Layout, usize, usize), Vec<usize>> = HashMap::new();
     let mut buffers = 0;
     for i in (0..program.instrs.len()).rev() {
-        let class = |info: &ValInfo| (info.layout, info.cols, info.heads);
+        let shape = |info: &ValInfo| (info.layout, info.cols, info.heads);
         for &v in &opened[i] {
-            let left = free.get_mut(&class(&program.vals[v])).and_then(Vec::pop);
+            let left = free.get_mut(&shape(&program.vals[v])).and_then(Vec::pop);
             program.vals[v].gradient = Some(left.unwrap_or_else(|| {
                 buffers += 1;
                 buffers - 1
@@ -130,7 +131,7 @@ pub(crate) fn share_gradients(program: &mut Program) {
         }
         for &v in &closed[i] {
             let info = &program.vals[v];
-            free.entry(class(info)).or_default().extend(info.gradient);
+            free.entry(shape(info)).or_default().extend(info.gradient);
         }
     }
     for v in 0..program.vals.len() {

@@ -125,9 +125,7 @@ fn sum_apart(sum: &mut Affine, program: &mut Program, alone: &[bool]) -> Option<
     let (apart, others): (Vec<Summand>, Vec<Summand>) = sum.summands.drain(..).partition(is_alone);
     let out = Val(program.vals.len());
     let apart = Affine { out, summands: apart, in_place: false };
-    let reaches = |val: Val| program.info(val).trains;
-    let trains = apart.inputs().into_iter().any(reaches)
-        || apart.weights().iter().any(|weight| program.leaves.contains(weight));
+    let trains = apart.summands.iter().any(|summand| summand.trains(program));
     program.vals.push(ValInfo {
         layout: Layout::Stream,
         trains: info.trains && trains,

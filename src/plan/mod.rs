@@ -4,7 +4,8 @@
 //! |---|---|
 //! | which rows does somebody read? | `demand` |
 //! | terms, folded products, instructions | `lower` |
-//! | gradients only before the loss; sums in place | `passes` |
+//! | gradients only before the loss; sums in place; mixes with frozen values | `passes` |
+//! | which values and which gradients share a buffer | `buffers` |
 //! | two instructions become one | `fuse` |
 //! | work on rows of tokens and positions alone comes first; is done once for rows that are alike | `front`, `pairs` |
 //! | what depends on weights alone, once a step | `weights` |

@@ -69,8 +69,8 @@ pub(crate) fn complete_in_place(program: &mut Program) {
     }
 }
 
-/// Finds the values that are mixes by a pattern of tables, of which nothing but the pattern trains, and gives the pattern a gradient
-/// of its own.
+/// Finds the values that are mixes by a pattern of tables, of which nothing but the pattern trains, and that somebody reads at some
+/// positions alone.
 pub(crate) fn find_frozen_mixes(program: &mut Program) {
     let of_tables = |instr: &Instr| match instr {
         Instr::TablePattern(TablePattern { out, .. }) => Some(*out),
@@ -100,7 +100,22 @@ pub(crate) fn find_frozen_mixes(program: &mut Program) {
         };
         at_home[home.0] = found[out.0];
     }
-    for (info, found) in program.vals.iter_mut().zip(&found) {
-        info.frozen_mix = *found;
+    let mut read_at_some = vec![false; program.vals.len()];
+    for instr in &program.instrs {
+        let (out, read) = match instr {
+            Instr::Select(select) => (select.out, select.x),
+            Instr::Mix(mix) => (mix.out, mix.v),
+            Instr::DotPattern(pattern) => (pattern.out, pattern.k),
+            Instr::Attend(attend) => {
+                read_at_some[attend.pattern.k.0] |= program.info(attend.mix.out).rows != RowSet::All;
+                (attend.mix.out, attend.mix.v)
+            }
+            _ => continue,
+        };
+        read_at_some[read.0] |= program.info(out).rows != RowSet::All;
+    }
+    for v in 0..program.vals.len() {
+        let trains = |mix: &FrozenMix| program.vals[v].trains && program.info(mix.pattern).trains;
+        program.vals[v].frozen_mix = found[v].filter(|mix| read_at_some[v] && trains(mix));
     }
 }

@@ -3,7 +3,7 @@ use crate::engine::{Read, RowLists, RowSet};
 use crate::graph::Index;
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, padded};
 
-use super::instr::{Angles, Instr, Rotate, Rows};
+use super::instr::{Angles, BLOCK, Instr, Rotate, Rows};
 use super::program::{Layout, Program, Val, ValInfo};
 
 /// What an instruction knows of the sequence that is being run.
@@ -74,6 +74,7 @@ impl<E: Element> Workspace<E> {
         let [values, gradients] = lens(program, seq);
         let mut values = Buffer::together(&[&values[..], &gradients].concat());
         let gradients = values.split_off(values.len() - gradients.len());
+        let [scratch, block] = scratch_lens(program, seq);
         let mut workspace = Workspace {
             values,
             gradients,
@@ -81,8 +82,8 @@ impl<E: Element> Workspace<E> {
             kept: vec![Vec::new(); n],
             row: vec![E::zero(); program.vals.iter().map(|info| padded(info.cols)).max().unwrap_or_default()],
             angles: (0..n).map(|_| Angles::default()).collect(),
-            scratch: Buffer::new(),
-            block: Buffer::new(),
+            scratch: Buffer::zeros(scratch),
+            block: Buffer::zeros(block),
             indices: (0..16).map(|_| Vec::with_capacity(seq)).collect(),
             seq,
         };
@@ -256,9 +257,25 @@ fn lens(program: &Program, seq: usize) -> [Vec<usize>; 2] {
     lens
 }
 
+/// Elements of the two buffers for what is on the way, as far as they are large: products for the gradient of a pattern, and gradients of
+/// weights.
+fn scratch_lens(program: &Program, seq: usize) -> [usize; 2] {
+    let rows = program.vals.iter().filter(|info| info.frozen_mix.is_some()).map(|info| {
+        // the most that `Frame::frozen_mix` allows
+        seq * info.cols / (info.cols + seq).max(1)
+    });
+    let block = program.instrs.iter().map(|instr| match instr {
+        Instr::Attend(attend) if program.info(attend.mix.out).trains => head_stride(seq),
+        Instr::DotPattern(pattern) if program.info(pattern.out).trains => head_stride(seq),
+        Instr::TablePattern(pattern) if program.info(pattern.out).trains => BLOCK * padded(seq),
+        _ => 0,
+    });
+    [rows.max().unwrap_or_default() * padded(seq), block.max().unwrap_or_default()]
+}
+
 /// Elements that the workspace of one thread will hold, before it is made.
 pub(crate) fn elements(program: &Program, seq: usize) -> f64 {
-    lens(program, seq).into_iter().flatten().map(|len| len as f64).sum()
+    lens(program, seq).into_iter().flatten().chain(scratch_lens(program, seq)).map(|len| len as f64).sum()
 }
 
 /// Distance of the heads of a pattern.

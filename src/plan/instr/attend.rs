@@ -65,6 +65,6 @@ impl Instruction for Attend {
 
     fn text(&self, text: &Text<'_>) -> String {
         let (pattern, mix) = (self.pattern.text(text), self.mix.text(text));
-        format!("{mix} with {} = {pattern}", self.pattern.out)
+        format!("{mix} with {} @{} = {pattern}", self.pattern.out, text.program.info(self.pattern.out).buffer)
     }
 }

@@ -8,13 +8,15 @@ use crate::kernels::{Beta, Buffer, Element, View, ViewMut, clear, gemm, padded};
 use crate::plan::program::{Program, Val};
 
 /// The most queries in a block.
-pub(super) const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 32;
 /// The most queries in a block where they are few.
 const SPARSE_BLOCK: usize = 16;
 /// Keys at a time where queries are few.
 const STRIP: usize = 64;
 /// Keys in a block of the products over queries.
 const KEY_BLOCK: usize = 32;
+// rows are filled up to the end of a block of keys, and products over queries read them as far as a block of queries reaches
+const _: () = assert!(KEY_BLOCK.is_multiple_of(BLOCK) && STRIP.is_multiple_of(KEY_BLOCK));
 
 /// Up to where a row of a block with this limit is defined: zeros make the blocks of keys whole.
 pub(super) fn filled(limit: usize, seq: usize) -> usize {
@@ -45,17 +47,17 @@ pub(super) fn blocks(positions: &[u32]) -> impl Iterator<Item = Block> + '_ {
     })
 }
 
-/// Which queries at `positions` have their products with keys made at once: all where they are few, which is done strip by strip, and
-/// otherwise those of a block, which is near when its weights are made.
-pub(super) fn at_once(positions: &[u32], (r0, r1, _): Block) -> Option<Range<usize>> {
+/// The queries at `positions` whose products with keys are to be made before a block is weighed, where blocks are taken in their order:
+/// all of them before the first block where they are few, strip by strip, and otherwise those of the block, which is near then.
+pub(super) fn multiplied_before(positions: &[u32], (r0, r1, _): Block) -> Option<Range<usize>> {
     match few(positions) {
         true => (r0 == 0).then_some(0..positions.len()),
         false => Some(r0..r1),
     }
 }
 
-/// `out (+)= A B` as far as the queries at `positions` see: `A` `[rows, n]`, `B` `[n, seq]`, `out` `[rows, seq]`. Where they are few,
-/// each strip of keys is multiplied for those that see it.
+/// `out (+)= A B` at least as far as the queries at `positions` see: `A` `[rows, n]`, `B` `[n, seq]`, `out` `[rows, seq]`. Where they are
+/// few, each strip of keys is multiplied for those that see it; otherwise all are multiplied with what the last one sees.
 pub(super) fn up_to_queries<E: Element>(
     positions: &[u32],
     mut out: ViewMut<'_, E>,
@@ -231,6 +233,47 @@ mod tests {
                         let found: Vec<f64> =
                             dx.chunks(padded(width)).flat_map(|row| row[..width].to_vec()).collect();
                         assert_eq!(found, expected, "{order}, {beta:?}, {t}, {positions:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn queries_are_few_by_the_stretch_that_they_lie_in() {
+        let rising = |positions: &[u32]| few(positions);
+        assert!([&[][..], &[7], &[7, 8], &[90, 91, 92, 93, 94, 95]].into_iter().all(|p| !rising(p)));
+        assert!(rising(&[0, 2]) && rising(&[1, 50]) && !rising(&[0, 1, 2, 4]) && rising(&[0, 1, 4]));
+        // blocks of few queries are smaller, and their products come before the first of them
+        let sparse: Vec<u32> = (0..40).map(|i| 3 * i).collect();
+        let found: Vec<_> = blocks(&sparse).map(|block| (block, multiplied_before(&sparse, block))).collect();
+        let expected = [((0, 16, 48), Some(0..40)), ((16, 32, 96), None), ((32, 40, 128), None)];
+        assert_eq!(found, expected);
+        let dense: Vec<u32> = (10..50).collect();
+        let found: Vec<_> = blocks(&dense).map(|block| (block, multiplied_before(&dense, block))).collect();
+        assert_eq!(found, [((0, 32, 48), Some(0..32)), ((32, 40, 64), Some(32..40))]);
+    }
+
+    #[test]
+    fn products_reach_as_far_as_each_query_sees() {
+        let (n, t) = (3, 150);
+        for positions in
+            [vec![], vec![0], vec![149], (0..150).collect(), (0..50).map(|i| 3 * i).collect::<Vec<_>>()]
+        {
+            let rows = positions.len();
+            let a: Vec<f64> = (0..rows * padded(n)).map(eighth).collect();
+            let b: Vec<f64> = (0..n * padded(t)).map(|i| eighth(i + 5)).collect();
+            let (a, b) =
+                (View::new(&a, rows, n, padded(n)), View::new(&b, n, t.next_multiple_of(16), padded(t)));
+            for (beta, before) in [(Beta::Zero, f64::NAN), (Beta::Add, 0.25)] {
+                let mut out = vec![before; rows * padded(t)];
+                let to = ViewMut::new(&mut out, rows, t.next_multiple_of(16), padded(t));
+                up_to_queries(&positions, to, beta, (a, b));
+                for (r, position) in positions.iter().enumerate() {
+                    for j in 0..=*position as usize {
+                        let product: f64 = (0..n).map(|i| a.row(r)[i] * b.row(i)[j]).sum();
+                        let expected = if beta == Beta::Add { before + product } else { product };
+                        assert_eq!(out[r * padded(t) + j], expected, "{beta:?}, row {r} of {rows}, key {j}");
                     }
                 }
             }

@@ -1,11 +1,13 @@
 //! A pattern from dense queries and keys.
+use std::ops::Range;
+
 use crate::graph::{Scoring, WeightId};
 use crate::kernels::{Beta, Buffer, Element, ViewMut, gemm, padded};
 use crate::plan::program::{Program, Val};
 use crate::plan::text::Text;
 use crate::plan::workspace::{head, head_mut, head_stride};
 
-use super::blocks::{Block, Head, at_once, blocks, filled, over_keys, row_end, up_to_queries};
+use super::blocks::{Block, Head, blocks, filled, multiplied_before, over_keys, row_end, up_to_queries};
 use super::mix::Mix;
 use super::{Frame, Instruction, Mixed};
 
@@ -24,7 +26,24 @@ impl DotPattern {
         Head::all(self.scoring.heads, self.scoring.key_heads)
     }
 
-    /// The weights of one block of queries of one head: rows of `pattern`, the head's own. The blocks are taken in their order.
+    /// The products of some queries of one head with the keys that they see: rows of `pattern`, the head's own.
+    fn multiply<E: Element>(
+        &self,
+        frame: &Frame<'_, E>,
+        head_of: Head,
+        rows: Range<usize>,
+        pattern: &mut ViewMut<'_, E>,
+    ) {
+        let (program, positions) = (frame.program(), frame.positions(self.out));
+        let columns = head_of.columns(program.info(self.q).cols);
+        let shared = head_of.shared_columns(program.info(self.k).cols);
+        let q = frame.ws.stream(program, self.q, positions.len()).block(rows.clone(), columns);
+        let keys_t = frame.ws.transposed(program, self.keys_t).rows(shared);
+        let products = pattern.reborrow().rows(rows.clone());
+        up_to_queries(&positions[rows], products, Beta::Zero, (q, keys_t));
+    }
+
+    /// The weights of one block of queries of one head, the blocks being taken in their order: rows of `pattern`, the head's own.
     pub(super) fn weigh_block<E: Element>(
         &self,
         frame: &Frame<'_, E>,
@@ -33,21 +52,15 @@ impl DotPattern {
         pattern: &mut ViewMut<'_, E>,
     ) {
         let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
-        let q = frame.ws.stream(program, self.q, positions.len());
-        let keys_t = frame.ws.transposed(program, self.keys_t);
-        let columns = head_of.columns(program.info(self.q).cols);
-        let shared = head_of.shared_columns(program.info(self.k).cols);
-        let scoring = self.scoring.head(head_of.index, frame.weights, t);
-        if let Some(rows) = at_once(positions, (r0, r1, limit)) {
-            let (q, keys_t) = (q.block(rows.clone(), columns), keys_t.rows(shared));
-            let products = pattern.reborrow().rows(rows.clone());
-            up_to_queries(&positions[rows], products, Beta::Zero, (q, keys_t));
+        if let Some(rows) = multiplied_before(positions, (r0, r1, limit)) {
+            self.multiply(frame, head_of, rows, pattern);
         }
+        let scoring = self.scoring.head(head_of.index, frame.weights, t);
         let block = pattern.reborrow().block(r0..r1, 0..row_end(program, self.out, limit, t));
         scoring.weigh(block, &positions[r0..r1]);
     }
 
-    /// The gradient of the scores of one block of queries of one head: rows of `d`, the head's own. The blocks are taken in their order.
+    /// The gradient of the scores of one block of queries of one head, the blocks being taken in their order: rows of `d`, the head's own.
     fn weigh_block_back<E: Element>(
         &self,
         frame: &mut Frame<'_, E>,
@@ -61,7 +74,7 @@ impl DotPattern {
         let d_bias = self.scoring.bias_gradient(frame.plan, frame.sums).map(|d| d.row_mut(index));
         let pattern = head(frame.ws.value(program, self.out), index, positions.len(), t);
         let scoring = self.scoring.head(index, frame.weights, t);
-        if let Some(rows) = at_once(positions, (r0, r1, limit)) {
+        if let Some(rows) = multiplied_before(positions, (r0, r1, limit)) {
             let to = (d.reborrow().rows(rows.clone()), Beta::Zero);
             Mixed::weights_gradient(mixes, program, frame.ws, (index, heads), (rows, positions), to);
         }
@@ -169,8 +182,9 @@ impl Instruction for DotPattern {
         true
     }
 
-    fn read_backward(&self, _: &Program) -> Vec<Val> {
-        vec![self.q, self.k]
+    fn read_backward(&self, program: &Program) -> Vec<Val> {
+        let keys = program.info(self.k).frozen_mix.map(|mix| mix.values_t);
+        [self.q, self.k].into_iter().chain(keys).collect()
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

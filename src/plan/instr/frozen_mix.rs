@@ -8,10 +8,11 @@ use crate::plan::program::{FrozenMix, Val};
 use crate::plan::workspace::{head, head_mut};
 
 use super::Frame;
-use super::blocks::{blocks, seeing, up_to_queries};
+use super::blocks::{blocks, filled, seeing, up_to_queries};
 
 impl<E: Element> Frame<'_, E> {
-    /// The mix with frozen values that `x` is, if its gradient is best handed on by so many rows.
+    /// The mix with frozen values that `x` is, if its gradient is best handed on by so many rows: a rule of thumb, since other readers
+    /// may want the gradient itself.
     pub(super) fn frozen_mix(&self, x: Val, rows: usize) -> Option<FrozenMix> {
         let info = self.program().info(x);
         let (t, dim) = (self.len(), info.cols);
@@ -43,7 +44,8 @@ pub(super) struct PatternGradient<E> {
 }
 
 impl<E: Element> PatternGradient<E> {
-    /// `dA += P^T (Y V^T)` for the rows of one head at these positions: `P` `[rows, seq]`, zero beyond each query; `Y` `[rows, dim]`.
+    /// `dA += P^T (Y V^T)` for the rows of one head at these positions: `P` `[rows, seq]`, zero behind each query up to the end of its
+    /// block of keys; `Y` `[rows, dim]`.
     pub fn add(&mut self, frame: &Frame<'_, E>, positions: &[u32], (p, y): (View<'_, E>, View<'_, E>)) {
         self.multiply(frame, positions, y);
         let (t, rows) = (frame.len(), positions.len());
@@ -75,11 +77,16 @@ impl<E: Element> PatternGradient<E> {
         self.beta = Beta::Add;
     }
 
-    /// `Y V^T`, as far as the queries at these positions see.
+    /// `Y V^T`, as far as the queries at these positions see, and zeros up to the end of the last one's block of keys, where `P^T` has
+    /// zeros, too.
     fn multiply(&mut self, frame: &Frame<'_, E>, positions: &[u32], y: View<'_, E>) {
         let (t, rows) = (frame.len(), positions.len());
         let values_t = frame.ws.transposed(frame.program(), self.mix.values_t);
-        let product = head_mut(self.product.scratch(rows * padded(t)), 0, rows, t);
-        up_to_queries(positions, product, Beta::Zero, (y, values_t));
+        let mut product = head_mut(self.product.scratch(rows * padded(t)), 0, rows, t);
+        up_to_queries(positions, product.reborrow(), Beta::Zero, (y, values_t));
+        if let Some(last) = positions.last() {
+            let end = (*last as usize + 1).next_multiple_of(16);
+            (0..rows).for_each(|r| clear(&mut product.row_mut(r)[end..filled(end, t)]));
+        }
     }
 }

@@ -132,8 +132,9 @@ impl Instruction for Mix {
         false
     }
 
-    fn read_backward(&self, _: &Program) -> Vec<Val> {
-        [self.pattern].into_iter().chain(self.values_t).collect()
+    fn read_backward(&self, program: &Program) -> Vec<Val> {
+        let values = program.info(self.v).frozen_mix.map(|mix| mix.values_t);
+        [self.pattern].into_iter().chain(self.values_t).chain(values).collect()
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

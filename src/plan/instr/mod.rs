@@ -25,6 +25,7 @@ mod transpose;
 
 pub(crate) use affine::{Affine, Summand};
 pub(crate) use attend::Attend;
+pub(crate) use blocks::BLOCK;
 pub(crate) use columns::{Columns, Concat};
 pub(crate) use cross_entropy::CrossEntropy;
 pub(crate) use dot_pattern::DotPattern;
@@ -148,7 +149,8 @@ pub(crate) trait Instruction {
     /// Whether its backward pass reads what it has put out, so that nothing may be written over that.
     fn reads_out_backward(&self) -> bool;
 
-    /// The other values that its backward pass reads, and those that the backward pass of a pattern reads for it.
+    /// The other values that its backward pass reads, those of a [`FrozenMix`](super::program::FrozenMix) included, and those that the
+    /// backward pass of a pattern reads for it.
     fn read_backward(&self, program: &Program) -> Vec<Val>;
 
     /// Computes the value.

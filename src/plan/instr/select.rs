@@ -69,8 +69,8 @@ impl Instruction for Select {
         false
     }
 
-    fn read_backward(&self, _: &Program) -> Vec<Val> {
-        vec![]
+    fn read_backward(&self, program: &Program) -> Vec<Val> {
+        program.info(self.x).frozen_mix.map(|mix| mix.values_t).into_iter().collect()
     }
 
     fn forward<E: Element>(&self, frame: &mut Frame<'_, E>) {

@@ -67,6 +67,12 @@ fn softmax_of_a_block_is_that_of_its_rows() {
 }
 
 #[test]
+#[should_panic(expected = "the gradient of 22 weights, of which there are 18")]
+fn a_gradient_of_more_weights_than_there_are_is_refused() {
+    softmax_row_back(&mut [0.5_f32; 22], &[0.25; 18], 22, 1.0);
+}
+
+#[test]
 fn softmax_at_the_edges() {
     at_each_level(|level| {
         let check = |x: &[f32], scale: f32, expected: &[f32]| {

@@ -4,15 +4,13 @@ mod model;
 use std::sync::Mutex;
 
 use ihead::data::Batch;
-use ihead::engine::{
-    CpuEngine, Engine, LossTerm, ParamSource, Penalty, Read, Request, RowLists, RowSet, ignore,
-};
+use ihead::engine::{CpuEngine, Engine, LossTerm, Penalty, Read, Request, RowLists, RowSet, ignore};
 use ihead::graph::{Edit, Edits, Graph, record, record_with};
-use ihead::nn::{ModuleExt, ParamId, Params};
+use ihead::nn::{ModuleExt, Params};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use crate::common::{fd::Values, recurring};
+use crate::common::{fd::Values, recurring, ways::NotNumbers};
 use model::{Picks, Random, Step};
 
 /// Beyond this, values overflow and are not compared.
@@ -61,15 +59,6 @@ struct Left {
     loss: f64,
     read: Vec<f64>,
     gradients: Vec<(String, Vec<f64>)>,
-}
-
-/// Parameters that are no numbers.
-struct NotNumbers;
-
-impl ParamSource<f64> for NotNumbers {
-    fn read(&self, _: ParamId, into: &mut [f64]) {
-        into.fill(f64::NAN);
-    }
 }
 
 /// Runs a batch; `after` a run whose every number is NaN, of which nothing may be left.
