@@ -1,5 +1,6 @@
 //! Which values and which gradients share a buffer of the workspace.
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 
 use super::instr::{Attend, Instr, Instruction, Mix};
 use super::program::{Layout, Program, Val, ValInfo};
@@ -12,6 +13,34 @@ type Class = (usize, Option<(Layout, usize, usize)>);
 fn class(info: &ValInfo, seq: usize) -> Class {
     let whole = seq.is_multiple_of(16) && info.cols.is_multiple_of(16);
     (workspace::len(info, seq), (!whole).then_some((info.layout, info.cols, info.heads)))
+}
+
+/// Buffers by their numbers, and those that nothing is left in.
+struct Pool<Class> {
+    made: usize,
+    left: HashMap<Class, Vec<usize>>,
+}
+
+impl<Class: Eq + Hash> Pool<Class> {
+    fn new() -> Self {
+        Pool { made: 0, left: HashMap::new() }
+    }
+
+    /// A buffer that has never been used.
+    fn unused(&mut self) -> usize {
+        self.made += 1;
+        self.made - 1
+    }
+
+    /// The buffer of this class that was left last, or one that has never been used.
+    fn take(&mut self, class: &Class) -> usize {
+        let left = self.left.get_mut(class).and_then(Vec::pop);
+        left.unwrap_or_else(|| self.unused())
+    }
+
+    fn leave(&mut self, class: Class, buffer: usize) {
+        self.left.entry(class).or_default().push(buffer);
+    }
 }
 
 /// The values that an instruction makes.
@@ -43,33 +72,27 @@ pub(crate) fn share_values(program: &mut Program, seq: usize) {
         }
         instr.inputs().into_iter().chain(made_by(instr)).for_each(|val| last[home(val)] = Some(i));
     }
-    let mut free: HashMap<Class, Vec<usize>> = HashMap::new();
+    let mut pool = Pool::new();
     let mut buffer_of = vec![None; program.vals.len()];
-    let mut buffers = 0;
     for (i, instr) in program.instrs.iter().enumerate() {
         let made = made_by(instr);
         for val in made.iter().map(|val| home(*val)) {
             if buffer_of[val].is_none() {
-                let left =
-                    free.get_mut(&class(&program.vals[val], seq)).filter(|_| !kept[val]).and_then(Vec::pop);
-                buffer_of[val] = Some(left.unwrap_or_else(|| {
-                    buffers += 1;
-                    buffers - 1
-                }));
+                let class = class(&program.vals[val], seq);
+                buffer_of[val] = Some(if kept[val] { pool.unused() } else { pool.take(&class) });
             }
         }
         // an instruction never writes over what it reads, so what it is the last to read is left after it
         let used: BTreeSet<usize> = instr.inputs().into_iter().chain(made).map(home).collect();
         for val in used.into_iter().filter(|val| !kept[*val] && last[*val] == Some(i)) {
-            free.entry(class(&program.vals[val], seq)).or_default().extend(buffer_of[val]);
+            if let Some(buffer) = buffer_of[val] {
+                pool.leave(class(&program.vals[val], seq), buffer);
+            }
         }
     }
     for v in 0..program.vals.len() {
         let home = program.vals[v].home.0;
-        program.vals[v].buffer = *buffer_of[home].get_or_insert_with(|| {
-            buffers += 1;
-            buffers - 1
-        });
+        program.vals[v].buffer = *buffer_of[home].get_or_insert_with(|| pool.unused());
     }
 }
 
@@ -118,20 +141,17 @@ pub(crate) fn share_gradients(program: &mut Program) {
             closed[last[v]].push(v);
         }
     }
-    let mut free: HashMap<(Layout, usize, usize), Vec<usize>> = HashMap::new();
-    let mut buffers = 0;
+    let mut pool = Pool::new();
     for i in (0..program.instrs.len()).rev() {
         let shape = |info: &ValInfo| (info.layout, info.cols, info.heads);
         for &v in &opened[i] {
-            let left = free.get_mut(&shape(&program.vals[v])).and_then(Vec::pop);
-            program.vals[v].gradient = Some(left.unwrap_or_else(|| {
-                buffers += 1;
-                buffers - 1
-            }));
+            program.vals[v].gradient = Some(pool.take(&shape(&program.vals[v])));
         }
         for &v in &closed[i] {
             let info = &program.vals[v];
-            free.entry(shape(info)).or_default().extend(info.gradient);
+            if let Some(buffer) = info.gradient {
+                pool.leave(shape(info), buffer);
+            }
         }
     }
     for v in 0..program.vals.len() {
@@ -140,8 +160,7 @@ pub(crate) fn share_gradients(program: &mut Program) {
     let patterns: BTreeSet<Val> =
         program.vals.iter().filter_map(|info| info.frozen_mix).map(|mix| mix.pattern).collect();
     for pattern in patterns {
-        program.vals[pattern.0].gradient = Some(buffers);
-        buffers += 1;
+        program.vals[pattern.0].gradient = Some(pool.unused());
     }
 }
 

@@ -130,8 +130,6 @@ fn sum_apart(sum: &mut Affine, program: &mut Program, alone: &[bool]) -> Option<
         layout: Layout::Stream,
         trains: info.trains && trains,
         home: out,
-        buffer: 0,
-        frozen_mix: None,
         gradient: None,
         ..info
     });

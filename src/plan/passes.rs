@@ -103,16 +103,14 @@ pub(crate) fn find_frozen_mixes(program: &mut Program) {
     let mut read_at_some = vec![false; program.vals.len()];
     for instr in &program.instrs {
         let (out, read) = match instr {
-            Instr::Select(select) => (select.out, select.x),
-            Instr::Mix(mix) => (mix.out, mix.v),
-            Instr::DotPattern(pattern) => (pattern.out, pattern.k),
-            Instr::Attend(attend) => {
-                read_at_some[attend.pattern.k.0] |= program.info(attend.mix.out).rows != RowSet::All;
-                (attend.mix.out, attend.mix.v)
-            }
+            Instr::Select(select) => (select.out, vec![select.x]),
+            Instr::Mix(mix) => (mix.out, vec![mix.v]),
+            Instr::DotPattern(pattern) => (pattern.out, vec![pattern.k]),
+            Instr::Attend(attend) => (attend.mix.out, vec![attend.pattern.k, attend.mix.v]),
             _ => continue,
         };
-        read_at_some[read.0] |= program.info(out).rows != RowSet::All;
+        let at_some = program.info(out).rows != RowSet::All;
+        read.into_iter().for_each(|val| read_at_some[val.0] |= at_some);
     }
     for v in 0..program.vals.len() {
         let trains = |mix: &FrozenMix| program.vals[v].trains && program.info(mix.pattern).trains;

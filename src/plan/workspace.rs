@@ -4,7 +4,7 @@ use crate::graph::Index;
 use crate::kernels::{Beta, Buffer, Element, View, ViewMut, padded};
 
 use super::instr::{Angles, BLOCK, Instr, Rotate, Rows};
-use super::program::{Layout, Program, Val, ValInfo};
+use super::program::{FrozenMix, Layout, Program, Val, ValInfo};
 
 /// What an instruction knows of the sequence that is being run.
 #[derive(Clone, Copy)]
@@ -260,10 +260,8 @@ fn lens(program: &Program, seq: usize) -> [Vec<usize>; 2] {
 /// Elements of the two buffers for what is on the way, as far as they are large: products for the gradient of a pattern, and gradients of
 /// weights.
 fn scratch_lens(program: &Program, seq: usize) -> [usize; 2] {
-    let rows = program.vals.iter().filter(|info| info.frozen_mix.is_some()).map(|info| {
-        // the most that `Frame::frozen_mix` allows
-        seq * info.cols / (info.cols + seq).max(1)
-    });
+    let mixes = program.vals.iter().filter(|info| info.frozen_mix.is_some());
+    let rows = mixes.map(|info| FrozenMix::most_rows(seq, info.cols));
     let block = program.instrs.iter().map(|instr| match instr {
         Instr::Attend(attend) if program.info(attend.mix.out).trains => head_stride(seq),
         Instr::DotPattern(pattern) if program.info(pattern.out).trains => head_stride(seq),

@@ -28,6 +28,11 @@ pub(super) fn row_end(program: &Program, pattern: Val, limit: usize, seq: usize)
     if program.reads.contains(&pattern) { seq.next_multiple_of(16) } else { filled(limit, seq) }
 }
 
+/// Up to where products go for the query at a position: behind it, rounded up to the vector width.
+pub(super) fn limit_of(position: u32) -> usize {
+    (position as usize + 1).next_multiple_of(16)
+}
+
 /// A block of queries: rows `r0..r1` and the limit of their keys.
 pub(super) type Block = (usize, usize, usize);
 
@@ -43,7 +48,7 @@ pub(super) fn blocks(positions: &[u32]) -> impl Iterator<Item = Block> + '_ {
     let most = if few(positions) { SPARSE_BLOCK } else { BLOCK };
     (0..positions.len()).step_by(most).map(move |r0| {
         let r1 = (r0 + most).min(positions.len());
-        (r0, r1, (positions[r1 - 1] as usize + 1).next_multiple_of(16))
+        (r0, r1, limit_of(positions[r1 - 1]))
     })
 }
 
@@ -65,7 +70,7 @@ pub(super) fn up_to_queries<E: Element>(
     (a, b): (View<'_, E>, View<'_, E>),
 ) {
     let Some(last) = positions.last() else { return };
-    let end = (*last as usize + 1).next_multiple_of(16);
+    let end = limit_of(*last);
     let strip = if few(positions) { STRIP } else { end };
     for j0 in (0..end).step_by(strip) {
         let (rows, keys) = (seeing(positions, j0), j0..end.min(j0 + strip));
@@ -241,9 +246,8 @@ mod tests {
 
     #[test]
     fn queries_are_few_by_the_stretch_that_they_lie_in() {
-        let rising = |positions: &[u32]| few(positions);
-        assert!([&[][..], &[7], &[7, 8], &[90, 91, 92, 93, 94, 95]].into_iter().all(|p| !rising(p)));
-        assert!(rising(&[0, 2]) && rising(&[1, 50]) && !rising(&[0, 1, 2, 4]) && rising(&[0, 1, 4]));
+        assert!([&[][..], &[7], &[7, 8], &[90, 91, 92, 93, 94, 95]].into_iter().all(|p| !few(p)));
+        assert!(few(&[0, 2]) && few(&[1, 50]) && !few(&[0, 1, 2, 4]) && few(&[0, 1, 4]));
         // blocks of few queries are smaller, and their products come before the first of them
         let sparse: Vec<u32> = (0..40).map(|i| 3 * i).collect();
         let found: Vec<_> = blocks(&sparse).map(|block| (block, multiplied_before(&sparse, block))).collect();

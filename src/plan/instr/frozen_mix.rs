@@ -8,16 +8,14 @@ use crate::plan::program::{FrozenMix, Val};
 use crate::plan::workspace::{head, head_mut};
 
 use super::Frame;
-use super::blocks::{blocks, filled, seeing, up_to_queries};
+use super::blocks::{blocks, filled, limit_of, seeing, up_to_queries};
 
 impl<E: Element> Frame<'_, E> {
     /// The mix with frozen values that `x` is, if its gradient is best handed on by so many rows: a rule of thumb, since other readers
     /// may want the gradient itself.
     pub(super) fn frozen_mix(&self, x: Val, rows: usize) -> Option<FrozenMix> {
         let info = self.program().info(x);
-        let (t, dim) = (self.len(), info.cols);
-        // `Y V^T` and its product with `P^T`, against `dX V^T`
-        info.frozen_mix.filter(|_| info.trains && rows * (dim + t) < t * dim)
+        info.frozen_mix.filter(|_| info.trains && rows <= FrozenMix::most_rows(self.len(), info.cols))
     }
 
     /// Opens the gradient of the mix's pattern. Give it back with [`Self::close_pattern`].
@@ -30,6 +28,14 @@ impl<E: Element> Frame<'_, E> {
     pub(super) fn close_pattern(&mut self, to: PatternGradient<E>) {
         self.ws.put_gradient(self.program(), to.mix.pattern, to.gradient);
         self.ws.scratch = to.product;
+    }
+}
+
+impl FrozenMix {
+    /// Up to how many rows of `dim` columns of a sequence's `t` `Y V^T` and its product with `P^T` are cheaper than `dX V^T`.
+    pub fn most_rows(t: usize, dim: usize) -> usize {
+        // rows * (dim + t) < t * dim
+        (t * dim).saturating_sub(1) / (dim + t).max(1)
     }
 }
 
@@ -85,7 +91,7 @@ impl<E: Element> PatternGradient<E> {
         let mut product = head_mut(self.product.scratch(rows * padded(t)), 0, rows, t);
         up_to_queries(positions, product.reborrow(), Beta::Zero, (y, values_t));
         if let Some(last) = positions.last() {
-            let end = (*last as usize + 1).next_multiple_of(16);
+            let end = limit_of(*last);
             (0..rows).for_each(|r| clear(&mut product.row_mut(r)[end..filled(end, t)]));
         }
     }

@@ -89,15 +89,13 @@ impl Mix {
     pub(super) fn values_back_to_pattern<E: Element>(&self, frame: &mut Frame<'_, E>, values: FrozenMix) {
         let (program, positions, t) = (frame.program(), frame.positions(self.out), frame.len());
         let (rows, cols) = (positions.len(), program.info(self.out).cols);
-        if frame.ws.gradient(program, self.out).is_none() {
-            return;
-        }
-        let Some(mut to) = frame.open_pattern(values) else { return };
-        if let Some(d_out) = frame.ws.gradient(program, self.out) {
+        let Some(d_out) = frame.ws.take_gradient(program, self.out) else { return };
+        if let Some(mut to) = frame.open_pattern(values) {
             let weights = head(frame.ws.value(program, self.pattern), 0, rows, t);
-            to.add(frame, positions, (weights, View::new(d_out, rows, cols, padded(cols))));
+            to.add(frame, positions, (weights, View::new(&d_out, rows, cols, padded(cols))));
+            frame.close_pattern(to);
         }
-        frame.close_pattern(to);
+        frame.ws.put_gradient(program, self.out, d_out);
     }
 
     /// The gradient of the values that head `index` mixes; its place has been announced, with this `beta`.

@@ -36,8 +36,9 @@ fn run(engine: &mut CpuEngine<f64>, model: &impl Module, batch: &Batch, rows: &[
     Left { loss, read: read.into_inner().unwrap(), gradients }
 }
 
-/// Runs batches on one, two and five threads, which must leave the same bits, and compares with the program without rewrites. Before each
-/// of them, an engine has a run at other positions whose every number is NaN, of which nothing may be left. `rows` selects positions by the batch. Returns the program.
+/// Runs batches on one, two and five threads, which must leave the same bits, and compares with the program without rewrites. Before
+/// each of them, an engine has a run at other positions whose every number is NaN, of which nothing may be left. `rows` selects
+/// positions by the batch. Returns the program.
 #[track_caller]
 pub fn assert_agree(
     model: &impl Module,
