@@ -130,11 +130,16 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         params: &dyn ParamSource<E>,
         batch: &Batch,
         rows: &[RowLists],
-        observer: &Observer<'_, E>,
-    ) -> Result<f64, Dev::Err> {
+        observer: Option<&Observer<'_, E>>,
+    ) -> Result<f64> {
+        self.patches.check(batch.batch)?;
+        self.graph.params().iter().try_for_each(|param| params.check(param.id))?;
         self.gradients.values_mut().for_each(|gradient| gradient.fill(E::default()));
-        let params = self.load(params)?;
-        self.parts(&params, batch, rows, observer, |this, from| this.add_gradients(from, &params))
+        let params = self.load(params).map_err(refused::<Dev>)?;
+        let add = |this: &mut Self, from| this.add_gradients(from, &params);
+        let loss = self.parts(&params, batch, rows, observer, add).map_err(refused::<Dev>)?;
+        check_gradient_lengths(&self.graph)?;
+        Ok(loss)
     }
 
     /// Runs a batch as micro-batches, whose gradients are handed over.
@@ -143,7 +148,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         params: &[Option<Matrix<E, Dev>>],
         batch: &Batch,
         rows: &[RowLists],
-        observer: &Observer<'_, E>,
+        observer: Option<&Observer<'_, E>>,
         mut take: impl FnMut(&mut Self, Gradients<E, Dev>) -> Result<(), Dev::Err>,
     ) -> Result<f64, Dev::Err> {
         let positions = self.request.loss_positions(batch, rows);
@@ -153,7 +158,9 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
         for first in (0..batch.batch).step_by(self.micro_batch) {
             let part = MicroBatch::new(batch, first, self.micro_batch);
             let forward = Forward::run(&constants, &self.graph, &needs, params, &self.patches, &part)?;
-            self.observe(&forward, &part, rows, observer)?;
+            if let Some(observer) = observer {
+                self.observe(&forward, &part, rows, observer)?;
+            }
             if let Some(gradients) = self.differentiate(forward, &part, rows, &shares)? {
                 take(self, gradients)?;
             }
@@ -289,7 +296,7 @@ impl<E: Scalar, Dev: EngineDevice<E>> EagerEngine<E, Dev> {
     ) -> Result<(f64, Option<Gradients<E, Dev>>)> {
         self.request.check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
         let mut left = None;
-        let loss = self.parts(params, batch, rows, &crate::engine::ignore, |_, gradients| {
+        let loss = self.parts(params, batch, rows, None, |_, gradients| {
             left = Some(gradients);
             Ok(())
         });
@@ -308,11 +315,17 @@ impl<E: Scalar, Dev: EngineDevice<E>> Engine<E> for EagerEngine<E, Dev> {
         observer: &Observer<'_, E>,
     ) -> Result<f64> {
         self.request.check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
-        self.patches.check(batch.batch)?;
-        self.graph.params().iter().try_for_each(|param| params.check(param.id))?;
-        let loss = self.run_checked(params, batch, rows, observer).map_err(refused::<Dev>)?;
-        check_gradient_lengths(&self.graph)?;
-        Ok(loss)
+        self.run_checked(params, batch, rows, Some(observer))
+    }
+
+    fn differentiate(
+        &mut self,
+        params: &dyn ParamSource<E>,
+        batch: &Batch,
+        rows: &[RowLists],
+    ) -> Result<f64> {
+        self.request.without_reads().check((self.graph.seq(), self.graph.vocab()), batch, rows)?;
+        self.run_checked(params, batch, rows, None)
     }
 
     fn terms(&self) -> &[f64] {

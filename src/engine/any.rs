@@ -30,6 +30,20 @@ impl AnyEngine {
         }
     }
 
+    /// Runs the batch for the loss and its gradients alone, as [`Engine::differentiate`] does.
+    ///
+    /// # Errors
+    /// Those of [`Engine::run`].
+    pub fn differentiate<P>(&mut self, params: &P, batch: &Batch, rows: &[RowLists]) -> Result<f64>
+    where
+        P: ParamSource<f32> + ParamSource<f64>,
+    {
+        match self {
+            AnyEngine::Single(engine) => engine.differentiate(params, batch, rows),
+            AnyEngine::Double(engine) => engine.differentiate(params, batch, rows),
+        }
+    }
+
     /// Hands over the values of a patched site as [`Engine::patch`] does, in single precision.
     ///
     /// # Errors

@@ -60,6 +60,11 @@ impl Request {
         self
     }
 
+    /// The same, with nothing to show.
+    pub(crate) fn without_reads(&self) -> Request {
+        Request { losses: self.losses.clone(), reads: vec![] }
+    }
+
     /// Checks that the graph has every activation that is asked for, before an engine is built.
     ///
     /// # Errors
@@ -222,6 +227,18 @@ pub trait Engine<E>: Sealed {
         observer: &Observer<'_, E>,
     ) -> Result<f64, Error>;
 
+    /// Runs the batch for the loss and its gradients alone: what is only read is not computed, and needs no positions. The CPU engine's
+    /// loss and gradients are those of [`run`](Self::run), to the last bit.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    fn differentiate(
+        &mut self,
+        params: &dyn ParamSource<E>,
+        batch: &Batch,
+        rows: &[RowLists],
+    ) -> Result<f64, Error>;
+
     /// The value of each term of the loss in the last run, before its weight.
     fn terms(&self) -> &[f64];
 
@@ -248,6 +265,15 @@ impl<E, T: Engine<E> + ?Sized> Engine<E> for Box<T> {
         observer: &Observer<'_, E>,
     ) -> Result<f64, Error> {
         (**self).run(params, batch, rows, observer)
+    }
+
+    fn differentiate(
+        &mut self,
+        params: &dyn ParamSource<E>,
+        batch: &Batch,
+        rows: &[RowLists],
+    ) -> Result<f64, Error> {
+        (**self).differentiate(params, batch, rows)
     }
 
     fn terms(&self) -> &[f64] {

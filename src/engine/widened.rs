@@ -43,6 +43,13 @@ impl<T: Engine<f64>> Widened<T> {
     pub fn new(engine: T, graph: &Graph) -> Self {
         Widened { engine, gradients: graph.params().iter().map(|param| (param.id, None)).collect() }
     }
+
+    /// Rounds the gradients of the last run.
+    fn round(&mut self) {
+        for (param, gradient) in &mut self.gradients {
+            *gradient = self.engine.gradient(*param).map(narrowed);
+        }
+    }
 }
 
 impl<T> crate::sealed::Sealed for Widened<T> {}
@@ -62,9 +69,18 @@ impl<T: Engine<f64>> Engine<f32> for Widened<T> {
             observer(sequence, &reads);
         };
         let loss = self.engine.run(&Wide(params), batch, rows, &observe)?;
-        for (param, gradient) in &mut self.gradients {
-            *gradient = self.engine.gradient(*param).map(narrowed);
-        }
+        self.round();
+        Ok(loss)
+    }
+
+    fn differentiate(
+        &mut self,
+        params: &dyn ParamSource<f32>,
+        batch: &Batch,
+        rows: &[RowLists],
+    ) -> Result<f64, Error> {
+        let loss = self.engine.differentiate(&Wide(params), batch, rows)?;
+        self.round();
         Ok(loss)
     }
 

@@ -44,7 +44,7 @@ impl<Class: Eq + Hash> Pool<Class> {
 }
 
 /// The values that an instruction makes.
-fn made_by(instr: &Instr) -> Vec<Val> {
+pub(crate) fn made_by(instr: &Instr) -> Vec<Val> {
     match instr {
         Instr::Attend(Attend { pattern, mix }) => vec![pattern.out, mix.out],
         other => other.out().into_iter().collect(),
@@ -110,7 +110,7 @@ pub(crate) fn share_gradients(program: &mut Program) {
     let mut first = vec![None; program.vals.len()];
     let mut last = vec![0; program.vals.len()];
     let mut maker = vec![None; program.vals.len()];
-    for (i, instr) in program.instrs.iter().enumerate() {
+    for (i, instr) in program.for_loss().iter().enumerate() {
         // the backward pass goes from the last instruction to the first: readers open the gradient ...
         for val in instr.inputs().into_iter().filter(|val| program.info(*val).layout == Layout::Stream) {
             first[program.info(val).home.0] = Some(i);
@@ -122,7 +122,7 @@ pub(crate) fn share_gradients(program: &mut Program) {
             last[out.0] = i;
         }
     }
-    for instr in &program.instrs {
+    for instr in program.for_loss() {
         if let Instr::Mix(Mix { out, pattern, .. }) = instr
             && let Some(pattern) = maker[pattern.0]
         {

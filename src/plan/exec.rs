@@ -1,6 +1,5 @@
 //! Running a program on one sequence, forwards and backwards.
 use std::collections::HashMap;
-use std::ops::Range;
 
 use crate::engine::Read;
 use crate::graph::{Graph, WeightId};
@@ -112,21 +111,26 @@ impl Plan {
         self.mixes.get(&pattern).map_or(&[], Vec::as_slice)
     }
 
-    /// Runs these instructions for one sequence, forwards and backwards: activations to the observer, losses and gradients to the
-    /// sums.
+    /// Runs the instructions from `first` on for one sequence, forwards and backwards: losses and gradients to the sums, and activations
+    /// to the observer. Without one, what is only read is not computed.
     pub fn run<E: Element>(
         &self,
-        instrs: Range<usize>,
+        first: usize,
         frame: &mut Frame<'_, E>,
-        observe: &dyn Fn(&[Read<'_, E>]),
+        observe: Option<&dyn Fn(&[Read<'_, E>])>,
     ) {
-        self.program.instrs[instrs.clone()].iter().for_each(|instr| instr.forward(frame));
-        if !self.program.reads.is_empty() {
+        let for_loss = &self.program.for_loss()[first..];
+        for_loss.iter().for_each(|instr| instr.forward(frame));
+        if let Some(observe) = observe
+            && !self.program.reads.is_empty()
+        {
+            let only_read = &self.program.instrs[self.program.for_loss().len()..];
+            only_read.iter().for_each(|instr| instr.forward(frame));
             let read = |val: &Val| frame.ws.read(&self.program, *val, &frame.seq);
             observe(&self.program.reads.iter().map(read).collect::<Vec<_>>());
         }
         if !self.program.leaves.is_empty() {
-            self.program.instrs[instrs].iter().rev().for_each(|instr| instr.backward(frame));
+            for_loss.iter().rev().for_each(|instr| instr.backward(frame));
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Handed {
     pub val: Val,
     /// Where it begins in a row of all of them.
     pub first: usize,
-    /// Whether the rest of the program passes a gradient back to it; what is merely read by the request has none.
+    /// Whether the rest of the program passes a gradient back to it.
     pub trains: bool,
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn bring_to_the_front(program: &mut Program) {
         let Some(out) = instr.out() else { continue };
         program.front.needed_backward.push(instr.reads_out_backward() || inside[out.0]);
         if outside[out.0] || program.reads.contains(&out) {
-            let trains = program.info(out).trains && outside[out.0];
+            let trains = program.info(out).trains;
             program.front.handed.push(Handed { val: out, first: program.front.width, trains });
             program.front.width += program.info(out).cols.next_multiple_of(16);
         }

@@ -2,9 +2,11 @@
 //!
 //! | pass | file |
 //! |---|---|
+//! | all passes, in their order | `compile` |
 //! | which rows does somebody read? | `demand` |
 //! | terms, folded products, instructions | `lower` |
 //! | gradients only before the loss; sums in place; mixes with frozen values | `passes` |
+//! | what is only read comes after what the loss needs, and takes from it | `reads` |
 //! | which values and which gradients share a buffer | `buffers` |
 //! | two instructions become one | `fuse` |
 //! | work on rows of tokens and positions alone comes first; is done once for rows that are alike | `front`, `pairs` |
@@ -17,6 +19,7 @@
 //!
 //! `docs/performance.md` tells what each pass is worth and why it is exact.
 mod buffers;
+mod compile;
 mod demand;
 mod exec;
 mod front;
@@ -26,6 +29,7 @@ mod lower;
 mod pairs;
 mod passes;
 mod program;
+mod reads;
 mod step;
 mod text;
 mod threads;

@@ -66,9 +66,12 @@ pub(crate) enum Layout {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     pub vals: Vec<ValInfo>,
+    /// First those that the loss needs, then those that compute what is only read.
     pub instrs: Vec<Instr>,
-    /// The values of patched sites, and the slot of each.
+    /// The values of patched sites, and the slot of each, in the same order.
     pub patched: Vec<(Val, usize)>,
+    /// How many of both the loss does not need.
+    pub only_read: OnlyRead,
     /// The value of each read of the request.
     pub reads: Vec<Val>,
     /// Weights that instructions add gradients to: those that train, before the loss.
@@ -79,7 +82,31 @@ pub(crate) struct Program {
     pub front: Front,
 }
 
+/// How many instructions and patched values only those need that read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OnlyRead {
+    pub instrs: usize,
+    pub patched: usize,
+}
+
 impl Program {
+    /// The instructions that the loss needs, if there is one; otherwise all.
+    pub fn for_loss(&self) -> &[Instr] {
+        &self.instrs[..self.instrs.len() - self.only_read.instrs]
+    }
+
+    /// The patched values that the loss needs, if there is one; otherwise all.
+    pub fn patched_for_loss(&self) -> &[(Val, usize)] {
+        &self.patched[..self.patched.len() - self.only_read.patched]
+    }
+
+    /// Adds a value like this one, which lives by itself and has no gradient.
+    pub fn add(&mut self, like: ValInfo) -> Val {
+        let new = Val(self.vals.len());
+        self.vals.push(ValInfo { home: new, trains: false, frozen_mix: None, gradient: None, ..like });
+        new
+    }
+
     pub fn info(&self, val: Val) -> &ValInfo {
         &self.vals[val.0]
     }

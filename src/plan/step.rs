@@ -27,7 +27,8 @@ pub(crate) struct Step<'a, E> {
     pub batch: &'a Batch,
     pub rows: &'a [RowLists],
     pub shares: &'a Shares,
-    pub observer: &'a Observer<'a, E>,
+    /// Without one, what is only read is not computed.
+    pub observer: Option<&'a Observer<'a, E>>,
 }
 
 /// What is done with one sequence, or with one block of pairs: with one thread's buffers, and sums to add to.
@@ -47,7 +48,7 @@ impl<E: Element> Step<'_, E> {
             } else {
                 self.summed(sequences, total, &|i, ws, sums, turn| {
                     let mut frame = self.sequence(i, ws, sums, turn);
-                    plan.run(0..plan.program.instrs.len(), &mut frame, &|reads| (self.observer)(i, reads));
+                    self.run_from(0, &mut frame);
                 });
             }
         }
@@ -57,7 +58,7 @@ impl<E: Element> Step<'_, E> {
     fn run_together(&self, sequences: Range<usize>, total: &mut Sums<E>, pairs: &mut Pairs<E>) {
         let plan = &self.engine.plan;
         let (program, front) = (&plan.program, &plan.program.front);
-        let (instrs, rest) = (&program.instrs[..front.len()], front.len()..program.instrs.len());
+        let instrs = &program.instrs[..front.len()];
         pairs.fill_values(front.width, |pairs, values| {
             self.on_threads(pairs.blocks(), &|b, ws| {
                 let mut sums = Sums::empty();
@@ -72,7 +73,7 @@ impl<E: Element> Step<'_, E> {
                 let mut frame = self.sequence(i, ws, sums, turn);
                 let row = i - sequences.start;
                 pairs.hand_on(program, frame.ws, row);
-                plan.run(rest.clone(), &mut frame, &|reads| (self.observer)(i, reads));
+                self.run_from(front.len(), &mut frame);
                 if trains {
                     pairs.leave(program, ws, &mut part(gradients, row));
                 }
@@ -86,6 +87,15 @@ impl<E: Element> Step<'_, E> {
                 pairs.add_up(program, frame.ws, b);
                 instrs.iter().rev().for_each(|instr| instr.backward(&mut frame));
             });
+        }
+    }
+
+    /// Runs a sequence from this instruction on, before the observer if there is one.
+    fn run_from(&self, first: usize, frame: &mut Frame<'_, E>) {
+        let number = frame.seq.number;
+        match self.observer {
+            Some(observer) => self.engine.plan.run(first, frame, Some(&|reads| observer(number, reads))),
+            None => self.engine.plan.run(first, frame, None),
         }
     }
 
@@ -143,7 +153,11 @@ impl<E: Element> Step<'_, E> {
         let CpuEngine { plan, weights, all, zeros, patches, .. } = self.engine;
         let (x, y, _) = self.batch.sequence(i);
         let seq = Sequence { x, y, number: i, sets: self.rows, all, at: all, zeros };
-        for &(val, slot) in &plan.program.patched {
+        let patched = match self.observer {
+            Some(_) => &plan.program.patched,
+            None => plan.program.patched_for_loss(),
+        };
+        for &(val, slot) in patched {
             ws.patch(&plan.program, &seq, val, patches.sequences(slot, i..i + 1));
         }
         ws.begin();

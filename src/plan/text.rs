@@ -51,6 +51,9 @@ impl fmt::Display for Text<'_> {
         }
         let front = &self.program.front;
         for (i, instr) in self.program.instrs.iter().enumerate() {
+            if self.program.only_read.instrs > 0 && i == self.program.for_loss().len() {
+                writeln!(f, "from here on only what is read")?;
+            }
             match instr.out() {
                 Some(out) => writeln!(f, "{} = {}", self.val(out), instr.text(self))?,
                 None => writeln!(f, "{}", instr.text(self))?,

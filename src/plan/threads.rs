@@ -11,8 +11,9 @@ use crate::kernels::{Element, Level};
 use crate::nn::ParamId;
 use crate::ops::check_gradient_lengths;
 
+use super::compile::compile;
 use super::exec::{Plan, Sums};
-use super::lower::{Way, lower};
+use super::lower::Way;
 use super::pairs::{self, Pairs};
 use super::step::Step;
 use super::text::Text;
@@ -81,7 +82,7 @@ impl<E: Element> CpuEngine<E> {
         if threads > MOST_THREADS {
             return Err(Error::value("threads", threads, format!("at most {MOST_THREADS}")));
         }
-        let (graph, program) = lower(graph, request, trains, way);
+        let (graph, program) = compile(graph, request, trains, way);
         let weights = Weights::new(&graph, &program.used, &program.leaves, trains);
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
@@ -129,7 +130,7 @@ impl<E: Element> CpuEngine<E> {
         threads: usize,
         sequences: usize,
     ) -> [f64; 3] {
-        let (graph, program) = lower(graph, request, trains, Way::Cheapest);
+        let (graph, program) = compile(graph, request, trains, Way::Cheapest);
         let held = weights::elements(&graph, &program.used, &program.leaves, trains);
         let [in_turn, by_thread] = turns::elements(&program, &graph);
         let threads = threads.max(1) as f64;
@@ -151,15 +152,14 @@ impl<E: Element> CpuEngine<E> {
 
 impl<E> crate::sealed::Sealed for CpuEngine<E> {}
 
-impl<E: Element> Engine<E> for CpuEngine<E> {
-    fn run(
+impl<E: Element> CpuEngine<E> {
+    fn run_checked(
         &mut self,
         params: &dyn ParamSource<E>,
         batch: &Batch,
         rows: &[RowLists],
-        observer: &Observer<'_, E>,
+        observer: Option<&Observer<'_, E>>,
     ) -> Result<f64, Error> {
-        self.request.check((self.seq, self.vocab), batch, rows)?;
         self.patches.check(batch.batch)?;
         self.weights.check(params)?;
         self.weights.load(params);
@@ -176,6 +176,31 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         check_gradient_lengths(&self.graph)?;
         self.terms.copy_from_slice(&self.total.losses);
         Ok(totals(&self.request.losses, &positions, &mut self.terms))
+    }
+}
+
+impl<E: Element> Engine<E> for CpuEngine<E> {
+    fn run(
+        &mut self,
+        params: &dyn ParamSource<E>,
+        batch: &Batch,
+        rows: &[RowLists],
+        observer: &Observer<'_, E>,
+    ) -> Result<f64, Error> {
+        self.request.check((self.seq, self.vocab), batch, rows)?;
+        self.run_checked(params, batch, rows, Some(observer))
+    }
+
+    fn differentiate(
+        &mut self,
+        params: &dyn ParamSource<E>,
+        batch: &Batch,
+        rows: &[RowLists],
+    ) -> Result<f64, Error> {
+        let request = self.request.without_reads();
+        request.check((self.seq, self.vocab), batch, rows)?;
+        // all instructions are for what is read then
+        if request.losses.is_empty() { Ok(f64::NAN) } else { self.run_checked(params, batch, rows, None) }
     }
 
     fn terms(&self) -> &[f64] {

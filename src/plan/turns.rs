@@ -29,7 +29,7 @@ const PANICKED: &str = "a worker of this engine has panicked";
 pub(crate) fn in_turn(program: &Program, graph: &Graph) -> Vec<bool> {
     let mut uses = vec![0; graph.weights().len()];
     let mut maps = vec![false; uses.len()];
-    for instr in &program.instrs {
+    for instr in program.for_loss() {
         instr.weights().into_iter().for_each(|weight| uses[weight.index()] += 1);
         let Instr::Affine(Affine { summands, .. }) = instr else { continue };
         for summand in summands {
@@ -152,14 +152,15 @@ mod tests {
     use crate::engine::{Request, RowSet};
     use crate::graph::{WeightId, record};
     use crate::model::{Full, FullArgs};
-    use crate::plan::lower::{Way, lower};
+    use crate::plan::compile::compile;
+    use crate::plan::lower::Way;
 
     #[test]
     fn maps_of_a_large_model_are_summed_in_turn_and_the_rest_by_each_thread() {
         let args = FullArgs { max_length: 16, dim: 256, n_heads: 4, n_layers: 2, ..FullArgs::defaults() };
         let model = Full::new(11, &args).unwrap();
         let graph = record(&model, 16).unwrap();
-        let (graph, program) = lower(&graph, &Request::loss(RowSet::All), &|_| true, Way::Cheapest);
+        let (graph, program) = compile(&graph, &Request::loss(RowSet::All), &|_| true, Way::Cheapest);
         let of = |rows: usize, cols: usize| (rows * padded(cols)) as f64;
         let maps = 2.0 * (4.0 * of(256, 256) + of(1024, 256) + of(256, 1024));
         let of_leaf = |leaf: &WeightId| &graph.weights()[leaf.index()];

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use crate::data::Batch;
-use crate::engine::{Read, RowLists, RowSet};
+use crate::engine::{AnyEngine, ParamSource, Read, RowLists, RowSet};
 use crate::graph::{Graph, NodeId, site_and_head};
 use crate::kernels::Element;
 use crate::{Error, Result};
@@ -121,6 +121,33 @@ impl Evaluation {
     pub fn pass<'a>(&'a self, batch: &'a Batch, rows: &'a [RowLists]) -> Pass<'a> {
         let slots = (0..batch.batch).map(|_| Mutex::new(Slot::Unseen)).collect();
         Pass { evaluation: self, batch, rows, slots }
+    }
+
+    /// Runs an engine for [`graph`](Self::graph) that shows [`reads`](Self::reads) over a batch, with these lists of positions, and returns its
+    /// loss, if it has one, and the metrics.
+    ///
+    /// # Errors
+    /// Those of the engine, and of [`Pass::finish`].
+    pub(crate) fn run<P>(
+        &self,
+        engine: &mut AnyEngine,
+        params: &P,
+        batch: &Batch,
+        rows: &[RowLists],
+    ) -> Result<(f64, Measurements)>
+    where
+        P: ParamSource<f32> + ParamSource<f64>,
+    {
+        let pass = self.pass(batch, rows);
+        let loss = match engine {
+            AnyEngine::Single(engine) => {
+                engine.run(params, batch, rows, &|i, reads| pass.observe(i, reads))?
+            }
+            AnyEngine::Double(engine) => {
+                engine.run(params, batch, rows, &|i, reads| pass.observe(i, reads))?
+            }
+        };
+        Ok((loss, pass.finish()?))
     }
 
     /// The means of counters, in the order of the metrics: those of [`Pass::counters`], or of several merged.

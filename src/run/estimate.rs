@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::Result;
 use crate::engine::{Request, RowSet};
-use crate::graph::{AnyModel, Edits, Graph};
+use crate::graph::{AnyModel, Edits, Graph, NodeId};
 use crate::nn::{ModuleExt, Params, Role, Storage};
 use crate::train::optim::Optim;
 use crate::train::{Compute, Loss, OnDivergence, Timeline};
@@ -99,11 +99,9 @@ impl Estimate {
         let copies = if own { 2.0 } else { 1.0 };
         let initial = if needs.timeline.needs_initial() { all } else { 0.0 };
         let undo = if own || needs.on_divergence == OnDivergence::Stop { all } else { 0.0 };
-        let mut engines =
-            vec![compute.engine_bytes(&graph, loss.request(), &|id| params.trains(id), needs.batch)];
-        if needs.evaluates {
-            engines.push(evaluation(&graph, compute, needs.batch));
-        }
+        let reads = if needs.evaluates { measured(&graph) } else { vec![] };
+        let request = Request { reads, ..loss.request().clone() };
+        let mut engines = vec![compute.engine_bytes(&graph, &request, &|id| params.trains(id), needs.batch)];
         for (sequences, seq) in &needs.sets {
             engines.push(evaluation(&model.record_edited(*seq, needs.edits)?, compute, *sequences));
         }
@@ -199,13 +197,15 @@ impl fmt::Display for Estimate {
     }
 }
 
-/// An engine that shows logits and patterns.
+/// What metrics are taken to read: logits and patterns.
+fn measured(graph: &Graph) -> Vec<(NodeId, RowSet)> {
+    let patterns = graph.sites().values().filter(|node| graph.nodes()[node.index()].op.is_pattern());
+    std::iter::once(graph.logits()).chain(patterns.copied()).map(|node| (node, RowSet::All)).collect()
+}
+
+/// An engine that shows them.
 fn evaluation(graph: &Graph, compute: Compute, sequences: usize) -> [f64; 3] {
-    let mut request = Request::default().and_read(graph.logits(), RowSet::All);
-    for node in graph.sites().values().filter(|node| graph.nodes()[node.index()].op.is_pattern()) {
-        request = request.and_read(*node, RowSet::All);
-    }
-    compute.engine_bytes(graph, &request, &|_| false, sequences)
+    compute.engine_bytes(graph, &Request::reads(measured(graph)), &|_| false, sequences)
 }
 
 /// The largest array of `exp.npz` for so many sequences: as the engine shows it, and as it is written.

@@ -39,15 +39,6 @@ impl Evaluator {
     {
         batch.check()?;
         let rows = self.evaluation.rows(batch);
-        let pass = self.evaluation.pass(batch, &rows);
-        match &mut self.engine {
-            AnyEngine::Single(engine) => {
-                engine.run(params, batch, &rows, &|i, reads| pass.observe(i, reads))?
-            }
-            AnyEngine::Double(engine) => {
-                engine.run(params, batch, &rows, &|i, reads| pass.observe(i, reads))?
-            }
-        };
-        pass.finish()
+        Ok(self.evaluation.run(&mut self.engine, params, batch, &rows)?.1)
     }
 }

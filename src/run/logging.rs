@@ -120,6 +120,7 @@ mod tests {
             terms: &[],
             gradients: &[],
             times: Times::default(),
+            measured: None,
         };
         let mut record = norms(&model, step);
         assert!(record.get("norm_layers.0.attention.wk.weight").is_some());

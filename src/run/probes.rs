@@ -44,7 +44,9 @@ pub(super) struct Probes {
     initial: Initial,
     /// The terms of the loss that are penalties.
     penalties: Vec<String>,
+    /// Made when it is asked for: steps measure the metrics of their batches themselves, if they can.
     training: Option<Evaluator>,
+    edits: Edits,
     /// One for each test set.
     sets: Vec<Evaluator>,
 }
@@ -88,8 +90,9 @@ impl Wanted {
         let needs_initial = self.sets.iter().flat_map(|set| &set.edited).any(WeightEdit::needs_initial);
         let initial = if needs_initial { initial_of(model) } else { Initial::new() };
         let (compute, penalties) = (training.compute, training.loss.penalties());
+        let edits = training.edits.clone();
         let mut probes =
-            Probes { wanted: self, seq, compute, initial, penalties, training: None, sets: vec![] };
+            Probes { wanted: self, seq, compute, initial, penalties, training: None, edits, sets: vec![] };
         probes.reopen(model, &training.edits)?;
         for (evaluator, set) in probes.sets.iter().zip(&probes.wanted.sets) {
             evaluator.check(&set.batch)?;
@@ -145,22 +148,34 @@ impl TestSet {
 impl Probes {
     /// Makes the engines anew, for other edits.
     pub fn reopen(&mut self, model: &dyn AnyModel, edits: &Edits) -> Result<()> {
-        let open = |metrics: &[Metric], seq| {
-            Evaluator::new(metrics.to_vec(), &model.record_edited(seq, edits)?, self.compute)
-        };
-        let training = &self.wanted.training;
-        self.training = if training.is_empty() { None } else { Some(open(training, self.seq)?) };
-        let sets = self.wanted.sets.iter().map(|set| open(&set.metrics, set.batch.seq));
+        Evaluation::new(self.wanted.training.iter().cloned(), &model.record_edited(self.seq, edits)?, 0)?;
+        self.training = None;
+        self.edits = edits.clone();
+        let sets =
+            self.wanted.sets.iter().map(|set| self.evaluator(model, set.metrics.clone(), set.batch.seq));
         self.sets = sets.collect::<Result<_>>()?;
         Ok(())
     }
 
+    fn evaluator(&self, model: &dyn AnyModel, metrics: Vec<Metric>, seq: usize) -> Result<Evaluator> {
+        Evaluator::new(metrics, &model.record_edited(seq, &self.edits)?, self.compute)
+    }
+
     /// The metrics of the training batch.
+    pub fn metrics(&self) -> &[Metric] {
+        &self.wanted.training
+    }
+
+    /// Measures them, with an engine of their own.
     pub fn before(&mut self, model: &dyn AnyModel, batch: &Batch) -> Result<Measurements> {
-        match &mut self.training {
-            Some(evaluator) => evaluator.run(&Params::of(model), batch),
-            None => Ok(Measurements::new()),
+        if self.metrics().is_empty() {
+            return Ok(Measurements::new());
         }
+        let evaluator = match self.training.take() {
+            Some(evaluator) => evaluator,
+            None => self.evaluator(model, self.metrics().to_vec(), self.seq)?,
+        };
+        self.training.insert(evaluator).run(&Params::of(model), batch)
     }
 
     /// What `before` gave, with the loss of the step in front unless it has a loss, and its terms if there are several; then

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::data::{Batch, Loader};
 use crate::graph::{AnyModel, Edits};
 use crate::output::counted;
-use crate::probe::Measurements;
+use crate::probe::{Measurements, Metric};
 use crate::train::{Progress, Subject, Taken, Training};
 use crate::{Error, Result};
 
@@ -23,7 +23,7 @@ pub(super) struct Recorder {
     pub logging: Logging,
     pub outputs: Option<Outputs>,
     pub history: History,
-    /// Numbers of the batch of this iteration, before its update.
+    /// Numbers of the batch of this iteration, before its update, if they were measured before the step.
     pub before: Option<Measurements>,
     /// Steps that have been taken.
     pub done: usize,
@@ -58,17 +58,23 @@ impl Subject for Watch<'_> {
     }
 
     fn reads(&self, iteration: usize) -> bool {
-        let recorder = &*self.recorder;
-        recorder.schedule.contains(iteration, Some(self.steps))
-            || recorder.is_due(iteration + 1)
-            || self.subject.reads(iteration)
+        self.measures(iteration) || self.recorder.is_due(iteration + 1) || self.subject.reads(iteration)
+    }
+
+    fn metrics(&self) -> &[Metric] {
+        self.recorder.probes.metrics()
+    }
+
+    fn measures(&self, iteration: usize) -> bool {
+        self.recorder.schedule.contains(iteration, Some(self.steps))
+    }
+
+    fn measure(&mut self, batch: &Batch) -> Result<()> {
+        self.recorder.before = Some(self.recorder.probes.before(self.subject.model(), batch)?);
+        Ok(())
     }
 
     fn before_update(&mut self, iteration: usize, batch: &Batch) -> Result<()> {
-        let recorder = &mut *self.recorder;
-        if recorder.schedule.contains(iteration, Some(self.steps)) {
-            recorder.before = Some(recorder.probes.before(self.subject.model(), batch)?);
-        }
         self.subject.before_update(iteration, batch)
     }
 
@@ -87,7 +93,7 @@ impl Subject for Watch<'_> {
     fn after_update(&mut self, taken: Taken<'_>) -> Result<()> {
         self.recorder.done = taken.iteration + 1;
         self.recorder.written.seconds_of_steps += taken.times.step.as_secs_f64();
-        if let Some(before) = self.recorder.before.take() {
+        if let Some(before) = taken.measured.cloned().or_else(|| self.recorder.before.take()) {
             let model = self.subject.model();
             self.recorder.record(model, taken, before, &self.progress, self.screen)?;
         }

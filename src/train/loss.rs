@@ -299,6 +299,11 @@ impl Resolved {
         &self.request
     }
 
+    /// The number of its row sets.
+    pub fn sets(&self) -> usize {
+        self.sets.len()
+    }
+
     /// The positions of a batch that the terms are over.
     ///
     /// # Errors

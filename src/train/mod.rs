@@ -5,6 +5,7 @@
 mod device;
 mod divergence;
 mod gradients;
+mod host;
 mod loss;
 mod monitor;
 pub mod optim;

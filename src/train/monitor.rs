@@ -5,6 +5,7 @@ use crate::Result;
 use crate::data::{Batch, Loader};
 use crate::graph::{AnyModel, Edits, Model};
 use crate::nn::Values;
+use crate::probe::{Measurements, Metric};
 
 use super::trainer::Training;
 
@@ -97,12 +98,14 @@ pub(crate) struct Taken<'a> {
     pub terms: &'a [(String, f64)],
     pub gradients: &'a [(String, Values)],
     pub times: Times,
+    /// What [`Subject::metrics`] were before the update, if the step has measured them.
+    pub measured: Option<&'a Measurements>,
 }
 
 impl<'a> Taken<'a> {
     /// The step, as a monitor of such models sees it.
     pub fn step<M>(self, model: &'a M) -> Step<'a, M> {
-        let Taken { iteration, batch, loss, terms, gradients, times } = self;
+        let Taken { iteration, batch, loss, terms, gradients, times, measured: _ } = self;
         Step { iteration, batch, model, loss, terms, gradients, times }
     }
 }
@@ -116,6 +119,21 @@ pub(crate) trait Subject {
     /// [`Monitor::reads`].
     fn reads(&self, _iteration: usize) -> bool {
         false
+    }
+
+    /// Metrics of the batches of some steps, before their updates.
+    fn metrics(&self) -> &[Metric] {
+        &[]
+    }
+
+    /// Whether they are wanted of the step of this iteration.
+    fn measures(&self, _iteration: usize) -> bool {
+        false
+    }
+
+    /// Measures them before a step that cannot do so itself, since its parameters are on a device.
+    fn measure(&mut self, _batch: &Batch) -> Result<()> {
+        Ok(())
     }
 
     /// [`Monitor::before_update`].

@@ -3,12 +3,12 @@ use std::collections::HashMap;
 
 use crate::data::Batch;
 use crate::eager::Resident;
-use crate::engine::AnyEngine;
 use crate::graph::AnyModel;
 use crate::nn::{ModuleExt, ParamId, Params, Values};
 use crate::{Error, Result};
 
 use super::divergence::{self, OnDivergence};
+use super::host::Host;
 use super::loss::{Found, Resolved};
 use super::optim::{Optimizer, State};
 use super::trainer::{Gradients, Training};
@@ -16,7 +16,7 @@ use super::trainer::{Gradients, Training};
 /// What takes the steps.
 pub(super) enum Stepper {
     /// An engine that leaves gradients on the host, where the update is made.
-    Host(AnyEngine),
+    Host(Host),
     /// An engine with its parameters on a device, where the update is made.
     Device(Box<dyn Resident>),
 }

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 use super::divergence::{self, OnDivergence, Undo};
 use super::gradients::{GradientRule, GradientRules};
+use super::host::Host;
 use super::loss::{Found, Resolved};
 use super::monitor::{Monitor, Subject, Taken, Times, Watched};
 use super::optim::{AdamW, Optim, Optimizer};
@@ -357,7 +358,7 @@ impl Training {
             }
             if changed.edits || changed.trains || stepper.is_none() {
                 let begins = stepper.is_none();
-                *stepper = Some(self.stepper(subject.model(), &graph)?);
+                *stepper = Some(self.stepper(subject, &graph)?);
                 if (begins || changed.trains) && subject.model().training().is_empty() {
                     crate::output::warn(format_args!("nothing trains from iteration {iteration} on"));
                 }
@@ -372,22 +373,31 @@ impl Training {
             if let Some((Stepper::Device(resident), _)) = stepper
                 && !resident.fits(batch.batch)
             {
-                let (engine, resolved) = self.engine(subject.model(), &graph)?;
-                *stepper = Some((Stepper::Host(engine), resolved));
+                *stepper = Some(self.host(subject, &graph)?);
             }
             let Some((stepper, resolved)) = stepper else { continue };
+            let measures = subject.measures(iteration);
+            if let (Stepper::Device(_), true) = (&stepper, measures) {
+                subject.measure(&batch)?;
+            }
             subject.before_update(iteration, &batch)?;
             let started = Instant::now();
+            let mut measured = None;
             let (Found { loss, terms }, gradients) = match stepper {
-                Stepper::Host(engine) => self.step(subject.model_mut(), engine, resolved, &batch)?,
+                Stepper::Host(host) => {
+                    let (loss, found) = host.run(subject.model(), resolved, &batch, measures)?;
+                    measured = found;
+                    self.update(subject.model_mut(), &host.engine, resolved, loss)?
+                }
                 Stepper::Device(resident) => {
                     self.step_on(subject.model_mut(), resident.as_mut(), resolved, &batch, reads)?
                 }
             };
             let times = Times { data, step: started.elapsed(), total: begin.elapsed() };
             (self.cursor, self.batch) = (Cursor { iteration: iteration + 1, applied: 0 }, None);
-            let (gradients, terms) = (&gradients[..], &terms[..]);
-            subject.after_update(Taken { iteration, batch: &batch, loss, terms, gradients, times })?;
+            let (batch, gradients, terms, measured) =
+                (&*batch, &gradients[..], &terms[..], measured.as_ref());
+            subject.after_update(Taken { iteration, batch, loss, terms, gradients, times, measured })?;
             subject.between(self, loader)?;
         }
         Ok(())
@@ -468,8 +478,8 @@ impl Training {
 
     /// What takes the steps: on a GPU, all of a step is there unless the loss has terms of weights alone, or a rule changes
     /// the gradients or is the user's own optimiser.
-    fn stepper(&self, model: &dyn AnyModel, graph: &Graph) -> Result<(Stepper, Resolved)> {
-        let (params, loss) = (Params::of(model), self.loss.resolve(graph)?);
+    fn stepper(&self, subject: &dyn Subject, graph: &Graph) -> Result<(Stepper, Resolved)> {
+        let (params, loss) = (Params::of(subject.model()), self.loss.resolve(graph)?);
         if !loss.has_weights()
             && !self.optim.has_own()
             && self.gradient_rules.is_empty()
@@ -477,8 +487,13 @@ impl Training {
         {
             return Ok((Stepper::Device(resident), loss));
         }
-        let (engine, loss) = self.engine(model, graph)?;
-        Ok((Stepper::Host(engine), loss))
+        self.host(subject, graph)
+    }
+
+    fn host(&self, subject: &dyn Subject, graph: &Graph) -> Result<(Stepper, Resolved)> {
+        let loss = self.loss.resolve(graph)?;
+        let host = Host::new(subject.model(), graph, (&loss, subject.metrics()), self.compute)?;
+        Ok((Stepper::Host(host), loss))
     }
 
     /// Whether a number was not finite and the run continues.
@@ -486,22 +501,14 @@ impl Training {
         self.diverged
     }
 
-    fn engine(&self, model: &dyn AnyModel, graph: &Graph) -> Result<(AnyEngine, Resolved)> {
-        let (params, loss) = (Params::of(model), self.loss.resolve(graph)?);
-        let engine = self.compute.engine(graph, loss.request(), &|id| params.trains(id))?;
-        Ok((engine, loss))
-    }
-
-    /// One step: the loss, and the gradient of each parameter that trains.
-    fn step(
+    /// The update of a step whose engine has run: the loss, and the gradient of each parameter that trains.
+    fn update(
         &mut self,
         model: &mut dyn AnyModel,
-        engine: &mut AnyEngine,
+        engine: &AnyEngine,
         resolved: &Resolved,
-        batch: &Batch,
+        loss: f64,
     ) -> Result<(Found, Gradients)> {
-        let positions = resolved.positions(batch, model.vocab_size())?;
-        let loss = engine.run(&Params::of(model), batch, &positions)?;
         let mut gradients = Vec::new();
         for (name, param) in model.training() {
             if let Some(gradient) = engine.gradient(param.id()) {

@@ -12,7 +12,7 @@ use crate::plan::workspace::{Sequence, Workspace};
 use super::{Frame, Instruction};
 
 /// `out = sum of summands`; with `in_place`, added to what the buffer holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Affine {
     pub out: Val,
     pub summands: Vec<Summand>,
@@ -33,6 +33,14 @@ pub(crate) enum Summand {
 }
 
 impl Summand {
+    /// The transpose of a map that is read instead of the map.
+    pub fn transposed(&self) -> Option<WeightId> {
+        match *self {
+            Summand::Map { transposed, .. } => transposed,
+            Summand::Lookup { .. } | Summand::Plain { .. } | Summand::Gain { .. } => None,
+        }
+    }
+
     /// Whether something behind it trains.
     pub fn trains(&self, program: &Program) -> bool {
         let leaf = |weight| program.leaves.contains(weight);
@@ -66,6 +74,14 @@ impl Instruction for Affine {
             Summand::Plain { val, .. } | Summand::Gain { val, .. } | Summand::Map { val, .. } => Some(val),
         };
         self.summands.iter().filter_map(read).collect()
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        let read = self.summands.iter_mut().filter_map(|s| match s {
+            Summand::Lookup { .. } => None,
+            Summand::Plain { val, .. } | Summand::Gain { val, .. } | Summand::Map { val, .. } => Some(val),
+        });
+        std::iter::once(&mut self.out).chain(read).collect()
     }
 
     fn weights(&self) -> Vec<WeightId> {

@@ -10,7 +10,7 @@ use super::{DotPattern, Frame, Instruction, Mix};
 
 /// A [`DotPattern`] and the one [`Mix`] that reads it. Each block of weights is mixed as soon as it is made, and the backward
 /// pass takes one head after the other: no pattern of all heads, nor its gradient, is gone through from end to end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Attend {
     pub pattern: DotPattern,
     pub mix: Mix,
@@ -24,6 +24,14 @@ impl Instruction for Attend {
     fn inputs(&self) -> Vec<Val> {
         let values = [self.mix.v].into_iter().chain(self.mix.values_t);
         self.pattern.inputs().into_iter().chain(values).collect()
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        let values = [&mut self.mix.out, &mut self.mix.v].into_iter().chain(&mut self.mix.values_t);
+        let mut vals = self.pattern.vals_mut();
+        vals.push(&mut self.mix.pattern);
+        vals.extend(values);
+        vals
     }
 
     fn weights(&self) -> Vec<WeightId> {

@@ -7,7 +7,7 @@ use crate::plan::text::Text;
 use super::{Frame, Instruction};
 
 /// The columns of `x` from `first` on, as many as `out` has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Columns {
     pub out: Val,
     pub x: Val,
@@ -15,7 +15,7 @@ pub(crate) struct Columns {
 }
 
 /// The columns of all inputs, side by side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Concat {
     pub out: Val,
     pub inputs: Vec<Val>,
@@ -28,6 +28,10 @@ impl Instruction for Columns {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.x]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out, &mut self.x]
     }
 
     fn weights(&self) -> Vec<WeightId> {
@@ -96,6 +100,10 @@ impl Instruction for Concat {
 
     fn inputs(&self) -> Vec<Val> {
         self.inputs.clone()
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        std::iter::once(&mut self.out).chain(&mut self.inputs).collect()
     }
 
     fn weights(&self) -> Vec<WeightId> {

@@ -9,7 +9,7 @@ use crate::plan::text::Text;
 use super::{Frame, Instruction};
 
 /// Term `term` of the loss: the mean cross-entropy of the logits at their positions. It leaves the gradient of the logits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CrossEntropy {
     pub logits: Val,
     pub term: usize,
@@ -24,6 +24,10 @@ impl Instruction for CrossEntropy {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.logits]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.logits]
     }
 
     fn weights(&self) -> Vec<WeightId> {

@@ -12,7 +12,7 @@ use super::mix::Mix;
 use super::{Frame, Instruction, Mixed};
 
 /// `normaliser(scale * q_h k_g^T + ...)`, where head `h` shares head `g` of the keys; `keys_t` is `k^T`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DotPattern {
     pub out: Val,
     pub q: Val,
@@ -172,6 +172,10 @@ impl Instruction for DotPattern {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.q, self.k, self.keys_t]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out, &mut self.q, &mut self.k, &mut self.keys_t]
     }
 
     fn weights(&self) -> Vec<WeightId> {

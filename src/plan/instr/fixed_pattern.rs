@@ -8,7 +8,7 @@ use crate::plan::workspace::head_mut;
 use super::{Frame, Instruction};
 
 /// A pattern that looks where its rule says, in each head.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FixedPattern {
     pub out: Val,
     pub rule: Rule,
@@ -37,6 +37,10 @@ impl Instruction for FixedPattern {
 
     fn inputs(&self) -> Vec<Val> {
         vec![]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out]
     }
 
     fn weights(&self) -> Vec<WeightId> {

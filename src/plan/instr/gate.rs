@@ -9,7 +9,7 @@ use crate::plan::text::Text;
 use super::{Frame, Instruction};
 
 /// `out = silu(gate) * up`, element by element: one pass over the rows instead of two, and no `silu(gate)` is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Gate {
     pub out: Val,
     pub gate: Val,
@@ -23,6 +23,10 @@ impl Instruction for Gate {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.gate, self.up]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out, &mut self.gate, &mut self.up]
     }
 
     fn weights(&self) -> Vec<WeightId> {

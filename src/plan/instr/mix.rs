@@ -11,7 +11,7 @@ use super::blocks::{Block, Head, blocks, over_keys, up_to_queries};
 use super::{Frame, Instruction};
 
 /// `out_h = pattern_h v_g`, the heads side by side, where head `h` shares head `g` of the values.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Mix {
     pub out: Val,
     pub pattern: Val,
@@ -120,6 +120,10 @@ impl Instruction for Mix {
 
     fn inputs(&self) -> Vec<Val> {
         [self.pattern, self.v].into_iter().chain(self.values_t).collect()
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        [&mut self.out, &mut self.pattern, &mut self.v].into_iter().chain(&mut self.values_t).collect()
     }
 
     fn weights(&self) -> Vec<WeightId> {

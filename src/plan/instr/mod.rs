@@ -143,6 +143,9 @@ pub(crate) trait Instruction {
     /// The values that it reads, those of transposes included.
     fn inputs(&self) -> Vec<Val>;
 
+    /// All values that it names: those that it fills, and those that it reads.
+    fn vals_mut(&mut self) -> Vec<&mut Val>;
+
     /// The weights on which it leaves gradients, if they train.
     fn weights(&self) -> Vec<WeightId>;
 
@@ -167,7 +170,7 @@ pub(crate) trait Instruction {
 macro_rules! instructions {
     ($($Name:ident),+ $(,)?) => {
         /// One instruction.
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, PartialEq)]
         pub(crate) enum Instr {
             $($Name($Name)),+
         }
@@ -184,6 +187,9 @@ macro_rules! instructions {
             }
             fn inputs(&self) -> Vec<Val> {
                 match self { $(Instr::$Name(i) => i.inputs()),+ }
+            }
+            fn vals_mut(&mut self) -> Vec<&mut Val> {
+                match self { $(Instr::$Name(i) => i.vals_mut()),+ }
             }
             fn weights(&self) -> Vec<WeightId> {
                 match self { $(Instr::$Name(i) => i.weights()),+ }

@@ -8,7 +8,7 @@ use crate::plan::text::Text;
 use super::{Frame, Instruction};
 
 /// Term `term` of the loss: the mean over positions of the penalty of `x`, summed over its width.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SitePenalty {
     pub x: Val,
     pub penalty: Penalty,
@@ -22,6 +22,10 @@ impl Instruction for SitePenalty {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.x]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.x]
     }
 
     fn weights(&self) -> Vec<WeightId> {

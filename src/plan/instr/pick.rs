@@ -8,7 +8,7 @@ use crate::plan::workspace::Sequence;
 use super::{Frame, Instruction};
 
 /// From which position each position takes its row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
     /// Where a rule that looks at one position looks.
     Rule(Rule),
@@ -26,7 +26,7 @@ impl Source {
 }
 
 /// Row `source(t)` of `x` for each position `t` of `out`, zeros where there is none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pick {
     pub out: Val,
     pub x: Val,
@@ -40,6 +40,10 @@ impl Instruction for Pick {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.x]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out, &mut self.x]
     }
 
     fn weights(&self) -> Vec<WeightId> {

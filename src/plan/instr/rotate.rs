@@ -7,7 +7,7 @@ use crate::plan::text::Text;
 use super::{Frame, Instruction};
 
 /// Each pair of a head's columns turned by an angle that grows with the position.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rotate {
     pub out: Val,
     pub x: Val,
@@ -53,6 +53,10 @@ impl Instruction for Rotate {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.x]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out, &mut self.x]
     }
 
     fn weights(&self) -> Vec<WeightId> {

@@ -11,7 +11,7 @@ use crate::plan::workspace::Workspace;
 use super::{Frame, Instruction};
 
 /// `out[t] = op(inputs[t])`, the columns of each of the `heads` by themselves; perhaps where its only input stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rows {
     pub out: Val,
     pub op: RowOp,
@@ -90,6 +90,10 @@ impl Instruction for Rows {
 
     fn inputs(&self) -> Vec<Val> {
         self.inputs.clone()
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        std::iter::once(&mut self.out).chain(&mut self.inputs).collect()
     }
 
     fn weights(&self) -> Vec<WeightId> {

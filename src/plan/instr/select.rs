@@ -8,7 +8,7 @@ use crate::plan::workspace::{head, head_mut};
 use super::{Frame, Instruction};
 
 /// The rows of `x` at the positions of `out`. A pattern is selected to be read: no gradient flows through it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Select {
     pub out: Val,
     pub x: Val,
@@ -59,6 +59,10 @@ impl Instruction for Select {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.x]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out, &mut self.x]
     }
 
     fn weights(&self) -> Vec<WeightId> {

@@ -11,7 +11,7 @@ use super::select::copy_seen;
 use super::{Frame, Instruction};
 
 /// The chosen heads of `other`, the rest of `base`; to be read, no gradient flows through it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Splice {
     pub out: Val,
     pub base: Val,
@@ -26,6 +26,10 @@ impl Instruction for Splice {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.base, self.other]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out, &mut self.base, &mut self.other]
     }
 
     fn weights(&self) -> Vec<WeightId> {

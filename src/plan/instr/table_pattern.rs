@@ -19,7 +19,7 @@ pub(crate) const MOST_TERMS: usize = 4;
 const MOST_TABLES: usize = MOST_TERMS * MOST_TERMS;
 
 /// A pattern of one head: `grid[a][b]` has the scores of query table `a` against key table `b`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TablePattern {
     pub out: Val,
     pub queries: Vec<GraphIndex>,
@@ -72,6 +72,10 @@ impl Instruction for TablePattern {
 
     fn inputs(&self) -> Vec<Val> {
         vec![]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out]
     }
 
     fn weights(&self) -> Vec<WeightId> {

@@ -7,7 +7,7 @@ use crate::plan::text::Text;
 use super::{Frame, Instruction};
 
 /// `x^T`, padded with zeros to the vector width. No gradient flows through it: its readers know `x`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Transpose {
     pub out: Val,
     pub x: Val,
@@ -20,6 +20,10 @@ impl Instruction for Transpose {
 
     fn inputs(&self) -> Vec<Val> {
         vec![self.x]
+    }
+
+    fn vals_mut(&mut self) -> Vec<&mut Val> {
+        vec![&mut self.out, &mut self.x]
     }
 
     fn weights(&self) -> Vec<WeightId> {

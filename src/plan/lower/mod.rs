@@ -18,8 +18,8 @@ use super::demand::{Demand, demands};
 use super::instr::{
     Affine, Columns, Concat, CrossEntropy, Instr, Pick, Rotate, Rows, Select, SitePenalty, Source, Summand,
 };
+use super::passes;
 use super::program::{Layout, Program, Val, ValInfo};
-use super::{buffers, front, fuse, passes};
 
 /// One term of a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,13 +67,22 @@ pub(crate) struct Lowering<'a> {
     selects: HashMap<(Val, RowSet), Val>,
 }
 
+/// A lowered graph, before any pass but the one that tells where gradients go.
+pub(crate) struct Lowered {
+    /// The graph, with the weights that the lowering has added.
+    pub graph: Graph,
+    pub program: Program,
+    /// Nodes that are a value at all positions.
+    pub at_all: HashMap<NodeId, Val>,
+}
+
 /// Lowers `graph` for `request`.
 pub(crate) fn lower(
     graph: &Graph,
     request: &Request,
     param_trains: &dyn Fn(ParamId) -> bool,
     way: Way,
-) -> (Graph, Program) {
+) -> Lowered {
     let mut demands = demands(graph, request);
     if way == Way::Plain {
         demands.iter_mut().for_each(Demand::widen);
@@ -94,24 +103,11 @@ pub(crate) fn lower(
     };
     lowering.run();
     let trains = lowering.weights_that_train();
-    let Lowering { graph, mut program, .. } = lowering;
+    let Lowering { graph, mut program, dense, patterns, .. } = lowering;
     passes::keep_gradients_before_the_loss(&mut program, &trains);
-    match way {
-        Way::Cheapest => {
-            fuse::patterns_with_their_mixes(&mut program);
-            fuse::gates(&mut program);
-            front::bring_to_the_front(&mut program);
-            passes::complete_in_place(&mut program);
-            passes::find_frozen_mixes(&mut program);
-            buffers::share_values(&mut program, graph.seq());
-            buffers::share_gradients(&mut program);
-        }
-        Way::Plain => {
-            buffers::own_values(&mut program);
-            buffers::own_gradients(&mut program);
-        }
-    }
-    (graph, program)
+    let values = dense.into_iter().chain(patterns);
+    let at_all = values.filter(|((_, rows), _)| *rows == RowSet::All).map(|((node, _), val)| (node, val));
+    Lowered { graph, program, at_all: at_all.collect() }
 }
 
 impl Lowering<'_> {

@@ -5,6 +5,7 @@ use super::toy::{BODIES, Lowered, Toy, site};
 use crate::engine::{Request, RowSet};
 use crate::plan::instr::{Instr, Instruction};
 use crate::plan::lower::Way;
+use crate::plan::program::Program;
 use crate::plan::program::{Layout, Val};
 
 fn lowered(body: &'static str, request: &Request) -> Lowered {
@@ -69,11 +70,16 @@ fn the_front_is_run_again_only_for_what_its_backward_pass_reads() {
 }
 
 #[test]
-fn what_is_merely_read_gets_no_gradient_back() {
+fn what_is_merely_read_does_not_change_the_front_of_a_loss() {
     let toy = Toy::new("a branch aside", 5);
-    let request = Request::loss(RowSet::All).and_read(site(&toy.graph(), "aside"), RowSet::All);
-    let program = Lowered::new(&toy, &request, &[], Way::Cheapest).program;
-    let trains: Vec<bool> = program.front.handed.iter().map(|handed| handed.trains).collect();
-    assert_eq!(trains.iter().filter(|trains| **trains).count(), 1, "{program:?}");
-    assert_eq!(trains.len(), 2);
+    let of = |request: &Request| Lowered::new(&toy, request, &[], Way::Cheapest).program;
+    let (loss, aside) = (Request::loss(RowSet::All), site(&toy.graph(), "aside"));
+    let (alone, read) = (of(&loss), of(&loss.clone().and_read(aside, RowSet::All)));
+    let handed = |program: &Program| program.front.handed.iter().map(|handed| handed.val).collect::<Vec<_>>();
+    assert_eq!((handed(&alone), alone.front.len()), (handed(&read), read.front.len()));
+    assert!(alone.front.trains() && handed(&alone).len() == 1);
+    // of what is read alone, nothing is handed back
+    let both = of(&Request::reads(vec![(aside, RowSet::All), (toy.graph().logits(), RowSet::All)]));
+    assert_eq!(handed(&both).len(), 2);
+    assert!(!both.front.trains());
 }

@@ -28,9 +28,12 @@ fn a_pattern_and_its_only_mix_become_one_instruction() {
     let pattern = site(&Toy::new("heads", 5).graph(), "pattern");
     let read = lowered("heads", &request.clone().and_read(pattern, RowSet::All), Way::Cheapest);
     assert_eq!(attention(&read), [0, 0, 1]);
-    // at other rows it is read by a selection: two readers
-    let read = lowered("heads", &Request::loss(RowSet::All).and_read(pattern, RowSet::Set(0)), Way::Cheapest);
-    assert_eq!(attention(&read), [1, 1, 0], "{}", read.text());
+    // at other rows too, of which a selection is made
+    let some = vec![(pattern, RowSet::Set(0))];
+    let read = lowered("heads", &Request { reads: some.clone(), ..request }, Way::Cheapest);
+    assert_eq!(attention(&read), [0, 0, 1], "{}", read.text());
+    // where nobody mixes by it, or two do, it stays alone
+    assert_eq!(attention(&lowered("heads", &Request::reads(some), Way::Cheapest)), [1, 0, 0]);
 }
 
 #[test]
@@ -48,8 +51,9 @@ fn a_silu_and_a_product_become_a_gate_unless_somebody_reads_the_silu() {
     let all = Lowered::new(&toy, &request, &[], Way::Cheapest);
     // on either side of the product; what gates itself is left alone
     assert_eq!(gates(&all), 2, "{}", all.text());
-    let read = request.and_read(site(&toy.graph(), "silu"), RowSet::All);
-    let read = Lowered::new(&toy, &read, &[], Way::Cheapest);
+    let silu = (site(&toy.graph(), "silu"), RowSet::All);
+    let reads = Request::reads(vec![silu, (toy.graph().logits(), RowSet::All)]);
+    let read = Lowered::new(&toy, &reads, &[], Way::Cheapest);
     assert_eq!(gates(&read), 1, "{}", read.text());
     // the silu that is gone has no buffer
     let made: Vec<Val> = all.program.instrs.iter().filter_map(Instruction::out).collect();

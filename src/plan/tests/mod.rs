@@ -2,4 +2,5 @@
 mod front;
 mod fuse;
 mod passes;
+mod reads;
 mod toy;

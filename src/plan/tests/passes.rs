@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use super::toy::{BODIES, Lowered, SEQ, Toy, site};
 use crate::engine::{Request, RowSet};
 use crate::graph::{Op, record_with};
+use crate::plan::compile::compile;
 use crate::plan::demand::demands;
 use crate::plan::instr::{Instr, Instruction};
-use crate::plan::lower::{Way, lower};
+use crate::plan::lower::Way;
 use crate::plan::program::{Layout, Val};
 
 const SOME: RowSet = RowSet::Set(0);
@@ -47,7 +48,7 @@ fn demands_travel_backwards_and_become_all_positions_where_others_are_read() {
 #[test]
 fn a_node_that_is_asked_for_at_two_sets_of_rows_is_made_at_all_and_picked_from() {
     let graph = Toy::new("maps", 5).graph();
-    let request = Request::loss(SOME).and_read(graph.logits(), RowSet::Set(1));
+    let request = Request::reads(vec![(graph.logits(), SOME), (graph.logits(), RowSet::Set(1))]);
     assert_eq!(demands(&graph, &request)[graph.logits().index()].rows(), Some(RowSet::All));
     let text = cheapest("maps", &request).text();
     assert_line(&text, "[set 0, 5]");
@@ -146,7 +147,7 @@ fn a_pattern_of_which_a_head_is_edited_is_spliced_to_be_read() {
     let toy = Toy::new("heads", 5);
     let graph = record_with(&toy, SEQ, &"pattern[1]=previous_token".parse().unwrap()).unwrap();
     let request = Request::reads(vec![(site(&graph, "pattern"), RowSet::All)]);
-    let (graph, program) = lower(&graph, &request, &|_| true, Way::Cheapest);
+    let (graph, program) = compile(&graph, &request, &|_| true, Way::Cheapest);
     let text = Lowered { graph, program }.text();
     let line =
         text.lines().find(|line| line.contains("with heads [1] of")).unwrap_or_else(|| panic!("{text}"));
@@ -181,9 +182,12 @@ fn sums_grow_where_a_summand_stands_unless_somebody_reads_that() {
     let (homes, text) = in_place(&request);
     assert_line(&text, "itself + ");
     assert_line(&text, "relu of ");
-    let mapped = request.clone().and_read(site(&toy.graph(), "mapped"), RowSet::All);
-    let (fewer, text) = in_place(&mapped);
-    assert!(homes == 3 && fewer == 2, "{homes}, {fewer}:\n{text}");
+    let reads = vec![(toy.graph().logits(), RowSet::All)];
+    let reads = Request::reads(reads);
+    let (as_many, text) = in_place(&reads);
+    assert!(homes == 3 && as_many == 3, "{homes}, {as_many}:\n{text}");
+    let (fewer, text) = in_place(&reads.and_read(site(&toy.graph(), "mapped"), RowSet::All));
+    assert!(fewer == 2, "{fewer}:\n{text}");
     let plain = Lowered::new(&toy, &request, &[], Way::Plain);
     assert!(plain.program.vals.iter().enumerate().all(|(v, info)| info.home == Val(v)));
 }

@@ -4,7 +4,8 @@ use crate::backend::Dim;
 use crate::engine::Request;
 use crate::graph::{FixedPattern, Graph, Model, NodeId, Pattern, Scores, Stream, Tokens, record};
 use crate::nn::{Init, ModuleExt, Param};
-use crate::plan::lower::{Way, lower};
+use crate::plan::compile::compile;
+use crate::plan::lower::Way;
 use crate::plan::program::Program;
 use crate::plan::text::Text;
 
@@ -12,7 +13,7 @@ use crate::plan::text::Text;
 pub const SEQ: usize = 6;
 
 /// What each graph computes between embeddings and unembedding.
-pub const BODIES: [&str; 17] = [
+pub const BODIES: [&str; 18] = [
     "maps",
     "a map that is read twice",
     "tables",
@@ -30,6 +31,7 @@ pub const BODIES: [&str; 17] = [
     "scaled",
     "a mix and a map",
     "beside attention",
+    "a mix that is replaced",
 ];
 
 /// A model whose forward pass is chosen by name.
@@ -134,6 +136,9 @@ impl Model for Toy {
                 let alone = h.tanh().linear(&a);
                 h.clone() + first().mix(&alone).linear(&b) + alone.silu().linear(&a)
             }
+            "a mix that is replaced" => {
+                site.stream("mixed", first().mix(&tokens.linear(&a))).relu().linear(&b)
+            }
             other => panic!("no body '{other}'"),
         };
         body.linear(&r.weight(&self.unembed))
@@ -150,7 +155,7 @@ impl Lowered {
     /// Lowers the graph of a toy.
     pub fn new(toy: &Toy, request: &Request, frozen: &[&str], way: Way) -> Lowered {
         let still: Vec<_> = frozen.iter().map(|name| toy.tensor(name).unwrap().id()).collect();
-        let (graph, program) = lower(&toy.graph(), request, &|id| !still.contains(&id), way);
+        let (graph, program) = compile(&toy.graph(), request, &|id| !still.contains(&id), way);
         Lowered { graph, program }
     }
 

@@ -1,4 +1,4 @@
-//! The lowered programs of six models, as text: what the passes make of them. After a change that is meant,
+//! The lowered programs of seven models, as text: what the passes make of them. After a change that is meant,
 //! `INSTA_UPDATE=always cargo test -p ihead-tests --test all lowered` writes them anew, and `git diff` shows what has become
 //! of each.
 use ihead::config::Config;
@@ -101,5 +101,18 @@ fn three_terms_of_a_loss_with_frozen_parts() {
         ],
         reads: vec![(graph.site("layers.1.attention.pattern").unwrap(), RowSet::Set(1))],
     };
+    insta::assert_snapshot!(lowered_for(&model, &graph, &request));
+}
+
+/// What metrics read of a step that needs few positions: the first layer is there, the second is computed for all of them.
+#[test]
+fn simplified_step_that_is_measured() {
+    let args = SimplifiedArgs { max_length: SEQ, dim: 16, ..SimplifiedArgs::defaults() };
+    let model = Simplified::new(VOCAB, &args).unwrap();
+    let graph = record(&model, SEQ).unwrap();
+    let request = Request::loss(RowSet::Set(0))
+        .and_read(graph.logits(), RowSet::All)
+        .and_read(graph.site("layers.0.attention.pattern").unwrap(), RowSet::All)
+        .and_read(graph.site("layers.1.attention.pattern").unwrap(), RowSet::Set(1));
     insta::assert_snapshot!(lowered_for(&model, &graph, &request));
 }

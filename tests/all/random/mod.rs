@@ -41,7 +41,7 @@ fn edit(graph: &Graph, by: usize) -> Option<(String, Edits)> {
     Some((name.clone(), Edits::default().with(name, edit)))
 }
 
-/// The loss and what it asks for: marked positions or all, a penalty on a site, and a site to be read.
+/// The loss and what it asks for: marked positions or all, a penalty on a site, and sites to be read.
 fn request(graph: &Graph, by: usize) -> Request {
     let rows = if by.is_multiple_of(2) { RowSet::All } else { RowSet::Set(0) };
     let nodes: Vec<_> = graph.sites().values().copied().collect();
@@ -51,7 +51,9 @@ fn request(graph: &Graph, by: usize) -> Request {
         losses.push(LossTerm::Penalty { node, penalty: Penalty::L2, rows: RowSet::All, weight: 0.1 });
     }
     let read = if by % 5 < 2 { RowSet::All } else { RowSet::Set(0) };
-    Request { losses, reads: vec![(node, read)] }
+    let others = [(graph.logits(), RowSet::All), (nodes[by / 3 % nodes.len()], RowSet::Set(1))];
+    let reads = std::iter::once((node, read)).chain(others.into_iter().take(by % 4)).collect();
+    Request { losses, reads }
 }
 
 /// Everything that a run leaves: loss, what was read, gradients by parameter.
@@ -61,14 +63,8 @@ struct Left {
     gradients: Vec<(String, Vec<f64>)>,
 }
 
-/// Runs a batch; `after` a run whose every number is NaN, of which nothing may be left.
-fn run(
-    engine: &mut dyn Engine<f64>,
-    random: &Random,
-    graph: &Graph,
-    batch: &Batch,
-    after: Option<NotNumbers>,
-) -> Left {
+/// Hands over values of each site that is patched.
+fn patch(engine: &mut dyn Engine<f64>, graph: &Graph, batch: &Batch) {
     for site in graph.patched() {
         let rows = site.heads.unwrap_or(1) * batch.seq;
         let cols = if site.heads.is_some() { batch.seq } else { site.dim };
@@ -83,29 +79,54 @@ fn run(
         };
         engine.patch(&site.name, &shape, &values).unwrap();
     }
-    let lists = [RowLists::select(batch, |_, mark| mark >= 1)];
+}
+
+/// Runs a batch; `after` a run whose every number is NaN, of which nothing may be left.
+fn run(
+    engine: &mut dyn Engine<f64>,
+    random: &Random,
+    graph: &Graph,
+    batch: &Batch,
+    after: Option<NotNumbers>,
+) -> Left {
+    patch(engine, graph, batch);
+    let lists = lists(batch);
     let read = Mutex::new(vec![vec![]; batch.batch]);
     let node = graph.sites().values().copied().collect::<Vec<_>>();
     let observe = |i: usize, reads: &[Read<'_, f64>]| {
-        let heads = reads[0].data.len().checked_div(reads[0].head_stride).unwrap_or(1);
-        let rows = (0..heads.max(1)).flat_map(|h| (0..reads[0].rows).map(move |r| (h, r)));
-        read.lock().unwrap()[i] = rows.flat_map(|(h, r)| reads[0].head_row(h, r).to_vec()).collect();
+        let values = |read: &Read<'_, f64>| {
+            let heads = read.data.len().checked_div(read.head_stride).unwrap_or(1);
+            let rows = (0..heads.max(1)).flat_map(|h| (0..read.rows).map(move |r| (h, r)));
+            rows.flat_map(|(h, r)| read.head_row(h, r).to_vec()).collect::<Vec<f64>>()
+        };
+        read.lock().unwrap()[i] = reads.iter().flat_map(values).collect();
     };
     assert!(!node.is_empty(), "the logits are a site");
     if let Some(not_numbers) = after {
         engine.run(&not_numbers, batch, &lists, &ignore).unwrap();
     }
     let loss = engine.run(&Values::of(random), batch, &lists, &observe).unwrap();
+    Left { loss, read: read.into_inner().unwrap().concat(), gradients: gradients(engine, random) }
+}
+
+/// The positions that a request may ask for.
+fn lists(batch: &Batch) -> [RowLists; 2] {
+    [RowLists::select(batch, |_, mark| mark >= 1), RowLists::select(batch, |t, mark| mark == 0 || t == 1)]
+}
+
+fn gradients(engine: &dyn Engine<f64>, random: &Random) -> Vec<(String, Vec<f64>)> {
     let gradient = |(name, _, param): (String, _, &dyn ihead::nn::AnyParam)| {
         let elements = param.dims().iter().product();
         let gradient = engine.gradient(param.id()).map_or(vec![0.0; elements], <[f64]>::to_vec);
         (name, gradient)
     };
-    Left {
-        loss,
-        read: read.into_inner().unwrap().concat(),
-        gradients: random.tensors().into_iter().map(gradient).collect(),
-    }
+    random.tensors().into_iter().map(gradient).collect()
+}
+
+/// The bits of the loss and the gradients of the last run.
+fn bits(loss: f64, engine: &dyn Engine<f64>, random: &Random) -> Vec<u64> {
+    let gradients = gradients(engine, random).into_iter().flat_map(|(_, gradient)| gradient);
+    std::iter::once(loss).chain(gradients).map(f64::to_bits).collect()
 }
 
 /// How far two lists are from each other, beside the largest of them; 0 where they overflow, infinite where one alone is no number.
@@ -150,6 +171,28 @@ fn assert_agreement(random: &Random, graph: &Graph, request: &Request, batch: &B
             assert!(off < 1e-7, "gradient of {param} is off by {off:e} of {}", context());
         }
     }
+    assert_same_whatever_is_read(random, graph, request, batch, cheap);
+}
+
+/// A loss and its gradients are the same to the last bit whether or not activations are read; `engine` has just read some.
+fn assert_same_whatever_is_read(
+    random: &Random,
+    graph: &Graph,
+    request: &Request,
+    batch: &Batch,
+    mut engine: CpuEngine<f64>,
+) {
+    let (params, lists) = (Values::of(random), lists(batch));
+    let loss = engine.run(&params, batch, &lists, &ignore).unwrap();
+    let with_reads = bits(loss, &engine, random);
+    engine.run(&NotNumbers, batch, &lists, &ignore).unwrap();
+    let loss = engine.differentiate(&params, batch, &lists[..1]).unwrap();
+    assert_eq!(bits(loss, &engine, random), with_reads, "{graph}\n{}", engine.program());
+    let alone = Request { reads: vec![], ..request.clone() };
+    let mut engine = CpuEngine::<f64>::new(graph, &alone, &|id| Params::of(random).trains(id), 1).unwrap();
+    patch(&mut engine, graph, batch);
+    let loss = engine.run(&params, batch, &lists[..1], &ignore).unwrap();
+    assert_eq!(bits(loss, &engine, random), with_reads, "{graph}\n{}", engine.program());
 }
 
 proptest! {

@@ -1,9 +1,9 @@
 use ihead::nn::ModuleExt;
-use ihead::probe::{Association, Circuit, Metric, Recall};
+use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
 use ihead::run::{Schedule, measure};
-use ihead::train::Step;
+use ihead::train::{Compute, Loss, Precision, Step};
 
-use super::{Model, model, run, test_batch};
+use super::{Model, batches, model, run, test_batch, weights};
 
 #[test]
 fn training_metrics_are_before_the_update_and_test_sets_after_it() {
@@ -13,6 +13,36 @@ fn training_metrics_are_before_the_update_and_test_sets_after_it() {
     assert!((history.last("loss").unwrap() - history.last("before").unwrap()).abs() < 1e-6);
     let after = measure(begun.model(), [Metric::loss("test")], &test_batch()).unwrap();
     assert_eq!(after.get("test"), Some(history.last("test").unwrap()));
+}
+
+/// A step measures its own forward pass: what it measures is what an engine of its own finds, and training is the same to the last bit.
+#[test]
+fn training_does_not_depend_on_what_is_measured() {
+    let metrics = || {
+        let pattern =
+            Metric::attention("attended", &Head::new("layers.1.attention.pattern", 0), Key::Previous);
+        [
+            Metric::loss("all"),
+            Metric::accuracy("late").over(Select::marks(1..)),
+            pattern.over(Select::marks(1..)),
+        ]
+    };
+    let compute = |precision| Compute { threads: 2, precision, ..Compute::default() };
+    for precision in [Precision::Single, Precision::Auto, Precision::Double] {
+        let begin = || run().compute(compute(precision)).loss(Loss::next_token().over(Select::marks(1..)));
+        let mut alone = begin().schedule(Schedule::never());
+        alone.train(4).unwrap();
+        let mut measured = begin().on_training(metrics()).schedule(Schedule::at([0, 1, 3]));
+        let history = measured.train(4).unwrap();
+        assert_eq!(weights(measured.model()), weights(alone.model()), "{precision:?}");
+        let first = batches().next_batch().unwrap();
+        let apart = measure(&model(), metrics(), &first).unwrap();
+        let (_, record) = &history.records()[0];
+        for name in ["all", "late", "attended"] {
+            let (found, expected) = (record.get(name).unwrap(), apart.get(name).unwrap());
+            assert!((found - expected).abs() < 1e-5, "{precision:?}, {name}: {found} {expected}");
+        }
+    }
 }
 
 #[test]
