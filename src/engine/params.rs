@@ -1,6 +1,6 @@
 //! The source from which engines read parameters.
 use crate::Result;
-use crate::nn::ParamId;
+use crate::nn::{ParamId, Version};
 
 /// A source of the values of parameters.
 pub trait ParamSource<E>: Sync {
@@ -9,6 +9,12 @@ pub trait ParamSource<E>: Sync {
 
     /// Borrows the values of a parameter, row-major, if it is kept in this precision; what cannot be borrowed is copied.
     fn values(&self, param: ParamId) -> Option<&[E]> {
+        let _ = param;
+        None
+    }
+
+    /// The version of the values of a parameter, if there is one: as long as it is the same, so are the values.
+    fn version(&self, param: ParamId) -> Option<Version> {
         let _ = param;
         None
     }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use crate::data::Batch;
 use crate::graph::Graph;
-use crate::nn::ParamId;
+use crate::nn::{ParamId, Version};
 use crate::{Error, Result};
 
 use super::{Engine, Observer, ParamSource, Read, RowLists};
@@ -110,6 +110,10 @@ impl ParamSource<f64> for Wide<'_> {
         let mut single = vec![0.0; into.len()];
         self.0.read(param, &mut single);
         into.iter_mut().zip(single).for_each(|(wide, single)| *wide = f64::from(single));
+    }
+
+    fn version(&self, param: ParamId) -> Option<Version> {
+        self.0.version(param)
     }
 
     fn check(&self, param: ParamId) -> Result<()> {

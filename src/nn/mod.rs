@@ -44,7 +44,7 @@ pub use linear::{Linear, LowRank, Map};
 pub use module::{Module, ModuleExt, ParamField, Params, Role, Visitor, VisitorMut, join};
 pub(crate) use module::{check_writable, unknown};
 pub use norm::{AnyNorm, LayerNorm, Norm, RmsNorm};
-pub use param::{AnyParam, Param, ParamId, norm};
+pub use param::{AnyParam, Param, ParamId, Version, norm};
 pub use positions::{PositionTable, Positions, sin_cos};
 pub use relative::RelativeBias;
 pub use transfer::Transfer;

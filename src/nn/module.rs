@@ -6,7 +6,7 @@ use crate::kernels::Element;
 use crate::names::{only, stands_for};
 use crate::{Error, Result};
 
-use super::param::{AnyParam, Param, ParamId};
+use super::param::{AnyParam, Param, ParamId, Version};
 use super::transfer::Transfer;
 use super::values::{Storage, ValuesMut};
 use crate::sealed::Sealed;
@@ -495,6 +495,10 @@ impl<E: Element> ParamSource<E> for Params<'_> {
 
     fn values(&self, id: ParamId) -> Option<&[E]> {
         self.by_id.get(&id)?.data().borrowed()
+    }
+
+    fn version(&self, id: ParamId) -> Option<Version> {
+        self.by_id.get(&id).map(|param| param.version())
     }
 
     fn check(&self, id: ParamId) -> Result<()> {

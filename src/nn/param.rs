@@ -20,6 +20,17 @@ impl ParamId {
     }
 }
 
+/// A state of a parameter's values: no other state of any parameter of the process has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(u64);
+
+impl Version {
+    fn new() -> Version {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Version(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// A parameter or buffer of shape `S`, which is `(R, C)` for a matrix and `(D,)` for a vector, with sizes of type `Const` or
 /// `usize`.
 ///
@@ -38,10 +49,11 @@ impl ParamId {
 pub struct Param<S: Shape> {
     shape: S,
     values: Values,
-    init: Init,
+    init: Box<Init>,
     trains: bool,
     initialised: bool,
     id: ParamId,
+    version: Version,
 }
 
 impl<S: Shape> Param<S> {
@@ -59,7 +71,15 @@ impl<S: Shape> Param<S> {
             Some(values) => (Values::Single(values), true),
             None => (Values::zeros(Storage::Single, n), n == 0),
         };
-        Param { shape, values, init, trains: true, initialised, id: ParamId::new() }
+        Param {
+            shape,
+            values,
+            init: init.into(),
+            trains: true,
+            initialised,
+            id: ParamId::new(),
+            version: Version::new(),
+        }
     }
 
     /// Makes a parameter that trains, with these values, row-major. They are its values now, and again whenever it is
@@ -73,7 +93,7 @@ impl<S: Shape> Param<S> {
             return Err(Error::shape("parameter", &expected, &[values.len()]));
         }
         let (init, values) = (Init::Values(values.clone()), Values::Single(values));
-        Ok(Param { shape, values, init, trains: true, initialised: true, id: ParamId::new() })
+        Ok(Param { initialised: true, init: init.into(), values, ..Param::new(shape, Init::Zeros) })
     }
 
     /// Returns the same parameter, frozen: it keeps its values until it is released.
@@ -128,6 +148,9 @@ pub fn norm(values: &[f32]) -> f64 {
 pub trait AnyParam: Sealed + Send + Sync {
     /// Returns the identity of the parameter.
     fn id(&self) -> ParamId;
+
+    /// Returns a number for the values as they are now. Whatever may change them gives them another.
+    fn version(&self) -> Version;
 
     /// Returns the sizes of the axes.
     fn dims(&self) -> Vec<usize>;
@@ -188,6 +211,10 @@ impl<S: Shape> AnyParam for Param<S> {
         self.id
     }
 
+    fn version(&self) -> Version {
+        self.version
+    }
+
     fn dims(&self) -> Vec<usize> {
         Param::dims(self)
     }
@@ -214,7 +241,7 @@ impl<S: Shape> AnyParam for Param<S> {
         }
         let drawn = self.init.draw(seed, name, self.shape.num_elements());
         self.values = Values::Single(drawn).stored(self.values.storage());
-        self.initialised = true;
+        (self.initialised, self.version) = (true, Version::new());
     }
 
     fn data(&self) -> &Values {
@@ -222,7 +249,7 @@ impl<S: Shape> AnyParam for Param<S> {
     }
 
     fn data_mut(&mut self) -> ValuesMut<'_> {
-        self.initialised = true;
+        (self.initialised, self.version) = (true, Version::new());
         self.values.view_mut()
     }
 
@@ -230,6 +257,7 @@ impl<S: Shape> AnyParam for Param<S> {
         if self.values.storage() != storage {
             let values = std::mem::replace(&mut self.values, Values::zeros(storage, 0));
             self.values = values.stored(storage);
+            self.version = Version::new();
         }
     }
 
@@ -238,7 +266,7 @@ impl<S: Shape> AnyParam for Param<S> {
             return Err(Error::shape("parameter", &self.dims(), &[values.len()]));
         }
         self.values = values.stored(self.values.storage());
-        self.initialised = true;
+        (self.initialised, self.version) = (true, Version::new());
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Running a program on one sequence, forwards and backwards.
 use std::collections::HashMap;
 
-use crate::engine::Read;
+use crate::engine::Observer;
 use crate::graph::{Graph, WeightId};
 use crate::kernels::Element;
 
@@ -117,17 +117,17 @@ impl Plan {
         &self,
         first: usize,
         frame: &mut Frame<'_, E>,
-        observe: Option<&dyn Fn(&[Read<'_, E>])>,
+        observer: Option<&Observer<'_, E>>,
     ) {
         let for_loss = &self.program.for_loss()[first..];
         for_loss.iter().for_each(|instr| instr.forward(frame));
-        if let Some(observe) = observe
+        if let Some(observer) = observer
             && !self.program.reads.is_empty()
         {
             let only_read = &self.program.instrs[self.program.for_loss().len()..];
             only_read.iter().for_each(|instr| instr.forward(frame));
             let read = |val: &Val| frame.ws.read(&self.program, *val, &frame.seq);
-            observe(&self.program.reads.iter().map(read).collect::<Vec<_>>());
+            observer(frame.seq.number, &self.program.reads.iter().map(read).collect::<Vec<_>>());
         }
         if !self.program.leaves.is_empty() {
             for_loss.iter().rev().for_each(|instr| instr.backward(frame));

@@ -48,7 +48,7 @@ impl<E: Element> Step<'_, E> {
             } else {
                 self.summed(sequences, total, &|i, ws, sums, turn| {
                     let mut frame = self.sequence(i, ws, sums, turn);
-                    self.run_from(0, &mut frame);
+                    plan.run(0, &mut frame, self.observer);
                 });
             }
         }
@@ -73,7 +73,7 @@ impl<E: Element> Step<'_, E> {
                 let mut frame = self.sequence(i, ws, sums, turn);
                 let row = i - sequences.start;
                 pairs.hand_on(program, frame.ws, row);
-                self.run_from(front.len(), &mut frame);
+                plan.run(front.len(), &mut frame, self.observer);
                 if trains {
                     pairs.leave(program, ws, &mut part(gradients, row));
                 }
@@ -87,15 +87,6 @@ impl<E: Element> Step<'_, E> {
                 pairs.add_up(program, frame.ws, b);
                 instrs.iter().rev().for_each(|instr| instr.backward(&mut frame));
             });
-        }
-    }
-
-    /// Runs a sequence from this instruction on, before the observer if there is one.
-    fn run_from(&self, first: usize, frame: &mut Frame<'_, E>) {
-        let number = frame.seq.number;
-        match self.observer {
-            Some(observer) => self.engine.plan.run(first, frame, Some(&|reads| observer(number, reads))),
-            None => self.engine.plan.run(first, frame, None),
         }
     }
 

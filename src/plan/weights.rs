@@ -10,7 +10,7 @@ use crate::graph::{Graph, WeightId, WeightNode, WeightOp};
 use crate::kernels::{
     Beta, Buffer, Element, View, ViewMut, add_into, axpy, clear, drain_into, gemm, padded, transpose,
 };
-use crate::nn::ParamId;
+use crate::nn::{ParamId, Version};
 use crate::ops::{Operation, Row, RowOp};
 
 /// A matrix with padded rows.
@@ -128,6 +128,8 @@ pub(crate) struct Weights<E> {
     /// The gradients of the others.
     by_param: BTreeMap<ParamId, Vec<E>>,
     fresh: bool,
+    /// Of the parameters that were read last.
+    versions: Vec<Option<Version>>,
     /// A parameter that is kept in another precision.
     incoming: Vec<E>,
 }
@@ -165,6 +167,7 @@ impl<E: Element> Weights<E> {
                 by_param.insert(*id, vec![E::zero(); node.rows * node.cols]);
             }
         }
+        let versions = vec![None; nodes.len()];
         Weights {
             nodes,
             needed,
@@ -174,6 +177,7 @@ impl<E: Element> Weights<E> {
             sums,
             by_param,
             fresh: true,
+            versions,
             incoming: Vec::new(),
         }
     }
@@ -221,6 +225,11 @@ impl<E: Element> Weights<E> {
 
     fn load_param(&mut self, i: usize, id: ParamId, params: &dyn ParamSource<E>) -> bool {
         let (rows, cols) = (self.nodes[i].rows, self.nodes[i].cols);
+        let version = params.version(id);
+        let before = std::mem::replace(&mut self.versions[i], version);
+        if version.is_some() && version == before {
+            return false;
+        }
         let values = match params.values(id) {
             Some(values) => values,
             None => {

@@ -1,7 +1,9 @@
 //! Numbers that are no longer finite.
+use std::collections::HashMap;
+
 use crate::config::Config;
 use crate::kernels::Element;
-use crate::nn::{Module, ModuleExt, Role, Values};
+use crate::nn::{AnyParam, Module, ModuleExt, ParamId, Role, Values};
 
 /// What a run does when a loss, a gradient or a weight is not finite.
 #[derive(Config, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,26 +46,52 @@ fn short(number: f64) -> String {
     if number.abs() < 1e6 || !number.is_finite() { format!("{number:.4}") } else { format!("{number:.1e}") }
 }
 
+/// Weights of a model that something may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Among {
+    All,
+    /// Those that train: all that a step changes.
+    Trained,
+}
+
+impl Among {
+    fn has(self, role: Role, tensor: &dyn AnyParam) -> bool {
+        self == Among::All || role == Role::Param && tensor.trains()
+    }
+}
+
 /// The first weight that is not finite.
-pub(super) fn weight(model: &(impl Module + ?Sized)) -> Option<String> {
-    let broken = |(_, _, tensor): &(String, Role, &dyn crate::nn::AnyParam)| !is_finite(tensor.data());
+pub(super) fn weight(model: &(impl Module + ?Sized), among: Among) -> Option<String> {
+    let broken = |(_, role, tensor): &(String, Role, &dyn AnyParam)| {
+        among.has(*role, *tensor) && !is_finite(tensor.data())
+    };
     model.tensors().into_iter().find(broken).map(|(name, _, _)| name)
 }
 
-/// The weights as they were before something.
+/// Weights as they were before something, with the identity of each.
 #[derive(Default)]
-pub(super) struct Undo(Vec<Values>);
+pub(super) struct Undo(Vec<(ParamId, Values)>);
 
 impl Undo {
-    /// Keeps all weights, in the memory of those that were kept before.
-    pub fn keep(&mut self, model: &(impl Module + ?Sized)) {
+    /// Keeps these weights, in the memory of those that were kept before.
+    pub fn keep(&mut self, model: &(impl Module + ?Sized), among: Among) {
         let mut kept = 0;
-        model.visit("", &mut |_, _, tensor| {
+        model.visit("", &mut |_, role, tensor| {
+            if !among.has(role, tensor) {
+                return;
+            }
+            let id = tensor.id();
             match (self.0.get_mut(kept), tensor.data()) {
-                (Some(Values::Single(to)), Values::Single(from)) => to.clone_from(from),
-                (Some(Values::Double(to)), Values::Double(from)) => to.clone_from(from),
-                (Some(to), from) => *to = from.clone(),
-                (None, from) => self.0.push(from.clone()),
+                (Some((of, Values::Single(to))), Values::Single(from)) => {
+                    *of = id;
+                    to.clone_from(from);
+                }
+                (Some((of, Values::Double(to))), Values::Double(from)) => {
+                    *of = id;
+                    to.clone_from(from);
+                }
+                (Some(place), from) => *place = (id, from.clone()),
+                (None, from) => self.0.push((id, from.clone())),
             }
             kept += 1;
         });
@@ -72,9 +100,9 @@ impl Undo {
 
     /// Makes them what they were.
     pub fn restore(&mut self, model: &mut (impl Module + ?Sized)) {
-        let mut kept = self.0.drain(..);
+        let mut kept: HashMap<ParamId, Values> = self.0.drain(..).collect();
         model.visit_mut("", &mut |_, _, tensor| {
-            if let Some(values) = kept.next() {
+            if let Some(values) = kept.remove(&tensor.id()) {
                 // as many values as the tensor has given
                 let _ = tensor.put(values);
             }
@@ -120,7 +148,7 @@ mod tests {
         let mut model = Linear::new(Const::<3>, Const::<2>).init(1);
         let of = |model: &Linear<Const<3>, Const<2>>| model.weight.data().clone();
         let mut undo = Undo::default();
-        undo.keep(&model);
+        undo.keep(&model, Among::All);
         let scaled = |model: &mut Linear<Const<3>, Const<2>>, by: f64| {
             model.visit_mut("", &mut |_, _, param| {
                 let values = param.data().iter().map(|v| by * v).collect();
@@ -129,9 +157,16 @@ mod tests {
         };
         scaled(&mut model, 2.0);
         let kept = of(&model);
-        undo.keep(&model);
+        undo.keep(&model, Among::All);
         scaled(&mut model, f64::NAN);
         undo.restore(&mut model);
         assert_eq!(of(&model), kept);
+        // of a step, what it trains
+        model.weight.set_trains(false);
+        undo.keep(&model, Among::Trained);
+        scaled(&mut model, f64::NAN);
+        assert!(weight(&model, Among::Trained).is_none() && weight(&model, Among::All).is_some());
+        undo.restore(&mut model);
+        assert!(weight(&model, Among::All).is_some());
     }
 }

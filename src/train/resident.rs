@@ -7,7 +7,7 @@ use crate::graph::AnyModel;
 use crate::nn::{ModuleExt, ParamId, Params, Values};
 use crate::{Error, Result};
 
-use super::divergence::{self, OnDivergence};
+use super::divergence::{self, Among, OnDivergence};
 use super::host::Host;
 use super::loss::{Found, Resolved};
 use super::optim::{Optimizer, State};
@@ -16,7 +16,7 @@ use super::trainer::{Gradients, Training};
 /// What takes the steps.
 pub(super) enum Stepper {
     /// An engine that leaves gradients on the host, where the update is made.
-    Host(Host),
+    Host(Box<Host>),
     /// An engine with its parameters on a device, where the update is made.
     Device(Box<dyn Resident>),
 }
@@ -61,7 +61,7 @@ impl Training {
             return Ok(());
         }
         if self.on_divergence == OnDivergence::Stop {
-            self.undo.keep(model);
+            self.undo.keep(model, Among::Trained);
         }
         let names = Self::names(model);
         let remembered = |id: ParamId| Some((names.get(&id)?.clone(), resident.state(id)?));
@@ -77,7 +77,7 @@ impl Training {
         });
         put?;
         self.copies = Copies::Same;
-        self.check_weights(model, self.cursor().iteration, "after the last steps")
+        self.check_weights(model, Among::Trained, (self.cursor().iteration, "after the last steps"))
     }
 
     /// One step on the device; the gradients come to the host, and the model is brought up to date, if something `reads` them.

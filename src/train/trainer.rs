@@ -11,7 +11,7 @@ use crate::graph::{AnyModel, Edits, Graph, Model};
 use crate::nn::{AnyParam, ModuleExt, ParamId, Params, Values, ValuesMut, check_writable};
 use crate::{Error, Result};
 
-use super::divergence::{self, OnDivergence, Undo};
+use super::divergence::{self, Among, OnDivergence, Undo};
 use super::gradients::{GradientRule, GradientRules};
 use super::host::Host;
 use super::loss::{Found, Resolved};
@@ -428,9 +428,9 @@ impl Training {
                 Action::Edit(_) | Action::Unedit(_) => changed.edits |= action.edit(&mut self.edits),
                 Action::Weights(edit) => {
                     let model = subject.model_mut();
-                    self.undo.keep(model);
+                    self.undo.keep(model, Among::All);
                     edit.change(model, self.initial.as_ref().unwrap_or(&Initial::new()))?;
-                    self.check_weights(model, iteration, &format!("after {edit}"))?;
+                    self.check_weights(model, Among::All, (iteration, &format!("after {edit}")))?;
                 }
                 Action::Snapshot => subject.snapshot(iteration)?,
                 Action::Optim(optim) => {
@@ -445,14 +445,14 @@ impl Training {
         Ok(changed)
     }
 
-    /// Sees that all weights are finite; those before are put back if not, unless the run goes on.
+    /// Sees that these weights are finite; those before are put back if not, unless the run goes on.
     pub(super) fn check_weights(
         &mut self,
         model: &mut dyn AnyModel,
-        iteration: usize,
-        when: &str,
+        among: Among,
+        (iteration, when): (usize, &str),
     ) -> Result<()> {
-        match divergence::weight(model) {
+        match divergence::weight(model, among) {
             Some(name) if !self.diverged => {
                 if self.on_divergence == OnDivergence::Stop {
                     self.undo.restore(model);
@@ -493,7 +493,7 @@ impl Training {
     fn host(&self, subject: &dyn Subject, graph: &Graph) -> Result<(Stepper, Resolved)> {
         let loss = self.loss.resolve(graph)?;
         let host = Host::new(subject.model(), graph, (&loss, subject.metrics()), self.compute)?;
-        Ok((Stepper::Host(host), loss))
+        Ok((Stepper::Host(Box::new(host)), loss))
     }
 
     /// Whether a number was not finite and the run continues.
@@ -528,7 +528,7 @@ impl Training {
         // a rule of the user's own may fail when some parameters have been updated
         self.before_step = self.optim.has_own().then(|| self.optim.clone());
         if self.on_divergence == OnDivergence::Stop || self.before_step.is_some() {
-            self.undo.keep(model);
+            self.undo.keep(model, Among::Trained);
         }
         let updates = changed.as_ref().unwrap_or(&gradients);
         let by_name: HashMap<&str, usize> =
@@ -549,7 +549,7 @@ impl Training {
         });
         stepped?;
         self.before_step = None;
-        self.check_weights(model, iteration, "after the step")?;
+        self.check_weights(model, Among::Trained, (iteration, "after the step"))?;
         Ok((found, gradients))
     }
 }

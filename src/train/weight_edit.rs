@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::ParamSource;
 use crate::kernels::Element;
 use crate::names::stands_for;
-use crate::nn::{Module, ModuleExt, ParamId, Params, Values, unknown};
+use crate::nn::{Module, ModuleExt, ParamId, Params, Values, Version, unknown};
 use crate::probe::Matrix;
 use crate::text::{Number, Reader, serde_as_text};
 use crate::{Error, Result};
@@ -234,6 +234,10 @@ impl<E: Element> ParamSource<E> for Edited<'_> {
             Some(values) => values.borrowed(),
             None => self.params.values(id),
         }
+    }
+
+    fn version(&self, id: ParamId) -> Option<Version> {
+        if self.by_id.contains_key(&id) { None } else { ParamSource::<E>::version(&self.params, id) }
     }
 
     fn check(&self, id: ParamId) -> Result<()> {

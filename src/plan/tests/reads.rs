@@ -92,8 +92,8 @@ fn values_that_a_read_takes_from_the_loss_stay_where_they_are() {
         for (i, instr) in program.instrs.iter().enumerate() {
             for input in instr.inputs() {
                 let home = program.info(input).home;
-                let makers = program.instrs[..i].iter().enumerate();
-                let made = makers.filter(|(_, by)| made_by(by).contains(&input)).next_back();
+                let mut makers = program.instrs[..i].iter().enumerate();
+                let made = makers.rfind(|(_, by)| made_by(by).contains(&input));
                 let Some((made, _)) = made else { panic!("{input} is not made: {}", both.text()) };
                 let between = program.instrs[made + 1..i].iter().flat_map(made_by);
                 let over = between.filter(|out| buffer(*out) == buffer(input) && *out != input);
