@@ -227,8 +227,9 @@ pub trait Engine<E>: Sealed {
         observer: &Observer<'_, E>,
     ) -> Result<f64, Error>;
 
-    /// Runs the batch for the loss and its gradients alone: what is only read is not computed, and needs no positions. The CPU engine's
-    /// loss and gradients are those of [`run`](Self::run), to the last bit.
+    /// Runs the batch for the loss and its gradients alone, which are those of [`run`](Self::run): what is only read needs no positions
+    /// and is shown to nobody. The CPU engine does not compute it either; its loss and gradients are the same to the last bit whatever
+    /// else is asked for.
     ///
     /// # Errors
     /// Those of [`run`](Self::run).

@@ -39,7 +39,7 @@ kernel! {
             }
             add(&mut sums, values);
         }
-        loss(sums.iter().sum(), own, shift, logits[target])
+        loss(halved(sums), own, shift, logits[target])
     }
 }
 
@@ -57,7 +57,7 @@ kernel! {
         let own = std::mem::replace(&mut logits[target], E::zero());
         let mut sums = [0.0; WIDTH];
         logits.chunks(WIDTH).for_each(|values| add(&mut sums, values));
-        let others: f64 = sums.iter().sum();
+        let others = halved(sums);
         lanes::multiply(simd, logits, weight / sum);
         logits[target] = E::from_f64(-weight.to_f64() * (others / (others + own.to_f64())));
         loss(others, own, shift, target_logit)
@@ -79,7 +79,7 @@ kernel! {
             add(&mut mass, target);
             add_products(&mut along, values, target);
         }
-        let (along, mass) = (along.iter().sum::<f64>(), mass.iter().sum::<f64>());
+        let (along, mass) = (halved(along), halved(mass));
         let shift = largest(simd, logits);
         let total = lanes::sum(simd, target);
         let sum = exp_and_sum(simd, logits, shift, E::one());
@@ -87,7 +87,7 @@ kernel! {
         logits.chunks(WIDTH).for_each(|values| add(&mut sums, values));
         let (scale, by) = (simd.splat(weight * total / sum), simd.splat(-weight));
         lanes::zip1(simd, logits, target, #[inline(always)] |p, q| simd.mul_add(q, by, simd.mul(p, scale)));
-        mass * (sums.iter().sum::<f64>().ln() + shift.to_f64()) - along
+        mass * (halved(sums).ln() + shift.to_f64()) - along
     }
 }
 
@@ -95,6 +95,20 @@ kernel! {
 #[inline(always)]
 fn add<E: Element>(sums: &mut [f64; WIDTH], values: &[E]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value.to_f64());
+}
+
+/// The sum of all, half by half, so that no addition waits for all that come before it.
+#[inline(always)]
+fn halved(sums: [f64; WIDTH]) -> f64 {
+    let mut sums = sums;
+    let mut n = WIDTH;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            sums[i] += sums[i + n];
+        }
+    }
+    sums[0]
 }
 
 /// Adds products to as many sums, side by side, in double precision.
@@ -119,7 +133,25 @@ kernel! {
     /// assert_eq!(ihead::internals::kernels::argmax(&[0.0_f32, 2.0, 1.0, 2.0]), 1);
     /// ```
     pub fn argmax<'a, E>(simd; row: &'a [E]) -> usize {
-        let best = largest(simd, row);
-        row.iter().position(|&x| x == best).unwrap_or(0)
+        first(row, largest(simd, row)).unwrap_or(0)
     }
+}
+
+kernel! {
+    /// [`argmax`]; `None` of an empty row or if an element is NaN, which is no number that another could be larger than.
+    pub fn argmax_of_numbers<'a, E>(simd; row: &'a [E]) -> Option<usize> {
+        // no way out at the first of them, so that many are looked at at once
+        let numbers = row.iter().fold(true, |numbers, x| numbers & (*x >= E::NEG_INFINITY));
+        if numbers { first(row, largest(simd, row)) } else { None }
+    }
+}
+
+/// The place of the first element that is `value`.
+#[inline(always)]
+fn first<E: Element>(row: &[E], value: E) -> Option<usize> {
+    let (chunks, end) = row.as_chunks::<WIDTH>();
+    let is_in = |part: &[E; WIDTH]| part.iter().fold(false, |any, x| any | (*x == value));
+    let at = chunks.iter().position(is_in).unwrap_or(chunks.len());
+    let part = chunks.get(at).map_or(end, |chunk| chunk);
+    part.iter().position(|x| *x == value).map(|place| at * WIDTH + place)
 }

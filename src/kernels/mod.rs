@@ -50,7 +50,7 @@ mod view;
 
 pub use buffer::Buffer;
 pub use cross_entropy::{
-    argmax, cross_entropy_distribution_row_grad, cross_entropy_row, cross_entropy_row_grad,
+    argmax, argmax_of_numbers, cross_entropy_distribution_row_grad, cross_entropy_row, cross_entropy_row_grad,
 };
 pub use element::Element;
 pub use elementwise::{add_into, add3, axpy, clear, dot, drain_into, mul, mul_add, scale};

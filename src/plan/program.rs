@@ -70,23 +70,27 @@ pub(crate) struct Program {
     pub instrs: Vec<Instr>,
     /// The values of patched sites, and the slot of each, in the same order.
     pub patched: Vec<(Val, usize)>,
-    /// How many of both the loss does not need.
+    /// What of all this the loss does not need.
     pub only_read: OnlyRead,
     /// The value of each read of the request.
     pub reads: Vec<Val>,
     /// Weights that instructions add gradients to: those that train, before the loss.
     pub leaves: Vec<WeightId>,
-    /// Weights that instructions read.
+    /// Weights that instructions read which the loss needs, if there is one; otherwise all.
     pub used: BTreeSet<WeightId>,
     /// What depends on token and position alone.
     pub front: Front,
 }
 
-/// How many instructions and patched values only those need that read.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the loss does not need.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct OnlyRead {
+    /// How many instructions, from the last.
     pub instrs: usize,
+    /// How many patched values, from the last.
     pub patched: usize,
+    /// The weights that these instructions read.
+    pub used: BTreeSet<WeightId>,
 }
 
 impl Program {

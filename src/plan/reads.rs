@@ -139,7 +139,7 @@ pub(crate) fn append(
     for instr in read.instrs.iter().filter(|instr| instr.out().is_some_and(|out| wanted[out.0])) {
         let mut instr = instr.clone();
         instr.vals_mut().into_iter().for_each(|val| *val = placed(*val));
-        program.used.extend(weights_of(&instr));
+        rest.used.extend(weights_of(&instr));
         rest.instrs.push(instr);
     }
     let mut others = read.reads.iter().map(|val| placed(*val));
@@ -159,7 +159,7 @@ pub(crate) fn append(
     fuse::gates(&mut rest);
     passes::complete_in_place(&mut rest);
     program.vals = rest.vals;
-    program.only_read = OnlyRead { instrs: rest.instrs.len(), patched: patched.len() };
+    program.only_read = OnlyRead { instrs: rest.instrs.len(), patched: patched.len(), used: rest.used };
     program.instrs.extend(rest.instrs);
     program.patched.extend(patched);
     program.reads = rest.reads;

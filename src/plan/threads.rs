@@ -36,6 +36,7 @@ pub struct CpuEngine<E> {
     /// Of the sums that threads make: no rows where all add to one.
     pub(super) leaf_shapes: Vec<(usize, usize)>,
     request: Request,
+    way: Way,
     pub(super) patches: Patches<E>,
     /// The value of each term of the loss in the last run.
     pub(super) terms: Vec<f64>,
@@ -64,7 +65,8 @@ impl<E: Element> CpuEngine<E> {
         Self::lowered(graph, request, trains, threads, Way::Cheapest)
     }
 
-    /// The same without any rewrite, on one thread: to bisect a difference between the engines.
+    /// The same without any rewrite, on one thread: to bisect a difference between the engines. It computes what is read whether or not
+    /// somebody looks.
     #[doc(hidden)]
     pub fn plain(graph: &Graph, request: &Request, trains: &dyn Fn(ParamId) -> bool) -> Result<Self, Error> {
         Self::lowered(graph, request, trains, 1, Way::Plain)
@@ -83,7 +85,7 @@ impl<E: Element> CpuEngine<E> {
             return Err(Error::value("threads", threads, format!("at most {MOST_THREADS}")));
         }
         let (graph, program) = compile(graph, request, trains, way);
-        let weights = Weights::new(&graph, &program.used, &program.leaves, trains);
+        let weights = Weights::new(&graph, &program, trains);
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .build()
@@ -112,6 +114,7 @@ impl<E: Element> CpuEngine<E> {
             total,
             leaf_shapes,
             request: request.clone(),
+            way,
             patches,
             terms: vec![f64::NAN; terms],
             seq,
@@ -131,7 +134,7 @@ impl<E: Element> CpuEngine<E> {
         sequences: usize,
     ) -> [f64; 3] {
         let (graph, program) = compile(graph, request, trains, Way::Cheapest);
-        let held = weights::elements(&graph, &program.used, &program.leaves, trains);
+        let held = weights::elements(&graph, &program, trains);
         let [in_turn, by_thread] = turns::elements(&program, &graph);
         let threads = threads.max(1) as f64;
         // the total, and of each thread the one that it fills
@@ -162,7 +165,7 @@ impl<E: Element> CpuEngine<E> {
     ) -> Result<f64, Error> {
         self.patches.check(batch.batch)?;
         self.weights.check(params)?;
-        self.weights.load(params);
+        self.weights.load(params, observer.is_some());
         let positions = self.request.loss_positions(batch, rows);
         let shares = Shares::new(&self.request.losses, &positions);
         let mut total = std::mem::replace(&mut self.total, Sums::empty());
@@ -197,7 +200,8 @@ impl<E: Element> Engine<E> for CpuEngine<E> {
         batch: &Batch,
         rows: &[RowLists],
     ) -> Result<f64, Error> {
-        let request = self.request.without_reads();
+        let apart = self.request.without_reads();
+        let request = if self.way == Way::Plain { &self.request } else { &apart };
         request.check((self.seq, self.vocab), batch, rows)?;
         // all instructions are for what is read then
         if request.losses.is_empty() { Ok(f64::NAN) } else { self.run_checked(params, batch, rows, None) }

@@ -2,7 +2,7 @@
 //!
 //! Every matrix has rows of `padded(cols)` values, the padding zero (that of gradients is never read). A matrix is computed again
 //! only if one of the parameters behind it has changed, so products of frozen weights are folded once a run, and again after an edit.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::Result;
 use crate::engine::ParamSource;
@@ -12,6 +12,8 @@ use crate::kernels::{
 };
 use crate::nn::{ParamId, Version};
 use crate::ops::{Operation, Row, RowOp};
+
+use super::program::Program;
 
 /// A matrix with padded rows.
 #[derive(Debug, Default)]
@@ -119,6 +121,8 @@ impl<E: Element> Matrix<E> {
 pub(crate) struct Weights<E> {
     nodes: Vec<WeightNode>,
     needed: Vec<bool>,
+    /// Needed for the loss, if there is one; the others only for what is read.
+    for_loss: Vec<bool>,
     /// On the way from a parameter that trains to a matrix that gets a gradient.
     differentiated: Vec<bool>,
     matrices: Vec<Matrix<E>>,
@@ -127,7 +131,8 @@ pub(crate) struct Weights<E> {
     sums: BTreeMap<ParamId, usize>,
     /// The gradients of the others.
     by_param: BTreeMap<ParamId, Vec<E>>,
-    fresh: bool,
+    /// Something that they are made of has changed since they were computed.
+    stale: Vec<bool>,
     /// Of the parameters that were read last.
     versions: Vec<Option<Version>>,
     /// A parameter that is kept in another precision.
@@ -140,14 +145,10 @@ fn differ<E: Element>(a: &[E], b: &[E]) -> bool {
 }
 
 impl<E: Element> Weights<E> {
-    pub fn new(
-        graph: &Graph,
-        used: &BTreeSet<WeightId>,
-        leaves: &[WeightId],
-        param_trains: &dyn Fn(ParamId) -> bool,
-    ) -> Self {
-        let nodes = graph.weights().to_vec();
-        let (needed, mut differentiated) = wanted(&nodes, used, leaves, param_trains);
+    pub fn new(graph: &Graph, program: &Program, param_trains: &dyn Fn(ParamId) -> bool) -> Self {
+        let (nodes, leaves) = (graph.weights().to_vec(), &program.leaves[..]);
+        let (needed, mut differentiated) = wanted(&nodes, program, param_trains);
+        let for_loss = needed_for(&nodes, program.used.iter().chain(leaves));
         let sized = |wanted: &[bool]| -> Vec<Matrix<E>> {
             let size = |(n, w): (&WeightNode, &bool)| if *w { (n.rows, n.cols) } else { (0, 0) };
             Matrix::together(&nodes.iter().zip(wanted).map(size).collect::<Vec<_>>())
@@ -167,16 +168,17 @@ impl<E: Element> Weights<E> {
                 by_param.insert(*id, vec![E::zero(); node.rows * node.cols]);
             }
         }
-        let versions = vec![None; nodes.len()];
+        let (versions, stale) = (vec![None; nodes.len()], vec![true; nodes.len()]);
         Weights {
             nodes,
             needed,
+            for_loss,
             differentiated,
             matrices,
             gradients,
             sums,
             by_param,
-            fresh: true,
+            stale,
             versions,
             incoming: Vec::new(),
         }
@@ -202,32 +204,39 @@ impl<E: Element> Weights<E> {
         })
     }
 
-    /// Reads the parameters and computes what has changed.
-    pub fn load(&mut self, params: &dyn ParamSource<E>) {
-        let mut changed = vec![self.fresh; self.nodes.len()];
-        self.fresh = false;
+    /// Reads the parameters and computes what has changed, what is only read as well if it `reads`.
+    pub fn load(&mut self, params: &dyn ParamSource<E>, reads: bool) {
+        // an operation of the user's may fail while matrices are computed: what has changed is known before
+        let mut changed = vec![false; self.nodes.len()];
         for i in 0..self.nodes.len() {
-            if !self.needed[i] {
-                continue;
+            match self.nodes[i].op {
+                WeightOp::Param(id) if self.is_wanted(i, reads) => {
+                    changed[i] = self.load_param(i, id, params);
+                }
+                ref op => {
+                    let of = |w: WeightId| changed[w.index()] || self.stale[w.index()];
+                    self.stale[i] |= op.inputs().into_iter().any(of);
+                }
             }
-            if let WeightOp::Param(id) = self.nodes[i].op {
-                changed[i] |= self.load_param(i, id, params);
-                continue;
-            }
-            changed[i] |= self.nodes[i].op.inputs().into_iter().any(|w| changed[w.index()]);
-            if changed[i] {
+        }
+        for i in 0..self.nodes.len() {
+            if self.stale[i] && self.is_wanted(i, reads) {
                 let mut out = std::mem::take(&mut self.matrices[i]);
                 self.compute(&self.nodes[i].op, &mut out);
                 self.matrices[i] = out;
+                self.stale[i] = false;
             }
         }
+    }
+
+    fn is_wanted(&self, i: usize, reads: bool) -> bool {
+        self.needed[i] && (reads || self.for_loss[i])
     }
 
     fn load_param(&mut self, i: usize, id: ParamId, params: &dyn ParamSource<E>) -> bool {
         let (rows, cols) = (self.nodes[i].rows, self.nodes[i].cols);
         let version = params.version(id);
-        let before = std::mem::replace(&mut self.versions[i], version);
-        if version.is_some() && version == before {
+        if version.is_some() && version == self.versions[i] {
             return false;
         }
         let values = match params.values(id) {
@@ -248,6 +257,7 @@ impl<E: Element> Weights<E> {
                 held.copy_from_slice(row);
             }
         }
+        self.versions[i] = version;
         changed
     }
 
@@ -369,23 +379,25 @@ impl<E: Element> Weights<E> {
     }
 }
 
+/// These matrices, and all that they are made of.
+fn needed_for<'a>(nodes: &[WeightNode], these: impl Iterator<Item = &'a WeightId>) -> Vec<bool> {
+    let mut needed = vec![false; nodes.len()];
+    these.for_each(|weight| needed[weight.index()] = true);
+    for i in (0..nodes.len()).rev() {
+        nodes[i].op.inputs().into_iter().for_each(|input| needed[input.index()] |= needed[i]);
+    }
+    needed
+}
+
 /// Which matrices are needed, and which of them get gradients.
 fn wanted(
     nodes: &[WeightNode],
-    used: &BTreeSet<WeightId>,
-    leaves: &[WeightId],
+    program: &Program,
     param_trains: &dyn Fn(ParamId) -> bool,
 ) -> (Vec<bool>, Vec<bool>) {
-    let mut needed = vec![false; nodes.len()];
-    let mut before_leaf = vec![false; nodes.len()];
-    used.iter().chain(leaves).for_each(|w| needed[w.index()] = true);
-    leaves.iter().for_each(|w| before_leaf[w.index()] = true);
-    for i in (0..nodes.len()).rev() {
-        for input in nodes[i].op.inputs() {
-            needed[input.index()] |= needed[i];
-            before_leaf[input.index()] |= before_leaf[i];
-        }
-    }
+    let leaves = &program.leaves;
+    let needed = needed_for(nodes, program.used.iter().chain(&program.only_read.used).chain(leaves));
+    let before_leaf = needed_for(nodes, leaves.iter());
     let mut differentiated = vec![false; nodes.len()];
     for i in 0..nodes.len() {
         let trains = match nodes[i].op {
@@ -411,15 +423,10 @@ fn alone(nodes: &[WeightNode], leaves: &[WeightId], differentiated: &[bool]) -> 
 
 /// Elements that the matrices of a program will hold, before they are made, with the gradients of parameters, but without the sums
 /// of the leaves.
-pub(crate) fn elements(
-    graph: &Graph,
-    used: &BTreeSet<WeightId>,
-    leaves: &[WeightId],
-    param_trains: &dyn Fn(ParamId) -> bool,
-) -> f64 {
+pub(crate) fn elements(graph: &Graph, program: &Program, param_trains: &dyn Fn(ParamId) -> bool) -> f64 {
     let nodes = graph.weights();
-    let (needed, mut differentiated) = wanted(nodes, used, leaves, param_trains);
-    let alone = alone(nodes, leaves, &differentiated);
+    let (needed, mut differentiated) = wanted(nodes, program, param_trains);
+    let alone = alone(nodes, &program.leaves, &differentiated);
     for (i, node) in nodes.iter().enumerate() {
         differentiated[i] &= !(alone[i] && matches!(node.op, WeightOp::Param(_)));
     }

@@ -1,5 +1,5 @@
 //! The best of some scores: NaN is no score, so that among NaN nothing is the best.
-use crate::kernels::{Element, argmax};
+use crate::kernels::{Element, argmax_of_numbers};
 
 /// Whether one of them is NaN.
 pub(super) fn has_nan<E: Element>(scores: &[E]) -> bool {
@@ -8,7 +8,7 @@ pub(super) fn has_nan<E: Element>(scores: &[E]) -> bool {
 
 /// The place of the largest, the first one of equals; `None` if one of them is NaN, or there are none.
 pub(super) fn best<E: Element>(scores: &[E]) -> Option<usize> {
-    (!scores.is_empty() && !has_nan(scores)).then(|| argmax(scores))
+    argmax_of_numbers(scores)
 }
 
 #[cfg(test)]

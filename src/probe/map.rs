@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{Error, Result};
 
 use super::Matrix;
+use super::path::Held;
 
 /// A map of the rows of a matrix, one step of a [`Circuit`](super::Circuit). Implement it for a step that the library lacks.
 pub trait Map: fmt::Debug + Send + Sync {
@@ -44,10 +45,10 @@ impl Step {
     /// # Errors
     /// If the rows have another width than the step takes, its factor is not finite, its head does not divide the width, or a map of
     /// the user's fails.
-    pub(super) fn apply(&self, x: Matrix, weight: Option<&Matrix>) -> Result<Matrix> {
+    pub(super) fn apply(&self, x: Matrix, weight: Option<&Held<'_>>) -> Result<Matrix> {
         match self {
             Step::Linear(name) | Step::LinearIfPresent(name) => match weight {
-                Some(weight) => x.times_transposed(weight, name),
+                Some(weight) => weight.map(&x, name),
                 None => Ok(x),
             },
             Step::Relu => Ok(relu(x)),

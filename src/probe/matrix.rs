@@ -1,6 +1,12 @@
 //! Matrices for probes of weights.
 use crate::kernels::{Beta, View, ViewMut, gemm};
+use crate::nn::Values;
 use crate::{Error, Result};
+
+use super::BorrowedMatrix;
+
+/// Numbers of a matrix in single precision that are widened at once: 128 KB.
+const WIDENED: usize = 1 << 14;
 
 /// A matrix `[rows, cols]` in double precision, in which probes of weights compute.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +131,25 @@ impl Matrix {
         Matrix::from_rows(self.cols, picked.iter().map(|row| self.row(*row)))
     }
 
+    /// Some rows of a matrix that is borrowed, `[picked, cols]`.
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub(super) fn picked_of(from: BorrowedMatrix<'_>, picked: &[usize]) -> Result<Matrix> {
+        let BorrowedMatrix { rows, cols, values } = from;
+        if let Some(row) = picked.iter().find(|row| **row >= rows) {
+            return Err(Error::index("row", *row, "a matrix", rows));
+        }
+        let mut found = Matrix { rows: picked.len(), cols, values: Vec::with_capacity(picked.len() * cols) };
+        for row in picked.iter().map(|row| row * cols..(row + 1) * cols) {
+            match values {
+                Values::Single(values) => found.values.extend(values[row].iter().copied().map(f64::from)),
+                Values::Double(values) => found.values.extend_from_slice(&values[row]),
+            }
+        }
+        Ok(found)
+    }
+
     /// Maps each row by `y = W x`: returns `X W^T`, `[rows, out]`, where `X` is this matrix, `[rows, in]`.
     ///
     /// # Errors
@@ -137,6 +162,41 @@ impl Matrix {
         let target = ViewMut::new(&mut out.values, self.rows, w.rows, w.rows);
         let x = View::new(&self.values, self.rows, self.cols, self.cols);
         gemm(target, Beta::Zero, 1.0, x, View::new(&w.values, w.rows, w.cols, w.cols).t());
+        Ok(out)
+    }
+
+    /// The same by a matrix that is borrowed, whose rows are widened block by block if they are in single precision.
+    ///
+    /// # Errors
+    /// If `w` is not `[out, in]`; `what` names it.
+    pub(super) fn times_borrowed(&self, w: BorrowedMatrix<'_>, what: &str) -> Result<Matrix> {
+        let BorrowedMatrix { rows, cols, values } = w;
+        if cols != self.cols {
+            return Err(Error::shape(what, &[rows, self.cols], &[rows, cols]));
+        }
+        let mut out = Matrix { rows: self.rows, cols: rows, values: vec![0.0; self.rows * rows] };
+        if out.values.is_empty() || cols == 0 {
+            return Ok(out);
+        }
+        let x = View::new(&self.values, self.rows, cols, cols);
+        let mut target = ViewMut::new(&mut out.values, self.rows, rows, rows);
+        let mut multiply = |first: usize, block: &[f64]| {
+            let n = block.len() / cols;
+            let target = target.reborrow().block(0..self.rows, first..first + n);
+            gemm(target, Beta::Zero, 1.0, x, View::new(block, n, cols, cols).t());
+        };
+        match values {
+            Values::Double(values) => multiply(0, values),
+            Values::Single(values) => {
+                let height = (WIDENED / cols).clamp(1, rows);
+                let mut block = Vec::with_capacity(height * cols);
+                for (b, part) in values.chunks(height * cols).enumerate() {
+                    block.clear();
+                    block.extend(part.iter().copied().map(f64::from));
+                    multiply(b * height, &block);
+                }
+            }
+        }
         Ok(out)
     }
 

@@ -60,5 +60,5 @@ pub use record::{Entry, Measurements, Unit, Value};
 pub use rows::Rows;
 pub use select::{Rule, Select};
 pub use sequence::Sequence;
-pub use state_dict::StateDict;
+pub use state_dict::{BorrowedMatrix, StateDict};
 pub use weights::{WeightProbe, WeightRule, measure_weights};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{Error, Result};
 
-use super::{Map, Matrix, StateDict, Step};
+use super::{BorrowedMatrix, Map, Matrix, StateDict, Step};
 
 /// A product of weight matrices that is applied to the rows of a table; table and matrices are given by name: `tok_embeddings
 /// -> layers.1.attention.wv -> output`.
@@ -122,11 +122,11 @@ impl Circuit {
     ///
     /// # Errors
     /// If there is no weight of a name, the terms of a sum have not the same number of rows, or sums are too deep.
-    pub(super) fn load(&self, weights: &dyn StateDict) -> Result<Loaded<'_>> {
+    pub(super) fn load<'a>(&'a self, weights: &'a dyn StateDict) -> Result<Loaded<'a>> {
         self.load_from(&mut LookedUp { weights, found: BTreeMap::new() })
     }
 
-    fn load_from<'c>(&'c self, weights: &mut LookedUp<'_>) -> Result<Loaded<'c>> {
+    fn load_from<'a>(&'a self, weights: &mut LookedUp<'a>) -> Result<Loaded<'a>> {
         let source = match &self.source {
             Source::TooDeep => return Err(too_deep()),
             Source::Table(name) => LoadedSource::Table(weights.matrix(name)?),
@@ -140,7 +140,7 @@ impl Circuit {
                 LoadedSource::Sum(terms)
             }
         };
-        let step = |step: &'c Step| match step {
+        let step = |step: &'a Step| match step {
             Step::Linear(name) => weights.matrix(name).map(|weight| (step, Some(weight))),
             Step::LinearIfPresent(name) => Ok((step, weights.find(name))),
             _ => Ok((step, None)),
@@ -158,28 +158,69 @@ impl Circuit {
     }
 }
 
-/// Weights in double precision, one copy of each that was asked for.
-struct LookedUp<'w> {
-    weights: &'w dyn StateDict,
-    found: BTreeMap<String, Rc<Matrix>>,
+/// A weight: borrowed, or the one copy of it where it cannot be.
+#[derive(Clone)]
+pub(super) enum Held<'w> {
+    Borrowed(BorrowedMatrix<'w>),
+    Own(Rc<Matrix>),
 }
 
-impl LookedUp<'_> {
-    fn matrix(&mut self, name: &str) -> Result<Rc<Matrix>> {
-        match self.find(name) {
-            Some(matrix) => Ok(matrix),
-            // for its error
-            None => self.weights.matrix(name).map(Rc::new),
+impl Held<'_> {
+    pub fn rows(&self) -> usize {
+        match self {
+            Held::Borrowed(matrix) => matrix.rows,
+            Held::Own(matrix) => matrix.rows(),
         }
     }
 
-    fn find(&mut self, name: &str) -> Option<Rc<Matrix>> {
-        if let Some(matrix) = self.found.get(name) {
-            return Some(matrix.clone());
+    /// The rows with these numbers, in double precision.
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub fn pick(&self, picked: &[usize]) -> Result<Matrix> {
+        match self {
+            Held::Borrowed(matrix) => Matrix::picked_of(*matrix, picked),
+            Held::Own(matrix) => matrix.pick(picked),
         }
-        let matrix = Rc::new(self.weights.find_short(name)?);
-        self.found.insert(name.into(), matrix.clone());
-        Some(matrix)
+    }
+
+    /// Maps each row by `y = W x`.
+    ///
+    /// # Errors
+    /// If the sizes do not fit; `what` names the weight.
+    pub fn map(&self, x: &Matrix, what: &str) -> Result<Matrix> {
+        match self {
+            Held::Borrowed(matrix) => x.times_borrowed(*matrix, what),
+            Held::Own(matrix) => x.times_transposed(matrix, what),
+        }
+    }
+}
+
+/// Weights that were asked for, each looked up once.
+struct LookedUp<'w> {
+    weights: &'w dyn StateDict,
+    found: BTreeMap<String, Held<'w>>,
+}
+
+impl<'w> LookedUp<'w> {
+    fn matrix(&mut self, name: &str) -> Result<Held<'w>> {
+        match self.find(name) {
+            Some(held) => Ok(held),
+            // for its error
+            None => self.weights.matrix(name).map(|matrix| Held::Own(Rc::new(matrix))),
+        }
+    }
+
+    fn find(&mut self, name: &str) -> Option<Held<'w>> {
+        if let Some(held) = self.found.get(name) {
+            return Some(held.clone());
+        }
+        let held = match self.weights.borrowed_short(name) {
+            Some(matrix) => Held::Borrowed(matrix),
+            None => Held::Own(Rc::new(self.weights.find_short(name)?)),
+        };
+        self.found.insert(name.into(), held.clone());
+        Some(held)
     }
 }
 
@@ -188,11 +229,11 @@ pub(super) struct Loaded<'a> {
     circuit: &'a Circuit,
     source: LoadedSource<'a>,
     /// Each with its weight, if it has one that the model has.
-    steps: Vec<(&'a Step, Option<Rc<Matrix>>)>,
+    steps: Vec<(&'a Step, Option<Held<'a>>)>,
 }
 
 enum LoadedSource<'a> {
-    Table(Rc<Matrix>),
+    Table(Held<'a>),
     /// All of the same height.
     Sum(Vec<Loaded<'a>>),
 }
@@ -226,7 +267,7 @@ impl Loaded<'_> {
                 })?
             }
         };
-        self.steps.iter().try_fold(rows, |x, (step, weight)| step.apply(x, weight.as_deref()))
+        self.steps.iter().try_fold(rows, |x, (step, weight)| step.apply(x, weight.as_ref()))
     }
 
     /// The image of every row, `[rows, out]`.
@@ -295,6 +336,7 @@ impl fmt::Display for Circuit {
 mod tests {
     use super::*;
     use crate::io::Array;
+    use crate::nn::{Storage, Values};
 
     /// Such sums overflowed the stack when they were computed, written or dropped.
     #[test]
@@ -313,5 +355,55 @@ mod tests {
         }
         let wide = (0..100_000).fold(Circuit::rows("table"), |sum, _| sum.plus(Circuit::rows("table")));
         assert_eq!(wide.apply(&weights).unwrap().row(0), [100_001.0, -200_002.0]);
+    }
+
+    /// Weights that are not lent, as those of a type of the user's that only copies.
+    struct Copied<'a>(&'a dyn StateDict);
+
+    impl StateDict for Copied<'_> {
+        fn names(&self) -> Vec<String> {
+            self.0.names()
+        }
+
+        fn find(&self, name: &str) -> Option<Matrix> {
+            self.0.find(name)
+        }
+    }
+
+    /// Rows of single precision are widened block by block, also where one row is longer than a block.
+    #[test]
+    fn weights_that_are_borrowed_give_what_copies_of_them_give() {
+        for storage in [Storage::Single, Storage::Double] {
+            for (rows, inner, out) in [(1, 1, 1), (3, 70, 400), (2, 20_000, 3), (5, 0, 2), (0, 4, 4)] {
+                let values = |n: usize, by: f64| {
+                    Values::Double((0..n).map(|i| (i as f64 * by).sin()).collect()).stored(storage)
+                };
+                let weights = BTreeMap::from([
+                    ("table".into(), Array { shape: vec![rows, inner], values: values(rows * inner, 0.7) }),
+                    (
+                        "map.weight".into(),
+                        Array { shape: vec![out, inner], values: values(out * inner, 1.3) },
+                    ),
+                    ("vector".into(), Array { shape: vec![inner], values: values(inner, 2.1) }),
+                ]);
+                for text in
+                    ["table -> map", "table -> map?", "vector -> map", "(table + table) -> map -> none?"]
+                {
+                    let circuit: Circuit = text.parse().unwrap();
+                    let (found, copied) = (circuit.apply(&weights), circuit.apply(&Copied(&weights)));
+                    assert_eq!(found.unwrap(), copied.unwrap(), "{text}, {storage:?}, {rows} {inner} {out}");
+                }
+                let wrong: Circuit = "table -> map -> map".parse().unwrap();
+                let said =
+                    |weights: &dyn StateDict| wrong.apply(weights).err().map(|error| error.to_string());
+                assert_eq!(said(&weights), said(&Copied(&weights)));
+                let of = |weights: &dyn StateDict| {
+                    let picked =
+                        Circuit::rows("table").load(weights).and_then(|table| table.pick(&[0, rows]));
+                    picked.unwrap_err().to_string()
+                };
+                assert_eq!(of(&weights), of(&Copied(&weights)));
+            }
+        }
     }
 }

@@ -147,7 +147,7 @@ impl Recall {
     }
 
     /// The path of the inputs with its weights.
-    fn load(&self, weights: &dyn StateDict) -> Result<Loaded<'_>> {
+    fn load<'a>(&'a self, weights: &'a dyn StateDict) -> Result<Loaded<'a>> {
         self.inputs.load(weights).map_err(|e| self.error(&self.inputs, e))
     }
 

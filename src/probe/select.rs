@@ -194,6 +194,12 @@ impl Select {
                     *selected &= least <= mark && mark <= greatest;
                 }
             }
+            Select::First(n) => mask.iter_mut().skip(*n).for_each(|selected| *selected = false),
+            Select::Last(n) => mask.iter_mut().rev().skip(*n).for_each(|selected| *selected = false),
+            Select::Repeats => {
+                let tokens = sequence.x.iter().zip(sequence.y);
+                mask.iter_mut().zip(tokens).for_each(|(selected, (x, y))| *selected &= x == y);
+            }
             Select::And(both) => both.iter().for_each(|one| one.narrow(sequence, mask)),
             one => {
                 for (t, selected) in mask.iter_mut().enumerate() {
@@ -283,6 +289,8 @@ mod tests {
             Select::marks(1..=1),
             Select::first(2),
             Select::last(2),
+            Select::first(0),
+            Select::last(9),
             Select::repeats(),
             Select::seen_before(),
             Select::marks(1..).after(),

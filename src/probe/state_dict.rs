@@ -16,9 +16,22 @@ pub trait StateDict {
     /// The weight of this name, a vector as one row; `None` if there is none or it has more than two axes.
     fn find(&self, name: &str) -> Option<Matrix>;
 
+    /// Borrows the weight of this name, a vector as one row, if it is held in memory; what cannot be borrowed is copied by
+    /// [`find`](Self::find).
+    fn borrowed(&self, name: &str) -> Option<BorrowedMatrix<'_>> {
+        let _ = name;
+        None
+    }
+
     /// The weight of this name, or the only one of the module of this name.
     fn find_short(&self, name: &str) -> Option<Matrix> {
         self.find(name).or_else(|| self.find(names::only(name, self.names().iter().map(String::as_str))?))
+    }
+
+    /// Borrows the weight of this name, or the only one of the module of this name, if it is held in memory.
+    fn borrowed_short(&self, name: &str) -> Option<BorrowedMatrix<'_>> {
+        self.borrowed(name)
+            .or_else(|| self.borrowed(names::only(name, self.names().iter().map(String::as_str))?))
     }
 
     /// The weight of this name, or the only one of the module of this name.
@@ -41,6 +54,29 @@ pub trait StateDict {
     /// Whether there is a weight of this name.
     fn has(&self, name: &str) -> bool {
         self.names().iter().any(|known| known == name)
+    }
+}
+
+/// A matrix `[rows, cols]` that is borrowed, row-major, in the precision in which it is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct BorrowedMatrix<'a> {
+    /// The number of rows.
+    pub rows: usize,
+    /// The number of columns.
+    pub cols: usize,
+    /// The values, `rows * cols` of them.
+    pub values: &'a Values,
+}
+
+impl<'a> BorrowedMatrix<'a> {
+    /// A vector is one row; `None` of more than two axes, or if there are not as many values.
+    pub fn new(shape: &[usize], values: &'a Values) -> Option<Self> {
+        let (rows, cols) = match *shape {
+            [cols] => (1, cols),
+            [rows, cols] => (rows, cols),
+            _ => return None,
+        };
+        (rows.checked_mul(cols) == Some(values.len())).then_some(BorrowedMatrix { rows, cols, values })
     }
 }
 
@@ -70,6 +106,11 @@ impl StateDict for BTreeMap<String, Array<Values>> {
     fn find(&self, name: &str) -> Option<Matrix> {
         let array = self.get(name)?;
         of_shape(&array.shape, array.values.double().into_owned())
+    }
+
+    fn borrowed(&self, name: &str) -> Option<BorrowedMatrix<'_>> {
+        let array = self.get(name)?;
+        BorrowedMatrix::new(&array.shape, &array.values)
     }
 }
 
@@ -103,5 +144,10 @@ impl<M: Module> StateDict for M {
         let tensors = self.tensors();
         let (_, _, tensor) = tensors.into_iter().find(|(known, _, _)| known == name)?;
         of_shape(&tensor.dims(), tensor.data().double().into_owned())
+    }
+
+    fn borrowed(&self, name: &str) -> Option<BorrowedMatrix<'_>> {
+        let (_, _, tensor) = self.tensors().into_iter().find(|(known, _, _)| known == name)?;
+        BorrowedMatrix::new(&tensor.dims(), tensor.data())
     }
 }

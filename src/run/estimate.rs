@@ -98,7 +98,11 @@ impl Estimate {
         let own = needs.optim.has_own();
         let copies = if own { 2.0 } else { 1.0 };
         let initial = if needs.timeline.needs_initial() { all } else { 0.0 };
-        let undo = if own || needs.on_divergence == OnDivergence::Stop { all } else { 0.0 };
+        let undo = match own || needs.on_divergence == OnDivergence::Stop {
+            true if needs.timeline.edits_weights() => all,
+            true => trained,
+            false => 0.0,
+        };
         let reads = if needs.evaluates { measured(&graph) } else { vec![] };
         let request = Request { reads, ..loss.request().clone() };
         let mut engines = vec![compute.engine_bytes(&graph, &request, &|id| params.trains(id), needs.batch)];

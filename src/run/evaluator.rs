@@ -1,7 +1,7 @@
 //! Metrics of one graph on an engine of their own.
 use crate::Result;
 use crate::data::Batch;
-use crate::engine::{AnyEngine, ParamSource, Request};
+use crate::engine::{AnyEngine, ParamSource, Request, RowLists};
 use crate::graph::Graph;
 use crate::probe::{Evaluation, Measurements, Metric};
 use crate::train::Compute;
@@ -32,13 +32,20 @@ impl Evaluator {
         Request::default().check(self.size, batch, &[])
     }
 
-    /// The metrics of these weights on a batch.
-    pub fn run<P>(&mut self, params: &P, batch: &Batch) -> Result<Measurements>
+    /// The positions of a batch that it reads, which stay the same as long as the batch does.
+    ///
+    /// # Errors
+    /// If the batch is not of its own size.
+    pub fn rows(&self, batch: &Batch) -> Result<Vec<RowLists>> {
+        batch.check()?;
+        Ok(self.evaluation.rows(batch))
+    }
+
+    /// The metrics of these weights on a batch, of which these are the [`rows`](Self::rows).
+    pub fn run<P>(&mut self, params: &P, batch: &Batch, rows: &[RowLists]) -> Result<Measurements>
     where
         P: ParamSource<f32> + ParamSource<f64>,
     {
-        batch.check()?;
-        let rows = self.evaluation.rows(batch);
-        Ok(self.evaluation.run(&mut self.engine, params, batch, &rows)?.1)
+        Ok(self.evaluation.run(&mut self.engine, params, batch, rows)?.1)
     }
 }

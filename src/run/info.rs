@@ -77,7 +77,7 @@ pub struct RunInfo {
     pub resumed: usize,
     /// The seconds that the run took, over all its parts if it was resumed.
     pub seconds: f64,
-    /// The mean seconds of a step: forward pass, backward pass and update.
+    /// The mean seconds of a step: forward pass, with what is measured of it on the CPU, backward pass and update.
     #[serde(default)]
     pub seconds_a_step: Option<f64>,
     /// The peak memory of the run's process, in bytes.

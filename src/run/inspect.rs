@@ -220,7 +220,8 @@ impl<'a> Inspect<'a> {
             let graph = self.graph(batch)?;
             let mut evaluator = Evaluator::new(metrics, &graph, self.compute)?;
             self.patches.give(&graph, evaluator.engine())?;
-            evaluator.run(&Params::of(self.model), batch)
+            let rows = evaluator.rows(batch)?;
+            evaluator.run(&Params::of(self.model), batch, &rows)
         })
     }
 

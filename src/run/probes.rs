@@ -5,12 +5,13 @@ use serde_json::Value;
 
 use crate::config::by_key;
 use crate::data::Batch;
+use crate::engine::RowLists;
 use crate::graph::{AnyModel, Edits};
 use crate::nn::Params;
 use crate::probe::{
     Evaluation, Measure, Measurements, Metric, Sequence, Unit, WeightProbe, check_name, measure_weights,
 };
-use crate::train::{Compute, Edited, Initial, Taken, Training, WeightEdit, initial_of};
+use crate::train::{Compute, Device, Edited, Initial, Taken, Training, WeightEdit, initial_of};
 use crate::{Error, Result};
 
 use super::evaluator::Evaluator;
@@ -44,11 +45,11 @@ pub(super) struct Probes {
     initial: Initial,
     /// The terms of the loss that are penalties.
     penalties: Vec<String>,
-    /// Made when it is asked for: steps measure the metrics of their batches themselves, if they can.
+    /// On the CPU it is made when it is asked for: there, steps measure the metrics of their batches themselves.
     training: Option<Evaluator>,
     edits: Edits,
-    /// One for each test set.
-    sets: Vec<Evaluator>,
+    /// One for each test set, with the positions of its batch.
+    sets: Vec<(Evaluator, Vec<RowLists>)>,
 }
 
 /// What else stands in a line of `res.jsonl` or in a table of runs.
@@ -94,9 +95,6 @@ impl Wanted {
         let mut probes =
             Probes { wanted: self, seq, compute, initial, penalties, training: None, edits, sets: vec![] };
         probes.reopen(model, &training.edits)?;
-        for (evaluator, set) in probes.sets.iter().zip(&probes.wanted.sets) {
-            evaluator.check(&set.batch)?;
-        }
         Ok(probes)
     }
 
@@ -149,11 +147,18 @@ impl Probes {
     /// Makes the engines anew, for other edits.
     pub fn reopen(&mut self, model: &dyn AnyModel, edits: &Edits) -> Result<()> {
         Evaluation::new(self.wanted.training.iter().cloned(), &model.record_edited(self.seq, edits)?, 0)?;
-        self.training = None;
         self.edits = edits.clone();
-        let sets =
-            self.wanted.sets.iter().map(|set| self.evaluator(model, set.metrics.clone(), set.batch.seq));
-        self.sets = sets.collect::<Result<_>>()?;
+        // on a GPU, where steps do not measure, its memory is looked for before the first of them
+        let apart = !self.metrics().is_empty() && self.compute.device != Device::Cpu;
+        self.training =
+            if apart { Some(self.evaluator(model, self.metrics().to_vec(), self.seq)?) } else { None };
+        let open = |set: &TestSet| {
+            let evaluator = self.evaluator(model, set.metrics.clone(), set.batch.seq)?;
+            evaluator.check(&set.batch)?;
+            let rows = evaluator.rows(&set.batch)?;
+            Ok((evaluator, rows))
+        };
+        self.sets = self.wanted.sets.iter().map(open).collect::<Result<_>>()?;
         Ok(())
     }
 
@@ -175,7 +180,8 @@ impl Probes {
             Some(evaluator) => evaluator,
             None => self.evaluator(model, self.metrics().to_vec(), self.seq)?,
         };
-        self.training.insert(evaluator).run(&Params::of(model), batch)
+        let rows = evaluator.rows(batch)?;
+        self.training.insert(evaluator).run(&Params::of(model), batch, &rows)
     }
 
     /// What `before` gave, with the loss of the step in front unless it has a loss, and its terms if there are several; then
@@ -202,9 +208,9 @@ impl Probes {
     /// Test sets and weights.
     pub fn of_model(&mut self, model: &dyn AnyModel) -> Result<Measurements> {
         let mut record = Measurements::new();
-        for (evaluator, set) in self.sets.iter_mut().zip(&self.wanted.sets) {
+        for ((evaluator, rows), set) in self.sets.iter_mut().zip(&self.wanted.sets) {
             let edited = Edited::new(model, &set.edited, &self.initial)?;
-            record.extend(evaluator.run(&edited, &set.batch)?);
+            record.extend(evaluator.run(&edited, &set.batch, rows)?);
         }
         record.extend(measure_weights(&self.wanted.weights, model.weights())?);
         Ok(record)

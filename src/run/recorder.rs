@@ -93,7 +93,8 @@ impl Subject for Watch<'_> {
     fn after_update(&mut self, taken: Taken<'_>) -> Result<()> {
         self.recorder.done = taken.iteration + 1;
         self.recorder.written.seconds_of_steps += taken.times.step.as_secs_f64();
-        if let Some(before) = taken.measured.cloned().or_else(|| self.recorder.before.take()) {
+        let before = self.recorder.before.take();
+        if let Some(before) = taken.measured.cloned().or(before) {
             let model = self.subject.model();
             self.recorder.record(model, taken, before, &self.progress, self.screen)?;
         }

@@ -102,7 +102,7 @@ impl Work {
                 // an engine in which the user's code has panicked has lost its buffers
                 let (model, edits) = (subject.model(), &self.training.edits);
                 Error::or_panicked("the run", || started.recorder.probes.reopen(model, edits))?;
-                started.failed = false;
+                (started.failed, started.recorder.before) = (false, None);
             }
         }
         let mut started = match self.started.take() {

@@ -6,14 +6,23 @@ use crate::graph::{AnyModel, Graph};
 use crate::nn::Params;
 use crate::probe::{Evaluation, Measurements, Metric};
 
-use super::Compute;
 use super::loss::Resolved;
+use super::{Compute, Device};
 
-/// An engine on the host, and the metrics that it measures when a step is asked to.
+/// An engine whose gradients come to the host, and the metrics that its steps measure when they are asked to.
 pub(super) struct Host {
     pub engine: AnyEngine,
-    /// Its positions come after those of the loss. None if there are no metrics.
-    evaluation: Option<Evaluation>,
+    measures: Measures,
+}
+
+/// What a step can measure.
+enum Measures {
+    /// There are no metrics.
+    Nothing,
+    /// Its positions come after those of the loss.
+    Metrics(Box<Evaluation>),
+    /// Nothing of the metrics that there are. The engines of dfdx compute in each run all that may be read of it.
+    Not,
 }
 
 impl Host {
@@ -27,19 +36,31 @@ impl Host {
         (loss, metrics): (&Resolved, &[Metric]),
         compute: Compute,
     ) -> Result<Host> {
-        let evaluation = match metrics {
-            [] => None,
-            metrics => Some(Evaluation::new(metrics.iter().cloned(), graph, loss.sets())?),
+        let measures = match (metrics, compute.device) {
+            ([], _) => Measures::Nothing,
+            (metrics, Device::Cpu) => {
+                let evaluation = Evaluation::new(metrics.iter().cloned(), graph, loss.sets())?;
+                Measures::Metrics(evaluation.into())
+            }
+            (_, Device::Cuda) => Measures::Not,
         };
-        let reads = evaluation.as_ref().map_or_else(Vec::new, |evaluation| evaluation.reads().to_vec());
+        let (reads, graph) = match &measures {
+            Measures::Metrics(evaluation) => (evaluation.reads().to_vec(), evaluation.graph(graph)),
+            Measures::Nothing | Measures::Not => (vec![], graph),
+        };
         let request = Request { reads, ..loss.request().clone() };
-        let graph = evaluation.as_ref().map_or(graph, |evaluation| evaluation.graph(graph));
         let params = Params::of(model);
         let engine = compute.engine(graph, &request, &|id| params.trains(id))?;
-        Ok(Host { engine, evaluation })
+        Ok(Host { engine, measures })
     }
 
-    /// Runs the batch of a step, whose gradients the engine has then; returns the loss and, if it `measures`, the metrics.
+    /// Whether its steps can measure the metrics.
+    pub fn measures(&self) -> bool {
+        !matches!(self.measures, Measures::Not)
+    }
+
+    /// Runs the batch of a step, whose gradients the engine has then; returns the loss and, if it is `asked` for them and can measure
+    /// them, the metrics.
     ///
     /// # Errors
     /// Those of the loss's predictors, of the engine and of the metrics.
@@ -48,13 +69,17 @@ impl Host {
         model: &dyn AnyModel,
         loss: &Resolved,
         batch: &Batch,
-        measures: bool,
+        asked: bool,
     ) -> Result<(f64, Option<Measurements>)> {
         let params = Params::of(model);
         let mut rows = loss.positions(batch, model.vocab_size())?;
-        let Some(evaluation) = self.evaluation.as_ref().filter(|_| measures) else {
-            let found = self.engine.differentiate(&params, batch, &rows)?;
-            return Ok((found, measures.then(Measurements::new)));
+        let evaluation = match &self.measures {
+            Measures::Metrics(evaluation) if asked => evaluation,
+            measures => {
+                let found = self.engine.differentiate(&params, batch, &rows)?;
+                let none = asked && matches!(measures, Measures::Nothing);
+                return Ok((found, none.then(Measurements::new)));
+            }
         };
         rows.extend(evaluation.rows(batch));
         let (found, measured) = evaluation.run(&mut self.engine, &params, batch, &rows)?;

@@ -14,7 +14,8 @@ use super::trainer::Training;
 pub struct Times {
     /// The time spent waiting for the batch.
     pub data: Duration,
-    /// The time of the forward pass, the backward pass and the update.
+    /// The time of the forward pass, the backward pass and the update. On the CPU, what a run measures of its batch is part of the
+    /// forward pass.
     pub step: Duration,
     /// The time since the run began.
     pub total: Duration,
@@ -131,7 +132,7 @@ pub(crate) trait Subject {
         false
     }
 
-    /// Measures them before a step that cannot do so itself, since its parameters are on a device.
+    /// Measures them before a step that cannot do so itself, on a GPU.
     fn measure(&mut self, _batch: &Batch) -> Result<()> {
         Ok(())
     }

@@ -21,6 +21,16 @@ pub(super) enum Stepper {
     Device(Box<dyn Resident>),
 }
 
+impl Stepper {
+    /// Whether its steps can measure metrics of their batches.
+    pub fn measures(&self) -> bool {
+        match self {
+            Stepper::Host(host) => host.measures(),
+            Stepper::Device(_) => false,
+        }
+    }
+}
+
 /// The parameters and moments on the device, beside those of the model and its optimiser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Copies {

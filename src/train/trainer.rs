@@ -359,6 +359,11 @@ impl Training {
             if changed.edits || changed.trains || stepper.is_none() {
                 let begins = stepper.is_none();
                 *stepper = Some(self.stepper(subject, &graph)?);
+                // a step looks at what it trains alone
+                let broken = divergence::weight(subject.model(), Among::All).filter(|_| !self.diverged);
+                if let Some(name) = broken.filter(|_| begins) {
+                    self.diverges(iteration, format!("{name} is not finite before the step"))?;
+                }
                 if (begins || changed.trains) && subject.model().training().is_empty() {
                     crate::output::warn(format_args!("nothing trains from iteration {iteration} on"));
                 }
@@ -377,7 +382,7 @@ impl Training {
             }
             let Some((stepper, resolved)) = stepper else { continue };
             let measures = subject.measures(iteration);
-            if let (Stepper::Device(_), true) = (&stepper, measures) {
+            if measures && !stepper.measures() {
                 subject.measure(&batch)?;
             }
             subject.before_update(iteration, &batch)?;

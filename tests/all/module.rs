@@ -429,3 +429,33 @@ fn names_of_the_user_stay_out_of_a_derived_module() {
     let odd = odd_names::Odd::new();
     assert_eq!(names(&odd), ["weight", "gain"]);
 }
+
+/// A number for the values as they are: an engine reads them again when it is another.
+#[test]
+fn whatever_may_change_values_gives_them_another_version() {
+    let mut param = Param::new((Const::<2>, Const::<3>), Init::Normal { std: 1.0 });
+    let other = Param::new((Const::<2>, Const::<3>), Init::Zeros);
+    let mut seen = vec![AnyParam::version(&other)];
+    let mut is_new = |param: &Param<(Const<2>, Const<3>)>| {
+        let version = AnyParam::version(param);
+        let new = !seen.contains(&version);
+        seen.push(version);
+        new
+    };
+    assert!(is_new(&param));
+    param.draw(1, "name");
+    assert!(is_new(&param));
+    param.data_mut();
+    assert!(is_new(&param));
+    param.put(Values::Single(vec![1.0; 6])).unwrap();
+    assert!(is_new(&param));
+    param.write(&[2.0; 6]).unwrap();
+    assert!(is_new(&param));
+    param.set_storage(Storage::Double);
+    assert!(is_new(&param));
+    // these do not change them
+    param.set_storage(Storage::Double);
+    param.set_trains(false);
+    let _ = (param.data(), param.values(), AnyParam::norm(&param));
+    assert!(param.put(Values::Single(vec![1.0; 5])).is_err() && !is_new(&param));
+}

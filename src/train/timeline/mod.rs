@@ -196,6 +196,11 @@ impl Timeline {
         })
     }
 
+    /// Whether it changes weights.
+    pub(crate) fn edits_weights(&self) -> bool {
+        self.all().any(|action| matches!(action, Action::Weights(_)))
+    }
+
     /// Whether the weights before the first step are needed later.
     pub(crate) fn needs_initial(&self) -> bool {
         self.all().any(|action| matches!(action, Action::Weights(edit) if edit.needs_initial()))

@@ -340,6 +340,7 @@ fn kernels<E: Element>() -> Vec<OnRows<E>> {
         }),
         ("silu_gate_row", |d, a, b| silu_gate_row(d, a, b)),
         ("argmax", |d, a, _| put(d, argmax(a) as f64)),
+        ("argmax_of_numbers", |d, a, _| put(d, argmax_of_numbers(a).map_or(-1.0, |at| at as f64))),
     ]
 }
 
@@ -349,7 +350,8 @@ fn rows_that_end_with_their_allocation() {
         for len in 0..=50 {
             let rows = [random(1, len), random(2, len), random(3, len)];
             for ((name, single), (_, double)) in kernels::<f32>().into_iter().zip(kernels::<f64>()) {
-                let needs_one = ["dot", "norm_row", "norm_row_back", "argmax"].contains(&name);
+                let needs_one =
+                    ["dot", "norm_row", "norm_row_back", "argmax", "argmax_of_numbers"].contains(&name);
                 if len == 0 && (needs_one || name.starts_with("cross_entropy")) {
                     continue; // of nothing there is no such value
                 }

@@ -311,12 +311,16 @@ fn argmax_is_the_first_of_equals() {
             for at in 0..n {
                 let mut row = vec![-1.0_f32; n];
                 row[at..].fill(2.0);
-                assert_eq!(argmax(&row), at, "{level:?}");
+                assert_eq!((argmax(&row), argmax_of_numbers(&row)), (at, Some(at)), "{level:?}");
+                row[at] = f32::NAN;
+                assert_eq!(argmax_of_numbers(&row), None, "{level:?}");
             }
         }
         assert_eq!(argmax(&[f32::NEG_INFINITY; 20]), 0);
         assert_eq!(argmax(&[f32::NEG_INFINITY, -1.0, f32::NAN]), 1);
-        assert_eq!(argmax::<f32>(&[]), 0);
+        assert_eq!((argmax::<f32>(&[]), argmax_of_numbers::<f32>(&[])), (0, None));
+        assert_eq!(argmax_of_numbers(&[f32::NEG_INFINITY; 20]), Some(0));
+        assert_eq!(argmax_of_numbers(&[f64::NEG_INFINITY, f64::INFINITY]), Some(1));
     });
 }
 

@@ -1,4 +1,6 @@
+use ihead::graph::{Graph, record};
 use ihead::nn::ModuleExt;
+use ihead::probe::attribution::{self, Against};
 use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
 use ihead::run::{Schedule, measure};
 use ihead::train::{Compute, Loss, Precision, Step};
@@ -15,17 +17,20 @@ fn training_metrics_are_before_the_update_and_test_sets_after_it() {
     assert_eq!(after.get("test"), Some(history.last("test").unwrap()));
 }
 
+fn graph() -> Graph {
+    record(&model(), 16).unwrap()
+}
+
 /// A step measures its own forward pass: what it measures is what an engine of its own finds, and training is the same to the last bit.
 #[test]
 fn training_does_not_depend_on_what_is_measured() {
     let metrics = || {
-        let pattern =
-            Metric::attention("attended", &Head::new("layers.1.attention.pattern", 0), Key::Previous);
-        [
-            Metric::loss("all"),
-            Metric::accuracy("late").over(Select::marks(1..)),
-            pattern.over(Select::marks(1..)),
-        ]
+        let head = Head::new("layers.1.attention.pattern", 0);
+        let pattern = Metric::attention("attended", &head, Key::Previous).over(Select::marks(1..));
+        let late = Metric::accuracy("late").over(Select::marks(1..));
+        // a term of the logits, which the graph is extended by
+        let added = attribution::metrics("by_", &graph(), Against::Zero).next().unwrap();
+        [Metric::loss("all"), late, pattern, added]
     };
     let compute = |precision| Compute { threads: 2, precision, ..Compute::default() };
     for precision in [Precision::Single, Precision::Auto, Precision::Double] {
@@ -38,7 +43,7 @@ fn training_does_not_depend_on_what_is_measured() {
         let first = batches().next_batch().unwrap();
         let apart = measure(&model(), metrics(), &first).unwrap();
         let (_, record) = &history.records()[0];
-        for name in ["all", "late", "attended"] {
+        for name in metrics().iter().map(Metric::name) {
             let (found, expected) = (record.get(name).unwrap(), apart.get(name).unwrap());
             assert!((found - expected).abs() < 1e-5, "{precision:?}, {name}: {found} {expected}");
         }
