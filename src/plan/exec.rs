@@ -34,6 +34,16 @@ impl<E: Element> Sums<E> {
         Sums { leaves: Matrix::together(shapes), losses: vec![0.0; terms] }
     }
 
+    /// Several of them, for leaves of as many shapes each, side by side in memory.
+    pub fn together(shapes: &[&[(usize, usize)]], terms: usize) -> Vec<Self> {
+        let mut leaves = Matrix::together(&shapes.concat()).into_iter();
+        let sums = |shapes: &&[(usize, usize)]| Sums {
+            leaves: leaves.by_ref().take(shapes.len()).collect(),
+            losses: vec![0.0; terms],
+        };
+        shapes.iter().map(sums).collect()
+    }
+
     /// No leaves, no allocation.
     pub fn empty() -> Self {
         Sums { leaves: Vec::new(), losses: Vec::new() }

@@ -15,7 +15,7 @@ use super::compile::compile;
 use super::exec::{Plan, Sums};
 use super::lower::Way;
 use super::pairs::{self, Pairs};
-use super::step::Step;
+use super::step::{CHUNKS, Step};
 use super::text::Text;
 use super::turns;
 use super::weights::{self, Weights};
@@ -97,10 +97,15 @@ impl<E: Element> CpuEngine<E> {
             program.leaves.iter().map(|w| &graph.weights()[w.index()]).map(|n| (n.rows, n.cols));
         let mut leaf_shapes: Vec<_> = leaf_shapes.collect();
         let terms = request.losses.len();
-        let total = Sums::new(&leaf_shapes, terms);
         let plan = Plan::new(program, &graph);
+        let of_total = leaf_shapes.clone();
         let in_turn = leaf_shapes.iter_mut().zip(&plan.in_turn);
         in_turn.filter(|(_, in_turn)| **in_turn).for_each(|(shape, _)| *shape = (0, 0));
+        // together, they fill large pages
+        let mut shapes = vec![&leaf_shapes[..]; pool.current_num_threads().min(CHUNKS)];
+        shapes.push(&of_total);
+        let mut spare = Sums::together(&shapes, terms);
+        let total = spare.pop().unwrap_or_else(Sums::empty);
         let patches = Patches::new(&graph);
         let (seq, vocab) = (graph.seq(), graph.vocab());
         Ok(CpuEngine {
@@ -109,7 +114,7 @@ impl<E: Element> CpuEngine<E> {
             weights,
             pool,
             workspaces,
-            spare: Mutex::new(Vec::new()),
+            spare: Mutex::new(spare),
             pairs: Pairs::default(),
             total,
             leaf_shapes,

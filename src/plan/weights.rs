@@ -149,10 +149,7 @@ impl<E: Element> Weights<E> {
         let (nodes, leaves) = (graph.weights().to_vec(), &program.leaves[..]);
         let (needed, mut differentiated) = wanted(&nodes, program, param_trains);
         let for_loss = needed_for(&nodes, program.used.iter().chain(leaves));
-        let sized = |wanted: &[bool]| -> Vec<Matrix<E>> {
-            let size = |(n, w): (&WeightNode, &bool)| if *w { (n.rows, n.cols) } else { (0, 0) };
-            Matrix::together(&nodes.iter().zip(wanted).map(size).collect::<Vec<_>>())
-        };
+        let size = |(n, w): (&WeightNode, &bool)| if *w { (n.rows, n.cols) } else { (0, 0) };
         let alone = alone(&nodes, leaves, &differentiated);
         let mut sums = BTreeMap::new();
         for (i, leaf) in leaves.iter().enumerate() {
@@ -161,7 +158,9 @@ impl<E: Element> Weights<E> {
                 sums.insert(*id, i);
             }
         }
-        let (matrices, gradients) = (sized(&needed), sized(&differentiated));
+        let sizes = nodes.iter().zip(&needed).chain(nodes.iter().zip(&differentiated));
+        let mut matrices = Matrix::together(&sizes.map(size).collect::<Vec<_>>());
+        let gradients = matrices.split_off(nodes.len());
         let mut by_param = BTreeMap::new();
         for (node, differentiated) in nodes.iter().zip(&differentiated) {
             if let (WeightOp::Param(id), true) = (&node.op, differentiated) {
