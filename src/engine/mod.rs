@@ -227,9 +227,9 @@ pub trait Engine<E>: Sealed {
         observer: &Observer<'_, E>,
     ) -> Result<f64, Error>;
 
-    /// Runs the batch for the loss and its gradients alone, which are those of [`run`](Self::run): what is only read needs no positions
-    /// and is shown to nobody. The CPU engine does not compute it either; its loss and gradients are the same to the last bit whatever
-    /// else is asked for.
+    /// Runs the batch for the loss and its gradients alone, which are those of [`run`](Self::run). Activations are shown to nobody, and
+    /// no positions need be given for them. The CPU engine does not compute what is only read; its loss and gradients are the same to
+    /// the last bit whatever else is asked for.
     ///
     /// # Errors
     /// Those of [`run`](Self::run).

@@ -13,7 +13,8 @@ pub trait ParamSource<E>: Sync {
         None
     }
 
-    /// The version of the values of a parameter, if there is one: as long as it is the same, so are the values.
+    /// The version of the values of a parameter, if there is one ([`AnyParam::version`](crate::nn::AnyParam::version)): as long as it is
+    /// the same, so are the values. A source that changes values has none for them.
     fn version(&self, param: ParamId) -> Option<Version> {
         let _ = param;
         None

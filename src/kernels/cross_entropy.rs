@@ -100,6 +100,7 @@ fn add<E: Element>(sums: &mut [f64; WIDTH], values: &[E]) {
 /// The sum of all, half by half, so that no addition waits for all that come before it.
 #[inline(always)]
 fn halved(sums: [f64; WIDTH]) -> f64 {
+    const { assert!(WIDTH.is_power_of_two()) };
     let mut sums = sums;
     let mut n = WIDTH;
     while n > 1 {

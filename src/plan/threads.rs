@@ -66,7 +66,7 @@ impl<E: Element> CpuEngine<E> {
     }
 
     /// The same without any rewrite, on one thread: to bisect a difference between the engines. It computes what is read whether or not
-    /// somebody looks.
+    /// somebody looks, so that all positions must be given to it.
     #[doc(hidden)]
     pub fn plain(graph: &Graph, request: &Request, trains: &dyn Fn(ParamId) -> bool) -> Result<Self, Error> {
         Self::lowered(graph, request, trains, 1, Way::Plain)

@@ -205,24 +205,19 @@ impl<E: Element> Weights<E> {
 
     /// Reads the parameters and computes what has changed, what is only read as well if it `reads`.
     pub fn load(&mut self, params: &dyn ParamSource<E>, reads: bool) {
-        // an operation of the user's may fail while matrices are computed: what has changed is known before
-        let mut changed = vec![false; self.nodes.len()];
+        // code of the user's may panic on the way: what has changed stays known until it is made up for
         for i in 0..self.nodes.len() {
-            match self.nodes[i].op {
-                WeightOp::Param(id) if self.is_wanted(i, reads) => {
-                    changed[i] = self.load_param(i, id, params);
-                }
-                ref op => {
-                    let of = |w: WeightId| changed[w.index()] || self.stale[w.index()];
-                    self.stale[i] |= op.inputs().into_iter().any(of);
-                }
-            }
+            let changed = match self.nodes[i].op {
+                WeightOp::Param(id) => self.is_wanted(i, reads) && self.load_param(i, id, params),
+                ref op => op.inputs().into_iter().any(|w| self.stale[w.index()]),
+            };
+            self.stale[i] |= changed;
         }
         for i in 0..self.nodes.len() {
             if self.stale[i] && self.is_wanted(i, reads) {
-                let mut out = std::mem::take(&mut self.matrices[i]);
-                self.compute(&self.nodes[i].op, &mut out);
-                self.matrices[i] = out;
+                // what it is computed of comes before it
+                let (before, rest) = self.matrices.split_at_mut(i);
+                compute(&self.nodes[i].op, before, &mut rest[0]);
                 self.stale[i] = false;
             }
         }
@@ -258,41 +253,6 @@ impl<E: Element> Weights<E> {
         }
         self.versions[i] = version;
         changed
-    }
-
-    fn compute(&self, op: &WeightOp, out: &mut Matrix<E>) {
-        let of = |w: WeightId| &self.matrices[w.index()];
-        match *op {
-            WeightOp::Param(_) => {}
-            WeightOp::Product(a, b) => gemm(out.view_mut(), Beta::Zero, E::one(), of(a).view(), of(b).view()),
-            WeightOp::Transpose(a) => transpose(out.view_mut(), of(a).view()),
-            WeightOp::Sum(a, b) => {
-                out.data.copy_from_slice(&of(a).data);
-                add_into(&mut out.data, &of(b).data);
-            }
-            WeightOp::Scale(a, by) => {
-                clear(&mut out.data);
-                axpy(&mut out.data, E::from_f64(by), &of(a).data);
-            }
-            WeightOp::ScaleColumns(a, g) => {
-                for r in 0..out.rows {
-                    let scaled = of(a).row(r).iter().zip(of(g).row(0)).map(|(&a, &g)| a * g);
-                    out.row_mut(r).iter_mut().zip(scaled).for_each(|(o, s)| *o = s);
-                }
-            }
-            WeightOp::Rows(ref op, ref inputs) => {
-                for r in 0..out.rows {
-                    let rows: Vec<&[E]> = inputs.iter().map(|w| of(*w).row(r)).collect();
-                    op.forward(&rows, out.row_mut(r));
-                }
-            }
-            WeightOp::Identity => (0..out.rows).for_each(|i| out.row_mut(i)[i] = E::one()),
-            WeightOp::Constant(ref values) => {
-                for (r, row) in values.chunks_exact(out.cols).enumerate() {
-                    out.row_mut(r).iter_mut().zip(row).for_each(|(o, v)| *o = E::from_f64(*v));
-                }
-            }
-        }
     }
 
     /// From the gradients of the leaves, summed over the batch, to those of the parameters.
@@ -373,6 +333,42 @@ impl<E: Element> Weights<E> {
                         d.row_mut(0).iter_mut().zip(terms).for_each(|(d, (&y, &a))| *d += y * a);
                     }
                 });
+            }
+        }
+    }
+}
+
+/// Computes a matrix of those before it.
+fn compute<E: Element>(op: &WeightOp, before: &[Matrix<E>], out: &mut Matrix<E>) {
+    let of = |w: WeightId| &before[w.index()];
+    match *op {
+        WeightOp::Param(_) => {}
+        WeightOp::Product(a, b) => gemm(out.view_mut(), Beta::Zero, E::one(), of(a).view(), of(b).view()),
+        WeightOp::Transpose(a) => transpose(out.view_mut(), of(a).view()),
+        WeightOp::Sum(a, b) => {
+            out.data.copy_from_slice(&of(a).data);
+            add_into(&mut out.data, &of(b).data);
+        }
+        WeightOp::Scale(a, by) => {
+            clear(&mut out.data);
+            axpy(&mut out.data, E::from_f64(by), &of(a).data);
+        }
+        WeightOp::ScaleColumns(a, g) => {
+            for r in 0..out.rows {
+                let scaled = of(a).row(r).iter().zip(of(g).row(0)).map(|(&a, &g)| a * g);
+                out.row_mut(r).iter_mut().zip(scaled).for_each(|(o, s)| *o = s);
+            }
+        }
+        WeightOp::Rows(ref op, ref inputs) => {
+            for r in 0..out.rows {
+                let rows: Vec<&[E]> = inputs.iter().map(|w| of(*w).row(r)).collect();
+                op.forward(&rows, out.row_mut(r));
+            }
+        }
+        WeightOp::Identity => (0..out.rows).for_each(|i| out.row_mut(i)[i] = E::one()),
+        WeightOp::Constant(ref values) => {
+            for (r, row) in values.chunks_exact(out.cols).enumerate() {
+                out.row_mut(r).iter_mut().zip(row).for_each(|(o, v)| *o = E::from_f64(*v));
             }
         }
     }

@@ -136,7 +136,7 @@ impl Matrix {
     /// # Errors
     /// If there is no such row.
     pub(super) fn picked_of(from: BorrowedMatrix<'_>, picked: &[usize]) -> Result<Matrix> {
-        let BorrowedMatrix { rows, cols, values } = from;
+        let (rows, cols, values) = (from.rows(), from.cols(), from.values());
         if let Some(row) = picked.iter().find(|row| **row >= rows) {
             return Err(Error::index("row", *row, "a matrix", rows));
         }
@@ -170,7 +170,7 @@ impl Matrix {
     /// # Errors
     /// If `w` is not `[out, in]`; `what` names it.
     pub(super) fn times_borrowed(&self, w: BorrowedMatrix<'_>, what: &str) -> Result<Matrix> {
-        let BorrowedMatrix { rows, cols, values } = w;
+        let (rows, cols, values) = (w.rows(), w.cols(), w.values());
         if cols != self.cols {
             return Err(Error::shape(what, &[rows, self.cols], &[rows, cols]));
         }

@@ -168,7 +168,7 @@ pub(super) enum Held<'w> {
 impl Held<'_> {
     pub fn rows(&self) -> usize {
         match self {
-            Held::Borrowed(matrix) => matrix.rows,
+            Held::Borrowed(matrix) => matrix.rows(),
             Held::Own(matrix) => matrix.rows(),
         }
     }
@@ -386,6 +386,9 @@ mod tests {
                     ),
                     ("vector".into(), Array { shape: vec![inner], values: values(inner, 2.1) }),
                 ]);
+                let lent =
+                    weights.borrowed_short("map").is_some() && weights.borrowed_short("vector").is_some();
+                assert!(lent && Copied(&weights).borrowed_short("map").is_none());
                 for text in
                     ["table -> map", "table -> map?", "vector -> map", "(table + table) -> map -> none?"]
                 {

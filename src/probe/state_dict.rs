@@ -16,7 +16,7 @@ pub trait StateDict {
     /// The weight of this name, a vector as one row; `None` if there is none or it has more than two axes.
     fn find(&self, name: &str) -> Option<Matrix>;
 
-    /// Borrows the weight of this name, a vector as one row, if it is held in memory; what cannot be borrowed is copied by
+    /// Borrows the weight of this name, a vector as one row, if it is held as [`Values`]; what cannot be borrowed is copied by
     /// [`find`](Self::find).
     fn borrowed(&self, name: &str) -> Option<BorrowedMatrix<'_>> {
         let _ = name;
@@ -28,10 +28,11 @@ pub trait StateDict {
         self.find(name).or_else(|| self.find(names::only(name, self.names().iter().map(String::as_str))?))
     }
 
-    /// Borrows the weight of this name, or the only one of the module of this name, if it is held in memory.
+    /// Borrows the weight of this name, or the only one of the module of this name, if it is held as [`Values`].
     fn borrowed_short(&self, name: &str) -> Option<BorrowedMatrix<'_>> {
-        self.borrowed(name)
-            .or_else(|| self.borrowed(names::only(name, self.names().iter().map(String::as_str))?))
+        let names = self.names();
+        let known = names.iter().find(|known| *known == name).map(String::as_str);
+        self.borrowed(known.or_else(|| names::only(name, names.iter().map(String::as_str)))?)
     }
 
     /// The weight of this name, or the only one of the module of this name.
@@ -60,16 +61,14 @@ pub trait StateDict {
 /// A matrix `[rows, cols]` that is borrowed, row-major, in the precision in which it is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct BorrowedMatrix<'a> {
-    /// The number of rows.
-    pub rows: usize,
-    /// The number of columns.
-    pub cols: usize,
-    /// The values, `rows * cols` of them.
-    pub values: &'a Values,
+    rows: usize,
+    cols: usize,
+    /// `rows * cols` of them.
+    values: &'a Values,
 }
 
 impl<'a> BorrowedMatrix<'a> {
-    /// A vector is one row; `None` of more than two axes, or if there are not as many values.
+    /// Borrows values of this shape. A vector is one row; `None` of more than two axes, or if there are not as many values.
     pub fn new(shape: &[usize], values: &'a Values) -> Option<Self> {
         let (rows, cols) = match *shape {
             [cols] => (1, cols),
@@ -77,6 +76,21 @@ impl<'a> BorrowedMatrix<'a> {
             _ => return None,
         };
         (rows.checked_mul(cols) == Some(values.len())).then_some(BorrowedMatrix { rows, cols, values })
+    }
+
+    /// Returns the number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Returns the number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Returns the values, `rows * cols` of them, row-major.
+    pub fn values(&self) -> &'a Values {
+        self.values
     }
 }
 

@@ -35,7 +35,7 @@ impl Evaluator {
     /// The positions of a batch that it reads, which stay the same as long as the batch does.
     ///
     /// # Errors
-    /// If the batch is not of its own size.
+    /// If the lists of the batch are not as long as its size says.
     pub fn rows(&self, batch: &Batch) -> Result<Vec<RowLists>> {
         batch.check()?;
         Ok(self.evaluation.rows(batch))

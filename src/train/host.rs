@@ -21,8 +21,8 @@ enum Measures {
     Nothing,
     /// Its positions come after those of the loss.
     Metrics(Box<Evaluation>),
-    /// Nothing of the metrics that there are. The engines of dfdx compute in each run all that may be read of it.
-    Not,
+    /// There are metrics, but its steps cannot measure them: the engines of dfdx would compute in each run all that may be read.
+    Elsewhere,
 }
 
 impl Host {
@@ -42,11 +42,11 @@ impl Host {
                 let evaluation = Evaluation::new(metrics.iter().cloned(), graph, loss.sets())?;
                 Measures::Metrics(evaluation.into())
             }
-            (_, Device::Cuda) => Measures::Not,
+            (_, Device::Cuda) => Measures::Elsewhere,
         };
         let (reads, graph) = match &measures {
             Measures::Metrics(evaluation) => (evaluation.reads().to_vec(), evaluation.graph(graph)),
-            Measures::Nothing | Measures::Not => (vec![], graph),
+            Measures::Nothing | Measures::Elsewhere => (vec![], graph),
         };
         let request = Request { reads, ..loss.request().clone() };
         let params = Params::of(model);
@@ -56,7 +56,7 @@ impl Host {
 
     /// Whether its steps can measure the metrics.
     pub fn measures(&self) -> bool {
-        !matches!(self.measures, Measures::Not)
+        !matches!(self.measures, Measures::Elsewhere)
     }
 
     /// Runs the batch of a step, whose gradients the engine has then; returns the loss and, if it is `asked` for them and can measure
@@ -77,8 +77,8 @@ impl Host {
             Measures::Metrics(evaluation) if asked => evaluation,
             measures => {
                 let found = self.engine.differentiate(&params, batch, &rows)?;
-                let none = asked && matches!(measures, Measures::Nothing);
-                return Ok((found, none.then(Measurements::new)));
+                let measured = asked && matches!(measures, Measures::Nothing);
+                return Ok((found, measured.then(Measurements::new)));
             }
         };
         rows.extend(evaluation.rows(batch));

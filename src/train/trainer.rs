@@ -360,8 +360,10 @@ impl Training {
                 let begins = stepper.is_none();
                 *stepper = Some(self.stepper(subject, &graph)?);
                 // a step looks at what it trains alone
-                let broken = divergence::weight(subject.model(), Among::All).filter(|_| !self.diverged);
-                if let Some(name) = broken.filter(|_| begins) {
+                if begins
+                    && !self.diverged
+                    && let Some(name) = divergence::weight(subject.model(), Among::All)
+                {
                     self.diverges(iteration, format!("{name} is not finite before the step"))?;
                 }
                 if (begins || changed.trains) && subject.model().training().is_empty() {
@@ -433,7 +435,9 @@ impl Training {
                 Action::Edit(_) | Action::Unedit(_) => changed.edits |= action.edit(&mut self.edits),
                 Action::Weights(edit) => {
                     let model = subject.model_mut();
-                    self.undo.keep(model, Among::All);
+                    if self.on_divergence == OnDivergence::Stop {
+                        self.undo.keep(model, Among::All);
+                    }
                     edit.change(model, self.initial.as_ref().unwrap_or(&Initial::new()))?;
                     self.check_weights(model, Among::All, (iteration, &format!("after {edit}")))?;
                 }

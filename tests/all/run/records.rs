@@ -1,9 +1,9 @@
 use ihead::graph::{Graph, record};
-use ihead::nn::ModuleExt;
+use ihead::nn::{Module, ModuleExt};
 use ihead::probe::attribution::{self, Against};
 use ihead::probe::{Association, Circuit, Head, Key, Metric, Recall, Select};
-use ihead::run::{Schedule, measure};
-use ihead::train::{Compute, Loss, Precision, Step};
+use ihead::run::{Run, Schedule, measure};
+use ihead::train::{Compute, Loss, OnDivergence, Precision, Step};
 
 use super::{Model, batches, model, run, test_batch, weights};
 
@@ -48,6 +48,28 @@ fn training_does_not_depend_on_what_is_measured() {
             assert!((found - expected).abs() < 1e-5, "{precision:?}, {name}: {found} {expected}");
         }
     }
+}
+
+/// A step looks at what it trains alone.
+#[test]
+fn a_frozen_weight_that_is_not_finite_is_found_before_the_first_step() {
+    let frozen = "layers.0.attention.wv.weight";
+    let begin = || {
+        let mut model = model();
+        model.freeze(frozen).unwrap();
+        let mut values = model.tensor(frozen).unwrap().values();
+        values[5] = f32::INFINITY;
+        model.visit_mut("", &mut |name, _, tensor| {
+            if name == frozen {
+                tensor.write(&values).unwrap();
+            }
+        });
+        Run::new(model, batches()).threads(1).quiet()
+    };
+    let said = begin().train(1).unwrap_err().to_string();
+    let expected = format!("diverged at iteration 0: {frozen} is not finite before the step");
+    assert!(said.contains(&expected), "{said}");
+    assert_eq!(begin().on_divergence(OnDivergence::Continue).train(2).unwrap().iterations().count(), 2);
 }
 
 #[test]
