@@ -92,8 +92,7 @@ impl<S: Shape> Param<S> {
         if elements(&expected) != Some(values.len()) {
             return Err(Error::shape("parameter", &expected, &[values.len()]));
         }
-        let (init, values) = (Init::Values(values.clone()), Values::Single(values));
-        Ok(Param { initialised: true, init: init.into(), values, ..Param::new(shape, Init::Zeros) })
+        Ok(Param::new(shape, Init::Values(values)))
     }
 
     /// Returns the same parameter, frozen: it keeps its values until it is released.

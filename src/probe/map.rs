@@ -48,7 +48,7 @@ impl Step {
     pub(super) fn apply(&self, x: Matrix, weight: Option<&Held<'_>>) -> Result<Matrix> {
         match self {
             Step::Linear(name) | Step::LinearIfPresent(name) => match weight {
-                Some(weight) => weight.map(&x, name),
+                Some(weight) => x.times_borrowed(weight.matrix(), name),
                 None => Ok(x),
             },
             Step::Relu => Ok(relu(x)),

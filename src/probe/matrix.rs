@@ -1,9 +1,9 @@
 //! Matrices for probes of weights.
 use crate::kernels::{Beta, View, ViewMut, gemm};
-use crate::nn::Values;
 use crate::{Error, Result};
 
 use super::BorrowedMatrix;
+use super::state_dict::Numbers;
 
 /// Numbers of a matrix in single precision that are widened at once: 128 KB.
 const WIDENED: usize = 1 << 14;
@@ -125,10 +125,7 @@ impl Matrix {
     /// # Errors
     /// If there is no such row.
     pub fn pick(&self, picked: &[usize]) -> Result<Matrix> {
-        if let Some(row) = picked.iter().find(|row| **row >= self.rows) {
-            return Err(Error::index("row", *row, "a matrix", self.rows));
-        }
-        Matrix::from_rows(self.cols, picked.iter().map(|row| self.row(*row)))
+        Matrix::picked_of(BorrowedMatrix::of(self), picked)
     }
 
     /// Some rows of a matrix that is borrowed, `[picked, cols]`.
@@ -143,8 +140,8 @@ impl Matrix {
         let mut found = Matrix { rows: picked.len(), cols, values: Vec::with_capacity(picked.len() * cols) };
         for row in picked.iter().map(|row| row * cols..(row + 1) * cols) {
             match values {
-                Values::Single(values) => found.values.extend(values[row].iter().copied().map(f64::from)),
-                Values::Double(values) => found.values.extend_from_slice(&values[row]),
+                Numbers::Single(values) => found.values.extend(values[row].iter().copied().map(f64::from)),
+                Numbers::Double(values) => found.values.extend_from_slice(&values[row]),
             }
         }
         Ok(found)
@@ -155,14 +152,7 @@ impl Matrix {
     /// # Errors
     /// If `w` is not `[out, in]`; `what` names it.
     pub fn times_transposed(&self, w: &Matrix, what: &str) -> Result<Matrix> {
-        if w.cols != self.cols {
-            return Err(Error::shape(what, &[w.rows, self.cols], &[w.rows, w.cols]));
-        }
-        let mut out = Matrix { rows: self.rows, cols: w.rows, values: vec![0.0; self.rows * w.rows] };
-        let target = ViewMut::new(&mut out.values, self.rows, w.rows, w.rows);
-        let x = View::new(&self.values, self.rows, self.cols, self.cols);
-        gemm(target, Beta::Zero, 1.0, x, View::new(&w.values, w.rows, w.cols, w.cols).t());
-        Ok(out)
+        self.times_borrowed(BorrowedMatrix::of(w), what)
     }
 
     /// The same by a matrix that is borrowed, whose rows are widened block by block if they are in single precision.
@@ -186,8 +176,8 @@ impl Matrix {
             gemm(target, Beta::Zero, 1.0, x, View::new(block, n, cols, cols).t());
         };
         match values {
-            Values::Double(values) => multiply(0, values),
-            Values::Single(values) => {
+            Numbers::Double(values) => multiply(0, values),
+            Numbers::Single(values) => {
                 let height = (WIDENED / cols).clamp(1, rows);
                 let mut block = Vec::with_capacity(height * cols);
                 for (b, part) in values.chunks(height * cols).enumerate() {

@@ -166,32 +166,10 @@ pub(super) enum Held<'w> {
 }
 
 impl Held<'_> {
-    pub fn rows(&self) -> usize {
+    pub fn matrix(&self) -> BorrowedMatrix<'_> {
         match self {
-            Held::Borrowed(matrix) => matrix.rows(),
-            Held::Own(matrix) => matrix.rows(),
-        }
-    }
-
-    /// The rows with these numbers, in double precision.
-    ///
-    /// # Errors
-    /// If there is no such row.
-    pub fn pick(&self, picked: &[usize]) -> Result<Matrix> {
-        match self {
-            Held::Borrowed(matrix) => Matrix::picked_of(*matrix, picked),
-            Held::Own(matrix) => matrix.pick(picked),
-        }
-    }
-
-    /// Maps each row by `y = W x`.
-    ///
-    /// # Errors
-    /// If the sizes do not fit; `what` names the weight.
-    pub fn map(&self, x: &Matrix, what: &str) -> Result<Matrix> {
-        match self {
-            Held::Borrowed(matrix) => x.times_borrowed(*matrix, what),
-            Held::Own(matrix) => x.times_transposed(matrix, what),
+            Held::Borrowed(matrix) => *matrix,
+            Held::Own(matrix) => BorrowedMatrix::of(matrix),
         }
     }
 }
@@ -242,7 +220,7 @@ impl Loaded<'_> {
     /// The number of rows.
     pub fn height(&self) -> usize {
         match &self.source {
-            LoadedSource::Table(table) => table.rows(),
+            LoadedSource::Table(table) => table.matrix().rows(),
             LoadedSource::Sum(terms) => terms.first().map_or(0, Loaded::height),
         }
     }
@@ -253,7 +231,7 @@ impl Loaded<'_> {
     /// If there is no such row, or a map does not fit.
     pub fn pick(&self, picked: &[usize]) -> Result<Matrix> {
         let rows = match &self.source {
-            LoadedSource::Table(table) => table.pick(picked)?,
+            LoadedSource::Table(table) => Matrix::picked_of(table.matrix(), picked)?,
             LoadedSource::Sum(terms) => {
                 let mut terms = terms.iter().map(|term| term.pick(picked));
                 let first = terms.next().unwrap_or_else(|| Matrix::new(0, 0, Vec::new()))?;

@@ -64,7 +64,14 @@ pub struct BorrowedMatrix<'a> {
     rows: usize,
     cols: usize,
     /// `rows * cols` of them.
-    values: &'a Values,
+    values: Numbers<'a>,
+}
+
+/// Numbers in the precision in which they are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Numbers<'a> {
+    Single(&'a [f32]),
+    Double(&'a [f64]),
 }
 
 impl<'a> BorrowedMatrix<'a> {
@@ -75,7 +82,18 @@ impl<'a> BorrowedMatrix<'a> {
             [rows, cols] => (rows, cols),
             _ => return None,
         };
-        (rows.checked_mul(cols) == Some(values.len())).then_some(BorrowedMatrix { rows, cols, values })
+        let numbers = match values {
+            Values::Single(values) => Numbers::Single(values),
+            Values::Double(values) => Numbers::Double(values),
+        };
+        let fits = rows.checked_mul(cols) == Some(values.len());
+        fits.then_some(BorrowedMatrix { rows, cols, values: numbers })
+    }
+
+    /// Borrows a matrix.
+    pub(super) fn of(matrix: &'a Matrix) -> Self {
+        let (rows, cols) = (matrix.rows(), matrix.cols());
+        BorrowedMatrix { rows, cols, values: Numbers::Double(matrix.values()) }
     }
 
     /// Returns the number of rows.
@@ -88,8 +106,8 @@ impl<'a> BorrowedMatrix<'a> {
         self.cols
     }
 
-    /// Returns the values, `rows * cols` of them, row-major.
-    pub fn values(&self) -> &'a Values {
+    /// The values, `rows * cols` of them, row-major.
+    pub(super) fn values(&self) -> Numbers<'a> {
         self.values
     }
 }
